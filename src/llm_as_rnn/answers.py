@@ -1,0 +1,370 @@
+"""What a model's answer must look like, how to ask an engine for it, and how to read it.
+
+One list of fields, three notations of it: ``json`` (an object), ``line`` (values with a comma between them, as small
+models imitate best) and ``block`` (a line a field). Engines ignore parts of a schema or grammar silently, so every
+answer is validated here again.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from functools import cached_property
+from typing import Any, Literal
+
+from llm_as_rnn.errors import AnswerError
+from llm_as_rnn.records import AnswerFormat, Record, Value
+
+Kind = Literal["label", "number", "ranked", "text"]
+Notation = Literal["json", "line", "block"]
+
+MAX_CHARS = 400
+"""The longest text field, in characters, where the task names no other limit."""
+
+
+class Field(Record):
+    """One field of an answer.
+
+    Attributes
+    ----------
+    name : str
+        Its key.
+    kind : str
+        ``label`` (one of ``options``), ``number``, ``ranked`` (the ``top`` best, best first) or ``text``.
+    about : str
+        What it means, for the prompt.
+    options : tuple of str
+        What a label may be; what a ranked list is made of (free text if empty).
+    unit : str
+        Unit of a number.
+    low, high : float
+        Plausible range of a number, both ends included. An answer outside is invalid, and a missing answer scores as
+        the end that lies farther from the outcome.
+    decimals : int
+        Digits after a number's point.
+    top : int
+        Length of a ranked list.
+    max_chars : int
+        Length of a text, in characters.
+    last : str
+        The observation's field that holds the latest known value of the same quantity, if there is one.
+    """
+
+    name: str
+    kind: Kind
+    about: str = ""
+    options: tuple[str, ...] = ()
+    unit: str = ""
+    low: float = 0.0
+    high: float = 0.0
+    decimals: int = 1
+    top: int = 5
+    max_chars: int = MAX_CHARS
+    last: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse a field that no answer could fill."""
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", self.name):
+            raise ValueError(f"field name {self.name!r} must be a plain word")
+        if self.kind == "label" and len(set(self.options)) < 2:  # noqa: PLR2004 - a choice needs two
+            raise ValueError(f"label field {self.name!r} needs at least two different options")
+        if self.kind == "number" and not self.low < self.high:
+            raise ValueError(f"number field {self.name!r} needs a plausible range: low below high")
+        if any(len(option.splitlines()) != 1 or option != option.strip() for option in self.options):
+            raise ValueError(f"options of field {self.name!r} must be single lines without outer spaces")
+
+    def show(self, value: Value) -> str:
+        """Write a value as it stands in prompts and in line answers.
+
+        >>> Field("high", "number", low=-20, high=45).show(12.84)
+        '12.8'
+        """
+        if self.kind == "number":
+            return f"{float(value):.{self.decimals}f}" if not isinstance(value, tuple) else str(value)
+        return "; ".join(value) if isinstance(value, tuple) else str(value)
+
+    def describe(self) -> str:
+        """Say in words what may stand here."""
+        about = f" ({self.about})" if self.about else ""
+        match self.kind:
+            case "label":
+                what = f"one of {', '.join(self.options)}"
+            case "number":
+                digits = "a whole number" if self.decimals == 0 else f"a number with {self.decimals} decimal"
+                what = f"{digits}{' in ' + self.unit if self.unit else ''}"
+            case "ranked":
+                of = f" of {', '.join(self.options)}" if self.options else ""
+                what = f"the {self.top} most likely{of}, best first"
+            case "text":
+                what = f"at most {self.max_chars} characters on one line"
+        return f"{self.name}{about}: {what}"
+
+    def schema(self) -> dict[str, Any]:
+        """Give the field's JSON schema, within what all engines take."""
+        match self.kind:
+            case "label":
+                return {"type": "string", "enum": list(self.options)}
+            case "number":
+                # Not a JSON number: grammars built for those allow 12.0000000000000025e-0.
+                return {"type": "string", "pattern": f"^{self._number_regex()}$"}
+            case "ranked":
+                item: dict[str, Any] = {"type": "string"}
+                if self.options:
+                    item["enum"] = list(self.options)
+                return {"type": "array", "items": item, "minItems": self.top, "maxItems": self.top}
+            case "text":
+                return {"type": "string", "maxLength": self.max_chars}
+
+    def _number_regex(self) -> str:
+        digits = len(str(int(max(abs(self.low), abs(self.high)))))
+        sign = "-?" if self.low < 0 else ""
+        fraction = f"\\.[0-9]{{1,{self.decimals}}}" if self.decimals else ""
+        return f"{sign}[0-9]{{1,{digits}}}" + (f"({fraction})?" if fraction else "")
+
+    def regex(self) -> str:
+        """Give a regular expression for the value in line and block answers."""
+        match self.kind:
+            case "label":
+                return f"({'|'.join(re.escape(option) for option in self.options)})"
+            case "number":
+                return self._number_regex()
+            case "ranked":
+                one = f"({'|'.join(map(re.escape, self.options))})" if self.options else "[^;\\n]{1,80}"
+                return f"{one}(; {one}){{{self.top - 1}}}"
+            case "text":
+                return f"[^\\n]{{1,{self.max_chars}}}"
+
+    def gbnf(self) -> str:
+        """Give the same in llama.cpp's grammar notation."""
+        match self.kind:
+            case "label":
+                return _gbnf_choice(self.options)
+            case "number":
+                return self._number_regex().replace("\\.", '"."').replace("-?", '"-"? ')
+            case "ranked":
+                one = _gbnf_choice(self.options) if self.options else "[^;\\n]{1,80}"
+                return f'{one} ("; " {one}){{{self.top - 1}}}'
+            case "text":
+                return f"[^\\n]{{1,{self.max_chars}}}"
+
+    def read(self, value: Any) -> Value:
+        """Check and convert one value, from JSON or from text.
+
+        Raises
+        ------
+        AnswerError
+            If it does not fit; the message says how, in words a model can act on.
+        """
+        match self.kind:
+            case "label":
+                return self._read_option(value)
+            case "number":
+                return self._read_number(value)
+            case "ranked":
+                return self._read_ranked(value)
+            case "text":
+                text = " ".join(str(value).split())
+                if not text:
+                    raise AnswerError(f"{self.name} is empty")
+                return text[: self.max_chars]
+
+    def _read_option(self, value: Any) -> str:
+        wanted = str(value).strip().casefold()
+        for option in self.options:
+            if option.casefold() == wanted:
+                return option
+        raise AnswerError(f"{self.name} must be one of {', '.join(self.options)}, not {_short(value)}")
+
+    def _read_number(self, value: Any) -> float:
+        text = str(value).strip()
+        if self.unit and text.endswith(self.unit):
+            text = text[: -len(self.unit)].strip()
+        try:
+            number = float(text) if not isinstance(value, bool) else math.nan
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number):
+            raise AnswerError(f"{self.name} must be a number, not {_short(value)}")
+        if not self.low <= number <= self.high:
+            raise AnswerError(
+                f"{self.name} must lie between {self.low:g} and {self.high:g}, not {_short(value)}"
+            )
+        return number
+
+    def _read_ranked(self, value: Any) -> tuple[str, ...]:
+        parts = value if isinstance(value, list | tuple) else str(value).split(";")
+        texts = [" ".join(str(part).split()) for part in parts]
+        ranked = tuple(dict.fromkeys(self._read_option(t) if self.options else t for t in texts if t))
+        if not ranked:
+            raise AnswerError(f"{self.name} must list the {self.top} most likely, best first")
+        return ranked[: self.top]
+
+
+class AnswerSpec(Record, dict=True):
+    """The fields of an answer and the notation it is asked for in.
+
+    Attributes
+    ----------
+    name : str
+        A short name, for engines.
+    fields : tuple of Field
+        In the order in which they are written.
+    notation : str
+        ``json``, ``line`` or ``block``.
+
+    Examples
+    --------
+    >>> sky = Field("sky", "label", options=("rain", "sun"))
+    >>> high = Field("high", "number", low=-20, high=45)
+    >>> line = AnswerSpec("forecast", (sky, high), "line")
+    >>> line.read(" rain, 12.8")
+    {'sky': 'rain', 'high': 12.8}
+    >>> line.show({"sky": "sun", "high": 9})
+    'sun, 9.0'
+    >>> AnswerSpec("forecast", (sky, high), "json").show({"sky": "sun", "high": 9})
+    '{"sky": "sun", "high": "9.0"}'
+    """
+
+    name: str
+    fields: tuple[Field, ...]
+    notation: Notation = "json"
+
+    @cached_property
+    def format(self) -> AnswerFormat:
+        """What to ask an engine to hold the answer to."""
+        if self.notation == "json":
+            return AnswerFormat(self.name, schema=object_schema({f.name: f.schema() for f in self.fields}))
+        if self.notation == "line":
+            regex = ", ".join(field.regex() for field in self.fields)
+            body = ' ", " '.join(field.gbnf() for field in self.fields)
+            only = self.fields[0]
+            choices = only.options if len(self.fields) == 1 and only.kind == "label" else ()
+            return AnswerFormat(self.name, gbnf=f'root ::= " "? {body}', regex=f" ?{regex}", choices=choices)
+        regex = "\\n".join(f"{field.name}: {field.regex()}" for field in self.fields)
+        body = ' "\\n" '.join(f'"{field.name}: " {field.gbnf()}' for field in self.fields)
+        return AnswerFormat(self.name, gbnf=f'root ::= "\\n"? {body}', regex=f"\\n?{regex}")
+
+    def describe(self) -> str:
+        """Say in words what an answer looks like; llama.cpp never shows the schema to the model."""
+        if self.notation == "json":
+            keys = ", ".join(f'"{field.name}"' for field in self.fields)
+            return f"one JSON object with {keys}:\n" + "\n".join(f"- {f.describe()}" for f in self.fields)
+        if self.notation == "line":
+            names = ", ".join(field.name for field in self.fields)
+            return f"one line, {names}:\n" + "\n".join(f"- {f.describe()}" for f in self.fields)
+        return "one line each:\n" + "\n".join(f.describe() for f in self.fields)
+
+    def show(self, values: dict[str, Value] | Any) -> str:
+        """Write values as a correct answer would be written, for examples and outcomes."""
+        shown = {field.name: field.show(values[field.name]) for field in self.fields if field.name in values}
+        if self.notation == "json":
+            lists = {
+                f.name: list(values[f.name]) for f in self.fields if f.kind == "ranked" and f.name in values
+            }
+            return json.dumps({**shown, **lists}, ensure_ascii=False)
+        if self.notation == "line":
+            return ", ".join(shown.values())
+        return "\n".join(f"{name}: {value}" for name, value in shown.items())
+
+    def max_tokens(self) -> int:
+        """Tokens that a valid answer cannot pass: no token of a byte-level tokenizer is shorter than a byte."""
+        chars = sum(_longest(field) + len(field.name) + 8 for field in self.fields)
+        return min(chars, 64 + chars // 2)
+
+    def read(self, text: str) -> dict[str, Value]:
+        """Read an answer.
+
+        Raises
+        ------
+        AnswerError
+            If it is not one; the message says what is wrong, in words a model can act on.
+        """
+        parts = {"json": self._split_json, "line": self._split_line, "block": self._split_block}[
+            self.notation
+        ](text)
+        missing = [field.name for field in self.fields if field.name not in parts]
+        if missing:
+            raise AnswerError(f"{', '.join(missing)} missing in the answer")
+        return {field.name: field.read(parts[field.name]) for field in self.fields}
+
+    def _split_json(self, text: str) -> dict[str, Any]:
+        return read_object(text)
+
+    def _split_line(self, text: str) -> dict[str, Any]:
+        lines = text.strip().splitlines()
+        # The last field takes what is left, so that a text with commas in it stays whole.
+        parts = lines[0].split(",", len(self.fields) - 1) if lines else []
+        return {
+            field.name: part.strip() for field, part in zip(self.fields, parts, strict=False) if part.strip()
+        }
+
+    def _split_block(self, text: str) -> dict[str, Any]:
+        names = {field.name.casefold(): field.name for field in self.fields}
+        found: dict[str, Any] = {}
+        for line in text.splitlines():
+            name, colon, value = line.partition(":")
+            key = names.get(name.strip(" -*").casefold())
+            if colon and key and key not in found:
+                found[key] = value
+        return found
+
+
+def object_schema(properties: dict[str, Any]) -> dict[str, Any]:
+    """Wrap properties as the strict object schema that every engine takes: all required, none extra."""
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def read_object(text: str) -> dict[str, Any]:
+    """Read one JSON object, in a code fence or not.
+
+    Raises
+    ------
+    AnswerError
+        If there is anything else.
+
+    Examples
+    --------
+    >>> read_object('```json\\n{"sky": "sun"}\\n```')
+    {'sky': 'sun'}
+    """
+    bare = re.sub(r"\A\s*```(?:json)?\s*|\s*```\s*\Z", "", text)
+    try:
+        value = json.loads(bare)
+    except (ValueError, RecursionError):
+        raise AnswerError("the answer is not one valid JSON object") from None
+    if not isinstance(value, dict):
+        raise AnswerError("the answer is JSON, but not an object")
+    return value
+
+
+def gbnf_string(text: str) -> str:
+    r"""Quote a text as a literal of llama.cpp's grammar notation.
+
+    >>> print(gbnf_string('say "hi"'))
+    "say \"hi\""
+    """
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
+
+
+def _gbnf_choice(options: tuple[str, ...]) -> str:
+    return f"({' | '.join(gbnf_string(option) for option in options)})"
+
+
+def _longest(field: Field) -> int:
+    if field.kind == "ranked":
+        return field.top * (max((len(option.encode()) for option in field.options), default=80) + 4)
+    if field.kind == "text":
+        return field.max_chars
+    return max((len(option.encode()) for option in field.options), default=16)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else text[:37] + "..."  # noqa: PLR2004 - enough to recognise it

@@ -1,0 +1,129 @@
+"""Drivers: they run a method's generators on an engine. Only here is anything known of async."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self, TypeVar
+
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+from llm_as_rnn.engines.base import Engine
+from llm_as_rnn.errors import EngineError, EngineUnavailableError
+from llm_as_rnn.method import Calls
+from llm_as_rnn.records import Call, Completion, Request
+
+T = TypeVar("T")
+
+
+async def drive(calls: Calls[T], engine: Engine, log: list[Call] | None = None) -> T:
+    """Run a computation to its end.
+
+    Parameters
+    ----------
+    calls : generator
+        What a method's ``predict`` or ``learn`` gave.
+    engine : Engine
+        Who answers.
+    log : list of Call, optional
+        Every answered call is appended to it, token counts excepted.
+
+    Raises
+    ------
+    EngineUnavailableError
+        If no call can be answered at all. The failure of a single one is a completion like any other: its
+        ``finish_reason`` is ``error``.
+    """
+    try:
+        request = next(calls)
+        while True:
+            completion = await _answer(request, engine)
+            if log is not None and request.role != "count":
+                log.append(Call.of(request.role, completion))
+            request = calls.send(completion)
+    except StopIteration as end:
+        value: T = end.value
+        return value
+    finally:
+        calls.close()
+
+
+async def replay(calls: Calls[T], engine: Engine, log: list[Call]) -> T:
+    """Run a computation again on the answers that it got before, which are taken off the front of ``log``.
+
+    Only token counts ask the engine.
+
+    Raises
+    ------
+    EngineError
+        If the computation asks something else than it did before.
+    """
+    try:
+        request = next(calls)
+        while True:
+            if request.role == "count":
+                completion = await _answer(request, engine)
+            elif log and log[0].role == request.role:
+                completion = log.pop(0).completion()
+            else:
+                raise EngineError(f"the journal has no answer to a {request.role!r} call", "start a new run")
+            request = calls.send(completion)
+    except StopIteration as end:
+        value: T = end.value
+        return value
+    finally:
+        calls.close()
+
+
+async def _answer(request: Request, engine: Engine) -> Completion:
+    if request.role == "count":
+        return Completion("", prompt_tokens=await engine.count_tokens(request.messages[0].content))
+    try:
+        return await engine.complete(request)
+    except EngineUnavailableError:
+        raise
+    except EngineError as error:
+        return Completion("", finish_reason="error", error=str(error))
+
+
+class SyncDriver:
+    """Runs computations on an engine from code that is not async, inside a running event loop or not.
+
+    Parameters
+    ----------
+    engine : Engine
+        Who answers. It is opened on entry, and closed on exit.
+
+    Examples
+    --------
+    >>> from llm_as_rnn.engines.scripted import ScriptedEngine
+    >>> from llm_as_rnn.method import count_tokens
+    >>> with SyncDriver(ScriptedEngine(lambda request: "")) as driver:
+    ...     driver.run(count_tokens("three short words"))
+    4
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def __enter__(self) -> Self:
+        # A thread with an event loop of its own: asyncio.run would fail inside a notebook's loop.
+        self._context = start_blocking_portal()
+        self._portal: BlockingPortal = self._context.__enter__()
+        try:
+            self._portal.call(self.engine.open)
+        except BaseException:
+            self._context.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._portal.call(self.engine.close)
+        finally:
+            self._context.__exit__(kind, error, trace)
+
+    def run(self, calls: Calls[T], log: list[Call] | None = None) -> T:
+        """Run a computation to its end, as `drive` does."""
+        return self._portal.call(drive, calls, self.engine, log)

@@ -1,0 +1,67 @@
+"""What every engine offers: answer a request, count a text's tokens, say what it is."""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+from llm_as_rnn.records import Completion, Form, Record, Request, Style
+
+
+class EngineInfo(Record):
+    """What an engine says about itself; the run directory keeps it.
+
+    Attributes
+    ----------
+    model : str
+        The model string that names it (``llamacpp:smollm2-135m``).
+    digest : str
+        What tells this model from another of the same name: a file's SHA-256, or what a server reports.
+    context_window : int
+        Tokens that prompt and answer of one call may hold together.
+    slots : int
+        Calls that it answers at the same time; more steps in flight destroy its prefix cache.
+    tokenizer : str
+        ``exact`` (the serving model's own) or ``estimate`` (no server endpoint for it; errs to the long side).
+    form, style : str
+        How this model is best asked, where that was measured.
+    budget : int or None
+        A memory budget that suits the model; None for the paper's.
+    """
+
+    model: str
+    digest: str = ""
+    context_window: int = 8192
+    slots: int = 4
+    tokenizer: Literal["exact", "estimate"] = "exact"
+    form: Form = "json"
+    style: Style = "chat"
+    budget: int | None = None
+
+
+class Engine(Protocol):
+    """Answers requests.
+
+    ``complete`` raises `EngineError` when one call got no answer after all retries, and
+    `EngineUnavailableError` when none can get one. Engines are used from one event loop.
+    """
+
+    @property
+    def info(self) -> EngineInfo:
+        """What this engine is; complete only after `open`."""
+        ...
+
+    async def open(self) -> None:
+        """Connect, or load the model. Called once, before anything else."""
+        ...
+
+    async def complete(self, request: Request) -> Completion:
+        """Answer a request."""
+        ...
+
+    async def count_tokens(self, text: str) -> int:
+        """Count the tokens of a text by the serving model's tokenizer, without any special ones."""
+        ...
+
+    async def close(self) -> None:
+        """Give back what `open` took."""
+        ...

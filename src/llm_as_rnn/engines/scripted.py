@@ -1,0 +1,116 @@
+"""An engine that answers from a script: for tests, for demonstrations, and to repeat what a model once said."""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from llm_as_rnn.engines.base import EngineInfo
+from llm_as_rnn.errors import EngineError, ModelError
+from llm_as_rnn.records import Completion, Request
+
+Answer = Callable[[Request], Completion | str]
+
+
+def count_words(text: str) -> int:
+    """Count tokens as this engine does: words and line ends, so that a test can count by hand."""
+    return sum(len(line.split()) + 1 for line in text.splitlines())
+
+
+class ScriptedEngine:
+    """Answers each request by a function of it.
+
+    Parameters
+    ----------
+    answer : callable
+        Takes a `Request`; gives a `Completion`, or just its text. An exception goes through as an engine would raise it.
+    info : EngineInfo, optional
+        What it says it is.
+
+    Examples
+    --------
+    >>> import asyncio
+    >>> from llm_as_rnn.records import Message
+    >>> engine = ScriptedEngine(lambda request: "rain, 9.5")
+    >>> request = Request("predict", (Message("user", "sun, 12 ->"),))
+    >>> asyncio.run(engine.complete(request)).text
+    'rain, 9.5'
+    """
+
+    def __init__(self, answer: Answer, info: EngineInfo | None = None) -> None:
+        self._answer = answer
+        self.info = info or EngineInfo("scripted:function", digest="scripted")
+        self.requests: list[Request] = []
+
+    @classmethod
+    def from_file(cls, path: Path) -> ScriptedEngine:
+        """Read a script: JSON lines of ``{"role": ..., "text": ..., "finish_reason": ...}``.
+
+        Answers of a role are used in turn, and again from the first when they are used up, so that a short script
+        serves a long run. ``finish_reason`` may be left out.
+
+        Raises
+        ------
+        ModelError
+            If the file is missing or a line of it is broken; the message names the line.
+        """
+        turns: dict[str, Iterator[_Line]] = {}
+        by_role: dict[str, list[_Line]] = defaultdict(list)
+        for line in _read_script(path):
+            by_role[line.role].append(line)
+        for role, lines in by_role.items():
+            turns[role] = itertools.cycle(lines)
+
+        def answer(request: Request) -> Completion:
+            if request.role not in turns:
+                raise EngineError(f"the script {path.name} has no answer for the role {request.role!r}")
+            line = next(turns[request.role])
+            return Completion(line.text, line.finish_reason)
+
+        return cls(answer, EngineInfo(f"scripted:{path}", digest="scripted", slots=1))
+
+    async def open(self) -> None:
+        """Do nothing: a script is always ready."""
+
+    async def complete(self, request: Request) -> Completion:
+        """Answer as the script says; token figures are word counts."""
+        self.requests.append(request)
+        answer = self._answer(request)
+        completion = Completion(answer) if isinstance(answer, str) else answer
+        return msgspec.structs.replace(
+            completion,
+            prompt_tokens=completion.prompt_tokens or count_words(request.prompt),
+            completion_tokens=completion.completion_tokens or count_words(completion.text),
+        )
+
+    async def count_tokens(self, text: str) -> int:
+        """Count words and line ends."""
+        return count_words(text)
+
+    async def close(self) -> None:
+        """Do nothing."""
+
+
+class _Line(msgspec.Struct):
+    role: str
+    text: str
+    finish_reason: str = "stop"
+
+
+def _read_script(path: Path) -> list[_Line]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise ModelError(f"the script {path} cannot be read: {error.strerror}", "check the path") from error
+    found = []
+    for number, line in enumerate(lines, 1):
+        try:
+            if line.strip():
+                found.append(msgspec.json.decode(line, type=_Line))
+        except msgspec.DecodeError as error:
+            raise ModelError(f"{path}, line {number}: {error}", 'write {"role": ..., "text": ...}') from error
+    return found

@@ -1,0 +1,100 @@
+"""Everything that this package raises on purpose.
+
+::
+
+    LlmAsRnnError
+    ├── UsageError              what was asked for cannot be done as asked
+    │   ├── TaskError           a task file, or data that does not fit it
+    │   ├── DatasetError        a data source is missing or broken
+    │   ├── PromptError         a prompt template is missing or broken
+    │   ├── ModelError          a model's name, file or download
+    │   └── MissingExtraError   an optional package is not installed
+    ├── RunError                a run directory cannot be used or written
+    │   └── SpecMismatchError   a resumed run differs from what was begun
+    ├── EngineError             one call got no answer, after all retries
+    │   └── EngineUnavailableError   no call can get one (no server, no access)
+    └── AnswerError             a model's answer does not fit what was asked
+
+Every error has a message of one line that says what is wrong, and a hint that says what to do.
+"""
+
+from __future__ import annotations
+
+
+class LlmAsRnnError(Exception):
+    """The root of this package's errors.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong, in one line.
+    hint : str, optional
+        What to do about it, in one line.
+    """
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        text = f"{self.message} ({self.hint})" if self.hint else self.message
+        return " ".join(text.split())
+
+
+class UsageError(LlmAsRnnError):
+    """What was asked for cannot be done as asked."""
+
+
+class TaskError(UsageError):
+    """A task file is broken, or data does not fit its task."""
+
+
+class DatasetError(UsageError):
+    """A data source is missing or broken."""
+
+
+class PromptError(UsageError):
+    """A prompt template is missing or broken."""
+
+
+class ModelError(UsageError):
+    """A model's name is unknown, or its file is missing, corrupt or out of reach."""
+
+
+class MissingExtraError(UsageError):
+    """An optional package is not installed.
+
+    Parameters
+    ----------
+    package : str
+        The package that could not be imported.
+    extra : str
+        The extra of this package that brings it.
+    """
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(
+            f"this needs the package {package}, which is not installed",
+            f"pip install 'llm-as-rnn[{extra}]'",
+        )
+
+
+class RunError(LlmAsRnnError):
+    """A run directory cannot be used or written."""
+
+
+class SpecMismatchError(RunError):
+    """A run that is to be resumed was begun with other settings."""
+
+
+class EngineError(LlmAsRnnError):
+    """One call to a model got no answer, after all retries."""
+
+
+class EngineUnavailableError(EngineError):
+    """No call can get an answer: there is no server, no access, or no such model."""
+
+
+class AnswerError(LlmAsRnnError):
+    """A model's answer does not fit what was asked for."""

@@ -1,0 +1,83 @@
+"""The prompt templates of all methods: shipped beside the method that uses them, replaceable by a user's folder."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from llm_as_rnn.errors import PromptError
+from llm_as_rnn.templates import render
+
+ROOMS = ("recurrence", "baselines")
+
+
+def shipped_prompts() -> dict[str, str]:
+    """Read every shipped template, by its name (``recurrence/update``)."""
+    here = Path(__file__).parent
+    return {
+        f"{room}/{path.stem}": path.read_text(encoding="utf-8")
+        for room in ROOMS
+        for path in sorted((here / room / "prompts").glob("*.j2"))
+    }
+
+
+class Prompts:
+    """A set of templates, complete and read into memory: rendering does no I/O.
+
+    Parameters
+    ----------
+    sources : mapping of str to str, optional
+        Templates by name; the shipped ones by default.
+
+    Examples
+    --------
+    >>> Prompts({"recurrence/hello": "Hello {{ name }}."}).render("recurrence/hello", name="h_0")
+    'Hello h_0.'
+    """
+
+    def __init__(self, sources: Mapping[str, str] | None = None) -> None:
+        self._sources = dict(shipped_prompts() if sources is None else sources)
+
+    @classmethod
+    def with_folder(cls, folder: Path | None) -> Prompts:
+        """Take the shipped templates, those in a user's folder (``recurrence/update.j2``) in their place.
+
+        Raises
+        ------
+        PromptError
+            If the folder is missing, cannot be read, or holds a template of a name that nothing uses.
+        """
+        sources = shipped_prompts()
+        if folder is None:
+            return cls(sources)
+        if not folder.is_dir():
+            raise PromptError(f"prompt folder {folder} does not exist", "check the path")
+        for path in sorted(folder.rglob("*.j2")):
+            name = path.relative_to(folder).with_suffix("").as_posix()
+            if name not in sources:
+                raise PromptError(f"no prompt is called {name!r} ({path})", f"names are {', '.join(sources)}")
+            try:
+                sources[name] = path.read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError) as error:
+                raise PromptError(f"prompt {path} cannot be read: {error}", "check the file") from error
+        return cls(sources)
+
+    def render(self, name: str, **values: Any) -> str:
+        """Fill the template of a name.
+
+        Raises
+        ------
+        PromptError
+            If there is none, or it uses a value that it is not given.
+        """
+        if name not in self._sources:
+            raise PromptError(f"no prompt is called {name!r}", f"names are {', '.join(self._sources)}")
+        return render(self._sources[name], f"prompt {name}", **values)
+
+    @property
+    def digest(self) -> str:
+        """Fingerprint of all templates, to tell whether two runs had the same ones."""
+        text = "\0".join(f"{name}\0{source}" for name, source in sorted(self._sources.items()))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,385 @@
+"""The values that flow through the rooms: immutable, and the same in memory, in JSON and in the journal.
+
+They are msgspec structs: typed, frozen, and quick to encode. Names follow the paper (arXiv 2601.13352, section 3):
+``observation`` is x_t, ``prediction`` is y_hat_t, ``target`` is y_t, ``feedback`` is e_t and ``memory`` is h_t.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, Literal
+
+import msgspec
+from msgspec.structs import force_setattr
+
+Value = str | float | tuple[str, ...]
+"""One field of an answer: a label or text, a number, or a ranked list."""
+
+Target = Mapping[str, Value]
+"""y_t: the outcome, by answer field."""
+
+Form = Literal["json", "line"]
+"""How answers are asked for: a JSON object, or one short line."""
+
+Style = Literal["chat", "completion"]
+"""How a prompt reaches the model: as chat messages, or as one text to go on with."""
+
+Layout = Literal["chained", "separate"]
+"""One growing conversation a step, or the paper's separate prompts."""
+
+
+class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The base of every value here: frozen, compared by content, strict about its fields."""
+
+
+class Observation(Record):
+    """x_t: what is known before the outcome.
+
+    Attributes
+    ----------
+    sequence : str
+        The sequence it belongs to.
+    t : int
+        The timestep, 0-based.
+    fields : dict of str to JSON value
+        What is shown to the model, by name. Never anything that tells the outcome.
+    """
+
+    sequence: str
+    t: int
+    fields: dict[str, Any]
+
+
+class SequenceInfo(Record):
+    """What is known of a sequence before its first step.
+
+    Attributes
+    ----------
+    id : str
+        Its name, unique in its dataset.
+    about : dict of str to JSON value
+        What stays the same in it (a place, a patient's sex), shown by task templates as ``about``.
+    """
+
+    id: str
+    about: dict[str, Any] = {}
+
+
+class Status(StrEnum):
+    """How a prediction came about. All of them stay in the denominator."""
+
+    OK = "ok"
+    REPAIRED = "repaired"
+    """Valid at the second attempt."""
+    INVALID = "invalid"
+    """Not an answer to what was asked, twice."""
+    TRUNCATED = "truncated"
+    """Cut short by its token limit, twice."""
+    REFUSED = "refused"
+    """The model or its server declined."""
+    ENGINE_ERROR = "engine_error"
+    """No answer, after all retries."""
+
+    @property
+    def answered(self) -> bool:
+        """Whether there are values to score."""
+        return self in (Status.OK, Status.REPAIRED)
+
+
+class Prediction(Record):
+    """y_hat_t: the model's structured answer, made from h_{t-1} and x_t alone.
+
+    Attributes
+    ----------
+    values : dict or None
+        The answer by field; None unless ``status.answered``.
+    status : Status
+        How it came about.
+    raw : str
+        The text that the model wrote.
+    problem : str
+        What was wrong with the answer, when something was.
+    notes : tuple of str
+        What else a reader of the journal should know (that old pairs were dropped, say).
+    """
+
+    values: dict[str, Value] | None
+    status: Status
+    raw: str = ""
+    problem: str = ""
+    notes: tuple[str, ...] = ()
+
+
+class Section(Record):
+    """One named part of a memory and its items, each one line."""
+
+    name: str
+    items: tuple[str, ...]
+
+
+class Memory(Record):
+    """h_t: the hidden state, a short structured text.
+
+    Attributes
+    ----------
+    sections : tuple of Section
+        In the task's order; all of them are always there.
+    version : int
+        How many updates were accepted so far.
+    tokens : int or None
+        Length of its text form, counted by the serving model's tokenizer; None until counted.
+    """
+
+    sections: tuple[Section, ...]
+    version: int = 0
+    tokens: int | None = None
+
+
+class Feedback(Record):
+    """e_t: how good y_hat_t was, and why.
+
+    Attributes
+    ----------
+    kind : str
+        Who says so: ``model`` or ``scorecard``.
+    text : str
+        As it is shown to the model that updates the memory.
+    fields : dict
+        The same, by name, for machines.
+    """
+
+    kind: str
+    text: str
+    fields: dict[str, Any] = {}
+
+
+UpdateOutcome = Literal["accepted", "kept", "rolled_back", "skipped"]
+
+
+class Update(Record):
+    """What became of one attempt to change the memory, and why."""
+
+    outcome: UpdateOutcome
+    reason: str = ""
+
+
+class Message(Record):
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class Sampling(Record):
+    """How the engine picks tokens.
+
+    Attributes
+    ----------
+    temperature, top_p : float
+        As every engine understands them; temperature 0 is greedy.
+    max_tokens : int
+        The most tokens that the answer may take.
+    seed : int
+        For engines that can repeat a draw.
+    stop : tuple of str
+        Texts at which the answer ends.
+    """
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    max_tokens: int = 256
+    seed: int = 0
+    stop: tuple[str, ...] = ()
+
+
+class AnswerFormat(Record):
+    """What the engine should hold the answer to, in every notation that an engine may take.
+
+    Attributes
+    ----------
+    name : str
+        A short name for the schema.
+    schema : dict or None
+        JSON schema, for JSON answers.
+    gbnf : str or None
+        llama.cpp's grammar, for other answers.
+    regex : str or None
+        The same as a regular expression.
+    choices : tuple of str
+        The same as a list, where the answer is one of a few.
+    """
+
+    name: str = "text"
+    schema: dict[str, Any] | None = None
+    gbnf: str | None = None
+    regex: str | None = None
+    choices: tuple[str, ...] = ()
+
+
+Role = Literal["predict", "reflect", "update", "compress", "summarise", "count"]
+
+
+class Request(Record):
+    """One thing that a method asks of an engine.
+
+    A request with the role ``count`` asks how many tokens its only message holds, and nothing else.
+    """
+
+    role: Role
+    messages: tuple[Message, ...]
+    sampling: Sampling = Sampling()
+    style: Style = "chat"
+    answer: AnswerFormat = AnswerFormat()
+    attempt: int = 0
+
+    @property
+    def prompt(self) -> str:
+        """The messages as one text to go on with, for completion style.
+
+        An answer follows what asked for it directly; every other turn starts a new paragraph.
+
+        >>> turns = (Message("system", "Weather."), Message("user", "sun ->"), Message("assistant", " rain"))
+        >>> Request("predict", (*turns, Message("user", "fog ->")), style="completion").prompt
+        'Weather.\\n\\nsun -> rain\\n\\nfog ->'
+        """
+        text = ""
+        for message in self.messages:
+            text += ("\n\n" if text and message.role != "assistant" else "") + message.content
+        return text
+
+
+class Completion(Record):
+    """What an engine answers to a request. Its text can always be written as UTF-8.
+
+    Attributes
+    ----------
+    text : str
+        The answer.
+    finish_reason : str
+        ``stop``, ``length`` (cut short), ``content_filter`` (refused) or ``error``.
+    prompt_tokens, completion_tokens : int
+        As the engine counted them.
+    cached_tokens : int or None
+        Prompt tokens that the engine did not have to read again; None where it does not say.
+    seconds : float
+        Wall time, retries included.
+    retries : int
+        Attempts that failed before this one.
+    error : str
+        What went wrong, when ``finish_reason`` is ``error``.
+    """
+
+    text: str
+    finish_reason: str = "stop"
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int | None = None
+    seconds: float = 0.0
+    retries: int = 0
+    error: str = ""
+
+    def __post_init__(self) -> None:
+        """Replace what no file could hold (lone surrogates), so that nothing behind has to think of it."""
+        force_setattr(self, "text", self.text.encode("utf-8", "replace").decode("utf-8"))
+
+
+class Call(Record):
+    """One call to a model, as the journal keeps it: enough to account for it and to replay it."""
+
+    role: Role
+    text: str
+    finish_reason: str
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int | None
+    seconds: float
+    retries: int
+    error: str = ""
+
+    @classmethod
+    def of(cls, role: Role, completion: Completion) -> Call:
+        """Build the journal's form of one answered request."""
+        return cls(
+            role,
+            completion.text,
+            completion.finish_reason,
+            completion.prompt_tokens,
+            completion.completion_tokens,
+            completion.cached_tokens,
+            completion.seconds,
+            completion.retries,
+            completion.error,
+        )
+
+    def completion(self) -> Completion:
+        """Give back what the engine answered."""
+        return Completion(
+            self.text,
+            self.finish_reason,
+            self.prompt_tokens,
+            self.completion_tokens,
+            self.cached_tokens,
+            self.seconds,
+            self.retries,
+            self.error,
+        )
+
+
+class StepRecord(Record):
+    """One line of the journal: everything that happened at one step of one sequence under one method.
+
+    Attributes
+    ----------
+    method, sequence : str
+        Whose step it is.
+    t : int
+        Which one, 0-based.
+    observation : dict
+        x_t.
+    target : dict or None
+        y_t, once revealed.
+    prediction : dict or None
+        y_hat_t; None unless the status is an answered one.
+    status : Status
+        How the prediction came about.
+    raw : str
+        What the model wrote.
+    memory_version : int or None
+        The version that made the prediction; None for methods without a memory.
+    memory_before, memory_after : Memory or None
+        h_{t-1} and h_t.
+    memory_tokens : int or None
+        Tokens of h_t.
+    update : Update
+        What became of the memory, and why.
+    feedback : Feedback or None
+        e_t.
+    calls : tuple of Call
+        Every call to the model, in order, with its answer.
+    scores : dict of str to float
+        Scores of this step, by metric.
+    problem : str
+        What was wrong with the answer, when something was.
+    notes : tuple of str
+        What else a reader should know.
+    """
+
+    method: str
+    sequence: str
+    t: int
+    observation: dict[str, Any]
+    target: dict[str, Value] | None
+    prediction: dict[str, Value] | None
+    status: Status
+    raw: str
+    memory_version: int | None
+    memory_before: Memory | None
+    memory_after: Memory | None
+    memory_tokens: int | None
+    update: Update
+    feedback: Feedback | None
+    calls: tuple[Call, ...]
+    scores: dict[str, float]
+    problem: str = ""
+    notes: tuple[str, ...] = ()
