@@ -1,0 +1,1 @@
+"""A frozen language model as a recurrent predictor (arXiv 2601.13352)."""

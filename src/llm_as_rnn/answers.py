@@ -187,9 +187,7 @@ class Field(Record):
         if not math.isfinite(number):
             raise AnswerError(f"{self.name} must be a number, not {_short(value)}")
         if not self.low <= number <= self.high:
-            raise AnswerError(
-                f"{self.name} must lie between {self.low:g} and {self.high:g}, not {_short(value)}"
-            )
+            raise AnswerError(f"{self.name} must lie between {self.low:g} and {self.high:g}, not {_short(value)}")
         return number
 
     def _read_ranked(self, value: Any) -> tuple[str, ...]:
@@ -259,9 +257,7 @@ class AnswerSpec(Record, dict=True):
         """Write values as a correct answer would be written, for examples and outcomes."""
         shown = {field.name: field.show(values[field.name]) for field in self.fields if field.name in values}
         if self.notation == "json":
-            lists = {
-                f.name: list(values[f.name]) for f in self.fields if f.kind == "ranked" and f.name in values
-            }
+            lists = {f.name: list(values[f.name]) for f in self.fields if f.kind == "ranked" and f.name in values}
             return json.dumps({**shown, **lists}, ensure_ascii=False)
         if self.notation == "line":
             return ", ".join(shown.values())
@@ -280,9 +276,7 @@ class AnswerSpec(Record, dict=True):
         AnswerError
             If it is not one; the message says what is wrong, in words a model can act on.
         """
-        parts = {"json": self._split_json, "line": self._split_line, "block": self._split_block}[
-            self.notation
-        ](text)
+        parts = {"json": self._split_json, "line": self._split_line, "block": self._split_block}[self.notation](text)
         missing = [field.name for field in self.fields if field.name not in parts]
         if missing:
             raise AnswerError(f"{', '.join(missing)} missing in the answer")
@@ -295,9 +289,7 @@ class AnswerSpec(Record, dict=True):
         lines = text.strip().splitlines()
         # The last field takes what is left, so that a text with commas in it stays whole.
         parts = lines[0].split(",", len(self.fields) - 1) if lines else []
-        return {
-            field.name: part.strip() for field, part in zip(self.fields, parts, strict=False) if part.strip()
-        }
+        return {field.name: part.strip() for field, part in zip(self.fields, parts, strict=False) if part.strip()}
 
     def _split_block(self, text: str) -> dict[str, Any]:
         names = {field.name.casefold(): field.name for field in self.fields}

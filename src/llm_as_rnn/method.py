@@ -9,8 +9,6 @@ import zlib
 from collections.abc import Generator
 from typing import Any, Literal, Protocol, TypeVar
 
-import msgspec
-
 from llm_as_rnn.answers import AnswerSpec
 from llm_as_rnn.errors import AnswerError
 from llm_as_rnn.prompts import Prompts
@@ -192,7 +190,7 @@ class Asker:
         stop = ("\n",) if spec.notation == "line" and self.settings.style == "completion" else ()
         return self.free_request(role, messages, observation, spec.format, spec.max_tokens(), attempt, stop)
 
-    def free_request(  # noqa: PLR0913 - the parts of a request
+    def free_request(
         self,
         role: Role,
         messages: tuple[Message, ...],

@@ -97,9 +97,7 @@ class Task(Record, dict=True):
         try:
             text = render(source, name, **{**observation.fields, "about": about or {}})
         except PromptError as error:
-            raise TaskError(
-                f"task {self.name}, template {error.message}", "name fields that the data has"
-            ) from error
+            raise TaskError(f"task {self.name}, template {error.message}", "name fields that the data has") from error
         return " ".join(text.split()) if form == "line" else text
 
     @cached_property

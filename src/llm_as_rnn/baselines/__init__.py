@@ -1,0 +1,1 @@
+"""What the recurrent method is compared with, behind the same `Method` protocol."""

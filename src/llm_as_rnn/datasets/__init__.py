@@ -1,0 +1,1 @@
+"""Sources of sequences: what is shipped, and how a user's own data is read."""

@@ -1,0 +1,1 @@
+"""The paper's method: a memory in language, rewritten after every step, without any I/O."""

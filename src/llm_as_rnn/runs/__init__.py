@@ -1,0 +1,1 @@
+"""Runs of methods over sequences: their spec, journal, loop and resume."""
