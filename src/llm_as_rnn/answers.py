@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Literal
 
@@ -23,7 +24,7 @@ MAX_CHARS = 400
 """The longest text field, in characters, where the task names no other limit."""
 
 
-class Field(Record):
+class Field(Record, frozen=True):
     """One field of an answer.
 
     Attributes
@@ -199,7 +200,7 @@ class Field(Record):
         return ranked[: self.top]
 
 
-class AnswerSpec(Record, dict=True):
+class AnswerSpec(Record, frozen=True, dict=True):
     """The fields of an answer and the notation it is asked for in.
 
     Attributes
@@ -253,11 +254,11 @@ class AnswerSpec(Record, dict=True):
             return f"one line, {names}:\n" + "\n".join(f"- {f.describe()}" for f in self.fields)
         return "one line each:\n" + "\n".join(f.describe() for f in self.fields)
 
-    def show(self, values: dict[str, Value] | Any) -> str:
+    def show(self, values: Mapping[str, Value]) -> str:
         """Write values as a correct answer would be written, for examples and outcomes."""
         shown = {field.name: field.show(values[field.name]) for field in self.fields if field.name in values}
         if self.notation == "json":
-            lists = {f.name: list(values[f.name]) for f in self.fields if f.kind == "ranked" and f.name in values}
+    lists = {name: value for name, value in values.items() if isinstance(value, tuple) and name in shown}
             return json.dumps({**shown, **lists}, ensure_ascii=False)
         if self.notation == "line":
             return ", ".join(shown.values())
@@ -313,7 +314,7 @@ def object_schema(properties: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_object(text: str) -> dict[str, Any]:
-    """Read one JSON object, in a code fence or not.
+    r"""Read one JSON object, in a code fence or not.
 
     Raises
     ------
@@ -322,7 +323,7 @@ def read_object(text: str) -> dict[str, Any]:
 
     Examples
     --------
-    >>> read_object('```json\\n{"sky": "sun"}\\n```')
+    >>> read_object('```json\n{"sky": "sun"}\n```')
     {'sky': 'sun'}
     """
     bare = re.sub(r"\A\s*```(?:json)?\s*|\s*```\s*\Z", "", text)

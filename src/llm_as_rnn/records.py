@@ -33,7 +33,7 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The base of every value here: frozen, compared by content, strict about its fields."""
 
 
-class Observation(Record):
+class Observation(Record, frozen=True):
     """x_t: what is known before the outcome.
 
     Attributes
@@ -51,7 +51,7 @@ class Observation(Record):
     fields: dict[str, Any]
 
 
-class SequenceInfo(Record):
+class SequenceInfo(Record, frozen=True):
     """What is known of a sequence before its first step.
 
     Attributes
@@ -87,7 +87,7 @@ class Status(StrEnum):
         return self in (Status.OK, Status.REPAIRED)
 
 
-class Prediction(Record):
+class Prediction(Record, frozen=True):
     """y_hat_t: the model's structured answer, made from h_{t-1} and x_t alone.
 
     Attributes
@@ -111,14 +111,14 @@ class Prediction(Record):
     notes: tuple[str, ...] = ()
 
 
-class Section(Record):
+class Section(Record, frozen=True):
     """One named part of a memory and its items, each one line."""
 
     name: str
     items: tuple[str, ...]
 
 
-class Memory(Record):
+class Memory(Record, frozen=True):
     """h_t: the hidden state, a short structured text.
 
     Attributes
@@ -136,7 +136,7 @@ class Memory(Record):
     tokens: int | None = None
 
 
-class Feedback(Record):
+class Feedback(Record, frozen=True):
     """e_t: how good y_hat_t was, and why.
 
     Attributes
@@ -157,21 +157,21 @@ class Feedback(Record):
 UpdateOutcome = Literal["accepted", "kept", "rolled_back", "skipped"]
 
 
-class Update(Record):
+class Update(Record, frozen=True):
     """What became of one attempt to change the memory, and why."""
 
     outcome: UpdateOutcome
     reason: str = ""
 
 
-class Message(Record):
+class Message(Record, frozen=True):
     """One turn of a conversation."""
 
     role: Literal["system", "user", "assistant"]
     content: str
 
 
-class Sampling(Record):
+class Sampling(Record, frozen=True):
     """How the engine picks tokens.
 
     Attributes
@@ -193,7 +193,7 @@ class Sampling(Record):
     stop: tuple[str, ...] = ()
 
 
-class AnswerFormat(Record):
+class AnswerFormat(Record, frozen=True):
     """What the engine should hold the answer to, in every notation that an engine may take.
 
     Attributes
@@ -220,7 +220,7 @@ class AnswerFormat(Record):
 Role = Literal["predict", "reflect", "update", "compress", "summarise", "count"]
 
 
-class Request(Record):
+class Request(Record, frozen=True):
     """One thing that a method asks of an engine.
 
     A request with the role ``count`` asks how many tokens its only message holds, and nothing else.
@@ -235,13 +235,13 @@ class Request(Record):
 
     @property
     def prompt(self) -> str:
-        """The messages as one text to go on with, for completion style.
+        r"""The messages as one text to go on with, for completion style.
 
         An answer follows what asked for it directly; every other turn starts a new paragraph.
 
         >>> turns = (Message("system", "Weather."), Message("user", "sun ->"), Message("assistant", " rain"))
         >>> Request("predict", (*turns, Message("user", "fog ->")), style="completion").prompt
-        'Weather.\\n\\nsun -> rain\\n\\nfog ->'
+        'Weather.\n\nsun -> rain\n\nfog ->'
         """
         text = ""
         for message in self.messages:
@@ -249,7 +249,7 @@ class Request(Record):
         return text
 
 
-class Completion(Record):
+class Completion(Record, frozen=True):
     """What an engine answers to a request. Its text can always be written as UTF-8.
 
     Attributes
@@ -284,7 +284,7 @@ class Completion(Record):
         force_setattr(self, "text", self.text.encode("utf-8", "replace").decode("utf-8"))
 
 
-class Call(Record):
+class Call(Record, frozen=True):
     """One call to a model, as the journal keeps it: enough to account for it and to replay it."""
 
     role: Role
@@ -326,7 +326,7 @@ class Call(Record):
         )
 
 
-class StepRecord(Record):
+class StepRecord(Record, frozen=True):
     """One line of the journal: everything that happened at one step of one sequence under one method.
 
     Attributes

@@ -22,14 +22,14 @@ from llm_as_rnn.templates import render
 SHIPPED = Path(__file__).parent / "tasks"
 
 
-class MemorySection(Record):
+class MemorySection(Record, frozen=True):
     """A section that every memory of the task has, and what belongs in it."""
 
     name: str
     about: str
 
 
-class Task(Record, dict=True):
+class Task(Record, frozen=True, dict=True):
     """What to predict, and from what.
 
     Attributes

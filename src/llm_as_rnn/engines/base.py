@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 from llm_as_rnn.records import Completion, Form, Record, Request, Style
 
 
-class EngineInfo(Record):
+class EngineInfo(Record, frozen=True):
     """What an engine says about itself; the run directory keeps it.
 
     Attributes

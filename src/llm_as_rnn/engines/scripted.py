@@ -27,7 +27,7 @@ class ScriptedEngine:
     Parameters
     ----------
     answer : callable
-        Takes a `Request`; gives a `Completion`, or just its text. An exception goes through as an engine would raise it.
+        Takes a `Request`; gives a `Completion`, or just its text. An exception passes as one of an engine's.
     info : EngineInfo, optional
         What it says it is.
 
