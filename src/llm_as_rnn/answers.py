@@ -258,7 +258,7 @@ class AnswerSpec(Record, frozen=True, dict=True):
         """Write values as a correct answer would be written, for examples and outcomes."""
         shown = {field.name: field.show(values[field.name]) for field in self.fields if field.name in values}
         if self.notation == "json":
-    lists = {name: value for name, value in values.items() if isinstance(value, tuple) and name in shown}
+            lists = {name: value for name, value in values.items() if isinstance(value, tuple) and name in shown}
             return json.dumps({**shown, **lists}, ensure_ascii=False)
         if self.notation == "line":
             return ", ".join(shown.values())
