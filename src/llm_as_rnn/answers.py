@@ -265,7 +265,7 @@ class AnswerSpec(Record, frozen=True, dict=True):
         return "\n".join(f"{name}: {value}" for name, value in shown.items())
 
     def max_tokens(self) -> int:
-        """Tokens that a valid answer cannot pass: no token of a byte-level tokenizer is shorter than a byte."""
+        """Tokens to allow an answer: a token a byte for short ones (no tokenizer needs more), half of that beyond."""
         chars = sum(_longest(field) + len(field.name) + 8 for field in self.fields)
         return min(chars, 64 + chars // 2)
 

@@ -6,13 +6,16 @@ A method never does I/O. `drive` runs its generators on an engine; a test can ru
 from __future__ import annotations
 
 import zlib
-from collections.abc import Generator
-from typing import Any, Literal, Protocol, TypeVar
+from collections.abc import Callable, Generator
+from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeVar
+
+import msgspec
 
 from llm_as_rnn.answers import AnswerSpec
 from llm_as_rnn.errors import AnswerError
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import (
+    AnswerFormat,
     Completion,
     Feedback,
     Form,
@@ -30,7 +33,6 @@ from llm_as_rnn.records import (
     Style,
     Target,
     Update,
-    Value,
 )
 from llm_as_rnn.task import Task
 
@@ -167,7 +169,7 @@ class Asker:
         """Give the specification of an answer of the method's own, in the notation that suits the form."""
         return AnswerSpec(name, fields, "json" if self.settings.form == "json" else "block")
 
-    def render(self, name: str, **values: Any) -> str:
+    def render(self, name: str, /, **values: Any) -> str:
         """Fill one of the method's templates; all of them know task, settings and answer."""
         return self.prompts.render(
             name,
@@ -179,90 +181,70 @@ class Asker:
         )
 
     def request(
-        self,
-        role: Role,
-        messages: tuple[Message, ...],
-        observation: Observation,
-        spec: AnswerSpec,
-        attempt: int = 0,
+        self, role: Role, messages: tuple[Message, ...], observation: Observation, answer: AnswerFormat, max_tokens: int
     ) -> Request:
-        """Build a request for an answer of a specification."""
-        stop = ("\n",) if spec.notation == "line" and self.settings.style == "completion" else ()
-        return self.free_request(role, messages, observation, spec.format, spec.max_tokens(), attempt, stop)
-
-    def free_request(
-        self,
-        role: Role,
-        messages: tuple[Message, ...],
-        observation: Observation,
-        answer: Any,
-        max_tokens: int,
-        attempt: int = 0,
-        stop: tuple[str, ...] = (),
-    ) -> Request:
-        """Build a request for an answer of any format."""
+        """Build a request; its seed depends on what it is for, and on nothing else."""
         kind: RoleSampling = getattr(self.settings.sampling, role)
-        where = f"{self.settings.seed}/{observation.sequence}/{observation.t}/{role}/{attempt}"
+        where = f"{self.settings.seed}/{observation.sequence}/{observation.t}/{role}"
+        # A line answer ends with its line, also where no engine holds it to a grammar.
+        stop = ("\n",) if answer is self.answer.format and self.answer.notation == "line" else ()
         sampling = Sampling(kind.temperature, kind.top_p, max_tokens, zlib.crc32(where.encode()), stop)
-        return Request(role, messages, sampling, self.settings.style, answer, attempt)
+        return Request(role, messages, sampling, self.settings.style, answer)
 
     def predict(self, messages: tuple[Message, ...], observation: Observation) -> Calls[Prediction]:
-        """Ask for the task's answer; a bad one gets one more chance."""
-        request = self.request("predict", messages, observation, self.answer)
-        return (yield from self._predict(request, observation))
+        """Ask for the task's answer."""
+        request = self.request("predict", messages, observation, self.answer.format, self.answer.max_tokens())
+        asked = yield from self.ask(request, self.answer.read)
+        return Prediction(asked.value, asked.status, asked.raw, asked.problem)
 
-    def _predict(self, request: Request, observation: Observation) -> Calls[Prediction]:
-        status, values, raw, problem = yield from self.ask(request, observation, self.answer)
-        return Prediction(values, status, raw, problem)
-
-    def ask(
-        self, request: Request, observation: Observation, spec: AnswerSpec
-    ) -> Calls[tuple[Status, dict[str, Value] | None, str, str]]:
+    def ask(self, request: Request, read: Callable[[str], T]) -> Calls[Asked[T]]:
         """Ask, read, and ask once more if the answer cannot be read.
 
-        Returns
-        -------
-        status : Status
-            How it went.
-        values : dict or None
-            The answer by field.
-        raw : str
-            The last text that the model wrote.
-        problem : str
-            What was wrong with the first answer that could not be read.
+        Parameters
+        ----------
+        request : Request
+            What to ask.
+        read : callable
+            Makes a value of the answer's text; raises `AnswerError` if it cannot.
         """
-        completion = yield request
-        status, values, problem = read(completion, spec)
-        if status in (Status.INVALID, Status.TRUNCATED):
-            again = self.repair(request, completion, problem)
-            completion = yield self.request(request.role, again, observation, spec, attempt=1)
-            second, values, last_problem = read(completion, spec)
-            status = Status.REPAIRED if second is Status.OK else second
-            problem = last_problem or problem
-        return status, values, completion.text, problem
-
-    def repair(self, request: Request, completion: Completion, problem: str) -> tuple[Message, ...]:
-        """Go on with a conversation in which the last answer could not be used."""
-        return (
-            *request.messages,
-            said(completion.text),
-            Message("user", self.prompts.render("recurrence/repair", problem=problem, request=request.role)),
+        first = _read((yield request), read)
+        if first.status not in (Status.INVALID, Status.TRUNCATED):
+            return first
+        complaint = self.prompts.render("recurrence/repair", problem=first.problem)
+        again = msgspec.structs.replace(
+            request,
+            messages=(*request.messages, said(first.raw), Message("user", complaint)),
+            sampling=msgspec.structs.replace(request.sampling, seed=request.sampling.seed + 1),
+            attempt=1,
         )
+        second = _read((yield again), read)
+        return second._replace(status=Status.REPAIRED, problem=first.problem) if second.status is Status.OK else second
 
 
-def read(completion: Completion, spec: AnswerSpec) -> tuple[Status, dict[str, Value] | None, str]:
-    """Read an answer, or name what is wrong with it."""
-    failure = failed(completion)
+class Asked(NamedTuple, Generic[T]):
+    """How asking went: the value that was read, or None and what was wrong."""
+
+    status: Status
+    value: T | None
+    raw: str
+    problem: str = ""
+
+
+def _read(completion: Completion, read: Callable[[str], T]) -> Asked[T]:
+    failure = _failure(completion)
     if failure and failure[0] is not Status.TRUNCATED:
-        return failure[0], None, failure[1]
+        return Asked(failure[0], None, completion.text, failure[1])
     try:
-        # An answer that is whole in spite of the limit (text may follow it) is an answer.
-        return Status.OK, spec.read(completion.text), ""
+        value = read(completion.text)
     except AnswerError as error:
-        return (failure[0], None, failure[1]) if failure else (Status.INVALID, None, error.message)
+        status, problem = failure or (Status.INVALID, error.message)
+        return Asked(status, None, completion.text, problem)
+    if failure:
+        return Asked(failure[0], None, completion.text, failure[1])
+    return Asked(Status.OK, value, completion.text)
 
 
-def failed(completion: Completion) -> tuple[Status, str] | None:
+def _failure(completion: Completion) -> tuple[Status, str] | None:
     """Name what went wrong with a completion, whatever its text says; None if nothing."""
     match completion.finish_reason:
         case "error":

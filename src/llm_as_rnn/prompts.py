@@ -64,7 +64,7 @@ class Prompts:
                 raise PromptError(f"prompt {path} cannot be read: {error}", "check the file") from error
         return cls(sources)
 
-    def render(self, name: str, **values: Any) -> str:
+    def render(self, name: str, /, **values: Any) -> str:
         """Fill the template of a name.
 
         Raises

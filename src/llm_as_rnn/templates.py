@@ -20,7 +20,7 @@ def _compiled(source: str) -> Template:
     return _environment.from_string(source)
 
 
-def render(source: str, name: str = "template", **values: Any) -> str:
+def render(source: str, name: str = "template", /, **values: Any) -> str:
     """Fill a template; white space at both ends is dropped.
 
     Parameters

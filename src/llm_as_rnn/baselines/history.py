@@ -1,0 +1,164 @@
+"""Methods whose context is a list of past steps: none of them (zero-shot), all (full history), summaries (MemPrompt).
+
+They show past entries, oldest first, and drop the oldest when the engine's context window would overflow.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from llm_as_rnn.answers import Field
+from llm_as_rnn.method import Asker, Calls, Learned, Settings, at_once, count_tokens, said
+from llm_as_rnn.prompts import Prompts
+from llm_as_rnn.records import Message, Observation, Prediction, Record, SequenceInfo, Target, Update
+from llm_as_rnn.recurrence.feedback import facts
+from llm_as_rnn.task import Task
+
+MARGIN = 64
+"""Tokens left free for what a chat template adds around the messages."""
+
+
+class HistoryState(Record, frozen=True):
+    """What the method carries from step to step.
+
+    Attributes
+    ----------
+    sequence : SequenceInfo
+        What is known of the sequence from the start.
+    past : tuple of str
+        One entry a step, oldest first.
+    """
+
+    sequence: SequenceInfo
+    past: tuple[str, ...] = ()
+
+
+class History:
+    """Predicts from all past entries that fit the context window.
+
+    Parameters
+    ----------
+    task : Task
+        What is predicted.
+    settings : Settings
+        How the model is asked; ``window`` bounds the context.
+    prompts : Prompts
+        ``baselines/*``.
+    """
+
+    state_type = HistoryState
+
+    def __init__(self, task: Task, settings: Settings, prompts: Prompts) -> None:
+        self.task = task
+        self.settings = settings
+        self.asker = Asker(task, settings, prompts)
+
+    def start(self, sequence: SequenceInfo) -> HistoryState:
+        """Begin with no past."""
+        return HistoryState(sequence)
+
+    def memory(self, state: HistoryState) -> None:
+        """Give none: nothing here is held within a budget."""
+
+    def predict(self, state: HistoryState, observation: Observation) -> Calls[Prediction]:
+        """Predict from the past entries, then x_t."""
+        messages, dropped = yield from self._context(state, observation)
+        prediction = yield from self.asker.predict(messages, observation)
+        if not dropped:
+            return prediction
+        note = f"the oldest {dropped} of {len(state.past)} entries were dropped: the context window is full"
+        return msgspec.structs.replace(prediction, notes=(note,))
+
+    def _context(self, state: HistoryState, observation: Observation) -> Calls[tuple[tuple[Message, ...], int]]:
+        """Build the prompt with as many of the newest entries as fit, and say how many older ones were dropped."""
+        fits = yield from self._fits(state, observation, 0)
+        low, high = (0, 0) if fits else (1, len(state.past))
+        while low < high:
+            middle = (low + high) // 2
+            fits = yield from self._fits(state, observation, middle)
+            low, high = (low, middle) if fits else (middle + 1, high)
+        return self._messages(state, observation, low), low
+
+    def _fits(self, state: HistoryState, observation: Observation, dropped: int) -> Calls[bool]:
+        messages = self._messages(state, observation, dropped)
+        tokens = yield from count_tokens("\n\n".join(message.content for message in messages))
+        return tokens + self.asker.answer.max_tokens() + MARGIN <= self.settings.window
+
+    def _messages(self, state: HistoryState, observation: Observation, dropped: int) -> tuple[Message, ...]:
+        shown, past = self._shown(state, observation), state.past[dropped:]
+        return (
+            Message("system", self.asker.render("baselines/system")),
+            Message("user", self.asker.render("baselines/history", past=past, observation=shown)),
+        )
+
+    def _shown(self, state: HistoryState, observation: Observation) -> str:
+        return self.task.show(observation, self.settings.form, state.sequence.about)
+
+    def _pair(self, state: HistoryState, observation: Observation, target: Target) -> str:
+        shown, outcome = self._shown(state, observation), self.asker.answer.show(target)
+        return self.asker.render("baselines/pair", observation=shown, outcome=outcome)
+
+
+class ZeroShot(History):
+    """Zero-shot: x_t and nothing else (paper, section 4): a history that stays empty."""
+
+    name = "zero_shot"
+
+    def learn(
+        self, state: HistoryState, observation: Observation, prediction: Prediction, target: Target | None
+    ) -> Calls[Learned]:
+        """Learn nothing."""
+        return (yield from at_once(Learned(state, Update("skipped", "this method does not learn"))))
+
+
+class FullHistory(History):
+    """Full history concatenation: every past (x, y) pair, then x_t (paper, section 4)."""
+
+    name = "full_history"
+
+    def learn(
+        self, state: HistoryState, observation: Observation, prediction: Prediction, target: Target | None
+    ) -> Calls[Learned]:
+        """Append the pair."""
+        if target is None:
+            return Learned(state, Update("skipped", "no outcome"))
+        past = (*state.past, self._pair(state, observation, target))
+        return (yield from at_once(Learned(HistoryState(state.sequence, past), Update("accepted", "appended"))))
+
+
+class MemPrompt(History):
+    """MemPrompt: one written summary of each past step with its outcome, then x_t (paper, section 4).
+
+    After Madaan et al., "Memory-assisted prompt editing" (EMNLP 2022, arXiv 2201.06009), as the paper uses it.
+    """
+
+    name = "memprompt"
+
+    def __init__(self, task: Task, settings: Settings, prompts: Prompts) -> None:
+        super().__init__(task, settings, prompts)
+        summary = Field("summary", "text", "this step and its outcome, as you will want to remember it", max_chars=200)
+        self._spec = self.asker.block("summary", (summary,))
+
+    def learn(
+        self, state: HistoryState, observation: Observation, prediction: Prediction, target: Target | None
+    ) -> Calls[Learned]:
+        """Have the step summarised, and append the summary; without a usable one, append nothing."""
+        if target is None:
+            return Learned(state, Update("skipped", "no outcome"))
+        messages = yield from self._summary_messages(state, observation, prediction, target)
+        request = self.asker.request("summarise", messages, observation, self._spec.format, self._spec.max_tokens())
+        asked = yield from self.asker.ask(request, self._spec.read)
+        if asked.value is None:
+            return Learned(state, Update("kept", f"{asked.status}: {asked.problem}"))
+        past = (*state.past, str(asked.value["summary"]))
+        return Learned(HistoryState(state.sequence, past), Update("accepted", "appended"))
+
+    def _summary_messages(
+        self, state: HistoryState, observation: Observation, prediction: Prediction, target: Target
+    ) -> Calls[tuple[Message, ...]]:
+        parts = {"observation": self._shown(state, observation), "facts": facts(self.task, prediction, target)}
+        asked = Message("user", self.asker.render("baselines/summarise", spec=self._spec, **parts))
+        if self.settings.layout == "separate":
+            return Message("system", self.task.instructions.strip()), asked
+        messages, _ = yield from self._context(state, observation)
+        return (*messages, said(prediction.raw), asked)

@@ -1,0 +1,83 @@
+"""What a dataset gives: sequences of steps, cut by a seed, from a part that the run names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from llm_as_rnn.records import Observation, Record, SequenceInfo, Value
+
+Split = Literal["development", "held_out"]
+"""Prompts are tuned on ``development`` alone; ``held_out`` is for figures that are reported."""
+
+
+class Step(Record, frozen=True):
+    """x_t and, held back until the loop reveals it, y_t.
+
+    Attributes
+    ----------
+    observation : Observation
+        x_t.
+    target : dict or None
+        y_t by answer field; None where the outcome never became known.
+    """
+
+    observation: Observation
+    target: dict[str, Value] | None
+
+
+class Sequence(Record, frozen=True):
+    """One sequence, in order of time."""
+
+    info: SequenceInfo
+    steps: tuple[Step, ...]
+
+
+class Selection(Record, frozen=True):
+    """Which sequences to cut.
+
+    Attributes
+    ----------
+    sequences : int
+        How many.
+    steps : int
+        Steps in each.
+    seed : int
+        Which ones.
+    split : str
+        From which part of the data.
+    """
+
+    sequences: int
+    steps: int
+    seed: int = 0
+    split: Split = "development"
+
+
+class Dataset(Record, frozen=True):
+    """A shipped source of sequences.
+
+    Attributes
+    ----------
+    name, title : str
+        Its name, and a line about it.
+    source, licence : str
+        Where the data comes from, and on what terms.
+    predicts : str
+        What y is.
+    size : str
+        How much there is, in words.
+    load : callable
+        Cuts sequences; raises `DatasetError` if the data is missing or too short.
+    ready : callable
+        Says why the data cannot be used here, or nothing.
+    """
+
+    name: str
+    title: str
+    source: str
+    licence: str
+    predicts: str
+    size: str
+    load: Callable[[Selection], list[Sequence]]
+    ready: Callable[[], str]

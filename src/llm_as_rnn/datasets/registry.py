@@ -1,0 +1,22 @@
+"""The shipped datasets by name."""
+
+from __future__ import annotations
+
+from llm_as_rnn.datasets.base import Dataset
+from llm_as_rnn.datasets.weather import WEATHER
+from llm_as_rnn.errors import DatasetError
+
+DATASETS: dict[str, Dataset] = {dataset.name: dataset for dataset in (WEATHER,)}
+
+
+def dataset(name: str) -> Dataset:
+    """Give a dataset by name.
+
+    Raises
+    ------
+    DatasetError
+        If there is none of that name.
+    """
+    if name not in DATASETS:
+        raise DatasetError(f"there is no dataset {name!r}", f"choose from {', '.join(DATASETS)}")
+    return DATASETS[name]

@@ -1,0 +1,128 @@
+"""Daily weather in Seattle, 2012 to 2015: observations that the package ``vega-datasets`` carries.
+
+x is a day's record, y the next day's sky and high. Development is 2012 and 2013, held out 2014 and 2015.
+"""
+
+from __future__ import annotations
+
+import csv
+import random
+from datetime import date
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+from llm_as_rnn.datasets.base import Dataset, Selection, Sequence, Step
+from llm_as_rnn.errors import DatasetError, MissingExtraError
+from llm_as_rnn.records import Observation, SequenceInfo
+
+YEARS = {"development": (2012, 2013), "held_out": (2014, 2015)}
+COLUMNS = ("date", "precipitation", "temp_max", "temp_min", "wind", "weather")
+
+
+class Day(NamedTuple):
+    """One day's record: temperatures in degrees C, precipitation in mm, wind in m/s."""
+
+    day: date
+    precipitation: float
+    high: float
+    low: float
+    wind: float
+    sky: str
+
+
+def load(selection: Selection) -> list[Sequence]:
+    """Cut sequences of consecutive days that do not overlap.
+
+    Raises
+    ------
+    MissingExtraError
+        If ``vega-datasets`` is not installed.
+    DatasetError
+        If its file is not as expected, or there are not enough days.
+    """
+    first, last = YEARS[selection.split]
+    days = [day for day in read_days(_file()) if first <= day.day.year <= last]
+    length = selection.steps + 1  # the last step's outcome is one more day
+    places = len(days) // length
+    if selection.sequences > places:
+        raise DatasetError(
+            f"weather has {len(days)} {selection.split} days: too few for {selection.sequences} sequences of "
+            f"{selection.steps} steps",
+            f"ask for at most {places} sequences, or for fewer steps",
+        )
+    rng = random.Random(selection.seed)  # noqa: S311 - a repeatable choice, not a secret
+    offset = rng.randrange(len(days) - places * length + 1)
+    chosen = sorted(rng.sample(range(places), selection.sequences))
+    return [_sequence(days[offset + place * length :][:length]) for place in chosen]
+
+
+def read_days(path: Path) -> list[Day]:
+    """Read the file, oldest day first.
+
+    Raises
+    ------
+    DatasetError
+        If it cannot be read, or a line of it is not a day's record; the message names the line.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = csv.DictReader(file)
+            return [_day(row, path, number) for number, row in enumerate(rows, 2)]
+    except OSError as error:
+        raise DatasetError(f"{path} cannot be read: {error.strerror}", "install vega-datasets again") from error
+
+
+def _day(row: dict[str, str], path: Path, number: int) -> Day:
+    try:
+        when, rain, high, low, wind, sky = (row[name] for name in COLUMNS)
+        return Day(date.fromisoformat(when.replace("/", "-")), *map(float, (rain, high, low, wind)), sky)
+    except (KeyError, TypeError, ValueError) as error:
+        raise DatasetError(
+            f"{path}, line {number}: not a day's record ({error})", "install vega-datasets again"
+        ) from error
+
+
+def _sequence(days: list[Day]) -> Sequence:
+    name = days[0].day.isoformat()
+    steps = (_step(name, t, today, tomorrow) for t, (today, tomorrow) in enumerate(zip(days, days[1:], strict=False)))
+    return Sequence(SequenceInfo(name, {"place": "Seattle"}), tuple(steps))
+
+
+def _step(sequence: str, t: int, today: Day, tomorrow: Day) -> Step:
+    fields = {
+        "date": f"{today.day:%B} {today.day.day}",
+        "sky": today.sky,
+        "high": today.high,
+        "low": today.low,
+        "precipitation": today.precipitation,
+        "wind": today.wind,
+    }
+    return Step(Observation(sequence, t, fields), {"sky": tomorrow.sky, "high": tomorrow.high})
+
+
+def _file() -> Path:
+    # Found without importing the package, which would import pandas and take a second.
+    spec = find_spec("vega_datasets")
+    if spec is None or not spec.submodule_search_locations:
+        raise MissingExtraError("vega-datasets", "weather")
+    return Path(spec.submodule_search_locations[0]) / "_data" / "seattle-weather.csv"
+
+
+def _ready() -> str:
+    try:
+        return "" if _file().is_file() else "vega-datasets lacks its file: install it again"
+    except MissingExtraError as error:
+        return error.hint
+
+
+WEATHER = Dataset(
+    name="weather",
+    title="Daily weather in Seattle, 2012 to 2015",
+    source="NOAA, as carried by the package vega-datasets",
+    licence="public domain (US government); package BSD-3-Clause",
+    predicts="tomorrow's sky (label) and high (degrees C)",
+    size="1,461 days",
+    load=load,
+    ready=_ready,
+)

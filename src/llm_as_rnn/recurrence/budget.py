@@ -1,0 +1,109 @@
+"""The budget as an invariant: nothing longer than lambda tokens is ever accepted as a memory.
+
+The model is asked in words to keep within it, its answer is capped, and what still comes out too long is compressed
+by one more call (paper, appendix C). What is too long even then is trimmed here, item by item and sentence by
+sentence, by the same rule every time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+from llm_as_rnn.method import Calls, count_tokens
+from llm_as_rnn.records import Memory, Section
+from llm_as_rnn.recurrence.memory import to_text
+
+Sections = tuple[Section, ...]
+
+
+class Fitted(NamedTuple):
+    """Sections that fit, their length in tokens, and what it took to make them fit."""
+
+    sections: Sections
+    tokens: int
+    how: str
+
+
+def measured(memory: Memory) -> Calls[int]:
+    """Give the length of a memory's text form in tokens, counted once."""
+    if memory.tokens is not None:
+        return memory.tokens
+    return (yield from count_tokens(to_text(memory)))
+
+
+def fit(
+    sections: Sections, budget: int, compress: Callable[[Sections, int], Calls[Sections | None]]
+) -> Calls[Fitted | None]:
+    """Make sections fit the budget.
+
+    Parameters
+    ----------
+    sections : tuple of Section
+        What the model wrote.
+    budget : int
+        lambda, in tokens.
+    compress : callable
+        Asks the model once for a shorter version of sections that hold so many tokens; None if none came.
+
+    Returns
+    -------
+    Fitted or None
+        None if not even the shortest version fits.
+    """
+    tokens = yield from _length(sections)
+    if tokens <= budget:
+        return Fitted(sections, tokens, "")
+    shorter = yield from compress(sections, tokens)
+    how = "trimmed"
+    if shorter is not None:
+        compressed = yield from _length(shorter)
+        if compressed <= budget:
+            return Fitted(shorter, compressed, "compressed")
+        if compressed < tokens:
+            sections, how = shorter, "compressed and trimmed"
+    return (yield from _trim(sections, budget, how))
+
+
+def _trim(sections: Sections, budget: int, how: str) -> Calls[Fitted | None]:
+    """Find the longest version within the budget by bisection over the versions, longest first."""
+    versions = _shorter_versions(sections)
+    low, high = 0, len(versions) - 1
+    best: Fitted | None = None
+    while low <= high:
+        middle = (low + high) // 2
+        tokens = yield from _length(versions[middle])
+        if tokens <= budget:
+            best = Fitted(versions[middle], tokens, how)
+            high = middle - 1
+        else:
+            low = middle + 1
+    return best
+
+
+def _shorter_versions(sections: Sections) -> list[Sections]:
+    """List ever shorter versions: the last sentence of the longest section goes, again and again.
+
+    A model writes what matters first, and an edit at the end leaves most of the prefix cache alone. The longest
+    section gives way so that no section is lost while another one rambles.
+    """
+    versions = []
+    texts = {section.name: [_sentences(item) for item in section.items] for section in sections}
+    while any(texts.values()):
+        longest = max(texts.values(), key=lambda items: sum(len(s) for item in items for s in item))
+        longest[-1].pop()
+        if not longest[-1]:
+            longest.pop()
+        if not any(texts.values()):
+            break
+        versions.append(tuple(Section(name, tuple(" ".join(item) for item in items)) for name, items in texts.items()))
+    return versions
+
+
+def _sentences(item: str) -> list[str]:
+    return re.split(r"(?<=[.!?;\u3002])\s+", item)
+
+
+def _length(sections: Sections) -> Calls[int]:
+    return (yield from count_tokens(to_text(Memory(sections))))

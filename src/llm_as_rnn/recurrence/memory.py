@@ -1,0 +1,136 @@
+"""h_t as text and as JSON: what the model reads, and what it writes back.
+
+Text form, shown in prompts and counted against the budget::
+
+    ## Patterns
+    - rain tends to follow rain (7 of 9)
+    ## Corrections
+    - highs were forecast 1.2 too low
+
+Items are single lines that cannot be mistaken for a heading or another item, whatever was written into them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from llm_as_rnn.answers import gbnf_string, object_schema, read_object
+from llm_as_rnn.errors import AnswerError
+from llm_as_rnn.records import AnswerFormat, Form, Memory, Section
+from llm_as_rnn.task import Task
+
+MAX_ITEM_CHARS = 300
+"""The longest item that is asked for, in characters; longer ones are kept as far as the budget goes."""
+
+_MARKS = re.compile(r"\A(?:(?:#+|[-*•]|\d+[.)])\s+)+")
+
+
+def initial_memory(task: Task) -> Memory:
+    """Give h_0: every section of the task, saying that nothing is known yet (paper, appendix C)."""
+    items = tidy_items([task.initial])
+    return Memory(tuple(Section(section.name, items) for section in task.memory))
+
+
+def tidy_item(text: str) -> str:
+    r"""Make one line of an item's text, without the marks of a list or heading before it.
+
+    >>> tidy_item("- ## Patterns\n -5 follows rain")
+    'Patterns -5 follows rain'
+    """
+    return _MARKS.sub("", " ".join(text.split()) + " ").strip()
+
+
+def tidy_items(texts: Iterable[str]) -> tuple[str, ...]:
+    """Tidy several items; empty ones and repetitions go.
+
+    >>> tidy_items(["rain", "", "* rain"])
+    ('rain',)
+    """
+    return tuple(dict.fromkeys(item for item in map(tidy_item, texts) if item))
+
+
+def to_text(memory: Memory) -> str:
+    """Write a memory as the model sees it, and as its tokens are counted."""
+    lines: list[str] = []
+    for section in memory.sections:
+        lines.append(f"## {section.name}")
+        lines.extend(f"- {item}" for item in section.items)
+    return "\n".join(lines)
+
+
+def to_json(memory: Memory) -> str:
+    """Write a memory as a JSON answer would be written: section names and their items."""
+    return msgspec.json.encode({section.name: section.items for section in memory.sections}).decode()
+
+
+def written(memory: Memory, form: Form) -> str:
+    """Write a memory in the form in which the model is asked to write one."""
+    return to_json(memory) if form == "json" else to_text(memory)
+
+
+def answer_format(task: Task, form: Form) -> AnswerFormat:
+    """Say what a rewritten memory must look like, for the engine."""
+    if form == "json":
+        items = {"type": "array", "items": {"type": "string"}}
+        return AnswerFormat("memory", schema=object_schema({section.name: items for section in task.memory}))
+    item = f"[^\\n]{{1,{MAX_ITEM_CHARS}}}"
+    headings = [f"## {section.name}" for section in task.memory]
+    parts = [f'{gbnf_string(heading)} ("\\n- " {item})+' for heading in headings]
+    gbnf = 'root ::= "\\n"? ' + ' "\\n" '.join(parts)
+    regex = "\\n?" + "\\n".join(f"{re.escape(heading)}(\\n- {item})+" for heading in headings)
+    return AnswerFormat("memory", gbnf=gbnf, regex=regex)
+
+
+def read_memory(text: str, task: Task, form: Form) -> tuple[Section, ...]:
+    """Read the sections of a memory that a model wrote.
+
+    Returns
+    -------
+    tuple of Section
+        All of the task's sections in its order.
+
+    Raises
+    ------
+    AnswerError
+        If it is not a memory, if a section is missing, or if all of them are empty.
+    """
+    found = _read_json(text) if form == "json" else _read_text(text)
+    by_name = {name.casefold(): items for name, items in found.items()}
+    missing = [section.name for section in task.memory if section.name.casefold() not in by_name]
+    if missing:
+        raise AnswerError(f"the memory lacks the section {', '.join(missing)}")
+    sections = tuple(Section(section.name, tidy_items(by_name[section.name.casefold()])) for section in task.memory)
+    if not any(section.items for section in sections):
+        raise AnswerError("every section of the memory is empty")
+    return sections
+
+
+def _read_json(text: str) -> Mapping[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name, items in read_object(text).items():
+        if isinstance(items, str):
+            items = [items]  # noqa: PLW2901 - one item without its list
+        if not isinstance(items, list) or not all(_is_plain(item) for item in items):
+            raise AnswerError(f"the section {name!r} must be a list of texts")
+        found[name] = [str(item) for item in items]
+    return found
+
+
+def _is_plain(item: Any) -> bool:
+    return isinstance(item, str | int | float) and not isinstance(item, bool)
+
+
+def _read_text(text: str) -> Mapping[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    items: list[str] | None = None
+    for line in text.splitlines():
+        heading = re.match(r"\s*#+\s*(.+?)\s*:?\s*\Z", line)
+        if heading:
+            items = found.setdefault(heading[1], [])
+        elif items is not None and line.strip():
+            items.append(line)
+    return found

@@ -1,0 +1,138 @@
+"""Exact figures on how it went so far, kept by code: what a small model cannot work out, and need not.
+
+For each field of the answer: how often it was right or how far off, what simply repeating the last known value would
+have scored, and which value followed which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from llm_as_rnn.answers import Field
+from llm_as_rnn.records import Record, Target, Value
+from llm_as_rnn.task import Task
+
+
+class Tally(Record, frozen=True):
+    """The figures of one field; a missing answer counts as wrong, and not towards mean errors.
+
+    Attributes
+    ----------
+    steps, answered, right : int
+        Outcomes seen; answers among them; exactly right ones.
+    error, abs_error : float
+        Sums over the answered steps, in the field's unit; error is prediction minus outcome.
+    repeated, repeat_right : int
+        Steps at which a last value was known; how often it was the outcome.
+    repeat_abs_error : float
+        Sum over those, in the field's unit.
+    followed : dict of str to dict of str to int
+        How often which label followed which.
+    latest : str or float or None
+        The latest outcome.
+    """
+
+    steps: int = 0
+    answered: int = 0
+    right: int = 0
+    error: float = 0.0
+    abs_error: float = 0.0
+    repeated: int = 0
+    repeat_right: int = 0
+    repeat_abs_error: float = 0.0
+    followed: dict[str, dict[str, int]] = msgspec.field(default_factory=dict)
+    latest: Value | None = None
+
+
+Scorecard = Mapping[str, Tally]
+"""A tally for each field of the answer."""
+
+
+def empty(task: Task) -> dict[str, Tally]:
+    """Start a scorecard."""
+    return {field.name: Tally() for field in task.answer}
+
+
+def last_value(field: Field, observed: Mapping[str, Any], latest: Value | None) -> Value | None:
+    """Give the latest known value of a field's quantity: from the observation, else the latest outcome."""
+    return observed.get(field.last, latest) if field.last else latest
+
+
+def add(
+    card: Scorecard, task: Task, observed: Mapping[str, Any], values: Target | None, target: Target
+) -> dict[str, Tally]:
+    """Give the scorecard after one more outcome."""
+    return {field.name: _add(card[field.name], field, observed, values, target) for field in task.answer}
+
+
+def _add(tally: Tally, field: Field, observed: Mapping[str, Any], values: Target | None, target: Target) -> Tally:
+    outcome = target.get(field.name)
+    if outcome is None:
+        return tally
+    before = last_value(field, observed, tally.latest)
+    answer = (values or {}).get(field.name)
+    error = _difference(field, answer, outcome)
+    repeat_error = _difference(field, before, outcome)
+    return Tally(
+        steps=tally.steps + 1,
+        answered=tally.answered + (answer is not None),
+        right=tally.right + (field.show(answer) == field.show(outcome) if answer is not None else 0),
+        error=tally.error + error,
+        abs_error=tally.abs_error + abs(error),
+        repeated=tally.repeated + (before is not None),
+        repeat_right=tally.repeat_right + (field.show(before) == field.show(outcome) if before is not None else 0),
+        repeat_abs_error=tally.repeat_abs_error + abs(repeat_error),
+        followed=_follow(tally.followed, str(before), str(outcome)) if field.kind == "label" and before else {},
+        latest=outcome,
+    )
+
+
+def _difference(field: Field, value: Value | None, outcome: Value) -> float:
+    if field.kind != "number" or value is None or isinstance(value, tuple) or isinstance(outcome, tuple):
+        return 0.0
+    return float(value) - float(outcome)
+
+
+def _follow(followed: Mapping[str, Mapping[str, int]], before: str, outcome: str) -> dict[str, dict[str, int]]:
+    row = followed.get(before, {})
+    return {
+        **{name: dict(counts) for name, counts in followed.items()},
+        before: {**row, outcome: row.get(outcome, 0) + 1},
+    }
+
+
+def to_text(card: Scorecard, task: Task) -> str:
+    """Write the figures as lines, in words that a model can copy."""
+    lines: list[str] = []
+    for field in task.answer:
+        tally = card[field.name]
+        if tally.steps:
+            lines.append(_number_line(field, tally) if field.kind == "number" else _label_line(field, tally))
+        lines.extend(
+            f"{field.name}: after {before} came {_counts(counts)}" for before, counts in sorted(tally.followed.items())
+        )
+    return "\n".join(lines)
+
+
+def _label_line(field: Field, tally: Tally) -> str:
+    repeat = f"; repeating the last would be right {tally.repeat_right} of {tally.repeated}" if tally.repeated else ""
+    return f"{field.name}: right {tally.right} of {tally.steps}{repeat}"
+
+
+def _number_line(field: Field, tally: Tally) -> str:
+    repeat = f"; repeating the last {tally.repeat_abs_error / tally.repeated:.1f}" if tally.repeated else ""
+    if not tally.answered:
+        return f"{field.name}: no usable answers{repeat}"
+    bias = tally.error / tally.answered
+    way = "too high" if bias > 0 else "too low"
+    return (
+        f"{field.name}: answers {abs(bias):.1f} {way} on average; "
+        f"mean error {tally.abs_error / tally.answered:.1f}{repeat}"
+    )
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
