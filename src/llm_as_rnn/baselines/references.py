@@ -9,6 +9,7 @@ from llm_as_rnn.answers import Field
 from llm_as_rnn.method import Calls, Learned, Settings, at_once
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import (
+    Memory,
     Observation,
     Prediction,
     Record,
@@ -52,8 +53,9 @@ class Reference(ABC):
         """Begin with no outcome."""
         return ReferenceState()
 
-    def memory(self, state: ReferenceState) -> None:
+    def memory(self, state: ReferenceState) -> Memory | None:
         """Give none: there is no memory in language."""
+        return None
 
     def predict(self, state: ReferenceState, observation: Observation) -> Calls[Prediction]:
         """Predict by the rule."""

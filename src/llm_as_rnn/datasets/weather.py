@@ -9,6 +9,7 @@ import csv
 import random
 from datetime import date
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +18,6 @@ from llm_as_rnn.errors import DatasetError, MissingExtraError
 from llm_as_rnn.records import Observation, SequenceInfo
 
 YEARS = {"development": (2012, 2013), "held_out": (2014, 2015)}
-COLUMNS = ("date", "precipitation", "temp_max", "temp_min", "wind", "weather")
 
 
 class Day(NamedTuple):
@@ -75,17 +75,22 @@ def read_days(path: Path) -> list[Day]:
 
 def _day(row: dict[str, str], path: Path, number: int) -> Day:
     try:
-        when, rain, high, low, wind, sky = (row[name] for name in COLUMNS)
-        return Day(date.fromisoformat(when.replace("/", "-")), *map(float, (rain, high, low, wind)), sky)
+        return Day(
+            date.fromisoformat(row["date"].replace("/", "-")),
+            float(row["precipitation"]),
+            float(row["temp_max"]),
+            float(row["temp_min"]),
+            float(row["wind"]),
+            row["weather"],
+        )
     except (KeyError, TypeError, ValueError) as error:
-        raise DatasetError(
-            f"{path}, line {number}: not a day's record ({error})", "install vega-datasets again"
-        ) from error
+        message = f"{path}, line {number}: not a day's record ({error})"
+        raise DatasetError(message, "install vega-datasets again") from error
 
 
 def _sequence(days: list[Day]) -> Sequence:
     name = days[0].day.isoformat()
-    steps = (_step(name, t, today, tomorrow) for t, (today, tomorrow) in enumerate(zip(days, days[1:], strict=False)))
+    steps = (_step(name, t, today, tomorrow) for t, (today, tomorrow) in enumerate(pairwise(days)))
     return Sequence(SequenceInfo(name, {"place": "Seattle"}), tuple(steps))
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
+import zlib
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -50,28 +50,26 @@ class ScriptedEngine:
     def from_file(cls, path: Path) -> ScriptedEngine:
         """Read a script: JSON lines of ``{"role": ..., "text": ..., "finish_reason": ...}``.
 
-        Answers of a role are used in turn, and again from the first when they are used up, so that a short script
-        serves a long run. ``finish_reason`` may be left out.
+        Which of a role's answers a request gets depends on the request alone, never on the order of requests: the same
+        run, in one sitting or resumed, gets the same answers. ``finish_reason`` may be left out.
 
         Raises
         ------
         ModelError
             If the file is missing or a line of it is broken; the message names the line.
         """
-        turns: dict[str, Iterator[_Line]] = {}
         by_role: dict[str, list[_Line]] = defaultdict(list)
         for line in _read_script(path):
             by_role[line.role].append(line)
-        for role, lines in by_role.items():
-            turns[role] = itertools.cycle(lines)
 
         def answer(request: Request) -> Completion:
-            if request.role not in turns:
+            lines = by_role.get(request.role)
+            if not lines:
                 raise EngineError(f"the script {path.name} has no answer for the role {request.role!r}")
-            line = next(turns[request.role])
+            line = lines[zlib.crc32(request.prompt.encode("utf-8", "replace")) % len(lines)]
             return Completion(line.text, line.finish_reason)
 
-        return cls(answer, EngineInfo(f"scripted:{path}", digest="scripted", slots=1))
+        return cls(answer, EngineInfo(f"scripted:{path}", digest="scripted"))
 
     async def open(self) -> None:
         """Do nothing: a script is always ready."""

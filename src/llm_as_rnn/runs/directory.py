@@ -1,0 +1,152 @@
+"""A run's folder: ``run.json`` (what it is), ``steps.jsonl`` (the journal), ``scores.json``, ``report.html``."""
+
+from __future__ import annotations
+
+import platform
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from llm_as_rnn._version import __version__
+from llm_as_rnn.engines.base import EngineInfo
+from llm_as_rnn.errors import RunError, TaskError
+from llm_as_rnn.files import write_atomically
+from llm_as_rnn.records import Record, StepRecord
+from llm_as_rnn.runs.journal import read_journal
+from llm_as_rnn.runs.spec import RunSpec
+from llm_as_rnn.task import Task
+
+RunStatus = Literal["running", "finished", "failed", "interrupted"]
+
+JOURNAL = "steps.jsonl"
+
+
+class RunInfo(Record, frozen=True):
+    """The content of ``run.json``.
+
+    Attributes
+    ----------
+    spec : RunSpec
+        What decides the results.
+    task : Task
+        The task itself, so that a report needs nothing else.
+    engine : EngineInfo
+        What answered.
+    status : str
+        ``running``, ``finished``, ``failed`` (some sequences ended early) or ``interrupted``.
+    failures : dict of str to str
+        Why, by ``method/sequence``.
+    versions : dict of str to str
+        Of this package, Python and the engine's packages.
+    started : str
+        ISO 8601, UTC.
+    seconds : float
+        Wall time over all sittings.
+    """
+
+    spec: RunSpec
+    task: Task
+    engine: EngineInfo
+    status: RunStatus
+    failures: dict[str, str] = msgspec.field(default_factory=dict)
+    versions: dict[str, str] = msgspec.field(default_factory=dict)
+    started: str = ""
+    seconds: float = 0.0
+
+
+class RunDirectory:
+    """Reads and writes a run's folder.
+
+    Parameters
+    ----------
+    path : Path
+        The folder; it need not exist.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.journal = path / JOURNAL
+        self.report = path / "report.html"
+
+    def begin(self, spec: RunSpec, task: Task, engine: EngineInfo, *, resume: bool) -> RunInfo:
+        """Take the folder for a run, a new one or one that goes on.
+
+        Raises
+        ------
+        RunError
+            If it holds a run and ``resume`` is false, holds other things, or cannot be written.
+        SpecMismatchError
+            If it holds a run with other settings.
+        """
+        if (self.path / "run.json").exists():
+            if not resume:
+                raise RunError(
+                    f"{self.path} already holds a run", "add --resume to go on with it, or choose another --out"
+                )
+            info = self.info()
+            spec.require_same(info.spec)
+            return msgspec.structs.replace(info, status="running", failures={})
+        if self.path.is_dir() and any(self.path.iterdir()):
+            raise RunError(f"{self.path} is not empty and holds no run", "choose another --out")
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(f"{self.path} cannot be made: {error.strerror}", "choose another --out") from error
+        started = datetime.now(UTC).isoformat(timespec="seconds")
+        info = RunInfo(spec, task, engine, "running", versions=_versions(), started=started)
+        self.save(info)
+        return info
+
+    def info(self) -> RunInfo:
+        """Read ``run.json``.
+
+        Raises
+        ------
+        RunError
+            If there is none, or it is not one.
+        """
+        path = self.path / "run.json"
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=RunInfo)
+        except FileNotFoundError:
+            raise RunError(f"{self.path} holds no run", "name a folder that `llm-as-rnn run` made") from None
+        except OSError as error:
+            raise RunError(f"{path} cannot be read: {error.strerror}", "check the folder") from error
+        except (msgspec.DecodeError, TaskError) as error:
+            raise RunError(f"{path} is damaged: {error}", "restore the file, or begin a new run") from error
+
+    def save(self, info: RunInfo) -> None:
+        """Write ``run.json``."""
+        self.write("run.json", info)
+
+    def write(self, name: str, value: Any) -> None:
+        """Write a value as an indented JSON file.
+
+        Raises
+        ------
+        RunError
+            If it cannot be written.
+        """
+        content = msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
+        try:
+            write_atomically(self.path / name, content)
+        except OSError as error:
+            raise RunError(f"{self.path / name} cannot be written: {error.strerror}", "make room there") from error
+
+    def records(self) -> list[StepRecord]:
+        """Read the journal's complete steps, by method in the run's order, then sequence and timestep."""
+        order = {name: place for place, name in enumerate(self.info().spec.methods)}
+        return sorted(read_journal(self.journal), key=lambda step: (order[step.method], step.sequence, step.t))
+
+
+def _versions() -> dict[str, str]:
+    versions = {"llm-as-rnn": __version__, "python": platform.python_version(), "platform": platform.platform()}
+    for package in ("openai", "xllamacpp"):
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return versions

@@ -1,0 +1,109 @@
+"""The journal: one line a step, durable before the next step starts. Everything else is read from it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import msgspec
+from filelock import FileLock, Timeout
+
+from llm_as_rnn.errors import RunError
+from llm_as_rnn.records import StepRecord
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(StepRecord)
+
+
+def read_journal(path: Path) -> list[StepRecord]:
+    """Read all complete steps, in the order in which they were committed.
+
+    A torn last line, as a killed process leaves it, is no step and is left out.
+
+    Raises
+    ------
+    RunError
+        If the file cannot be read, or a complete line of it is not a step; the message names the line.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror}", "check the folder") from error
+    whole = content[: content.rfind(b"\n") + 1]
+    return [_step(path, number, line) for number, line in enumerate(whole.splitlines(), 1) if line.strip()]
+
+
+def _step(path: Path, number: int, line: bytes) -> StepRecord:
+    try:
+        return _decoder.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise RunError(f"{path}, line {number} is damaged: {error}", "restore the file, or begin a new run") from error
+
+
+class Journal:
+    """Appends steps to a journal file, one process at a time.
+
+    Parameters
+    ----------
+    path : Path
+        The file; it is made if it is not there. A torn last line is cut off.
+
+    Raises
+    ------
+    RunError
+        On entry: if another process writes to it, or the folder cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = FileLock(path.with_suffix(".lock"), timeout=0)
+
+    def __enter__(self) -> Self:
+        try:
+            self._lock.acquire()
+        except Timeout:
+            raise RunError(f"another process is writing to {self.path.parent}", "wait for it, or stop it") from None
+        except OSError as error:
+            raise RunError(f"{self.path.parent} cannot be written: {error.strerror}", "choose another --out") from error
+        try:
+            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+            self._cut_torn_line()
+        except OSError as error:
+            self._lock.release()
+            raise RunError(f"{self.path} cannot be written: {error.strerror}", "choose another --out") from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._file)
+        self._lock.release()
+
+    def append(self, record: StepRecord) -> None:
+        """Commit one step: when this returns, it is on the disk.
+
+        Raises
+        ------
+        RunError
+            If it cannot be written (a full disk, say); the journal then ends with the step before.
+        """
+        line = _encoder.encode(record) + b"\n"
+        end = os.fstat(self._file).st_size
+        try:
+            written = 0
+            while written < len(line):
+                written += os.write(self._file, line[written:])
+            os.fsync(self._file)
+        except OSError as error:
+            os.ftruncate(self._file, end)
+            raise RunError(
+                f"{self.path} cannot be written: {error.strerror}", "make room, then go on with --resume"
+            ) from error
+
+    def _cut_torn_line(self) -> None:
+        content = self.path.read_bytes()
+        os.ftruncate(self._file, content.rfind(b"\n") + 1)

@@ -1,0 +1,108 @@
+"""What a run is: everything that decides its journal, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Many
+
+from llm_as_rnn.datasets.base import Selection, Split
+from llm_as_rnn.errors import SpecMismatchError, UsageError
+from llm_as_rnn.method import PRESETS, FeedbackKind, Settings
+from llm_as_rnn.methods import METHODS, REFERENCES
+from llm_as_rnn.records import Form, Layout, Record, Style
+
+
+class RunSpec(Record, frozen=True):
+    """All settings of a run that its results depend on.
+
+    Attributes
+    ----------
+    task, task_digest : str
+        The task and the fingerprint of its file.
+    model, model_digest : str
+        The model string, and what tells this model from another of the same name.
+    methods : tuple of str
+        In the order in which they run.
+    sequences, steps : int
+        How many sequences, and steps in each.
+    split : str
+        The part of the data that they are cut from.
+    seed : int
+        Chooses sequences and seeds of calls.
+    budget, window : int
+        Tokens of a memory; of prompt and answer together.
+    form, style, layout, feedback, sampling : str
+        How the model is asked.
+    prompts_digest : str
+        Fingerprint of the templates.
+    """
+
+    task: str
+    task_digest: str
+    model: str
+    model_digest: str
+    methods: tuple[str, ...]
+    sequences: int
+    steps: int
+    split: Split
+    seed: int
+    budget: int
+    window: int
+    form: Form
+    style: Style
+    layout: Layout
+    feedback: FeedbackKind
+    sampling: str
+    prompts_digest: str
+
+    def __post_init__(self) -> None:
+        """Refuse settings that no run could have."""
+        for name, smallest in (("sequences", 1), ("steps", 1), ("budget", 1), ("window", 1), ("seed", 0)):
+            value = getattr(self, name)
+            if value < smallest:
+                raise UsageError(f"{name} must be at least {smallest}, not {value}", f"correct --{name}")
+        unknown = [name for name in self.methods if name not in {**METHODS, **REFERENCES}]
+        if unknown:
+            raise UsageError(f"there is no method {unknown[0]!r}", f"choose from {', '.join([*METHODS, *REFERENCES])}")
+        if not self.methods or len(set(self.methods)) < len(self.methods):
+            raise UsageError("methods must be named, each once", f"choose from {', '.join([*METHODS, *REFERENCES])}")
+        if self.sampling not in PRESETS:
+            raise UsageError(f"there is no sampling preset {self.sampling!r}", f"choose from {', '.join(PRESETS)}")
+
+    @property
+    def selection(self) -> Selection:
+        """Which sequences the run is on."""
+        return Selection(self.sequences, self.steps, self.seed, self.split)
+
+    @property
+    def settings(self) -> Settings:
+        """What the methods are built with."""
+        return Settings(
+            form=self.form,
+            style=self.style,
+            layout=self.layout,
+            budget=self.budget,
+            window=self.window,
+            feedback=self.feedback,
+            sampling=PRESETS[self.sampling],
+            seed=self.seed,
+        )
+
+    def require_same(self, begun: RunSpec) -> None:
+        """Refuse to go on with a run that was begun with other settings.
+
+        Raises
+        ------
+        SpecMismatchError
+            Naming each setting that differs, and both values.
+        """
+        names: Many[str] = self.__struct_fields__
+        changes = [
+            f"{name} was {getattr(begun, name)}, now {getattr(self, name)}"
+            for name in names
+            if getattr(begun, name) != getattr(self, name)
+        ]
+        if changes:
+            raise SpecMismatchError(
+                f"this run was begun with other settings: {'; '.join(changes)}",
+                "resume with the same ones, or choose another --out",
+            )
