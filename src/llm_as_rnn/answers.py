@@ -7,12 +7,13 @@ answer is validated here again.
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Literal
+
+import msgspec
 
 from llm_as_rnn.errors import AnswerError
 from llm_as_rnn.records import AnswerFormat, Record, Value
@@ -222,7 +223,7 @@ class AnswerSpec(Record, frozen=True, dict=True):
     >>> line.show({"sky": "sun", "high": 9})
     'sun, 9.0'
     >>> AnswerSpec("forecast", (sky, high), "json").show({"sky": "sun", "high": 9})
-    '{"sky": "sun", "high": "9.0"}'
+    '{"sky":"sun","high":"9.0"}'
     """
 
     name: str
@@ -259,7 +260,7 @@ class AnswerSpec(Record, frozen=True, dict=True):
         shown = {field.name: field.show(values[field.name]) for field in self.fields if field.name in values}
         if self.notation == "json":
             lists = {name: value for name, value in values.items() if isinstance(value, tuple) and name in shown}
-            return json.dumps({**shown, **lists}, ensure_ascii=False)
+            return msgspec.json.encode({**shown, **lists}).decode()
         if self.notation == "line":
             return ", ".join(shown.values())
         return "\n".join(f"{name}: {value}" for name, value in shown.items())
@@ -328,8 +329,9 @@ def read_object(text: str) -> dict[str, Any]:
     """
     bare = re.sub(r"\A\s*```(?:json)?\s*|\s*```\s*\Z", "", text)
     try:
-        value = json.loads(bare)
-    except (ValueError, RecursionError):
+        # Stricter than the standard library, which lets NaN and lone surrogates in.
+        value = msgspec.json.decode(bare)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise AnswerError("the answer is not one valid JSON object") from None
     if not isinstance(value, dict):
         raise AnswerError("the answer is JSON, but not an object")

@@ -17,7 +17,7 @@ from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.errors import RunError, UsageError
 from llm_as_rnn.method import FeedbackKind, Method, Settings
 from llm_as_rnn.methods import METHODS, REFERENCES, build
-from llm_as_rnn.metrics.scores import summarise
+from llm_as_rnn.metrics.summary import summarise
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import Form, Layout, Record, Request, StepRecord, Style
 from llm_as_rnn.recurrence.memory import initial_memory, to_text, written
@@ -86,6 +86,8 @@ def make_spec(options: Options, task: Task, prompts: Prompts, engine: EngineInfo
     UsageError
         If the settings cannot work with this engine.
     """
+    if not options.methods:
+        raise UsageError("no method was named", f"choose from {', '.join([*METHODS, *REFERENCES])}")
     most = largest_budget(engine.context_window)
     budget = options.budget if options.budget is not None else min(engine.budget or PAPER_BUDGET, most)
     if budget > most:

@@ -63,8 +63,6 @@ class RunSpec(Record, frozen=True):
         unknown = [name for name in self.methods if name not in {**METHODS, **REFERENCES}]
         if unknown:
             raise UsageError(f"there is no method {unknown[0]!r}", f"choose from {', '.join([*METHODS, *REFERENCES])}")
-        if not self.methods or len(set(self.methods)) < len(self.methods):
-            raise UsageError("methods must be named, each once", f"choose from {', '.join([*METHODS, *REFERENCES])}")
         if self.sampling not in PRESETS:
             raise UsageError(f"there is no sampling preset {self.sampling!r}", f"choose from {', '.join(PRESETS)}")
 

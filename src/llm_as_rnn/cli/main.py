@@ -1,0 +1,98 @@
+"""The command ``llm-as-rnn``: finds the subcommand, and turns errors into one line and an exit code."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+from llm_as_rnn._version import __version__
+from llm_as_rnn.errors import LlmAsRnnError
+
+COMMANDS = {
+    "run": "Run methods over a task's sequences, and report.",
+    "report": "Show a run's results again, or compare several runs.",
+    "models": "List, fetch and check model files.",
+    "data": "List and show the shipped datasets.",
+}
+"""The subcommands, in the order in which help shows them; each is the module of its name."""
+
+DONE, SOME_FAILED, BAD_USAGE, BUG, INTERRUPTED = 0, 1, 2, 70, 130
+
+
+class LazyGroup(click.Group):
+    """A group that imports a subcommand when it is used: ``--help`` stays quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the subcommands."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a subcommand."""
+        if cmd_name not in COMMANDS:
+            return None
+        command = getattr(import_module(f"llm_as_rnn.cli.{cmd_name}"), cmd_name)
+        assert isinstance(command, click.Command)  # noqa: S101 - tells mypy what the modules hold
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the subcommands without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="llm-as-rnn")
+@click.option("--debug", is_flag=True, help="Show where an error comes from.")
+def cli(debug: bool) -> None:
+    """Turn a frozen language model into an online learner.
+
+    It predicts the next outcome of a sequence, is told how it went, rewrites a short memory in plain language within a
+    hard token budget, and predicts better.
+
+    \b
+    First steps:
+      llm-as-rnn run weather --quick      real weather, a small model on this machine, a few minutes
+      llm-as-rnn run --help               all settings of a run
+      llm-as-rnn models list              models that can be fetched, and those that are here
+    """
+    logging.basicConfig(level=logging.DEBUG if debug else logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
+    # The HTTP clients report every request at these levels; of interest to nobody here.
+    for name in ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "asyncio"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and leave the process."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    sys.exit(_run(arguments, debug="--debug" in arguments))
+
+
+def _run(arguments: list[str], *, debug: bool) -> int:
+    try:
+        result: Any = cli.main(args=arguments, prog_name="llm-as-rnn", standalone_mode=False)
+    except click.Abort:
+        click.echo("interrupted", err=True)
+        return INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        return BAD_USAGE
+    except LlmAsRnnError as error:
+        if debug:
+            raise
+        click.echo(f"error: {error}", err=True)
+        return BAD_USAGE
+    except BrokenPipeError:
+        # Whoever read our output has seen enough (`| head`).
+        sys.stderr.close()
+        return DONE
+    except Exception as error:
+        if debug:
+            raise
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        click.echo(f"error: {what} (a bug: please report it with what --debug shows)", err=True)
+        return BUG
+    return result if isinstance(result, int) else DONE

@@ -1,0 +1,114 @@
+"""Progress on the terminal: a bar for each method, one for a download; nothing where there is no terminal."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+from llm_as_rnn.records import StepRecord
+from llm_as_rnn.task import Task
+
+console = Console()
+"""Where results go."""
+
+messages = Console(stderr=True)
+"""Where everything else goes, so that results can be piped."""
+
+
+class RunProgress:
+    """A live bar for each method: steps done, running score, tokens, time left.
+
+    Parameters
+    ----------
+    task : Task
+        Its first answer field gives the running score.
+    """
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self._bars: dict[str, TaskID] = {}
+        self._scores: dict[str, list[float]] = defaultdict(list)
+        self._tokens: dict[str, int] = defaultdict(int)
+        self.done = 0
+        self.total = 0
+        self._progress = Progress(
+            TextColumn("{task.description:<14}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[score]}", style="bold"),
+            TextColumn("{task.fields[tokens]}", style="dim"),
+            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+            console=messages,
+            disable=not messages.is_terminal,
+        )
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def begin(self, methods: Sequence[str], steps: int, past: Sequence[StepRecord]) -> None:
+        """Draw the bars; what is done already counts."""
+        self.total = len(methods) * steps
+        for name in methods:
+            self._bars[name] = self._progress.add_task(name, total=steps, start=False, score="", tokens="")
+        for record in past:
+            self.step(record)
+
+    def step(self, record: StepRecord) -> None:
+        """Move a method's bar by a step."""
+        name = record.method
+        self.done += 1
+        self._tokens[name] += sum(call.prompt_tokens + call.completion_tokens for call in record.calls)
+        self._scores[name].extend(list(record.scores.values())[:1])
+        scores = self._scores[name]
+        metric = next(iter(record.scores), "")
+        mean = f"{metric.replace('.', ' ')} {sum(scores) / len(scores):.2f}" if scores else ""
+        self._progress.start_task(self._bars[name])
+        self._progress.update(
+            self._bars[name], advance=1, score=mean, tokens=f"{self._tokens[name] / 1000:,.1f} k tokens"
+        )
+
+
+@contextmanager
+def download_progress(what: str) -> Iterator[Callable[[int, int | None], None]]:
+    """Show a bar while a file is fetched; it appears with the first bytes."""
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=messages, disable=not messages.is_terminal) as progress:
+        bars: list[TaskID] = []
+
+        def report(done: int, total: int | None) -> None:
+            if not bars:
+                bars.append(progress.add_task(f"fetching {what}", total=total))
+            progress.update(bars[0], completed=done, total=total)
+
+        yield report
+
+
+@contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """Say what is being waited for."""
+    if messages.is_terminal:
+        with messages.status(what):
+            yield
+    else:
+        yield

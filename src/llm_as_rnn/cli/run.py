@@ -1,0 +1,164 @@
+"""``llm-as-rnn run``: methods over the sequences of a task."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from llm_as_rnn.cli.main import DONE, INTERRUPTED, SOME_FAILED
+from llm_as_rnn.cli.progress import RunProgress, console, download_progress, messages
+from llm_as_rnn.cli.results import show_run
+from llm_as_rnn.engines.resolve import resolve
+from llm_as_rnn.errors import UsageError
+from llm_as_rnn.method import PRESETS
+from llm_as_rnn.methods import METHODS
+from llm_as_rnn.runs.directory import RunDirectory
+from llm_as_rnn.runs.execute import Options, execute
+from llm_as_rnn.task import load_task
+
+DEFAULT_MODEL = "llamacpp:smollm2-135m"
+
+QUICK = {"sequences": 4, "steps": 8, "budget": 128}
+"""What --quick stands for."""
+
+FULL = {"sequences": 8, "steps": 12, "budget": None}
+
+
+@click.command()
+@click.argument("task")
+@click.option(
+    "--model",
+    "-m",
+    default=DEFAULT_MODEL,
+    show_default=True,
+    help="llamacpp:NAME, llamacpp:FILE.gguf, openai:NAME or scripted:FILE.jsonl.",
+)
+@click.option("--methods", help=f"Comma-separated; default {','.join(METHODS)}. The cheap references always run too.")
+@click.option("--sequences", type=int, help="How many sequences [default: 8].")
+@click.option("--steps", type=int, help="Steps in each sequence [default: 12].")
+@click.option("--budget", type=int, help="Most tokens of a memory [default: what suits the model, else 4096].")
+@click.option("--seed", type=int, default=0, show_default=True, help="Chooses the sequences, and seeds every call.")
+@click.option(
+    "--split",
+    type=click.Choice(["development", "held_out"]),
+    default="development",
+    show_default=True,
+    help="Tune on development alone; report on held_out.",
+)
+@click.option(
+    "--form",
+    type=click.Choice(["json", "line"]),
+    help="Answers as JSON or as one short line [default: measured best for the model].",
+)
+@click.option(
+    "--style", type=click.Choice(["chat", "completion"]), help="Prompts as chat or as one text [default: same]."
+)
+@click.option(
+    "--layout",
+    type=click.Choice(["chained", "separate"]),
+    default="chained",
+    show_default=True,
+    help="One growing conversation a step, or the paper's separate prompts.",
+)
+@click.option(
+    "--feedback",
+    type=click.Choice(["model", "scorecard"]),
+    default="model",
+    show_default=True,
+    help="Criticism by the model, or exact figures by code.",
+)
+@click.option(
+    "--sampling",
+    type=click.Choice(list(PRESETS)),
+    default="greedy",
+    show_default=True,
+    help="Temperatures: all 0, or the paper's.",
+)
+@click.option("--prompts", type=click.Path(path_type=Path), help="Folder with templates of your own.")
+@click.option("--base-url", help="URL of an OpenAI-compatible server [default: OPENAI_BASE_URL].")
+@click.option("--context", type=int, help="Context window in tokens, for the embedded engine.")
+@click.option("--concurrency", type=int, help="Sequences at a time [default: the engine's slots].")
+@click.option(
+    "--cache",
+    type=click.Choice(["off", "record", "replay"]),
+    default="off",
+    show_default=True,
+    help="Keep the model's answers, and reuse them for the same questions.",
+)
+@click.option("--out", type=click.Path(path_type=Path), help="The run's folder [default: a new one in runs/].")
+@click.option("--resume", is_flag=True, help="Go on with the run in --out; begin it if there is none.")
+@click.option("--quick", is_flag=True, help="A short run: 4 sequences of 8 steps, 128 tokens of memory.")
+def run(  # noqa: PLR0913 - one argument an option
+    task: str,
+    model: str,
+    methods: str | None,
+    base_url: str | None,
+    context: int | None,
+    concurrency: int | None,
+    cache: Any,
+    out: Path | None,
+    resume: bool,
+    quick: bool,
+    **choices: Any,
+) -> int:
+    """Run methods over the sequences of TASK (a shipped task's name, or a task file), and report.
+
+    Every method predicts each step before it is told the outcome. What happens is written to the run's folder step by
+    step; an interrupted run goes on with --resume.
+
+    \b
+    Examples:
+      llm-as-rnn run weather --quick
+      llm-as-rnn run weather -m llamacpp:qwen2.5-coder-1.5b --methods zero_shot,recurrent
+      llm-as-rnn run weather -m openai:MODEL --base-url http://localhost:8000/v1
+    """
+    for name, value in (QUICK if quick else FULL).items():
+        choices[name] = value if choices[name] is None else choices[name]
+    if methods is not None:
+        choices["methods"] = tuple(name.strip() for name in methods.split(",") if name.strip())
+    if concurrency is not None and concurrency < 1:
+        raise UsageError(f"concurrency must be at least 1, not {concurrency}", "correct --concurrency")
+    if resume and out is None:
+        raise UsageError("--resume needs to know which run to go on with", "name its folder with --out")
+    options = Options(task=task, concurrency=concurrency, **choices)
+    loaded = load_task(task)
+    directory = RunDirectory(out or _new_folder(loaded.name, model))
+    with download_progress(model) as progress:
+        engine = resolve(
+            model, base_url=base_url, context=context, slots=concurrency, cache_mode=cache, progress=progress
+        )
+    with RunProgress(loaded) as watcher:
+        try:
+            info = asyncio.run(execute(options, engine, directory, resume=resume, watcher=watcher))
+        except KeyboardInterrupt:
+            _say_how_to_go_on(watcher, directory)
+            return INTERRUPTED
+    show_run(directory, console)
+    for name, why in list(info.failures.items())[:5]:
+        messages.print(f"[red]failed[/red] {name}: {why}", highlight=False)
+    if info.failures:
+        messages.print(
+            f"{len(info.failures)} sequences ended early; the same command with "
+            f"--out {directory.path} --resume goes on with them",
+            highlight=False,
+        )
+    return SOME_FAILED if info.failures else DONE
+
+
+def _new_folder(task: str, model: str) -> Path:
+    name = "".join(char if char.isalnum() or char in ".-" else "-" for char in Path(model.partition(":")[2]).name)
+    return Path("runs") / f"{task}-{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+
+
+def _say_how_to_go_on(watcher: RunProgress, directory: RunDirectory) -> None:
+    words = [word for word in sys.argv[1:] if word != "--resume"]
+    if "--out" not in words:
+        words += ["--out", str(directory.path)]
+    done = f"{watcher.done} of {watcher.total} steps are kept" if watcher.total else "nothing was begun"
+    messages.print(f"interrupted; {done}. To go on:\n  llm-as-rnn {shlex.join(words)} --resume", highlight=False)

@@ -1,0 +1,36 @@
+"""What all tests share: no network but the loopback, and the embedded model's file where a test asks for it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from llm_as_rnn.datasets.base import Selection, Sequence
+from llm_as_rnn.datasets.registry import dataset
+from llm_as_rnn.task import Task, load_task
+
+settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+settings.load_profile("house")
+
+
+@pytest.fixture(scope="session")
+def model_file() -> Path:
+    """Give the default model's file, fetched and checked once; LLM_AS_RNN_TEST_MODEL names one that is there."""
+    from llm_as_rnn.engines import models  # noqa: PLC0415 - only tests with a real model need it
+
+    named = os.environ.get("LLM_AS_RNN_TEST_MODEL")
+    return Path(named) if named else models.pull("smollm2-135m")
+
+
+@pytest.fixture(scope="session")
+def weather() -> Task:
+    return load_task("weather")
+
+
+@pytest.fixture(scope="session")
+def days() -> list[Sequence]:
+    """Give two short sequences of real weather."""
+    return dataset("weather").load(Selection(sequences=2, steps=5))

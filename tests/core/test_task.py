@@ -1,0 +1,97 @@
+"""Tasks, prompts and templates: what is broken is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from llm_as_rnn.errors import PromptError, TaskError
+from llm_as_rnn.prompts import Prompts
+from llm_as_rnn.records import Observation
+from llm_as_rnn.task import Task, load_task
+from llm_as_rnn.templates import render
+
+GOOD = """
+name: t
+title: T
+instructions: Predict.
+observation: "{{ x }}"
+line: "{{ x }}"
+answer:
+  - {name: y, kind: label, options: [a, b]}
+memory:
+  - {name: Notes, about: anything}
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (("kind: label", "kind: lable"), "kind"),
+        (("options: [a, b]", "options: [a]"), "two different options"),
+        (("options: [a, b]", "option: [a, b]"), "option"),
+        (("title: T\n", ""), "title"),
+        (("name: Notes", "nam: Notes"), "memory"),
+        (("kind: label, options: [a, b]", "kind: number, low: 3, high: 1"), "range"),
+        (("name: y", "name: y y"), "plain word"),
+        (("answer:\n  - {name: y, kind: label, options: [a, b]}", "answer: []"), "at least one answer field"),
+        (("title: T", "title: [T"), "YAML"),
+        (("name: t\n", "name: t\nnonsense: 1\n"), "nonsense"),
+    ],
+)
+def test_a_broken_task_file_is_named_with_its_problem(tmp_path: Path, change: tuple[str, str], problem: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(GOOD.replace(*change))
+    assert path.read_text() != GOOD
+    with pytest.raises(TaskError, match=problem) as caught:
+        load_task(str(path))
+    assert "mine.yaml" in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_good_task_file_loads(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(GOOD)
+    assert load_task(str(path)).answer[0].options == ("a", "b")
+
+
+@pytest.mark.parametrize("name", ["nothing", "missing.yaml", "../weather", ""])
+def test_an_unknown_task_is_refused(name: str) -> None:
+    with pytest.raises(TaskError):
+        load_task(name)
+
+
+def test_an_observation_that_lacks_a_field_is_named(weather: Task) -> None:
+    with pytest.raises(TaskError, match="date"):
+        weather.show(Observation("s", 0, {"sky": "sun"}), "line")
+
+
+def test_the_digest_tells_tasks_apart(weather: Task) -> None:
+    assert msgspec.structs.replace(weather, instructions="Other.").digest != weather.digest
+    assert load_task("weather").digest == weather.digest
+
+
+def test_a_users_templates_replace_shipped_ones(tmp_path: Path) -> None:
+    (tmp_path / "recurrence").mkdir()
+    (tmp_path / "recurrence/update.j2").write_text("Mine: {{ task.name }}")
+    prompts = Prompts.with_folder(tmp_path)
+    assert prompts.digest != Prompts().digest
+    assert prompts.render("recurrence/update", task={"name": "w"}) == "Mine: w"
+    assert prompts.render("recurrence/repair", problem="p") == Prompts().render("recurrence/repair", problem="p")
+
+
+def test_a_template_that_nothing_uses_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "updaet.j2").write_text("")
+    with pytest.raises(PromptError, match="updaet"):
+        Prompts.with_folder(tmp_path)
+
+
+def test_templates_are_strict_and_sandboxed() -> None:
+    with pytest.raises(PromptError, match="missing"):
+        render("{{ missing }}")
+    with pytest.raises(PromptError):
+        render("{{ ''.__class__.__mro__ }}")
+    with pytest.raises(PromptError, match="line 2"):
+        render("a\n{% if %}")

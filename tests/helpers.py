@@ -1,0 +1,83 @@
+"""Answers for tests: a model that says what it should, and ways to run methods by hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+from llm_as_rnn.method import Calls, Method, Settings
+from llm_as_rnn.methods import build
+from llm_as_rnn.prompts import Prompts
+from llm_as_rnn.records import Completion, Form, Request
+from llm_as_rnn.task import Task
+
+T = TypeVar("T")
+Answer = Callable[[Request], Completion | str]
+
+LINES = {
+    "predict": " rain, 9.5",
+    "reflect": "correct: no\nmissed: the sky\nwhy: pressure\nsuggestion: look at the wind",
+    "update": "## Patterns\n- rain follows rain\n## Recent days\n- wet\n## Corrections\n- highs too low",
+    "compress": "## Patterns\n- rain\n## Recent days\n- wet\n## Corrections\n- none",
+    "summarise": "summary: a wet day, then rain",
+}
+"""A good answer of each role, in the line form of the weather task."""
+
+OBJECTS = {
+    "predict": {"sky": "rain", "high": "9.5"},
+    "reflect": {"correct": "no", "missed": "the sky", "why": "pressure", "suggestion": "look at the wind"},
+    "update": {"Patterns": ["rain follows rain"], "Recent days": ["wet"], "Corrections": ["highs too low"]},
+    "compress": {"Patterns": ["rain"], "Recent days": ["wet"], "Corrections": ["none"]},
+    "summarise": {"summary": "a wet day, then rain"},
+}
+"""The same as JSON."""
+
+
+def good_answer(form: Form) -> Answer:
+    """Answer every request as it should be answered."""
+    return lambda request: LINES[request.role] if form == "line" else json.dumps(OBJECTS[request.role])
+
+
+def count(text: str) -> int:
+    """Count tokens for tests: characters by fours, so that long words cannot hide."""
+    return -(-len(text) // 4)
+
+
+def by_hand(calls: Calls[T], answer: Answer) -> T:
+    """Run a computation without any engine or driver."""
+    try:
+        request = next(calls)
+        while True:
+            if request.role == "count":
+                request = calls.send(Completion("", prompt_tokens=count(request.messages[0].content)))
+                continue
+            answered = answer(request)
+            request = calls.send(Completion(answered) if isinstance(answered, str) else answered)
+    except StopIteration as end:
+        value: T = end.value
+        return value
+
+
+def make(name: str, task: Task, **settings: Any) -> Method:
+    """Build a method with the shipped prompts."""
+    return build(name, task, Settings(**settings), Prompts())
+
+
+def in_turn(answers: Iterable[Completion | str]) -> Answer:
+    """Answer requests from a list, in order; an empty answer when it is used up."""
+    left = iter(answers)
+    return lambda request: next(left, "")
+
+
+def listening(
+    answer: Callable[[Request], Completion | str],
+) -> tuple[Callable[[Request], Completion | str], list[Request]]:
+    """Give an answerer that notes what it is asked, and its notes."""
+    log: list[Request] = []
+
+    def noting(request: Request) -> Completion | str:
+        log.append(request)
+        return answer(request)
+
+    return noting, log
