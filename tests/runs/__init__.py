@@ -1,0 +1,1 @@
+"""Runs: journal, loop, resume."""

@@ -1,0 +1,224 @@
+"""Whole runs on a scripted engine: what is written, what is resumed, what fails."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import zlib
+from collections.abc import Sequence as Many
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from llm_as_rnn.engines.base import EngineInfo
+from llm_as_rnn.engines.scripted import ScriptedEngine
+from llm_as_rnn.errors import EngineError, EngineUnavailableError, LlmAsRnnError, SpecMismatchError, UsageError
+from llm_as_rnn.methods import METHODS, REFERENCES
+from llm_as_rnn.records import Request, Status, StepRecord
+from llm_as_rnn.runs.directory import RunDirectory, RunInfo
+from llm_as_rnn.runs.execute import Options, execute
+from tests.helpers import LINES
+
+INFO = EngineInfo("scripted:test", digest="d", form="line", style="completion", slots=3)
+OPTIONS = Options("weather", sequences=3, steps=4, budget=60)
+SKIES = ("rain", "sun", "fog")
+
+
+class Watch:
+    """Notes what it is told; may raise at a step, as a crash would."""
+
+    def __init__(self, crash_after: int | None = None) -> None:
+        self.steps: list[StepRecord] = []
+        self.past = 0
+        self.crash_after = crash_after
+
+    def begin(self, methods: Many[str], steps: int, past: Many[StepRecord]) -> None:
+        self.past = len(past)
+
+    def step(self, record: StepRecord) -> None:
+        self.steps.append(record)
+        if len(self.steps) == self.crash_after:
+            raise KeyboardInterrupt
+
+
+def answer(request: Request) -> str:
+    """Answer by the request alone: different requests differ, and the same ones do not."""
+    number = zlib.crc32(request.prompt.encode())
+    if request.role == "predict":
+        return f" {SKIES[number % 3]}, {number % 300 / 10:.1f}"
+    if request.role in ("update", "compress"):
+        return f"## Patterns\n- seen {number % 97}\n## Recent days\n- {number % 89}\n## Corrections\n- none"
+    return LINES[request.role]
+
+
+def go(out: Path, options: Options = OPTIONS, *, answerer: Any = answer, resume: bool = False, **watch: Any) -> RunInfo:
+    engine = ScriptedEngine(answerer, INFO)
+    watcher = Watch(**watch)
+    return asyncio.run(execute(options, engine, RunDirectory(out), resume=resume, watcher=watcher))
+
+
+def content(out: Path) -> list[StepRecord]:
+    """Give the journal's steps without what depends on the clock."""
+
+    def timeless(record: StepRecord) -> StepRecord:
+        calls = tuple(msgspec.structs.replace(call, seconds=0.0) for call in record.calls)
+        return msgspec.structs.replace(record, calls=calls)
+
+    return [timeless(record) for record in RunDirectory(out).records()]
+
+
+def test_a_run_writes_every_step_of_every_method(tmp_path: Path) -> None:
+    info = go(tmp_path / "run")
+    assert (info.status, info.failures) == ("finished", {})
+    records = content(tmp_path / "run")
+    keys = [(record.method, record.sequence, record.t) for record in records]
+    assert len(set(keys)) == len(keys) == (len(METHODS) + len(REFERENCES)) * 3 * 4
+    assert {record.method for record in records} == {*METHODS, *REFERENCES}
+    assert all(record.status is Status.OK for record in records)
+    scores = msgspec.json.decode((tmp_path / "run/scores.json").read_bytes())
+    assert {row["method"] for row in scores["methods"]} == {*METHODS, *REFERENCES}
+
+
+def test_memory_links_from_step_to_step(tmp_path: Path) -> None:
+    go(tmp_path / "run")
+    steps = [record for record in content(tmp_path / "run") if record.method == "recurrent"]
+    for before, after in itertools.pairwise(steps):
+        if before.sequence == after.sequence:
+            assert before.memory_after == after.memory_before
+            assert before.memory_after is not None
+            assert after.memory_version == before.memory_after.version
+            assert before.memory_tokens is not None
+            assert before.memory_tokens <= 60
+    assert max(step.memory_version or 0 for step in steps) == 3
+
+
+@pytest.mark.parametrize("crash_after", [1, 2, 7, 30, 41, 71])
+def test_an_interrupted_run_resumes_to_the_same_journal(tmp_path: Path, crash_after: int) -> None:
+    go(tmp_path / "whole")
+    with pytest.raises(BaseException):  # noqa: B017 - the crash, alone or in a group
+        go(tmp_path / "run", crash_after=crash_after)
+    assert len(content(tmp_path / "run")) >= crash_after
+    assert RunDirectory(tmp_path / "run").info().status == "interrupted"
+    assert go(tmp_path / "run", resume=True).status == "finished"
+    assert content(tmp_path / "run") == content(tmp_path / "whole")
+
+
+def test_resume_asks_nothing_again(tmp_path: Path) -> None:
+    go(tmp_path / "run")
+
+    def nothing(request: Request) -> str:
+        raise AssertionError("asked again")
+
+    assert go(tmp_path / "run", answerer=nothing, resume=True).status == "finished"
+
+
+def test_resume_with_other_settings_is_refused_and_says_which(tmp_path: Path) -> None:
+    go(tmp_path / "run")
+    other = msgspec.structs.replace(OPTIONS, budget=61, layout="separate")
+    with pytest.raises(SpecMismatchError, match=r"budget was 60, now 61; layout was chained, now separate"):
+        go(tmp_path / "run", other, resume=True)
+
+
+def test_resume_of_a_journal_that_cannot_have_come_from_here_is_refused(tmp_path: Path) -> None:
+    go(tmp_path / "run")
+    journal = tmp_path / "run/steps.jsonl"
+    journal.write_text(journal.read_text().replace("seen ", "Seen ", 1))
+    with pytest.raises(SpecMismatchError, match="comes out otherwise"):
+        go(tmp_path / "run", resume=True)
+
+
+def test_one_failed_call_is_a_step_with_a_status(tmp_path: Path) -> None:
+    def sometimes(request: Request) -> str:
+        if zlib.crc32(request.prompt.encode()) % 3 == 0:
+            raise EngineError("500 from the server")
+        return answer(request)
+
+    info = go(tmp_path / "run", answerer=sometimes)
+    assert info.status == "finished"
+    records = content(tmp_path / "run")
+    assert len(records) == (len(METHODS) + len(REFERENCES)) * 3 * 4
+    failed = [record for record in records if record.status is Status.ENGINE_ERROR]
+    assert failed
+    assert all(record.scores["sky.accuracy"] == 0 for record in failed)
+
+
+def test_no_server_ends_the_run_and_resume_goes_on(tmp_path: Path) -> None:
+    left = iter(range(25))
+
+    def soon_gone(request: Request) -> str:
+        if next(left, None) is None:
+            raise EngineUnavailableError("no server at http://127.0.0.1:1", "start it")
+        return answer(request)
+
+    info = go(tmp_path / "run", answerer=soon_gone)
+    assert info.status == "failed"
+    assert "no server" in next(iter(info.failures.values()))
+    assert all(record.status is Status.OK for record in content(tmp_path / "run"))
+    go(tmp_path / "run", resume=True)
+    go(tmp_path / "whole")
+    assert content(tmp_path / "run") == content(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"budget": 5}, "first memory"),
+        ({"budget": 100_000}, "context window"),
+        ({"budget": 0}, "budget must be at least 1"),
+        ({"sequences": 0}, "sequences must be at least 1"),
+        ({"steps": -1}, "steps must be at least 1"),
+        ({"sequences": 10_000}, "at most"),
+        ({"methods": ("recurent",)}, "recurent"),
+        ({"methods": ()}, "no method"),
+        ({"sampling": "hot"}, "hot"),
+        ({"task": "wether"}, "wether"),
+        ({"prompts": Path("nowhere")}, "nowhere"),
+    ],
+)
+def test_what_cannot_be_run_is_refused_before_anything_is_written(
+    tmp_path: Path, change: dict[str, Any], problem: str
+) -> None:
+    with pytest.raises(UsageError, match=problem):
+        go(tmp_path / "run", msgspec.structs.replace(OPTIONS, **change))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_broken_template_is_found_in_rehearsal(tmp_path: Path) -> None:
+    (tmp_path / "prompts/recurrence").mkdir(parents=True)
+    (tmp_path / "prompts/recurrence/compress.j2").write_text("{{ memroy }}")
+    with pytest.raises(UsageError, match=r"recurrence/compress.*memroy"):
+        go(tmp_path / "run", msgspec.structs.replace(OPTIONS, prompts=tmp_path / "prompts"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_with_a_run_or_other_things_is_left_alone(tmp_path: Path) -> None:
+    go(tmp_path / "run")
+    before = (tmp_path / "run/steps.jsonl").read_bytes()
+    with pytest.raises(LlmAsRnnError, match="--resume"):
+        go(tmp_path / "run")
+    assert (tmp_path / "run/steps.jsonl").read_bytes() == before
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/thesis.tex").write_text("")
+    with pytest.raises(LlmAsRnnError, match="not empty"):
+        go(tmp_path / "other")
+    assert [path.name for path in (tmp_path / "other").iterdir()] == ["thesis.tex"]
+
+
+def test_no_more_steps_in_flight_than_slots(tmp_path: Path) -> None:
+    flying, most = 0, 0
+
+    class Slow(ScriptedEngine):
+        async def complete(self, request: Request) -> Any:
+            nonlocal flying, most
+            flying += 1
+            most = max(most, flying)
+            for _ in range(5):
+                await asyncio.sleep(0)
+            flying -= 1
+            return await super().complete(request)
+
+    options = msgspec.structs.replace(OPTIONS, sequences=9, concurrency=8)
+    asyncio.run(execute(options, Slow(answer, INFO), RunDirectory(tmp_path / "run"), resume=False, watcher=Watch()))
+    assert most == INFO.slots
