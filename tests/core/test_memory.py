@@ -86,10 +86,10 @@ def test_extra_sections_and_loose_text_are_left_out(weather: Task) -> None:
 
 
 def test_the_grammar_names_every_section(weather: Task) -> None:
-    answer = answer_format(weather, "line")
+    answer = answer_format(weather, "line", 128)
     assert answer.gbnf is not None
     assert all(f'"## {name}"' in answer.gbnf for name in NAMES)
-    schema = answer_format(weather, "json").schema
+    schema = answer_format(weather, "json", 128).schema
     assert schema is not None
     assert schema["required"] == NAMES
 

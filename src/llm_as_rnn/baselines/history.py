@@ -136,7 +136,7 @@ class MemPrompt(History):
 
     def __init__(self, task: Task, settings: Settings, prompts: Prompts) -> None:
         super().__init__(task, settings, prompts)
-        summary = Field("summary", "text", "this step and its outcome, as you will want to remember it", max_chars=200)
+        summary = Field("summary", "text", "this step and its outcome, as you will want to remember it", max_chars=120)
         self._spec = self.asker.block("summary", (summary,))
 
     def learn(

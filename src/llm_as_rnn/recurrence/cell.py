@@ -22,7 +22,7 @@ from llm_as_rnn.records import (
 from llm_as_rnn.recurrence import feedback as critic
 from llm_as_rnn.recurrence import scorecard
 from llm_as_rnn.recurrence.budget import Sections, fit, measured
-from llm_as_rnn.recurrence.memory import answer_format, initial_memory, read_memory, to_text, written
+from llm_as_rnn.recurrence.memory import Bounds, answer_format, initial_memory, read_memory, to_text, written
 from llm_as_rnn.recurrence.scorecard import Tally
 from llm_as_rnn.task import Task
 
@@ -77,6 +77,7 @@ class Recurrent:
         self.settings = settings
         self.asker = Asker(task, settings, prompts)
         self.critic = self.asker.block("feedback", critic.critic_fields(task))
+        self.bounds = Bounds.within(settings.budget, len(task.memory))
 
     def start(self, sequence: SequenceInfo) -> RecurrentState:
         """Give h_0: every section there, nothing known yet."""
@@ -118,7 +119,9 @@ class Recurrent:
     def update(self, step: Step, feedback: Feedback) -> Calls[tuple[Memory, Update]]:
         """Give h_t within the budget, or h_{t-1} where the new one is not fit to be kept: a transaction."""
         before = Memory(step.memory.sections, step.memory.version, (yield from measured(step.memory)))
-        request = self._rewrite_request("update", self._turn(step, "update", feedback=feedback), step)
+        request = self._rewrite_request(
+            "update", self._turn(step, "update", feedback=feedback, bounds=self.bounds), step
+        )
         asked = yield from self.asker.ask(request, self._read)
         if asked.value is None:
             return before, Update("kept", f"{asked.status}: {asked.problem}")
@@ -131,18 +134,18 @@ class Recurrent:
 
     def _compress(self, step: Step, sections: Sections, tokens: int) -> Calls[Sections | None]:
         text = written(Memory(sections), self.settings.form)
-        prompt = self.asker.render("recurrence/compress", memory=text, tokens=tokens)
+        prompt = self.asker.render("recurrence/compress", memory=text, tokens=tokens, bounds=self.bounds)
         messages = (Message("system", self.task.instructions.strip()), Message("user", prompt))
         asked = yield from self.asker.ask(self._rewrite_request("compress", messages, step), self._read)
         return asked.value
 
     def _read(self, text: str) -> Sections:
-        return read_memory(text, self.task, self.settings.form)
+        return read_memory(text, self.task, self.settings.form, self.bounds.chars)
 
     def _rewrite_request(self, role: Role, messages: tuple[Message, ...], step: Step) -> Request:
         # Headings and JSON marks come on top of the budget, which counts a memory's text form.
         room = self.settings.budget + self.settings.budget // 4 + 16 * len(self.task.memory)
-        answer = answer_format(self.task, self.settings.form)
+        answer = answer_format(self.task, self.settings.form, self.settings.budget)
         return self.asker.request(role, messages, step.observation, answer, room)
 
     def _turn(self, step: Step, name: str, **values: Any) -> tuple[Message, ...]:

@@ -14,7 +14,7 @@ from llm_as_rnn.records import Feedback, Prediction, Target, Value
 from llm_as_rnn.recurrence.scorecard import Scorecard, to_text
 from llm_as_rnn.task import Task
 
-SENTENCE = 160
+SENTENCE = 120
 """Characters of one field of the critic's answer."""
 
 

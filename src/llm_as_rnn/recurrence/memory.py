@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -72,21 +72,67 @@ def written(memory: Memory, form: Form) -> str:
     return to_json(memory) if form == "json" else to_text(memory)
 
 
-def answer_format(task: Task, form: Form) -> AnswerFormat:
+class Bounds(NamedTuple):
+    """How much of a memory a grammar lets a model write: notes in a section, and characters in a note."""
+
+    items: int
+    chars: int
+
+    @classmethod
+    def within(cls, budget: int, sections: int) -> Bounds:
+        """Give the bounds that suit a budget, so that small models come to an end before it is used up.
+
+        A note gets sixteen tokens and more; three characters a token is what these short notes come to.
+
+        >>> Bounds.within(budget=128, sections=3)
+        Bounds(items=2, chars=64)
+        """
+        items = min(max(budget // (16 * sections), 1), 24)
+        return cls(items, min(max(3 * budget // (items * sections), 24), MAX_ITEM_CHARS))
+
+
+def answer_format(task: Task, form: Form, budget: int) -> AnswerFormat:
     """Say what a rewritten memory must look like, for the engine."""
+    bounds = Bounds.within(budget, len(task.memory))
     if form == "json":
-        items = {"type": "array", "items": {"type": "string"}}
+        item = {"type": "string", "maxLength": bounds.chars}
+        items = {"type": "array", "items": item, "maxItems": bounds.items}
         return AnswerFormat("memory", schema=object_schema({section.name: items for section in task.memory}))
-    item = f"[^\\n]{{1,{MAX_ITEM_CHARS}}}"
+    item_regex = f"[^\\n]{{1,{bounds.chars}}}"
     headings = [f"## {section.name}" for section in task.memory]
-    parts = [f'{gbnf_string(heading)} ("\\n- " {item})+' for heading in headings]
+    parts = [f'{gbnf_string(heading)} ("\\n- " {item_regex}){{1,{bounds.items}}}' for heading in headings]
     gbnf = 'root ::= "\\n"? ' + ' "\\n" '.join(parts)
-    regex = "\\n?" + "\\n".join(f"{re.escape(heading)}(\\n- {item})+" for heading in headings)
+    regex = "\\n?" + "\\n".join(f"{re.escape(heading)}(\\n- {item_regex}){{1,{bounds.items}}}" for heading in headings)
     return AnswerFormat("memory", gbnf=gbnf, regex=regex)
 
 
-def read_memory(text: str, task: Task, form: Form) -> tuple[Section, ...]:
+def whole_words(item: str, chars: int) -> str:
+    """Cut an item that a grammar stopped short back to its last sentence, or at least its last whole word.
+
+    >>> whole_words("Rain follows rain. Fog tends to li", chars=34)
+    'Rain follows rain.'
+    >>> whole_words("rain follows ra", chars=15)
+    'rain follows'
+    """
+    if len(item) < chars or item[-1:] in ".!?;)":
+        return item
+    ends = [match.end() for match in re.finditer(r"[.!?;](?=\s)", item)]
+    return item[: ends[-1]] if ends else item.rpartition(" ")[0] or item
+
+
+def read_memory(text: str, task: Task, form: Form, chars: int = MAX_ITEM_CHARS) -> tuple[Section, ...]:
     """Read the sections of a memory that a model wrote.
+
+    Parameters
+    ----------
+    text : str
+        What it wrote.
+    task : Task
+        Whose sections there must be.
+    form : str
+        ``json``, or ``line`` for the text form.
+    chars : int
+        Where a grammar would have cut items off.
 
     Returns
     -------
@@ -103,7 +149,10 @@ def read_memory(text: str, task: Task, form: Form) -> tuple[Section, ...]:
     missing = [section.name for section in task.memory if section.name.casefold() not in by_name]
     if missing:
         raise AnswerError(f"the memory lacks the section {', '.join(missing)}")
-    sections = tuple(Section(section.name, tidy_items(by_name[section.name.casefold()])) for section in task.memory)
+    sections = tuple(
+        Section(section.name, tidy_items(whole_words(item, chars) for item in by_name[section.name.casefold()]))
+        for section in task.memory
+    )
     if not any(section.items for section in sections):
         raise AnswerError("every section of the memory is empty")
     return sections
