@@ -99,7 +99,7 @@ class Field(Record, frozen=True):
                 of = f" of {', '.join(self.options)}" if self.options else ""
                 what = f"the {self.top} most likely{of}, best first"
             case "text":
-                what = f"at most {self.max_chars} characters on one line"
+                what = "a short sentence" if self.max_chars < MAX_CHARS else "a few sentences on one line"
         return f"{self.name}{about}: {what}"
 
     def schema(self) -> dict[str, Any]:

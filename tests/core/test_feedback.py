@@ -39,7 +39,7 @@ def test_facts_without_an_answer(weather: Task) -> None:
 
 
 def test_the_critic_is_asked_for_the_papers_fields(weather: Task) -> None:
-    assert [field.name for field in critic_fields(weather)] == ["correct", "missed", "why", "suggestion"]
+    assert [field.name for field in critic_fields(weather, "line")] == ["correct", "missed", "why", "suggestion"]
 
 
 @pytest.mark.parametrize("layout", ["chained", "separate"])

@@ -11,7 +11,7 @@ from llm_as_rnn.answers import Field
 from llm_as_rnn.method import Asker, Calls, Learned, Settings, at_once, count_tokens, said
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import Message, Observation, Prediction, Record, SequenceInfo, Target, Update
-from llm_as_rnn.recurrence.feedback import facts
+from llm_as_rnn.recurrence.feedback import SENTENCE, facts
 from llm_as_rnn.task import Task
 
 MARGIN = 64
@@ -136,7 +136,10 @@ class MemPrompt(History):
 
     def __init__(self, task: Task, settings: Settings, prompts: Prompts) -> None:
         super().__init__(task, settings, prompts)
-        summary = Field("summary", "text", "this step and its outcome, as you will want to remember it", max_chars=120)
+        chars = SENTENCE[settings.form]
+        summary = Field(
+            "summary", "text", "this step and its outcome, as you will want to remember it", max_chars=chars
+        )
         self._spec = self.asker.block("summary", (summary,))
 
     def learn(

@@ -48,7 +48,7 @@ class LazyGroup(click.Group):
 @click.version_option(__version__, prog_name="llm-as-rnn")
 @click.option("--debug", is_flag=True, help="Show where an error comes from.")
 def cli(debug: bool) -> None:
-    """Turn a frozen language model into an online learner.
+    r"""Turn a frozen language model into an online learner.
 
     It predicts the next outcome of a sequence, is told how it went, rewrites a short memory in plain language within a
     hard token budget, and predicts better.

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from platformdirs import user_cache_path
 
 from llm_as_rnn.cli.main import DONE, INTERRUPTED, SOME_FAILED
 from llm_as_rnn.cli.progress import RunProgress, console, download_progress, messages
@@ -94,7 +95,7 @@ FULL = {"sequences": 8, "steps": 12, "budget": None}
 @click.option("--out", type=click.Path(path_type=Path), help="The run's folder [default: a new one in runs/].")
 @click.option("--resume", is_flag=True, help="Go on with the run in --out; begin it if there is none.")
 @click.option("--quick", is_flag=True, help="A short run: 4 sequences of 8 steps, 128 tokens of memory.")
-def run(  # noqa: PLR0913 - one argument an option
+def run(  # noqa: PLR0913, PLR0917 - one argument an option
     task: str,
     model: str,
     methods: str | None,
@@ -107,7 +108,7 @@ def run(  # noqa: PLR0913 - one argument an option
     quick: bool,
     **choices: Any,
 ) -> int:
-    """Run methods over the sequences of TASK (a shipped task's name, or a task file), and report.
+    r"""Run methods over the sequences of TASK (a shipped task's name, or a task file), and report.
 
     Every method predicts each step before it is told the outcome. What happens is written to the run's folder step by
     step; an interrupted run goes on with --resume.
@@ -130,8 +131,15 @@ def run(  # noqa: PLR0913 - one argument an option
     loaded = load_task(task)
     directory = RunDirectory(out or _new_folder(loaded.name, model))
     with download_progress(model) as progress:
+        folder = None if cache == "off" else user_cache_path("llm-as-rnn") / "answers"
         engine = resolve(
-            model, base_url=base_url, context=context, slots=concurrency, cache_mode=cache, progress=progress
+            model,
+            base_url=base_url,
+            context=context,
+            slots=concurrency,
+            cache_mode=cache,
+            cache_folder=folder,
+            progress=progress,
         )
     with RunProgress(loaded) as watcher:
         try:

@@ -76,7 +76,7 @@ class Recurrent:
         self.task = task
         self.settings = settings
         self.asker = Asker(task, settings, prompts)
-        self.critic = self.asker.block("feedback", critic.critic_fields(task))
+        self.critic = self.asker.block("feedback", critic.critic_fields(task, settings.form))
         self.bounds = Bounds.within(settings.budget, len(task.memory))
 
     def start(self, sequence: SequenceInfo) -> RecurrentState:

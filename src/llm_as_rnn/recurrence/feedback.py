@@ -10,15 +10,15 @@ from typing import Any
 
 from llm_as_rnn.answers import Field
 from llm_as_rnn.method import Asked
-from llm_as_rnn.records import Feedback, Prediction, Target, Value
+from llm_as_rnn.records import Feedback, Form, Prediction, Target, Value
 from llm_as_rnn.recurrence.scorecard import Scorecard, to_text
 from llm_as_rnn.task import Task
 
-SENTENCE = 120
-"""Characters of one field of the critic's answer."""
+SENTENCE = {"json": 240, "line": 80}
+"""Characters of one free text within an answer; the line form is for small models, which do not come to an end."""
 
 
-def critic_fields(task: Task) -> tuple[Field, ...]:
+def critic_fields(task: Task, form: Form) -> tuple[Field, ...]:
     """List what the critic is asked for (paper, appendix C)."""
     yes_no = ("yes", "no")
     ranked = [field for field in task.answer if field.kind == "ranked"]
@@ -26,9 +26,9 @@ def critic_fields(task: Task) -> tuple[Field, ...]:
     return (
         Field("correct", "label", "the answer is right", yes_no),
         *any_correct,
-        Field("missed", "text", "what was missed", max_chars=SENTENCE),
-        Field("why", "text", "why it was missed", max_chars=SENTENCE),
-        Field("suggestion", "text", "what to do differently next time", max_chars=SENTENCE),
+        Field("missed", "text", "what was missed", max_chars=SENTENCE[form]),
+        Field("why", "text", "why it was missed", max_chars=SENTENCE[form]),
+        Field("suggestion", "text", "what to do differently next time", max_chars=SENTENCE[form]),
     )
 
 

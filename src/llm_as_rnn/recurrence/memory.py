@@ -114,7 +114,7 @@ def whole_words(item: str, chars: int) -> str:
     >>> whole_words("rain follows ra", chars=15)
     'rain follows'
     """
-    if len(item) < chars or item[-1:] in ".!?;)":
+    if len(item) != chars or item[-1:] in ".!?;)":
         return item
     ends = [match.end() for match in re.finditer(r"[.!?;](?=\s)", item)]
     return item[: ends[-1]] if ends else item.rpartition(" ")[0] or item
@@ -150,7 +150,9 @@ def read_memory(text: str, task: Task, form: Form, chars: int = MAX_ITEM_CHARS) 
     if missing:
         raise AnswerError(f"the memory lacks the section {', '.join(missing)}")
     sections = tuple(
-        Section(section.name, tidy_items(whole_words(item, chars) for item in by_name[section.name.casefold()]))
+        Section(
+            section.name, tidy_items(whole_words(tidy_item(item), chars) for item in by_name[section.name.casefold()])
+        )
         for section in task.memory
     )
     if not any(section.items for section in sections):

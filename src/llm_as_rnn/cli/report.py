@@ -1,0 +1,19 @@
+"""``llm-as-rnn report``: results again, from the journal alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from llm_as_rnn.cli.progress import console
+from llm_as_rnn.cli.results import show_run
+from llm_as_rnn.runs.directory import RunDirectory
+
+
+@click.command()
+@click.argument("directories", metavar="DIR...", nargs=-1, required=True, type=click.Path(path_type=Path))
+def report(directories: tuple[Path, ...]) -> None:
+    """Score the runs in DIR... again from their journals, and write each one's report.html again."""
+    for directory in directories:
+        show_run(RunDirectory(directory), console)

@@ -1,0 +1,51 @@
+"""What a person sees of a run at its end: the table, what to be careful about, and where the report is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+from rich.console import Console
+
+from llm_as_rnn.metrics.summary import MethodSummary, summarise
+from llm_as_rnn.report.html import write_report
+from llm_as_rnn.report.tables import results_table
+from llm_as_rnn.runs.directory import RunDirectory, RunInfo
+
+
+def show_run(directory: RunDirectory, console: Console) -> RunInfo:
+    """Read a run's journal again; write ``scores.json`` and ``report.html``; print the table.
+
+    Raises
+    ------
+    RunError
+        If the folder holds no run, or cannot be written.
+    """
+    info, records = directory.info(), directory.records()
+    summaries = summarise(info.task, records)
+    directory.write("scores.json", {"methods": summaries})
+    write_report(directory.report, info.task, msgspec.to_builtins(info), records, summaries)
+    spec = info.spec
+    console.print(
+        f"\n[bold]{info.task.title}[/bold]: {spec.model}, {spec.sequences} sequences of {spec.steps} steps, "
+        f"memory of at most {spec.budget} tokens",
+        highlight=False,
+    )
+    console.print(results_table(info.task, summaries))
+    for line in _remarks(info, summaries):
+        console.print(line, highlight=False, style="dim")
+    console.print(f"report: {directory.report}", highlight=False, soft_wrap=True)
+    return info
+
+
+def _remarks(info: RunInfo, summaries: Sequence[MethodSummary]) -> list[str]:
+    remarks = []
+    if info.status != "finished":
+        remarks.append(f"this run is not complete: it is {info.status}")
+    if info.engine.tokenizer == "estimate":
+        remarks.append("tokens are estimated to the long side: this server offers no tokenizer")
+    if any(summary.failed for summary in summaries):
+        remarks.append("steps without a usable answer count as wrong, and as the farthest end of a number's range")
+    if any(summary.sequences > 1 for summary in summaries):
+        remarks.append("in brackets: 95 % bootstrap intervals over sequences")
+    return remarks
