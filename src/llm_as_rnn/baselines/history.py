@@ -9,9 +9,9 @@ import msgspec
 
 from llm_as_rnn.answers import Field
 from llm_as_rnn.method import Asker, Calls, Learned, Settings, at_once, count_tokens, said
+from llm_as_rnn.outcomes import SENTENCE, facts
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import Message, Observation, Prediction, Record, SequenceInfo, Target, Update
-from llm_as_rnn.recurrence.feedback import SENTENCE, facts
 from llm_as_rnn.task import Task
 
 MARGIN = 64

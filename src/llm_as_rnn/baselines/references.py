@@ -7,6 +7,7 @@ from collections import Counter
 
 from llm_as_rnn.answers import Field
 from llm_as_rnn.method import Calls, Learned, Settings, at_once
+from llm_as_rnn.outcomes import last_value
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import (
     Memory,
@@ -19,7 +20,6 @@ from llm_as_rnn.records import (
     Update,
     Value,
 )
-from llm_as_rnn.recurrence.scorecard import last_value
 from llm_as_rnn.task import Task
 
 

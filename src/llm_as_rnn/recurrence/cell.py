@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from llm_as_rnn.method import Asker, Calls, Learned, Settings, said
+from llm_as_rnn.outcomes import facts
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import (
     Feedback,
@@ -170,5 +171,5 @@ class Recurrent:
             observation,
             self.task.show(observation, self.settings.form, state.sequence.about),
             prediction,
-            critic.facts(self.task, prediction, target),
+            facts(self.task, prediction, target),
         )

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from llm_as_rnn.answers import Field
+from llm_as_rnn.outcomes import last_value
 from llm_as_rnn.records import Record, Target, Value
 from llm_as_rnn.task import Task
 
@@ -54,11 +55,6 @@ Scorecard = Mapping[str, Tally]
 def empty(task: Task) -> dict[str, Tally]:
     """Start a scorecard."""
     return {field.name: Tally() for field in task.answer}
-
-
-def last_value(field: Field, observed: Mapping[str, Any], latest: Value | None) -> Value | None:
-    """Give the latest known value of a field's quantity: from the observation, else the latest outcome."""
-    return observed.get(field.last, latest) if field.last else latest
 
 
 def add(

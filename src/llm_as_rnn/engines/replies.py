@@ -1,0 +1,144 @@
+"""What a server's reply or refusal means, in this package's terms."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+
+from llm_as_rnn.errors import EngineError, EngineUnavailableError
+from llm_as_rnn.records import Completion, Request
+
+REFUSAL = b'{"choices":[{"finish_reason":"content_filter"}]}'
+"""The reply of a server that filters a prompt with an error instead of an answer."""
+
+_FINISH_REASONS = {
+    "stop": "stop",
+    "length": "length",
+    "content_filter": "content_filter",
+    "abort": "error",
+    "error": "error",
+}
+_NOT_NEEDED = ("temperature", "top_p", "seed", "stop", "response_format")
+_UNSUPPORTED = re.compile(
+    r"unsupported|not support|unavailable|unrecognized|extra inputs|extra_forbidden", re.IGNORECASE
+)
+_UNREACHABLE = {"ConnectError", "ConnectTimeout", "UnsupportedProtocol"}
+
+
+class _Details(msgspec.Struct):
+    cached_tokens: int | None = None
+
+
+class _Usage(msgspec.Struct):
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    prompt_tokens_details: _Details | None = None
+
+
+class _Message(msgspec.Struct):
+    content: str | None = None
+    refusal: str | None = None
+
+
+class _Choice(msgspec.Struct):
+    message: _Message | None = None
+    text: str | None = None
+    finish_reason: str | None = None
+
+
+class _Reply(msgspec.Struct):
+    choices: list[_Choice]
+    usage: _Usage | None = None
+
+
+def read_reply(content: bytes, request: Request) -> Completion:
+    """Read the body of a reply, of either prompt style.
+
+    An unknown finish reason counts as ``length`` when the answer is as long as was allowed, else as ``stop``. Token
+    figures that the server leaves out are 0; cached tokens that it leaves out are None.
+
+    Raises
+    ------
+    EngineError
+        If there is no answer in it, or only a broken one.
+    """
+    try:
+        reply = msgspec.json.decode(content, type=_Reply)
+        choice = reply.choices[0]
+    except (msgspec.DecodeError, UnicodeDecodeError, IndexError) as error:
+        said = one_line(content.decode("utf-8", "replace"))
+        raise EngineError(f"the server sent no answer, but {said or 'nothing'}") from error
+    message = choice.message or _Message()
+    usage = reply.usage or _Usage()
+    completion_tokens = usage.completion_tokens or 0
+    full = completion_tokens >= request.sampling.max_tokens
+    finish_reason = _FINISH_REASONS.get(choice.finish_reason or "", "length" if full else "stop")
+    if finish_reason == "error":
+        raise EngineError(f"the server broke off its answer ({choice.finish_reason})")
+    return Completion(
+        text=message.refusal or message.content or choice.text or "",
+        finish_reason="content_filter" if message.refusal else finish_reason,
+        prompt_tokens=usage.prompt_tokens or 0,
+        completion_tokens=completion_tokens,
+        cached_tokens=usage.prompt_tokens_details.cached_tokens if usage.prompt_tokens_details else None,
+    )
+
+
+def refused_field(message: str, fields: Mapping[str, Any]) -> str | None:
+    """Find the field that a server does not take and that an answer can do without.
+
+    Parameters
+    ----------
+    message : str
+        What the server said to a request.
+    fields : mapping
+        The fields of that request.
+
+    Returns
+    -------
+    str or None
+        The field's name; ``max_tokens`` if it wants ``max_completion_tokens`` instead; None if it complains of
+        something else.
+    """
+    if not _UNSUPPORTED.search(message):
+        return None
+    if "max_completion_tokens" in message and "max_tokens" in fields:
+        return "max_tokens"
+    return next((name for name in _NOT_NEEDED if name in fields and re.search(rf"\b{name}\b", message)), None)
+
+
+def refusal_error(status: int, message: str, url: str, model: str) -> EngineError:
+    """Say in one line what an HTTP status other than success means."""
+    said = one_line(message)
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        return EngineUnavailableError(f"{url} refuses access: {said}", "check the API key (OPENAI_API_KEY)")
+    if status == HTTPStatus.NOT_FOUND:
+        return EngineUnavailableError(
+            f"{url} does not serve {model!r}: {said}",
+            "check the model's name, the prompt style, and that the address ends in /v1",
+        )
+    return EngineError(f"{url} answered {status}: {said}")
+
+
+def connection_error(cause: BaseException, url: str) -> EngineError:
+    """Say in one line what a broken connection means."""
+    if type(cause).__name__ in _UNREACHABLE:
+        return EngineUnavailableError(f"there is no server at {url}", "start it, or check the address")
+    return EngineError(f"the connection to {url} broke: {one_line(str(cause) or type(cause).__name__)}")
+
+
+def server_message(body: object, default: str) -> str:
+    """Find what a server says in the body of an error; ``default`` if it says nothing."""
+    if isinstance(body, dict):
+        body = body.get("message") or body.get("detail") or body
+    return str(body) if body else default
+
+
+def one_line(text: str, length: int = 200) -> str:
+    """Make a short line of a text."""
+    line = " ".join(text.split())
+    return line if len(line) <= length else line[: length - 3] + "..."

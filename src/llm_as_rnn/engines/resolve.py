@@ -1,0 +1,105 @@
+"""From a model string to an engine."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from pathlib import Path
+
+from llm_as_rnn.engines.base import Engine
+from llm_as_rnn.engines.cache import CachedEngine, CacheMode
+from llm_as_rnn.engines.llamacpp import LlamaCppEngine
+from llm_as_rnn.engines.models import REGISTRY, ModelEntry, pull, registered
+from llm_as_rnn.engines.openai_compatible import DEFAULT_SLOTS, OpenAICompatibleEngine
+from llm_as_rnn.engines.scripted import ScriptedEngine
+from llm_as_rnn.engines.sources import Progress
+from llm_as_rnn.errors import ModelError, UsageError
+
+KINDS = {
+    "llamacpp": "llamacpp:NAME or llamacpp:FILE.gguf",
+    "openai": "openai:MODEL",
+    "scripted": "scripted:FILE.jsonl",
+}
+"""The kinds of model strings, and how each is written."""
+
+
+def resolve(
+    model: str,
+    *,
+    base_url: str | None = None,
+    slots: int | None = None,
+    context: int | None = None,
+    cache_mode: CacheMode = "off",
+    cache_folder: Path | None = None,
+    timeout: float | None = None,
+    progress: Progress | None = None,
+) -> Engine:
+    """Make the engine that a model string names; it is not open yet.
+
+    Parameters
+    ----------
+    model : str
+        ``llamacpp:NAME`` (a registered model, fetched if it is not there), ``llamacpp:FILE.gguf``, ``openai:MODEL``
+        or ``scripted:FILE.jsonl``.
+    base_url : str, optional
+        The server's address; for ``openai:`` only.
+    slots, context : int, optional
+        Calls at the same time, and tokens that one call may hold; else the engine's own.
+    cache_mode : str
+        ``off``, ``record`` or ``replay`` (see `CachedEngine`). To replay, the model itself is not needed.
+    cache_folder : Path, optional
+        Where the cache lies; needed unless it is off.
+    timeout : float, optional
+        Seconds for one attempt of a call; else 120 on a server and 300 here.
+    progress : callable, optional
+        Told how far a download is.
+
+    Raises
+    ------
+    ModelError
+        If the string names nothing, or its file is missing and cannot be fetched.
+    UsageError
+        If a cache is asked for without a folder.
+    """
+    kind, name = _split(model)
+    if base_url and kind != "openai":
+        raise ModelError(f"{model} is not on a server, so it has no base URL", f"write {KINDS['openai']}")
+    if cache_mode != "off" and cache_folder is None:
+        raise UsageError("a cache needs a folder", "give one, or turn the cache off")
+    if cache_folder is not None and cache_mode == "replay":
+        return CachedEngine(model, cache_folder, cache_mode)
+    engine: Engine
+    if kind == "llamacpp":
+        path, entry = _model_file(name, progress)
+        engine = LlamaCppEngine(
+            path, model=model, entry=entry, slots=slots or DEFAULT_SLOTS, context=context, timeout=timeout or 300.0
+        )
+    elif kind == "openai":
+        engine = OpenAICompatibleEngine(name, base_url=base_url, slots=slots, context=context, timeout=timeout or 120.0)
+    else:
+        engine = ScriptedEngine.from_file(Path(name))
+    if cache_folder is not None and cache_mode == "record":
+        return CachedEngine(model, cache_folder, cache_mode, engine)
+    return engine
+
+
+def _split(model: str) -> tuple[str, str]:
+    kind, _, name = model.partition(":")
+    if kind in KINDS and name:
+        return kind, name
+    near = get_close_matches(kind, [*KINDS, *REGISTRY], n=1)
+    meant = ""
+    if near:
+        meant = f"{near[0]}:{name or '...'}" if near[0] in KINDS else f"llamacpp:{near[0]}"
+    elif model.endswith(".gguf"):
+        meant = f"llamacpp:{model}"
+    question = f"did you mean {meant}? " if meant else ""
+    raise ModelError(f"{model!r} names no model", f"{question}write {', '.join(KINDS.values())}")
+
+
+def _model_file(name: str, progress: Progress | None) -> tuple[Path, ModelEntry | None]:
+    if name not in REGISTRY and (name.endswith(".gguf") or Path(name).name != name):
+        path = Path(name).expanduser()
+        if not path.is_file():
+            raise ModelError(f"there is no file {path}", "check the path")
+        return path, None
+    return pull(name, progress), registered(name)

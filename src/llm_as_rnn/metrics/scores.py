@@ -1,0 +1,155 @@
+"""The scores of one step, and what they are called.
+
+A missing answer stays in the denominator at its worst: a label is wrong, a number is off by the farther end of the
+field's plausible range. So failing never pays.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from llm_as_rnn.answers import Field
+from llm_as_rnn.records import Record, Target, Value
+from llm_as_rnn.task import Task
+
+
+class Metric(Record, frozen=True):
+    """One score of a step and its mean.
+
+    Attributes
+    ----------
+    name : str
+        Its key in ``StepRecord.scores``, such as ``high.abs_error``.
+    mean : str
+        The key of its mean in a summary, such as ``high.mae``.
+    title : str
+        The mean's name for people, such as ``high MAE``.
+    field : str
+        The answer field that it scores.
+    about : str
+        What it measures, in a line.
+    higher_is_better : bool
+        Whether it is a share of right answers (0 to 1), not an error.
+    """
+
+    name: str
+    mean: str
+    title: str
+    field: str
+    about: str
+    higher_is_better: bool = True
+
+
+def field_metrics(field: Field) -> tuple[Metric, ...]:
+    """List the metrics of one field, the one to look at first in front.
+
+    >>> [metric.mean for metric in field_metrics(Field("high", "number", low=-20, high=45))]
+    ['high.mae']
+    >>> [metric.mean for metric in field_metrics(Field("diagnoses", "ranked", top=5))]
+    ['diagnoses.acc@1', 'diagnoses.acc@5']
+    """
+    match field.kind:
+        case "label":
+            return (_share(field, "accuracy", "share of steps with the right label"),)
+        case "number":
+            unit = f", in {field.unit}" if field.unit else ""
+            about = f"mean absolute error{unit}; a missing answer counts as the farther end of the range"
+            name, title = f"{field.name}.abs_error", f"{field.name} MAE"
+            return (Metric(name, f"{field.name}.mae", title, field.name, about, higher_is_better=False),)
+        case "ranked":
+            first = _share(field, "acc@1", "share of steps whose first answer is the primary outcome")
+            among = _share(field, f"acc@{field.top}", "share of steps with any outcome among the answers")
+            return (first, among) if field.top > 1 else (first,)
+        case "text":
+            return (_share(field, "match", "share of steps with exactly the outcome's text, in any case"),)
+
+
+def task_metrics(task: Task) -> tuple[Metric, ...]:
+    """List the metrics of a task, in the order of its answer's fields."""
+    return tuple(metric for field in task.answer for metric in field_metrics(field))
+
+
+def step_scores(task: Task, prediction: Target | None, target: Target | None) -> dict[str, float]:
+    """Score one prediction.
+
+    Parameters
+    ----------
+    task : Task
+        Which says what kind each field is.
+    prediction : dict or None
+        y_hat_t by field; None where there is no usable answer.
+    target : dict or None
+        y_t by field; fields without an outcome are not scored.
+
+    Returns
+    -------
+    dict of str to float
+        By field and kind: label ``accuracy``; number ``abs_error`` and ``sq_error``, in the field's unit and its
+        square; ranked ``acc@1`` (the first answer is the primary outcome) and ``acc@k`` for the field's k (any answer
+        is among the outcomes); text ``match``. Accuracies and matches are 0 or 1. Empty without a target.
+
+    Examples
+    --------
+    >>> from llm_as_rnn.task import load_task
+    >>> weather = load_task("weather")
+    >>> step_scores(weather, {"sky": "rain", "high": 9.0}, {"sky": "rain", "high": 12.5})
+    {'sky.accuracy': 1.0, 'high.abs_error': 3.5, 'high.sq_error': 12.25}
+    >>> step_scores(weather, None, {"sky": "rain", "high": 10.0})
+    {'sky.accuracy': 0.0, 'high.abs_error': 35.0, 'high.sq_error': 1225.0}
+    """
+    scores: dict[str, float] = {}
+    for field in task.answer:
+        outcome = (target or {}).get(field.name)
+        if outcome is not None:
+            kinds = _field_scores(field, (prediction or {}).get(field.name), outcome)
+            scores.update({f"{field.name}.{kind}": score for kind, score in kinds.items()})
+    return scores
+
+
+def _field_scores(field: Field, answer: Value | None, outcome: Value) -> Mapping[str, float]:
+    match field.kind:
+        case "number":
+            return _number_scores(field, answer, outcome)
+        case "ranked":
+            return _ranked_scores(field, _names(answer), _names(outcome))
+        case "label":
+            return {"accuracy": float(_names(answer) == _names(outcome))}
+        case "text":
+            return {"match": float(_names(answer) == _names(outcome))}
+
+
+def _number_scores(field: Field, answer: Value | None, outcome: Value) -> Mapping[str, float]:
+    truth, said = _number(outcome), _number(answer)
+    if truth is None:
+        return {}
+    error = abs(said - truth) if said is not None else max(abs(field.low - truth), abs(field.high - truth))
+    return {"abs_error": error, "sq_error": error * error}
+
+
+def _ranked_scores(field: Field, answers: tuple[str, ...], outcomes: tuple[str, ...]) -> Mapping[str, float]:
+    if not outcomes:
+        return {}
+    first = {"acc@1": float(answers[:1] == outcomes[:1])}
+    return {**first, f"acc@{field.top}": float(not set(answers).isdisjoint(outcomes))} if field.top > 1 else first
+
+
+def _names(value: Value | None) -> tuple[str, ...]:
+    """Give texts as they are compared: in any case, and however they are spaced."""
+    if value is None:
+        return ()
+    texts = value if isinstance(value, tuple | list) else (value,)
+    return tuple(" ".join(str(text).split()).casefold() for text in texts)
+
+
+def _number(value: Value | None) -> float | None:
+    try:
+        number = float(value) if isinstance(value, str | int | float) else math.nan
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _share(field: Field, kind: str, about: str) -> Metric:
+    name = f"{field.name}.{kind}"
+    return Metric(name, name, f"{field.name} {kind}", field.name, about)

@@ -1,0 +1,176 @@
+"""What a run comes to, by method: scores, failures and cost. ``scores.json`` is the encoding of this."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import get_args
+
+from llm_as_rnn.metrics.curves import SelfCorrection, self_correction
+from llm_as_rnn.metrics.intervals import Interval, interval
+from llm_as_rnn.metrics.scores import task_metrics
+from llm_as_rnn.records import Call, Record, Status, StepRecord, UpdateOutcome
+from llm_as_rnn.task import Task
+
+
+class Score(Record, frozen=True):
+    """A mean score over all steps that have an outcome.
+
+    Attributes
+    ----------
+    value : float
+        The mean, in the score's unit.
+    interval : Interval or None
+        Its 95 % bootstrap interval by sequence; None with one sequence.
+    """
+
+    value: float
+    interval: Interval | None = None
+
+
+class MethodSummary(Record, frozen=True):
+    """One method's part of a run.
+
+    Attributes
+    ----------
+    method : str
+        Its name.
+    sequences, steps, scored : int
+        Sequences; steps in all of them; steps with an outcome.
+    scores : dict of str to Score
+        By ``field.kind``: ``accuracy``, ``acc@1``, ``acc@k`` and ``match`` between 0 and 1; ``mae`` and ``rmse`` in the
+        field's unit, with missing answers at their worst; ``mae_answered`` without them. What has no steps is absent.
+    self_correction : dict of str to SelfCorrection
+        What came after wrong steps, by score.
+    statuses : dict of str to int
+        Steps by `Status`; every status is there.
+    failed : int
+        Steps without a usable answer.
+    updates : dict of str to int
+        Steps by what became of the memory; every outcome is there.
+    calls : float
+        Model calls per step, as are the following three.
+    prompt_tokens, completion_tokens : float
+        Tokens read and written.
+    cached_tokens : float or None
+        Prompt tokens that the engine did not have to read again; None where it never says.
+    cached_share : float or None
+        Their share in the prompt tokens of the calls for which the engine says.
+    seconds : float
+        Seconds of calls per step, summed also where they ran at the same time.
+    retries : int
+        Attempts that failed, in all calls.
+    memory_tokens : int or None
+        The longest memory, in tokens; None for methods without one.
+    """
+
+    method: str
+    sequences: int
+    steps: int
+    scored: int
+    scores: dict[str, Score]
+    self_correction: dict[str, SelfCorrection]
+    statuses: dict[str, int]
+    failed: int
+    updates: dict[str, int]
+    calls: float
+    prompt_tokens: float
+    completion_tokens: float
+    cached_tokens: float | None
+    cached_share: float | None
+    seconds: float
+    retries: int
+    memory_tokens: int | None
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether it never asked a model."""
+        return self.calls == 0
+
+
+def by_method(records: Iterable[StepRecord]) -> dict[str, list[StepRecord]]:
+    """Sort records by method, methods in the order in which they first appear."""
+    found: dict[str, list[StepRecord]] = {}
+    for record in records:
+        found.setdefault(record.method, []).append(record)
+    return found
+
+
+def summarise(task: Task, records: Sequence[StepRecord]) -> list[MethodSummary]:
+    """Sum up a journal.
+
+    Parameters
+    ----------
+    task : Task
+        Which says what the scores are.
+    records : sequence of StepRecord
+        Steps of any methods, at least one each.
+
+    Returns
+    -------
+    list of MethodSummary
+        One a method, in the journal's order.
+    """
+    return [_summarise(task, method, steps) for method, steps in by_method(records).items()]
+
+
+def _summarise(task: Task, method: str, steps: Sequence[StepRecord]) -> MethodSummary:
+    calls = [call for step in steps for call in step.calls]
+    statuses = Counter(step.status for step in steps)
+    updates = Counter(step.update.outcome for step in steps)
+    telling = [call for call in calls if call.cached_tokens is not None]
+    cached = sum(call.cached_tokens or 0 for call in telling)
+    readable = _total(telling, "prompt_tokens")
+    shares = [metric.name for metric in task_metrics(task) if metric.higher_is_better]
+    return MethodSummary(
+        method=method,
+        sequences=len({step.sequence for step in steps}),
+        steps=len(steps),
+        scored=sum(step.target is not None for step in steps),
+        scores=_scores(task, steps),
+        self_correction={name: self_correction(steps, name) for name in shares},
+        statuses={status.value: statuses[status] for status in Status},
+        failed=sum(count for status, count in statuses.items() if not status.answered),
+        updates={outcome: updates[outcome] for outcome in get_args(UpdateOutcome)},
+        calls=len(calls) / len(steps),
+        prompt_tokens=_total(calls, "prompt_tokens") / len(steps),
+        completion_tokens=_total(calls, "completion_tokens") / len(steps),
+        cached_tokens=cached / len(steps) if telling else None,
+        cached_share=cached / readable if readable else None,
+        seconds=_total(calls, "seconds") / len(steps),
+        retries=sum(call.retries for call in calls),
+        memory_tokens=max((step.memory_tokens for step in steps if step.memory_tokens is not None), default=None),
+    )
+
+
+def _total(calls: Iterable[Call], name: str) -> float:
+    return math.fsum(getattr(call, name) for call in calls)
+
+
+def _scores(task: Task, steps: Sequence[StepRecord]) -> dict[str, Score]:
+    answered = [step for step in steps if step.status.answered]
+    scores: dict[str, Score | None] = {}
+    for metric in task_metrics(task):
+        scores[metric.mean] = _score(steps, metric.name)
+        if not metric.higher_is_better:
+            scores[f"{metric.field}.rmse"] = _root(_score(steps, f"{metric.field}.sq_error"))
+            scores[f"{metric.field}.mae_answered"] = _score(answered, metric.name)
+    return {name: score for name, score in scores.items() if score}
+
+
+def _score(steps: Iterable[StepRecord], metric: str) -> Score | None:
+    scored = [step for step in steps if metric in step.scores]
+    if not scored:
+        return None
+    return Score(math.fsum(step.scores[metric] for step in scored) / len(scored), interval(scored, metric))
+
+
+def _root(squares: Score | None) -> Score | None:
+    """Take the root of a mean square; its percentiles keep their order, so the interval's ends may be rooted too."""
+    if squares is None:
+        return None
+    ends = squares.interval
+    return Score(
+        math.sqrt(squares.value), Interval(math.sqrt(ends.low), math.sqrt(ends.high)) if ends is not None else None
+    )

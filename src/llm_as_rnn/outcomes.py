@@ -1,0 +1,51 @@
+"""What code alone can say of an outcome: which fields were right, how far off a number was, what came before.
+
+Language models do arithmetic badly, so every method is told these facts instead of being asked for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from llm_as_rnn.answers import Field
+from llm_as_rnn.records import Prediction, Target, Value
+from llm_as_rnn.task import Task
+
+SENTENCE = {"json": 240, "line": 80}
+"""Characters of one free text within an answer; the line form is for small models, which do not come to an end."""
+
+
+def facts(task: Task, prediction: Prediction, target: Target) -> str:
+    """State outcome and error of each field.
+
+    >>> from llm_as_rnn.records import Status
+    >>> from llm_as_rnn.task import load_task
+    >>> said = Prediction({"sky": "rain", "high": 9.0}, Status.OK)
+    >>> print(facts(load_task("weather"), said, {"sky": "sun", "high": 12.5}))
+    sky: sun; the answer was rain, wrong
+    high: 12.5 degrees C; the answer was 9.0, 3.5 too low
+    """
+    known = [field for field in task.answer if field.name in target]
+    return "\n".join(_fact(field, (prediction.values or {}).get(field.name), target[field.name]) for field in known)
+
+
+def _fact(field: Field, answer: Value | None, outcome: Value) -> str:
+    truth = f"{field.name}: {field.show(outcome)}{' ' + field.unit if field.unit else ''}"
+    if answer is None:
+        return f"{truth}; there was no usable answer"
+    return f"{truth}; the answer was {field.show(answer)}, {_verdict(field, answer, outcome)}"
+
+
+def _verdict(field: Field, answer: Value, outcome: Value) -> str:
+    if field.show(answer).casefold() == field.show(outcome).casefold():
+        return "right"
+    if field.kind == "number" and not isinstance(answer, tuple) and not isinstance(outcome, tuple):
+        error = float(answer) - float(outcome)
+        return f"{field.show(abs(error))} too {'high' if error > 0 else 'low'}"
+    return "wrong"
+
+
+def last_value(field: Field, observed: Mapping[str, Any], latest: Value | None) -> Value | None:
+    """Give the latest known value of a field's quantity: from the observation, else the latest outcome."""
+    return observed.get(field.last, latest) if field.last else latest

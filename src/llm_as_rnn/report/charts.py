@@ -1,0 +1,278 @@
+"""Line charts as inline SVG, drawn here so that the page needs no library and shows them without JavaScript.
+
+Colours come from the page's style sheet (``--series-0`` and so on), so that they suit light and dark. Lines differ by
+marker as well, and references are dashed: no reader has to tell colours apart.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from markupsafe import Markup
+
+from llm_as_rnn.metrics.curves import curve
+from llm_as_rnn.metrics.scores import Metric, task_metrics
+from llm_as_rnn.metrics.summary import MethodSummary, by_method
+from llm_as_rnn.records import StepRecord
+from llm_as_rnn.task import Task
+
+WIDTH, HEIGHT = 540, 270
+LEFT, RIGHT, TOP, BOTTOM = 46, 122, 12, 40
+"""Margins: ticks on the left and below, line names on the right."""
+
+COLOURS = 8
+LABEL_GAP = 15
+"""Least distance of two line names."""
+
+MARKERS = (
+    "M-3.5 0a3.5 3.5 0 1 0 7 0a3.5 3.5 0 1 0 -7 0z",
+    "M-3 -3h6v6h-6z",
+    "M0 -4.2L4 3H-4z",
+    "M0 -4.4L4.4 0L0 4.4L-4.4 0z",
+    "M0 4.2L4 -3H-4z",
+    "M-4 -1.3h2.7v-2.7h2.6v2.7h2.7v2.6h-2.7v2.7h-2.6v-2.7h-2.7z",
+    "M0 -4.4L4.2 -1.3L2.6 3.7H-2.6L-4.2 -1.3z",
+    "M-4.4 0L-1 -1L0 -4.4L1 -1L4.4 0L1 1L0 4.4L-1 1z",
+)
+"""Outlines around the origin, one a colour."""
+
+MARKS_A_LINE = 7
+HOVERS_A_LINE = 60
+"""How many points of a line tell their value; more would only make the page heavy."""
+
+
+class Style(NamedTuple):
+    """How one method's lines look in all charts."""
+
+    method: str
+    colour: int
+    dashed: bool
+
+    @property
+    def swatch(self) -> Markup:
+        """The line and marker, for a legend."""
+        return Markup(
+            '<svg class="swatch series-{}" viewBox="0 0 30 10" aria-hidden="true"><path class="line{}" d="M0 5H30"/>'
+            '<path class="mark" transform="translate(15 5)" d="{}"/></svg>'
+        ).format(self.colour, " dashed" if self.dashed else "", MARKERS[self.colour])
+
+
+class Line(NamedTuple):
+    """One method's curve: t and score."""
+
+    style: Style
+    points: Sequence[tuple[int, float]]
+
+
+class Chart(NamedTuple):
+    """A chart's title, what it shows, and its SVG."""
+
+    title: str
+    about: str
+    svg: Markup
+
+
+class _Frame(NamedTuple):
+    """Where the data's corners lie on the drawing."""
+
+    t_low: float
+    t_high: float
+    low: float
+    high: float
+
+    def x(self, t: float) -> float:
+        return LEFT + (WIDTH - LEFT - RIGHT) * (t - self.t_low) / (self.t_high - self.t_low)
+
+    def y(self, value: float) -> float:
+        return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * (value - self.low) / (self.high - self.low)
+
+
+def styles(summaries: Sequence[MethodSummary]) -> list[Style]:
+    """Give every method its colour and marker, in the order of the tables."""
+    ordered = sorted(summaries, key=lambda summary: summary.is_reference)
+    return [Style(summary.method, i % COLOURS, summary.is_reference) for i, summary in enumerate(ordered)]
+
+
+def score_charts(task: Task, records: Sequence[StepRecord], looks: Sequence[Style]) -> list[Chart]:
+    """Draw each metric over time: its running mean, and for long enough sequences the mean of the latest steps."""
+    steps = by_method(records)
+    length = max((record.t for record in records), default=0) + 1
+    window = max(5, length // 4)
+    charts: list[Chart] = []
+    for metric in task_metrics(task):
+        windows: list[int | None] = [None, window] if length >= 3 * window else [None]
+        for latest in windows:
+            lines = [Line(look, curve(steps[look.method], metric.name, latest)) for look in looks]
+            lines = [line for line in lines if line.points]
+            if lines:
+                charts.append(_score_chart(metric, lines, latest))
+    return charts
+
+
+def _score_chart(metric: Metric, lines: Sequence[Line], latest: int | None) -> Chart:
+    what = f"mean of the latest {latest} steps" if latest else "running mean"
+    better = "higher" if metric.higher_is_better else "lower"
+    svg = line_chart(lines, metric.title, upper=1.0 if metric.higher_is_better else math.inf)
+    return Chart(f"{metric.title}, {what}", f"{better} is better", svg)
+
+
+def line_chart(lines: Sequence[Line], name: str, upper: float = math.inf) -> Markup:
+    """Draw lines over timesteps.
+
+    Parameters
+    ----------
+    lines : sequence of Line
+        At least one, none empty.
+    name : str
+        What the values are.
+    upper : float
+        The highest possible value; 0 is the lowest.
+    """
+    values = [value for line in lines for _, value in line.points]
+    steps = [t for line in lines for t, _ in line.points]
+    ticks = [tick for tick in nice_ticks(min(values), max(values), 5) if 0 <= tick <= upper]
+    first, last = min(steps), max(steps)
+    frame = _Frame(first, max(last, first + 1), min(ticks[0], *values), max(ticks[-1], *values))
+    parts = [
+        *_axes(frame, ticks),
+        *(_line(line, frame) for line in lines),
+        *_names(lines, frame),
+        *(_hovers(line, frame) for line in lines),
+    ]
+    return Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
+        WIDTH, HEIGHT, f"{name} over timesteps, a line for each method", Markup("").join(parts)
+    )
+
+
+def nice_ticks(low: float, high: float, count: int) -> list[float]:
+    """Give round numbers that span a range, about as many as asked for.
+
+    >>> nice_ticks(0.31, 0.78, 5)
+    [0.3, 0.4, 0.5, 0.6, 0.7, 0.8]
+    >>> nice_ticks(2.0, 2.0, 5)
+    [1.0, 2.0, 3.0]
+    """
+    if high - low <= 1e-9 * max(abs(low), abs(high), 1e-6):
+        margin = abs(low) / 2 or 1.0
+        low, high, count = low - margin, high + margin, 2
+    rough = (high - low) / count
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough * (1 - 1e-9))
+    digits = max(0, 2 - math.floor(math.log10(step)))
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [round(i * step, digits) for i in range(first, last + 1)]
+
+
+def _axes(frame: _Frame, ticks: Sequence[float]) -> list[Markup]:
+    right, bottom = WIDTH - RIGHT, HEIGHT - BOTTOM
+    digits = max(len(f"{tick:g}".partition(".")[2]) for tick in ticks)
+    parts: list[Markup] = []
+    for tick in ticks:
+        y = frame.y(tick)
+        parts.append(Markup('<path class="grid" d="M{} {:.1f}H{}"/>').format(LEFT, y, right))
+        parts.append(
+            Markup('<text class="tick" x="{}" y="{:.1f}" text-anchor="end">{}</text>').format(
+                LEFT - 7, y + 4, f"{tick:.{digits}f}"
+            )
+        )
+    for t in nice_ticks(frame.t_low, frame.t_high, 6):
+        if t == int(t) and frame.t_low <= t <= frame.t_high:
+            x = frame.x(t)
+            parts.append(Markup('<path class="axis" d="M{:.1f} {}v4"/>').format(x, bottom))
+            parts.append(
+                Markup('<text class="tick" x="{:.1f}" y="{}" text-anchor="middle">{:.0f}</text>').format(
+                    x, bottom + 17, t
+                )
+            )
+    parts.append(Markup('<path class="axis" d="M{} {}H{}"/>').format(LEFT, bottom, right))
+    middle = (LEFT + right) / 2
+    parts.append(
+        Markup('<text class="tick" x="{}" y="{}" text-anchor="middle">timestep t</text>').format(middle, HEIGHT - 5)
+    )
+    return parts
+
+
+def _line(line: Line, frame: _Frame) -> Markup:
+    path = "L".join(f"{frame.x(t):.1f} {frame.y(value):.1f}" for t, value in line.points)
+    marks = Markup("").join(
+        Markup('<path class="mark" transform="translate({:.1f} {:.1f})" d="{}"/>').format(
+            frame.x(t), frame.y(value), MARKERS[line.style.colour]
+        )
+        for t, value in _thinned(line.points, MARKS_A_LINE)
+    )
+    return Markup('<g class="series-{}"><path class="line{}" d="M{}"/>{}</g>').format(
+        line.style.colour, " dashed" if line.style.dashed else "", path, marks
+    )
+
+
+def _hovers(line: Line, frame: _Frame) -> Markup:
+    """Lay what can be pointed at over all lines, so that none hides another's."""
+    return Markup("").join(
+        Markup('<circle class="hover" cx="{:.1f}" cy="{:.1f}" r="6"><title>{}, t = {}: {:.3g}</title></circle>').format(
+            frame.x(t), frame.y(value), line.style.method, t, value
+        )
+        for t, value in _thinned(line.points, HOVERS_A_LINE)
+    )
+
+
+def _names(lines: Sequence[Line], frame: _Frame) -> list[Markup]:
+    """Write each line's name at its end, moved apart; none where they would not all fit."""
+    room = HEIGHT - BOTTOM - TOP
+    if len(lines) * LABEL_GAP > room + LABEL_GAP:
+        return []
+    ordered = sorted(lines, key=lambda line: frame.y(line.points[-1][1]))
+    places = spread([frame.y(line.points[-1][1]) for line in ordered], LABEL_GAP, TOP, HEIGHT - BOTTOM)
+    parts: list[Markup] = []
+    for line, place in zip(ordered, places, strict=True):
+        t, value = line.points[-1]
+        right = WIDTH - RIGHT
+        lead = f"M{frame.x(t) + 5:.1f} {frame.y(value):.1f}L{right + 12} {place:.1f}"
+        method = line.style.method
+        name = method if len(method) <= 15 else method[:14] + "…"  # noqa: PLR2004 - what the margin holds
+        parts.append(
+            Markup('<g class="series-{}"><path class="lead" d="{}"/><text x="{}" y="{:.1f}">{}</text></g>').format(
+                line.style.colour, lead, right + 15, place + 4, name
+            )
+        )
+    return parts
+
+
+def spread(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+    """Move ascending places as little as possible until neighbours have a gap between them.
+
+    That is a least-squares fit of ascending values (pool adjacent violators) once the gaps are taken out.
+
+    Parameters
+    ----------
+    places : sequence of float
+        In ascending order.
+    gap : float
+        The least distance of neighbours.
+    low, high : float
+        Bounds that have room for all of them.
+
+    Examples
+    --------
+    >>> spread([10.0, 11.0, 50.0], 5.0, 0.0, 100.0)
+    [8.0, 13.0, 50.0]
+    >>> spread([99.0, 100.0], 5.0, 0.0, 100.0)
+    [95.0, 100.0]
+    """
+    groups: list[tuple[float, int]] = []
+    for i, place in enumerate(places):
+        mean, size = place - i * gap, 1
+        while groups and groups[-1][0] > mean:
+            before, count = groups.pop()
+            mean, size = (before * count + mean * size) / (count + size), count + size
+        groups.append((mean, size))
+    fitted = [mean for mean, size in groups for _ in range(size)]
+    last = high - (len(places) - 1) * gap
+    return [min(max(place, low), last) + i * gap for i, place in enumerate(fitted)]
+
+
+def _thinned(points: Sequence[tuple[int, float]], most: int) -> list[tuple[int, float]]:
+    """Keep some points, evenly spaced, the last one always."""
+    stride = max(1, math.ceil(len(points) / most))
+    return list(reversed(points[::-1][::stride]))

@@ -1,0 +1,168 @@
+"""One self-contained page a run: its table, its charts, and a viewer of every step.
+
+What stands in a journal was written by models and by whoever made the data, so none of it is trusted. The template
+escapes everything, the viewer's data cannot end its script tag, the viewer itself only ever sets text, and the page's
+own policy lets nothing run or load but the style sheet and script that it came with.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from llm_as_rnn.errors import RunError
+from llm_as_rnn.files import write_atomically
+from llm_as_rnn.metrics.summary import MethodSummary
+from llm_as_rnn.records import StepRecord
+from llm_as_rnn.report import tables
+from llm_as_rnn.report.charts import score_charts, styles
+from llm_as_rnn.report.trace import script_json, viewer_data
+from llm_as_rnn.task import Task
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+FEW_SEQUENCES = 10
+"""Below this, bootstrap intervals are known to be too narrow, and the page says so."""
+
+_environment = Environment(
+    loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+)
+
+
+class Asset(NamedTuple):
+    """A file that becomes part of the page, and its fingerprint for the page's content security policy."""
+
+    text: Markup
+    digest: str
+
+
+def write_report(
+    path: Path, task: Task, run: Mapping[str, Any], records: Sequence[StepRecord], summaries: Sequence[MethodSummary]
+) -> None:
+    """Write a run's page, at once: whoever opens it sees the old one or the new one.
+
+    Parameters
+    ----------
+    path : Path
+        Where to; its folder must exist.
+    task : Task
+        What was predicted.
+    run : mapping
+        The content of ``run.json``; the page shows whatever is there.
+    records : sequence of StepRecord
+        The journal.
+    summaries : sequence of MethodSummary
+        What it comes to, one a method of ``records``.
+
+    Raises
+    ------
+    RunError
+        If the file cannot be written.
+    """
+    page = render_report(task, run, records, summaries).encode("utf-8", "replace")
+    try:
+        write_atomically(path, page)
+    except OSError as error:
+        raise RunError(f"the report {path} cannot be written: {error}", "check the folder") from error
+
+
+def render_report(
+    task: Task, run: Mapping[str, Any], records: Sequence[StepRecord], summaries: Sequence[MethodSummary]
+) -> str:
+    """Make a run's page; parameters as for `write_report`."""
+    spec = _part(run, "spec")
+    budget = spec.get("budget")
+    looks = styles(summaries)
+    data = viewer_data(task, records, budget if isinstance(budget, int) else None)
+    return _environment.get_template("report.html.j2").render(
+        task=task,
+        facts=facts(run, records),
+        status=str(run.get("status", "")),
+        results=tables.results(task, summaries),
+        differences=tables.differences(task, records, summaries),
+        corrections=tables.corrections(task, summaries),
+        sequences=len({record.sequence for record in records}),
+        few_sequences=FEW_SEQUENCES,
+        looks=looks,
+        charts=score_charts(task, records, looks),
+        settings=settings(run),
+        data=Markup(script_json(data)),  # noqa: S704 - script_json escapes what could end the tag
+        style=_asset("report.css"),
+        script=_asset("viewer.js"),
+    )
+
+
+def facts(run: Mapping[str, Any], records: Sequence[StepRecord]) -> list[tuple[str, str]]:
+    """Say what run this is, in a few pairs of name and value; what is not known is left out."""
+    spec, versions = _part(run, "spec"), _part(run, "versions")
+    methods, sequences = ({getattr(r, name) for r in records} for name in ("method", "sequence"))
+    budget, seconds = spec.get("budget"), run.get("seconds")
+    pairs = {
+        "model": _show(spec.get("model", "")),
+        "recorded": f"{_count(len(methods), 'method')}, {_count(len(sequences), 'sequence')}, "
+        f"{_count(len(records), 'step')} in all",
+        "memory budget": f"{_show(budget)} tokens" if budget is not None else "",
+        "prompts": ", ".join(_show(spec[name]) for name in ("form", "style", "layout") if name in spec),
+        "feedback": _show(spec.get("feedback", "")),
+        "sampling": _show(spec.get("sampling", "")),
+        "status": _show(run.get("status", "")),
+        "started": _show(run.get("started", "")),
+        "took": duration(seconds) if isinstance(seconds, int | float) else "",
+        "versions": ", ".join(f"{name} {_show(version)}" for name, version in versions.items()),
+    }
+    return [(name, value) for name, value in pairs.items() if value]
+
+
+def settings(run: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """List everything in run.json by its part; plain values come first, as the run's own."""
+    plain = [(name, _show(value)) for name, value in run.items() if not isinstance(value, dict)]
+    parts = [
+        (name, [(key, _show(value)) for key, value in part.items()])
+        for name, part in run.items()
+        if isinstance(part, dict)
+    ]
+    return [(name, pairs) for name, pairs in [("run", plain), *parts] if pairs]
+
+
+def duration(seconds: float) -> str:
+    """Write a time span for people.
+
+    >>> duration(412.7), duration(8.25), duration(7325)
+    ('6 min 53 s', '8.2 s', '2 h 2 min')
+    """
+    if seconds < 60:  # noqa: PLR2004
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"  # noqa: PLR2004
+
+
+@cache
+def _asset(name: str) -> Asset:
+    text = (TEMPLATES / name).read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return Asset(Markup(text), f"sha256-{digest}")  # noqa: S704 - the package's own files
+
+
+def _part(run: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    part = run.get(name)
+    return part if isinstance(part, dict) else {}
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, list | tuple) and all(isinstance(item, str | int | float) for item in value):
+        return ", ".join(map(str, value))
+    if isinstance(value, str | int | float):
+        return str(value)
+    return "" if value is None else msgspec.json.encode(value).decode()
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,198 @@
+"""What a run comes to, as tables: one content for the terminal and for the page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import NamedTuple
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from llm_as_rnn.metrics.intervals import paired
+from llm_as_rnn.metrics.scores import Metric, task_metrics
+from llm_as_rnn.metrics.summary import MethodSummary, Score
+from llm_as_rnn.records import Status, StepRecord
+from llm_as_rnn.task import Task
+
+NONE = "\N{EN DASH}"
+"""What stands where there is nothing to show."""
+
+
+class Column(NamedTuple):
+    """A column's short title, and what it means."""
+
+    title: str
+    about: str
+
+
+class Cell(NamedTuple):
+    """A value, a detail that stands behind it, and whether it is the best of its column."""
+
+    text: str
+    detail: str = ""
+    best: bool = False
+
+
+class Row(NamedTuple):
+    """One method's cells, without its name."""
+
+    method: str
+    cells: tuple[Cell, ...]
+    is_reference: bool
+
+
+class Results(NamedTuple):
+    """A table; rows of references (methods that ask no model) come last."""
+
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+
+
+COSTS = (
+    Column("steps", "steps in all sequences"),
+    Column("failed (inv.)", "steps without a usable answer, for any reason; invalid ones among them"),
+    Column("calls /step", "model calls per step"),
+    Column("prompt (cached)", "prompt tokens per step; the share that the engine did not have to read again"),
+    Column("out /step", "tokens written per step"),
+    Column("s /step", "seconds of model calls per step, summed also where they ran at the same time"),
+    Column("memory max", "the longest memory, in tokens"),
+)
+"""What follows the scores in every results table."""
+
+
+def results(task: Task, summaries: Sequence[MethodSummary]) -> Results:
+    """Lay out a run's results: scores with their intervals, failures and costs.
+
+    Parameters
+    ----------
+    task : Task
+        Which says what the scores are.
+    summaries : sequence of MethodSummary
+        One a method.
+    """
+    metrics = task_metrics(task)
+    scores = zip(*(_score_cells(metric, summaries) for metric in metrics), strict=True)
+    rows = [
+        Row(summary.method, (*cells, *_cost_cells(summary)), summary.is_reference)
+        for summary, cells in zip(summaries, scores, strict=True)
+    ]
+    columns = tuple(Column(metric.title, metric.about) for metric in metrics)
+    return Results((*columns, *COSTS), tuple(sorted(rows, key=lambda row: row.is_reference)))
+
+
+def results_table(task: Task, summaries: Sequence[MethodSummary]) -> Table:
+    """Make a run's results a table for the terminal: less than 100 columns wide for two answer fields."""
+    content = results(task, summaries)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="dim", padding=0)
+    table.add_column("method", overflow="fold")
+    for column in content.columns:
+        title = column.title.replace(" ", "\n") if column in COSTS else column.title
+        table.add_column(Text(title), justify="right", no_wrap=column in COSTS)
+    for is_reference, rows in groupby(content.rows, key=lambda row: row.is_reference):
+        if is_reference:
+            table.add_section()
+        for row in rows:
+            table.add_row(Text(row.method), *map(_cell_text, row.cells))
+    return table
+
+
+def differences(task: Task, records: Sequence[StepRecord], summaries: Sequence[MethodSummary]) -> Results | None:
+    """Compare every method with the first one that asks a model, step by step on the same steps.
+
+    Returns
+    -------
+    Results or None
+        Differences (method minus the first) with their intervals, the first one's row left out; None if there is
+        nothing to compare. Intervals without zero are marked as best.
+    """
+    base = next((summary.method for summary in summaries if not summary.is_reference), None)
+    others = sorted((s for s in summaries if s.method != base), key=lambda summary: summary.is_reference)
+    if base is None or not others:
+        return None
+    metrics = task_metrics(task)
+    columns = tuple(Column(f"{metric.title} \N{MINUS SIGN} {base}", metric.about) for metric in metrics)
+    rows = tuple(
+        Row(other.method, tuple(_difference_cell(records, other.method, base, m) for m in metrics), other.is_reference)
+        for other in others
+    )
+    return Results(columns, rows)
+
+
+def corrections(task: Task, summaries: Sequence[MethodSummary]) -> Results | None:
+    """Tell how often the step after a wrong one is right; None for tasks without right and wrong."""
+    metrics = [metric for metric in task_metrics(task) if metric.higher_is_better]
+    if not metrics:
+        return None
+    about = "share of right steps among those that follow a wrong one"
+    columns = tuple(Column(metric.title, about) for metric in metrics)
+    rows = [
+        Row(summary.method, tuple(_correction_cell(summary, metric) for metric in metrics), summary.is_reference)
+        for summary in summaries
+    ]
+    return Results(columns, tuple(sorted(rows, key=lambda row: row.is_reference)))
+
+
+def _cell_text(cell: Cell) -> Text:
+    return Text.assemble((cell.text, "bold" if cell.best else ""), (f" {cell.detail}" if cell.detail else "", "dim"))
+
+
+def _score_cells(metric: Metric, summaries: Sequence[MethodSummary]) -> list[Cell]:
+    """Show one metric of all methods, with three digits at most; what looks equal to the best is marked like it."""
+    scores = [summary.scores.get(metric.mean) for summary in summaries]
+    values = [score.value for score in scores if score]
+    digits = _digits(max(values, default=0.0))
+    best = f"{(max if metric.higher_is_better else min)(values, default=0.0):.{digits}f}"
+    rivals = len(values) > 1
+    return [_score_cell(score, digits, best if rivals else "") for score in scores]
+
+
+def _score_cell(score: Score | None, digits: int, best: str) -> Cell:
+    if score is None:
+        return Cell(NONE)
+    text, ends = f"{score.value:.{digits}f}", score.interval
+    return Cell(text, f"[{ends.low:.{digits}f}, {ends.high:.{digits}f}]" if ends else "", text == best)
+
+
+def _digits(largest: float) -> int:
+    """Give the decimals that make three digits of a number."""
+    return 2 if largest < 10 else 1 if largest < 100 else 0  # noqa: PLR2004
+
+
+def _cost_cells(summary: MethodSummary) -> tuple[Cell, ...]:
+    steps = Cell(str(summary.steps))
+    failed = Cell(str(summary.failed), f"({summary.statuses[Status.INVALID]})")
+    if summary.is_reference:
+        return (steps, failed, *[Cell(NONE)] * (len(COSTS) - 2))
+    share, memory = summary.cached_share, summary.memory_tokens
+    return (
+        steps,
+        failed,
+        Cell(f"{summary.calls:.1f}"),
+        Cell(f"{summary.prompt_tokens:.0f}", "" if share is None else f"({share:.0%})"),
+        Cell(f"{summary.completion_tokens:.0f}"),
+        Cell(f"{summary.seconds:.1f}" if summary.seconds >= 1 else f"{summary.seconds:.2f}"),
+        Cell(NONE if memory is None else str(memory)),
+    )
+
+
+def _difference_cell(records: Sequence[StepRecord], method: str, base: str, metric: Metric) -> Cell:
+    found = paired(records, method, base, metric.name)
+    if found is None:
+        return Cell(NONE)
+    ends = found.interval
+    digits = _digits(abs(found.mean))
+    clear = ends is not None and (ends.low > 0 or ends.high < 0)
+    detail = f"[{_signed(ends.low, digits)}, {_signed(ends.high, digits)}]" if ends else ""
+    return Cell(_signed(found.mean, digits), detail, clear)
+
+
+def _correction_cell(summary: MethodSummary, metric: Metric) -> Cell:
+    found = summary.self_correction[metric.name]
+    return Cell(NONE if found.share is None else f"{found.share:.0%}", f"({found.corrected} of {found.wrong})")
+
+
+def _signed(value: float, digits: int) -> str:
+    text = f"{value:+.{digits}f}"
+    return text.replace("-", "\N{MINUS SIGN}") if float(text) else f"{0:.{digits}f}"

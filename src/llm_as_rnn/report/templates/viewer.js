@@ -1,0 +1,291 @@
+"use strict";
+// The trace viewer. It only ever sets text, never markup: what it shows was written by models.
+(() => {
+  const data = JSON.parse(document.getElementById("data").textContent);
+  if (!data.traces.length) return;
+
+  const byId = (id) => document.getElementById(id);
+  const methodBox = byId("method"), sequenceBox = byId("sequence"), slider = byId("step");
+  const UPDATES = { accepted: "good", kept: "bad", rolled_back: "bad", skipped: "" };
+  const SIGNS = { "=": "", "+": "+", "-": "−", "~": "~" };
+  const CLASSES = { "=": "same", "+": "added", "-": "removed", "~": "edited" };
+  const SIGN_NAMES = { "+": "added", "-": "removed", "~": "edited" };
+  let trace, at = 0;
+
+  // Building blocks ------------------------------------------------------------------------------------------------
+
+  function element(tag, attributes = {}, ...children) {
+    const made = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+    made.append(...children);
+    return made;
+  }
+
+  function shape(tag, attributes, ...children) {
+    const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+    made.append(...children);
+    return made;
+  }
+
+  const pooled = (place) => data.pool[place];
+  const unit = (name) => (data.units[name] ? ` ${data.units[name]}` : "");
+  const number = (value) => value.toLocaleString("en");
+  const unique = (values) => [...new Set(values)];
+  const hasMemory = () => trace.steps.some((step) => step.memory);
+
+  // Which step -----------------------------------------------------------------------------------------------------
+
+  function chooseTrace(method, sequence) {
+    const ofMethod = data.traces.filter((one) => one.method === method);
+    trace = ofMethod.find((one) => one.sequence === sequence) || ofMethod[0];
+    methodBox.value = method;
+    sequenceBox.replaceChildren(...ofMethod.map((one) => element("option", {}, one.sequence)));
+    sequenceBox.value = trace.sequence;
+    slider.max = trace.steps.length - 1;
+    byId("calls").open = !hasMemory();
+  }
+
+  function go(place) {
+    at = Math.max(0, Math.min(trace.steps.length - 1, place));
+    showStep(trace.steps[at]);
+    const where = new URLSearchParams({ method: trace.method, sequence: trace.sequence, t: trace.steps[at].t });
+    history.replaceState(null, "", `#${where}`);
+  }
+
+  function restore() {
+    const where = new URLSearchParams(location.hash.slice(1));
+    const methods = unique(data.traces.map((one) => one.method));
+    const favourite = data.traces.find((one) => one.steps.some((step) => step.memory)) || data.traces[0];
+    const method = methods.includes(where.get("method")) ? where.get("method") : favourite.method;
+    chooseTrace(method, where.get("sequence"));
+    at = Math.max(0, trace.steps.findIndex((step) => String(step.t) === where.get("t")));
+    return where.has("t");
+  }
+
+  // One step -------------------------------------------------------------------------------------------------------
+
+  function showStep(step) {
+    slider.value = at;
+    slider.setAttribute("aria-valuetext", `t = ${step.t}`);
+    byId("position").textContent = `t = ${step.t} (${at + 1} of ${trace.steps.length})`;
+    byId("previous").disabled = at === 0;
+    byId("next").disabled = at === trace.steps.length - 1;
+    byId("observation").replaceChildren(
+      ...Object.entries(pooled(step.observation)).flatMap(([name, value]) => [
+        element("dt", {}, name), element("dd", {}, value),
+      ]),
+    );
+    showAnswers(step);
+    showFeedback(step);
+    showMemory(step);
+    showCalls(step);
+    markNow();
+  }
+
+  function showAnswers(step) {
+    const status = byId("status");
+    const answered = step.status === "ok" || step.status === "repaired";
+    status.textContent = step.status.replace("_", " ");
+    status.className = `status ${answered ? "" : "bad"}`;
+    byId("answers").replaceChildren(...step.answers.map((answer) => {
+      const verdict = element("td", {});
+      if (answer.right !== undefined) {
+        verdict.append(element("span", { class: answer.right ? "right" : "wrong" }, answer.right ? "✓ right" : "✗ wrong"));
+      }
+      if (answer.note) verdict.append(element("span", { class: "detail" }, `${answer.right === undefined ? "" : " "}${answer.note}`));
+      const value = (text) => element("td", {}, text === undefined ? "–" : text + unit(answer.name));
+      return element("tr", {}, element("th", { scope: "row" }, answer.name), value(answer.said), value(answer.came), verdict);
+    }));
+    const trouble = [];
+    if (step.problem) trouble.push(element("p", { class: "note" }, step.problem));
+    if (!answered) trouble.push(element("p", { class: "note" }, "what the model wrote:"), element("pre", { tabindex: 0 }, pooled(step.raw)));
+    for (const note of step.notes || []) trouble.push(element("p", { class: "note" }, note));
+    byId("trouble").replaceChildren(...trouble);
+  }
+
+  function showFeedback(step) {
+    const parts = [];
+    if (step.feedback !== undefined) {
+      parts.push(
+        element("h3", {}, "Feedback", element("span", { class: "status" }, step.feedback_kind)),
+        element("p", { class: "prose" }, pooled(step.feedback)),
+      );
+    }
+    parts.push(element("h3", {}, "Update", element("span", { class: `status ${UPDATES[step.outcome]}` }, step.outcome.replace("_", " "))));
+    if (step.reason) parts.push(element("p", { class: "prose" }, step.reason));
+    byId("feedback").replaceChildren(...parts);
+  }
+
+  // Memory ---------------------------------------------------------------------------------------------------------
+
+  function showMemory(step) {
+    const memory = step.memory;
+    if (!memory) {
+      const why = hasMemory() ? "There is none at this step." : "This method keeps no memory in language.";
+      byId("memory").replaceChildren(element("h3", {}, "Memory"), element("p", { class: "note" }, why));
+      return;
+    }
+    const parts = [element("h3", {}, "Memory after this step", element("span", { class: "status" }, `version ${memory.version}`))];
+    if (memory.tokens !== undefined) parts.push(...fillBar(memory.tokens));
+    for (const [name, items] of memory.sections) {
+      parts.push(
+        element("p", { class: "section-name" }, name),
+        items.length ? element("ul", { class: "items" }, ...items.map(memoryItem)) : element("p", { class: "note" }, "empty"),
+      );
+    }
+    byId("memory").replaceChildren(...parts);
+  }
+
+  function fillBar(tokens) {
+    if (data.budget === undefined) return [element("p", { class: "fill-label" }, `${number(tokens)} tokens`)];
+    const bar = element("div", {});
+    bar.style.width = `${Math.min(100, (100 * tokens) / Math.max(1, data.budget))}%`;
+    return [
+      element("p", { class: "fill-label" }, `${number(tokens)} of ${number(data.budget)} tokens`),
+      element("div", { class: tokens > data.budget ? "fill over" : "fill", "aria-hidden": "true" }, bar),
+    ];
+  }
+
+  function memoryItem([id, since, mark, content]) {
+    const body = element("span", { class: "body" });
+    if (mark === "~") {
+      for (const [change, text] of content) {
+        body.append(change === "=" ? text : element(change === "+" ? "ins" : "del", {}, text));
+      }
+    } else {
+      body.append(pooled(content));
+    }
+    const sign = element("span", { class: "sign", "aria-hidden": "true" }, SIGNS[mark]);
+    const row = element("li", { class: CLASSES[mark], "data-item": id }, element("span", { class: "number" }, String(id)), sign, body);
+    row.title = since === null ? `item ${id}, from the first memory` : `item ${id}, since t = ${since}`;
+    if (SIGN_NAMES[mark]) body.prepend(element("span", { class: "hidden" }, `${SIGN_NAMES[mark]}: `));
+    return row;
+  }
+
+  // Calls ----------------------------------------------------------------------------------------------------------
+
+  function showCalls(step) {
+    const calls = step.calls || [];
+    byId("calls").hidden = false;
+    byId("calls-title").textContent = calls.length === 1 ? "1 model call" : `${calls.length || "no"} model calls`;
+    byId("call-list").replaceChildren(...calls.flatMap((call) => {
+      const figures = [
+        `${number(call.prompt)} tokens read${call.cached === null ? "" : ` (${number(call.cached)} cached)`}`,
+        `${number(call.completion)} written`,
+        `${call.seconds.toFixed(2)} s`,
+        `finish ${call.finish}`,
+      ];
+      if (call.retries) figures.push(`${call.retries} retries`);
+      if (call.error) figures.push(call.error);
+      return [
+        element("p", { class: "call-head" }, element("b", {}, call.role), ` ${figures.join(", ")}`),
+        element("pre", { tabindex: 0 }, pooled(call.text)),
+      ];
+    }));
+  }
+
+  // Timeline: a row for each field (right above the line, wrong below it; errors by size), then the memory's tokens --
+
+  const NAME_WIDTH = 104, ROW = 26, MEMORY_ROW = 56;
+  let slot = 0;
+
+  function drawTimeline() {
+    const width = byId("timeline").clientWidth;
+    if (width <= NAME_WIDTH) return; // not laid out yet: the observer calls again
+    const steps = trace.steps;
+    slot = (width - NAME_WIDTH) / steps.length;
+    const fields = steps[0].answers.map((answer) => answer.name);
+    const height = fields.length * ROW + (hasMemory() ? MEMORY_ROW : 0);
+    const svg = shape("svg", { width, height, "aria-hidden": "true" });
+    svg.append(shape("rect", { class: "now", y: 0, width: slot, height }));
+    fields.forEach((name, row) => svg.append(...fieldRow(name, row)));
+    if (hasMemory()) svg.append(...memoryRow(fields.length * ROW, width));
+    steps.forEach((step, place) => {
+      const hit = shape("rect", { class: "hit", x: NAME_WIDTH + place * slot, y: 0, width: slot, height }, shape("title", {}, `t = ${step.t}`));
+      hit.addEventListener("click", () => go(place));
+      svg.append(hit);
+    });
+    byId("timeline").replaceChildren(svg);
+    markNow();
+  }
+
+  function fieldRow(name, row) {
+    const middle = row * ROW + ROW / 2, bar = Math.min(slot * 0.7, 14);
+    const answers = trace.steps.map((step) => step.answers[row]);
+    const isNumber = answers.some((answer) => answer.error !== undefined);
+    const answered = answers.filter((answer) => answer.said !== undefined && answer.error !== undefined);
+    const largest = Math.max(...answered.map((answer) => answer.error), 0) || 1;
+    const base = isNumber ? middle + 10 : middle;
+    const parts = [
+      shape("text", { x: 0, y: middle + 4 }, isNumber ? `${name} error` : name),
+      shape("line", { class: "base", x1: NAME_WIDTH, x2: NAME_WIDTH + slot * answers.length, y1: base, y2: base }),
+    ];
+    answers.forEach((answer, place) => {
+      const x = NAME_WIDTH + (place + 0.5) * slot - bar / 2;
+      if (answer.said === undefined && (answer.right === false || answer.error !== undefined)) {
+        parts.push(shape("text", { class: "down", x: x + bar / 2, y: middle + 8, "text-anchor": "middle" }, "×"));
+      } else if (answer.error !== undefined) {
+        const size = Math.max(1, (20 * answer.error) / largest);
+        parts.push(shape("rect", { class: "size", x, y: base - size, width: bar, height: size }));
+      } else if (answer.right !== undefined) {
+        parts.push(shape("rect", { class: answer.right ? "up" : "down", x, y: answer.right ? middle - 9 : middle, width: bar, height: 9 }));
+      }
+    });
+    return parts;
+  }
+
+  function memoryRow(top, width) {
+    const tokens = trace.steps.map((step) => (step.memory && step.memory.tokens) || 0);
+    const most = Math.max(...tokens, data.budget || 0, 1), bottom = top + MEMORY_ROW - 4;
+    const y = (value) => bottom - ((MEMORY_ROW - 20) * value) / most;
+    const edge = tokens.map((value, place) => `${place ? "L" : "M"}${NAME_WIDTH + place * slot} ${y(value)}H${NAME_WIDTH + (place + 1) * slot}`).join("");
+    const parts = [
+      shape("text", { x: 0, y: bottom - 14 }, "memory tokens"),
+      shape("path", { class: "area", d: `${edge}V${bottom}H${NAME_WIDTH}Z` }),
+      shape("path", { class: "edge", d: edge }),
+      shape("line", { class: "base", x1: NAME_WIDTH, x2: width, y1: bottom, y2: bottom }),
+    ];
+    if (data.budget !== undefined) {
+      parts.push(shape("line", { class: "limit", x1: NAME_WIDTH, x2: width, y1: y(data.budget), y2: y(data.budget) }));
+      parts.push(shape("text", { x: 0, y: bottom }, `budget ${number(data.budget)}`));
+    }
+    return parts;
+  }
+
+  function markNow() {
+    const now = document.querySelector("#timeline .now");
+    if (now) now.setAttribute("x", NAME_WIDTH + at * slot);
+  }
+
+  // Start ----------------------------------------------------------------------------------------------------------
+
+  function changeTrace(method, sequence) {
+    const t = trace.steps[at].t;
+    chooseTrace(method, sequence);
+    drawTimeline();
+    const same = trace.steps.findIndex((step) => step.t === t);
+    go(same < 0 ? 0 : same);
+  }
+
+  methodBox.replaceChildren(...unique(data.traces.map((one) => one.method)).map((name) => element("option", {}, name)));
+  methodBox.addEventListener("change", () => changeTrace(methodBox.value, trace.sequence));
+  sequenceBox.addEventListener("change", () => changeTrace(trace.method, sequenceBox.value));
+  slider.addEventListener("input", () => go(Number(slider.value)));
+  byId("previous").addEventListener("click", () => go(at - 1));
+  byId("next").addEventListener("click", () => go(at + 1));
+  document.addEventListener("keydown", (event) => {
+    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    // Sliders, lists and what scrolls sideways have a use of their own for these keys.
+    if (!step || event.altKey || event.ctrlKey || event.metaKey || event.target.closest("input, select, .scroll")) return;
+    event.preventDefault();
+    go(at + step);
+  });
+  new ResizeObserver(drawTimeline).observe(byId("timeline"));
+
+  const linked = restore();
+  byId("viewer").hidden = false;
+  drawTimeline();
+  showStep(trace.steps[at]);
+  if (linked) byId("steps").scrollIntoView();
+})();

@@ -1,0 +1,269 @@
+"""What the page's trace viewer shows, as compact JSON: every step of every sequence under every method.
+
+Texts that come up again (an observation under each method, an item that an update left alone) are stored once, in a
+pool, and named by their place in it. What is too long for a page is cut, the longest texts first: the journal has all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from llm_as_rnn.answers import Field
+from llm_as_rnn.metrics.scores import field_metrics
+from llm_as_rnn.records import Call, StepRecord, Value
+from llm_as_rnn.report.diff import Item, MemoryDiff
+from llm_as_rnn.task import Task
+
+TEXT_CHARS = 5_000_000
+"""The most characters of models' texts that a page holds, about."""
+
+
+class Shown(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The base of what is stored for the viewer: what has its default is left out."""
+
+
+class AnswerView(Shown, frozen=True):
+    """One field: what was answered, what came, and how they compare."""
+
+    name: str
+    said: str | None = None
+    came: str | None = None
+    right: bool | None = None
+    """Of fields that can be right or wrong, once the outcome is known."""
+    note: str = ""
+    error: float | None = None
+    """Of numbers: the absolute error, in the field's unit."""
+
+
+class CallView(Shown, frozen=True):
+    """One call; ``text`` is a place in the pool."""
+
+    role: str
+    text: int
+    prompt: int
+    cached: int | None
+    completion: int
+    seconds: float
+    finish: str
+    retries: int = 0
+    error: str = ""
+
+
+class MemoryView(Shown, frozen=True):
+    """h_t and what changed in it. An item is (number, since, mark, place of its text or spans of the edit)."""
+
+    version: int
+    sections: list[tuple[str, list[tuple[int, int | None, str, Any]]]]
+    tokens: int | None = None
+
+
+class StepView(Shown, frozen=True):
+    """One step; ``observation``, ``raw`` and ``feedback`` are places in the pool."""
+
+    t: int
+    observation: int
+    answers: list[AnswerView]
+    status: str
+    raw: int
+    outcome: str
+    """What became of the memory."""
+    reason: str = ""
+    problem: str = ""
+    notes: tuple[str, ...] = ()
+    feedback: int | None = None
+    feedback_kind: str = ""
+    memory: MemoryView | None = None
+    calls: list[CallView] = []
+
+
+class TraceView(Shown, frozen=True):
+    """The steps of one sequence under one method."""
+
+    method: str
+    sequence: str
+    steps: list[StepView]
+
+
+class ViewerData(Shown, frozen=True):
+    """All that the viewer knows."""
+
+    pool: list[Any]
+    traces: list[TraceView]
+    units: dict[str, str]
+    budget: int | None = None
+
+
+class _Pool:
+    """Values by number, each stored once; long texts are cut at ``cap`` characters."""
+
+    def __init__(self, cap: int) -> None:
+        self.values: list[Any] = []
+        self._cap = cap
+        self._places: dict[bytes, int] = {}
+
+    def text(self, text: str) -> int:
+        rest = len(text) - self._cap
+        return self.add(text if rest <= 0 else f"{text[: self._cap]}\n[{rest} more characters: see the journal]")
+
+    def add(self, value: Any) -> int:
+        key = msgspec.json.encode(value)
+        if key not in self._places:
+            self._places[key] = len(self.values)
+            self.values.append(value)
+        return self._places[key]
+
+
+def viewer_data(
+    task: Task, records: Sequence[StepRecord], budget: int | None, text_chars: int = TEXT_CHARS
+) -> ViewerData:
+    """Prepare records for the viewer.
+
+    Parameters
+    ----------
+    task : Task
+        Which says what the answer's fields are.
+    records : sequence of StepRecord
+        The journal, in any order.
+    budget : int or None
+        lambda, in tokens, if it is known.
+    text_chars : int
+        The most characters of models' texts in all; the longest are cut first.
+    """
+    texts = {text for step in records for text in _texts(step)}
+    pool = _Pool(cap_length(map(len, texts), text_chars))
+    tracks: dict[tuple[str, str], list[StepRecord]] = {}
+    for record in records:
+        tracks.setdefault((record.method, record.sequence), []).append(record)
+    traces = [TraceView(*names, _steps(task, steps, pool)) for names, steps in tracks.items()]
+    return ViewerData(pool.values, traces, {field.name: field.unit for field in task.answer if field.unit}, budget)
+
+
+def script_json(data: ViewerData) -> str:
+    r"""Encode for a script tag: whatever stands in the journal, no tag can begin or end in it.
+
+    >>> print(script_json(ViewerData(["</script>"], [], {})))
+    {"pool":["\u003c/script\u003e"],"traces":[],"units":{}}
+    """
+    text = msgspec.json.encode(data).decode()
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def cap_length(lengths: Iterable[int], total: int) -> int:
+    """Find the length at which to cut texts so that all of them together are no longer than ``total``.
+
+    >>> cap_length([10, 20, 500], 100)
+    70
+    """
+    remaining, ordered = total, sorted(lengths)
+    for place, length in enumerate(ordered):
+        share = remaining // (len(ordered) - place)
+        if length > share:
+            return max(share, 0)
+        remaining -= length
+    return max(ordered, default=0)
+
+
+def _texts(step: StepRecord) -> Iterable[str]:
+    yield step.raw
+    yield from (call.text for call in step.calls)
+    if step.feedback:
+        yield step.feedback.text
+
+
+def _steps(task: Task, steps: Iterable[StepRecord], pool: _Pool) -> list[StepView]:
+    diff = MemoryDiff()
+    return [_step(task, step, diff, pool) for step in sorted(steps, key=lambda step: step.t)]
+
+
+def _step(task: Task, step: StepRecord, diff: MemoryDiff, pool: _Pool) -> StepView:
+    return StepView(
+        t=step.t,
+        observation=pool.add({name: _written(value) for name, value in step.observation.items()}),
+        answers=[_answer(field, step) for field in task.answer],
+        status=step.status,
+        raw=pool.text(step.raw),
+        outcome=step.update.outcome,
+        reason=step.update.reason,
+        problem=step.problem,
+        notes=step.notes,
+        feedback=pool.text(step.feedback.text) if step.feedback else None,
+        feedback_kind=step.feedback.kind if step.feedback else "",
+        memory=_memory(step, diff, pool),
+        calls=[_call(call, pool) for call in step.calls],
+    )
+
+
+def _memory(step: StepRecord, diff: MemoryDiff, pool: _Pool) -> MemoryView | None:
+    if step.memory_after is None:
+        return None
+    sections = diff.step(step.t, step.memory_before, step.memory_after)
+    shown = [(name, [_item(item, pool) for item in items]) for name, items in sections.items()]
+    return MemoryView(step.memory_after.version, shown, step.memory_tokens)
+
+
+def _item(item: Item, pool: _Pool) -> tuple[int, int | None, str, Any]:
+    return item.id, item.since, item.mark, item.spans if item.mark == "~" else pool.add(item.text)
+
+
+def _call(call: Call, pool: _Pool) -> CallView:
+    return CallView(
+        call.role,
+        pool.text(call.text),
+        call.prompt_tokens,
+        call.cached_tokens,
+        call.completion_tokens,
+        round(call.seconds, 3),
+        call.finish_reason,
+        call.retries,
+        call.error,
+    )
+
+
+def _answer(field: Field, step: StepRecord) -> AnswerView:
+    said, came = ((values or {}).get(field.name) for values in (step.prediction, step.target))
+    scores = [step.scores.get(metric.name) for metric in field_metrics(field)]
+    return AnswerView(
+        field.name,
+        None if said is None else _show(field, said),
+        None if came is None else _show(field, came),
+        None if field.kind == "number" or scores[0] is None else scores[0] == 1,
+        _note(field, said, came, scores),
+        scores[0] if field.kind == "number" else None,
+    )
+
+
+def _note(field: Field, said: Value | None, came: Value | None, scores: Sequence[float | None]) -> str:
+    if said is None:
+        return "no usable answer"
+    if came is None:
+        return "no outcome yet"
+    if field.kind == "number":
+        return _difference(field, _show(field, said), _show(field, came))
+    if field.kind == "ranked" and scores[0] == 0 and scores[-1] == 1:
+        return "an outcome is further down the list"
+    return ""
+
+
+def _difference(field: Field, said: str, came: str) -> str:
+    """Say by how much a number is off, as its digits are shown."""
+    try:
+        off = float(said) - float(came)
+    except ValueError:
+        return ""
+    return f"{field.show(abs(off))} too {'high' if off > 0 else 'low'}" if off else "exact"
+
+
+def _show(field: Field, value: Value) -> str:
+    """Write a value as prompts do; where it is of another kind than the field, as it is."""
+    try:
+        return field.show(value)
+    except ValueError:
+        return str(value)
+
+
+def _written(value: Any) -> str:
+    """Write what is not a text as JSON, and numbers as they were: 9.0 stays 9.0."""
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()

@@ -1,0 +1,1 @@
+"""Engines, the response cache, and model files."""

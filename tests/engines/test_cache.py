@@ -1,0 +1,214 @@
+"""The response cache: it records, replays, and never keeps an error."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from msgspec.structs import replace
+
+from llm_as_rnn.engines.base import EngineInfo
+from llm_as_rnn.engines.cache import CachedEngine
+from llm_as_rnn.engines.scripted import ScriptedEngine
+from llm_as_rnn.errors import EngineError, EngineUnavailableError, UsageError
+from llm_as_rnn.records import Completion, Message, Request, Sampling
+
+T = TypeVar("T")
+
+INFO = EngineInfo("openai:m", digest="d1", context_window=99, slots=7, tokenizer="estimate")
+SUN = Request("predict", (Message("user", "sun ->"),), Sampling(seed=1))
+
+
+class Counting(ScriptedEngine):
+    """A scripted engine that notes how often it counts, opens and closes."""
+
+    def __init__(self, answer: Callable[[Request], Completion | str], info: EngineInfo = INFO) -> None:
+        super().__init__(answer, info)
+        self.counted: list[str] = []
+        self.opened = self.closed = 0
+
+    async def open(self) -> None:
+        self.opened += 1
+
+    async def count_tokens(self, text: str) -> int:
+        self.counted.append(text)
+        return await super().count_tokens(text)
+
+    async def close(self) -> None:
+        self.closed += 1
+
+
+def echo(request: Request) -> Completion:
+    return Completion(
+        f"{request.messages[-1].content} {request.sampling.seed}", cached_tokens=3, seconds=1.5, retries=2
+    )
+
+
+def record(folder: Path, engine: Counting, *requests: Request) -> list[Completion]:
+    async def run() -> list[Completion]:
+        cached = CachedEngine("openai:m", folder, "record", engine)
+        await cached.open()
+        answers = [await cached.complete(request) for request in requests]
+        await cached.close()
+        return answers
+
+    return asyncio.run(run())
+
+
+def replayed(folder: Path, *requests: Request, model: str = "openai:m") -> list[Completion]:
+    async def run() -> list[Completion]:
+        cached = CachedEngine(model, folder, "replay")
+        await cached.open()
+        answers = [await cached.complete(request) for request in requests]
+        await cached.close()
+        return answers
+
+    return asyncio.run(run())
+
+
+def entries(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*.json") if path.name != "info.json"]
+
+
+def test_what_was_recorded_is_not_asked_again(tmp_path: Path) -> None:
+    first, again = Counting(echo), Counting(echo)
+    assert record(tmp_path, first, SUN, SUN) == record(tmp_path, again, SUN, SUN)
+    assert (len(first.requests), len(again.requests)) == (1, 0)
+    assert (again.opened, again.closed) == (1, 1)
+
+
+def test_a_replay_needs_no_engine_and_tells_the_same(tmp_path: Path) -> None:
+    answers = record(tmp_path, Counting(echo), SUN)
+    assert replayed(tmp_path, SUN) == answers
+    assert answers[0].seconds == 1.5  # what the call cost when it was made
+
+
+def test_a_replay_knows_what_the_engine_was(tmp_path: Path) -> None:
+    record(tmp_path, Counting(echo))
+    cached = CachedEngine("openai:m", tmp_path, "replay")
+    asyncio.run(cached.open())
+    assert cached.info == INFO
+
+
+def test_counts_are_kept_too(tmp_path: Path) -> None:
+    async def run(cached: CachedEngine) -> int:
+        await cached.open()
+        return await cached.count_tokens("three short words")
+
+    engine = Counting(echo)
+    recorded = asyncio.run(run(CachedEngine("openai:m", tmp_path, "record", engine)))
+    assert recorded == asyncio.run(run(CachedEngine("openai:m", tmp_path, "record", engine))) == 4
+    assert recorded == asyncio.run(run(CachedEngine("openai:m", tmp_path, "replay")))
+    assert engine.counted == ["three short words"]
+
+
+def test_a_replay_that_misses_names_the_role(tmp_path: Path) -> None:
+    record(tmp_path, Counting(echo))
+    with pytest.raises(EngineError, match=r"nothing is recorded for a 'predict' call") as caught:
+        replayed(tmp_path, SUN)
+    assert not isinstance(caught.value, EngineUnavailableError)
+
+
+def test_a_replay_of_nothing(tmp_path: Path) -> None:
+    with pytest.raises(EngineUnavailableError, match="nothing is recorded of openai:other"):
+        replayed(tmp_path, SUN, model="openai:other")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(SUN, role="update"),
+        replace(SUN, attempt=1),
+        replace(SUN, style="completion"),
+        replace(SUN, messages=(Message("system", "sun ->"),)),
+        replace(SUN, sampling=Sampling(seed=2)),
+        replace(SUN, sampling=Sampling(seed=1, temperature=0.1)),
+    ],
+)
+def test_every_part_of_a_request_counts(tmp_path: Path, other: Request) -> None:
+    engine = Counting(echo)
+    record(tmp_path, engine, SUN, other)
+    assert engine.requests == [SUN, other]
+
+
+def test_another_model_of_the_same_name_is_another_model(tmp_path: Path) -> None:
+    record(tmp_path, Counting(echo), SUN)
+    newer = Counting(echo, replace(INFO, digest="d2"))
+    record(tmp_path, newer, SUN)
+    assert newer.requests == [SUN]
+
+
+def test_models_with_like_names_have_folders_of_their_own(tmp_path: Path) -> None:
+    folders = {CachedEngine(name, tmp_path, "replay").folder for name in ("a:x/y", "a:x-y", "a:x:y", "x" * 500)}
+    assert len(folders) == 4
+    assert all(folder.parent == tmp_path and len(folder.name) < 100 for folder in folders)
+
+
+def test_errors_are_not_kept(tmp_path: Path) -> None:
+    def broken(request: Request) -> Completion:
+        raise EngineError("busy")
+
+    with pytest.raises(EngineError, match="busy"):
+        record(tmp_path, Counting(broken), SUN)
+    record(tmp_path, Counting(lambda request: Completion("", "error", error="busy")), SUN)
+    assert entries(tmp_path) == []
+
+
+@pytest.mark.parametrize("reason", ["length", "content_filter"])
+def test_answers_that_are_of_no_use_are_kept(tmp_path: Path, reason: str) -> None:
+    record(tmp_path, Counting(lambda request: Completion("x", reason)), SUN)
+    assert replayed(tmp_path, SUN)[0].finish_reason == reason
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b'{"request": 3}'])
+def test_damaged_entries_are_missing_ones(tmp_path: Path, content: bytes) -> None:
+    record(tmp_path, Counting(echo), SUN)
+    (entry,) = entries(tmp_path)
+    entry.write_bytes(content)
+    with pytest.raises(EngineError, match="nothing is recorded"):
+        replayed(tmp_path, SUN)
+    engine = Counting(echo)
+    record(tmp_path, engine, SUN)
+    assert engine.requests == [SUN]
+    assert replayed(tmp_path, SUN)[0].text == "sun -> 1"
+
+
+def test_an_entry_in_the_wrong_place_is_a_missing_one(tmp_path: Path) -> None:
+    other = replace(SUN, attempt=1)
+    record(tmp_path, Counting(echo), SUN)
+    (mine,) = entries(tmp_path)
+    record(tmp_path, Counting(echo), other)
+    (others,) = [path for path in entries(tmp_path) if path != mine]
+    mine.write_bytes(others.read_bytes())
+    with pytest.raises(EngineError, match="nothing is recorded"):
+        replayed(tmp_path, SUN)
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    engine = Counting(echo)
+    with pytest.raises(UsageError, match=r"the cache .* cannot be written: Not a directory"):
+        record(tmp_path / "file", engine)
+    assert (engine.opened, engine.closed) == (1, 1)
+
+
+def test_a_disk_that_fills_leaves_no_half_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: Path, content: bytes) -> Any:
+        with self.open("wb") as file:
+            file.write(content[:5])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    record(tmp_path, Counting(echo))
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(UsageError, match="No space left"):
+        record(tmp_path, Counting(echo), SUN)
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["info.json"]
+
+
+def test_recording_needs_an_engine(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no engine"):
+        CachedEngine("openai:m", tmp_path, "record")

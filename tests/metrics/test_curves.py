@@ -1,0 +1,61 @@
+"""Prequential curves, and what follows a wrong step."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llm_as_rnn.metrics.curves import curve, self_correction
+from tests.metrics.steps import step, track
+
+tracks = st.lists(st.lists(st.integers(0, 1).map(float), min_size=1, max_size=8), min_size=1, max_size=4)
+
+
+def test_a_curve_is_the_mean_over_sequences_of_each_ones_mean_so_far() -> None:
+    records = [*track("a", [1, 0, 0, 1]), *track("b", [1, 1])]
+    assert curve(records, "score") == [(0, 1.0), (1, 0.75), (2, pytest.approx((1 / 3 + 1) / 2)), (3, 0.75)]
+
+
+def test_a_window_forgets_what_lies_behind_it() -> None:
+    records = [*track("a", [1, 0, 0, 1]), *track("b", [1, 1])]
+    assert curve(records, "score", window=2) == [(0, 1.0), (1, 0.75), (2, 0.5), (3, 0.5)]
+    assert curve(records, "score", window=1) == [(0, 1.0), (1, 0.5), (2, 0.0), (3, 1.0)]
+
+
+def test_steps_without_the_score_are_left_out() -> None:
+    records = [step(t=0, scores={"score": 1.0}), step(t=1), step(t=2, scores={"score": 0.0})]
+    assert curve(records, "score") == [(0, 1.0), (2, 0.5)]
+    assert curve(records, "other") == []
+
+
+@given(tracks, st.integers(1, 9), st.randoms(use_true_random=False))
+def test_a_curve_stays_within_its_scores_in_any_order(
+    scores: list[list[float]], window: int, rng: random.Random
+) -> None:
+    records = [record for i, one in enumerate(scores) for record in track(f"s{i}", one)]
+    ordered = [curve(records, "score"), curve(records, "score", window)]
+    rng.shuffle(records)
+    assert [curve(records, "score"), curve(records, "score", window)] == ordered
+    assert all(0 <= value <= 1 for points in ordered for _, value in points)
+    assert [t for t, _ in ordered[0]] == list(range(max(map(len, scores))))
+
+
+@given(tracks)
+def test_a_window_as_long_as_the_sequence_changes_nothing(scores: list[list[float]]) -> None:
+    records = [record for i, one in enumerate(scores) for record in track(f"s{i}", one)]
+    assert curve(records, "score", window=8) == curve(records, "score")
+
+
+def test_self_correction_counts_right_steps_after_wrong_ones_within_a_sequence() -> None:
+    records = [*track("a", [0, 1, 0, 0]), *track("b", [1, 0])]
+    found = self_correction(records, "score")
+    assert (found.wrong, found.corrected, found.share) == (2, 1, 0.5)
+
+
+def test_a_step_that_is_not_the_very_next_is_no_correction() -> None:
+    records = [step(t=0, scores={"score": 0.0}), step(t=1), step(t=2, scores={"score": 1.0})]
+    found = self_correction(records, "score")
+    assert (found.wrong, found.corrected, found.share) == (0, 0, None)

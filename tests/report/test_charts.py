@@ -1,0 +1,139 @@
+"""Charts: their geometry, their words, and what stands in for colour."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llm_as_rnn.metrics.summary import summarise
+from llm_as_rnn.report.charts import (
+    BOTTOM,
+    HEIGHT,
+    LEFT,
+    MARKERS,
+    RIGHT,
+    TOP,
+    WIDTH,
+    Line,
+    Style,
+    line_chart,
+    nice_ticks,
+    score_charts,
+    spread,
+    styles,
+)
+from llm_as_rnn.task import Task
+from tests.report.journal import METHODS, weather_journal
+
+
+def parse(svg: str) -> ET.Element:
+    return ET.fromstring(svg)  # noqa: S314 - our own output
+
+
+def style(index: int, method: str = "m") -> Style:
+    return Style(method, index, dashed=False)
+
+
+points = st.lists(st.floats(0, 1), min_size=1, max_size=40).map(lambda values: list(enumerate(values)))
+
+
+@given(st.lists(points, min_size=1, max_size=20))
+def test_all_that_is_drawn_lies_inside_the_frame(tracks: list[list[tuple[int, float]]]) -> None:
+    chart = parse(line_chart([Line(style(i % 8), track) for i, track in enumerate(tracks)], "accuracy", upper=1.0))
+    circles = chart.findall("circle")
+    assert circles
+    for circle in circles:
+        assert LEFT <= float(circle.attrib["cx"]) <= WIDTH - RIGHT
+        assert TOP <= float(circle.attrib["cy"]) <= HEIGHT - BOTTOM
+    names = [float(text.attrib["y"]) for text in chart.findall("g/text")]
+    assert len(names) in (0, len(tracks))
+    assert all(b - a >= 14.9 for a, b in pairwise(names))
+
+
+@given(st.floats(-1e6, 1e6), st.floats(0, 1e6), st.integers(2, 8))
+def test_ticks_span_the_range_evenly(low: float, width: float, count: int) -> None:
+    ticks = nice_ticks(low, low + width, count)
+    step = ticks[1] - ticks[0]
+    slack = 1e-6 * max(1.0, abs(low), width)
+    assert ticks[0] <= low + slack
+    assert ticks[-1] >= low + width - slack
+    assert 2 <= len(ticks) <= count + 2
+    assert all(abs(b - a - step) <= slack for a, b in pairwise(ticks))
+
+
+@given(st.lists(st.floats(0, 200), max_size=10).map(sorted))
+def test_names_are_spread_within_bounds_and_in_order(places: list[float]) -> None:
+    moved = spread(places, 15, 0, 200)
+    assert all(b - a >= 15 - 1e-9 for a, b in pairwise(moved))
+    assert all(-1e-9 <= place <= 200 + 1e-9 for place in moved)
+    if all(b - a >= 15 for a, b in pairwise(places)):
+        assert all(abs(a - b) < 1e-9 for a, b in zip(places, moved, strict=True))
+
+
+def test_a_line_rises_with_its_score() -> None:
+    chart = parse(line_chart([Line(style(0), [(0, 0.2), (4, 0.8)])], "accuracy"))
+    first, last = chart.findall("circle")
+    assert float(first.attrib["cx"]) == LEFT
+    assert float(last.attrib["cx"]) == WIDTH - RIGHT
+    assert float(first.attrib["cy"]) > float(last.attrib["cy"])
+    assert [circle.findtext("title") for circle in (first, last)] == ["m, t = 0: 0.2", "m, t = 4: 0.8"]
+
+
+def test_ticks_are_whole_timesteps_and_scores_within_bounds() -> None:
+    chart = parse(line_chart([Line(style(0), [(0, 0.9), (1, 1.0), (2, 0.97)])], "accuracy", upper=1.0))
+    shown = [text.text for text in chart.findall("text")]
+    assert shown[-4:] == ["0", "1", "2", "timestep t"]
+    assert max(float(text or "") for text in shown[:-4]) == 1.0
+
+
+def test_methods_differ_by_more_than_colour_and_references_are_dashed(weather: Task) -> None:
+    looks = styles(summarise(weather, weather_journal(steps=2)))
+    assert [look.method for look in looks] == list(METHODS)
+    assert [look.dashed for look in looks] == [False] * 4 + [True] * 2
+    assert len({MARKERS[look.colour] for look in looks}) == len(looks)
+    assert 'class="line dashed"' in looks[-1].swatch
+    assert 'class="line"' in looks[0].swatch
+
+
+def test_each_metric_has_a_running_mean_and_a_recent_one_where_sequences_are_long(weather: Task) -> None:
+    for steps, titles in (
+        (8, ["sky accuracy, running mean", "high MAE, running mean"]),
+        (
+            24,
+            [
+                "sky accuracy, running mean",
+                "sky accuracy, mean of the latest 6 steps",
+                "high MAE, running mean",
+                "high MAE, mean of the latest 6 steps",
+            ],
+        ),
+    ):
+        records = weather_journal(sequences=2, steps=steps)
+        charts = score_charts(weather, records, styles(summarise(weather, records)))
+        assert [chart.title for chart in charts] == titles
+        assert charts[0].about == "higher is better"
+        assert charts[-1].about == "lower is better"
+        assert all(len(parse(chart.svg).findall("g/path[@class='lead']")) == len(METHODS) for chart in charts)
+
+
+def test_long_lines_keep_few_points_to_hover_and_the_last_one() -> None:
+    chart = parse(line_chart([Line(style(0), [(t, t / 1000) for t in range(1001)])], "error"))
+    circles = chart.findall("circle")
+    assert len(circles) <= 60
+    assert circles[-1].findtext("title") == "m, t = 1000: 1"
+
+
+def test_many_lines_go_without_names_at_their_ends() -> None:
+    lines = [Line(style(i % 8, f"m{i}"), [(0, 0.1), (1, 0.1)]) for i in range(30)]
+    assert parse(line_chart(lines, "error")).findall("g/text") == []
+    assert len(parse(line_chart(lines[:10], "error")).findall("g/text")) == 10
+
+
+@given(st.text(alphabet=st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=15))
+def test_names_are_text_never_markup(name: str) -> None:
+    chart = parse(line_chart([Line(style(0, name), [(0, 0.5)])], name))
+    assert {element.tag for element in chart.iter()} == {"svg", "path", "text", "g", "circle", "title"}
+    assert chart.findtext("g/text") == name

@@ -1,0 +1,192 @@
+"""The page: complete, closed to the outside, and safe whatever a journal holds."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from llm_as_rnn.errors import RunError
+from llm_as_rnn.metrics.summary import summarise
+from llm_as_rnn.records import Call, Feedback, Memory, Section, Status, StepRecord, Update
+from llm_as_rnn.report.html import render_report, write_report
+from llm_as_rnn.task import Task, load_task
+from tests.metrics.steps import step
+from tests.report.journal import METHODS, RUN, weather_journal
+from tests.report.page import Page
+
+HOSTILE = "</script><script>alert(1)</script>"
+
+
+def render(task: Task, records: list[StepRecord], run: dict[str, Any] | None = None) -> Page:
+    return Page(render_report(task, RUN if run is None else run, records, summarise(task, records)))
+
+
+@pytest.fixture(scope="module")
+def page() -> Page:
+    return render(load_task("weather"), weather_journal())
+
+
+def test_the_page_says_what_run_it_is(page: Page) -> None:
+    assert page.text("h1") == "Tomorrow's weather in Seattle"
+    for known in ("llamacpp:smollm2-135m", "6 methods, 4 sequences, 288 steps in all", "160 tokens", "6 min 53 s"):
+        assert known in page.text("dd")
+    for known in ("context_window", "8192", "smollm2-135m-q8_0", "chained"):
+        assert known in page.text()
+
+
+def test_the_table_and_charts_need_no_script(page: Page) -> None:
+    text = page.text()
+    rows = [attributes for tag, attributes in page.tags if tag == "th" and attributes.get("scope") == "row"]
+    assert len(rows) == 6 + 5 + 6
+    assert all(text.count(method) >= 3 for method in METHODS)
+    assert sum(attributes.get("class") == "chart" for tag, attributes in page.tags if tag == "svg") == 2
+
+
+def test_the_page_asks_for_nothing_from_outside(page: Page) -> None:
+    addresses = {
+        value
+        for _, attributes in page.tags
+        for name, value in attributes.items()
+        if name in ("src", "href", "action", "srcset", "data", "poster", "background")
+    }
+    assert addresses == {"data:,", "#results", "#curves", "#steps", "#settings"}
+    style = page.text("style")
+    assert "url(" not in style
+    assert "@import" not in style
+
+
+def test_the_policy_lets_only_the_pages_own_style_and_script_in(page: Page) -> None:
+    (policy,) = [a["content"] for _, a in page.tags if a.get("http-equiv") == "Content-Security-Policy"]
+    assert policy is not None
+    assert policy.startswith("default-src 'none';")
+    assert "unsafe" not in policy
+    scripts = [text for attributes, text in page.scripts if "id" not in attributes]
+    for kind, (text,) in (("script", scripts), ("style", [page.text("style")])):
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert f"{kind}-src 'sha256-{digest}';" in policy
+    assert not any(name == "style" or name.startswith("on") for _, attributes in page.tags for name in attributes)
+
+
+def hostile_record(text: str) -> StepRecord:
+    """Put a text wherever a journal takes one."""
+    memory = Memory((Section(text, (text, f"{text} twice")),), 1, 5)
+    return StepRecord(
+        method=text,
+        sequence=text,
+        t=0,
+        observation={text: text, "nested": [text, {text: text}]},
+        target={"sky": text, "high": 3.0},
+        prediction={"sky": text, "high": 3.0},
+        status=Status.REPAIRED,
+        raw=text,
+        memory_version=0,
+        memory_before=Memory((Section(text, (text, f"{text} once")),), 0, 5),
+        memory_after=memory,
+        memory_tokens=5,
+        update=Update("accepted", text),
+        feedback=Feedback(text, text, {text: text}),
+        calls=(Call("predict", text, text, 5, 5, None, 0.1, 0, text),),
+        scores={"sky.accuracy": 1.0, "high.abs_error": 0.0, "high.sq_error": 0.0},
+        problem=text,
+        notes=(text,),
+    )
+
+
+def hostile_page(text: str) -> Page:
+    task = msgspec.structs.replace(load_task("weather"), title=text, name=text)
+    run = {"spec": {"model": text, text: [text, text], "layout": text}, text: text, "versions": {text: text}}
+    return render(task, [hostile_record(text)], {**run, "status": text})
+
+
+@settings(max_examples=60)
+@example(HOSTILE)
+@example('"><img src=x onerror=alert(1)>')
+@example("' autofocus onfocus=alert(1) x='")
+@example("{{ 7 * 7 }}{% raw %}")
+@example("<!--")
+@example("]]><svg/onload=alert(1)>")
+@given(st.text(min_size=1))
+def test_no_text_in_any_field_becomes_markup(text: str) -> None:
+    plain, hostile = hostile_page("x"), hostile_page(text)
+    assert [tag for tag, _ in hostile.tags] == [tag for tag, _ in plain.tags]
+    assert [set(attributes) for _, attributes in hostile.tags] == [set(attributes) for _, attributes in plain.tags]
+    assert len(hostile.scripts) == 2
+    assert hostile.scripts[1] == plain.scripts[1]
+    assert hostile.text("h1") == text
+    assert hostile.data["traces"][0]["method"] == text
+    assert text in hostile.data["pool"]
+
+
+def test_an_unfinished_run_says_so(weather: Task, page: Page) -> None:
+    unfinished = render(weather, weather_journal(steps=2), {**RUN, "status": "interrupted"})
+    assert "not finished" in unfinished.text("p")
+    assert "not finished" not in page.text("p")
+
+
+def test_few_sequences_are_named_as_a_limit(weather: Task) -> None:
+    one, few, many = (render(weather, weather_journal(["majority"], n, 2)).text("p") for n in (1, 4, 10))
+    assert "no interval can be given" in one
+    assert "with 4 sequences it is rough" in few
+    assert "it is rough" not in many
+    assert "95 % interval" in many
+
+
+@pytest.mark.parametrize(
+    "run", [{}, {"spec": None}, {"spec": [1, {"a": 2}]}, {"seconds": "soon"}, {"x": {}, "y": {"z": {}}}]
+)
+def test_any_run_json_will_do(weather: Task, run: dict[str, Any]) -> None:
+    assert render(weather, weather_journal(["zero_shot"], 1, 2), run).text("h1")
+
+
+def test_a_run_without_a_step_has_a_page(weather: Task) -> None:
+    page = render(weather, [])
+    assert "No step is recorded yet." in page.text()
+    assert "No step has an outcome yet." in page.text()
+    assert page.data["traces"] == []
+
+
+def test_steps_without_outcomes_have_a_page(weather: Task) -> None:
+    page = render(weather, [step(target=None), step(t=1, target=None, prediction=None, status=Status.ENGINE_ERROR)])
+    assert "No step has an outcome yet." in page.text()
+    assert len(page.data["traces"][0]["steps"]) == 2
+
+
+def test_a_large_run_stays_small(weather: Task) -> None:
+    methods = [*METHODS, "recurrent_2", "recurrent_3"]
+    records = weather_journal(methods, sequences=12, steps=30)
+    assert len(render_report(weather, RUN, records, summarise(weather, records)).encode()) < 4_000_000
+
+
+def test_the_file_is_written_at_once(weather: Task, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    path.write_text("old")
+    records = weather_journal(["zero_shot"], 1, 2)
+    write_report(path, weather, RUN, records, summarise(weather, records))
+    assert path.read_text(encoding="utf-8") == render_report(weather, RUN, records, summarise(weather, records))
+    assert [found.name for found in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_a_failed_write_leaves_the_old_page(weather: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: Path, target: Path) -> None:
+        raise OSError("no space left on device")
+
+    path = tmp_path / "report.html"
+    path.write_text("old")
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(RunError, match="no space left"):
+        write_report(path, weather, RUN, [], [])
+    assert path.read_text() == "old"
+    assert [found.name for found in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_a_missing_folder_is_named(weather: Task, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=re.escape("check the folder")):
+        write_report(tmp_path / "none" / "report.html", weather, RUN, [], [])

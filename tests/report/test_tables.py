@@ -1,0 +1,153 @@
+"""Tables: what stands in them, and how wide they are."""
+
+from __future__ import annotations
+
+import io
+
+import msgspec
+import pytest
+from rich.console import Console
+from rich.text import Text
+
+from llm_as_rnn.metrics.intervals import Interval
+from llm_as_rnn.metrics.summary import MethodSummary, Score, summarise
+from llm_as_rnn.records import Status
+from llm_as_rnn.report.tables import NONE, corrections, differences, results, results_table
+from llm_as_rnn.task import Task
+from tests.metrics.steps import call, step, track
+from tests.report.journal import METHODS, weather_journal
+
+
+def printed(task: Task, summaries: list[MethodSummary], width: int, *, color: bool = False) -> list[str]:
+    out = io.StringIO()
+    console = Console(file=out, width=width, force_terminal=color, color_system="standard" if color else None)
+    console.print(results_table(task, summaries))
+    return [line.rstrip() for line in out.getvalue().splitlines()]
+
+
+@pytest.fixture
+def summaries(weather: Task) -> list[MethodSummary]:
+    return summarise(weather, weather_journal(steps=20, sequences=8))
+
+
+@pytest.mark.parametrize("width", [100, 120])
+def test_the_weather_table_is_at_most_100_columns_with_a_line_a_method(
+    weather: Task, summaries: list[MethodSummary], width: int
+) -> None:
+    lines = printed(weather, summaries, width)
+    assert max(map(len, lines)) <= 100
+    assert [line.split()[0] for line in lines[3:] if line] == list(METHODS)
+    assert not any("…" in line for line in lines)
+
+
+def test_every_cell_of_the_content_is_printed(weather: Task, summaries: list[MethodSummary]) -> None:
+    lines = printed(weather, summaries, 120)
+    for row in results(weather, summaries).rows:
+        (line,) = [line for line in lines if line.startswith(row.method)]
+        assert line.split() == " ".join([row.method, *(f"{cell.text} {cell.detail}" for cell in row.cells)]).split()
+
+
+def test_values_stand_with_their_intervals(weather: Task, summaries: list[MethodSummary]) -> None:
+    score = summaries[0].scores["sky.accuracy"]
+    assert score.interval is not None
+    cell = results(weather, summaries).rows[0].cells[0]
+    assert cell.text == f"{score.value:.2f}"
+    assert cell.detail == f"[{score.interval.low:.2f}, {score.interval.high:.2f}]"
+
+
+def test_without_intervals_there_are_no_brackets(weather: Task) -> None:
+    lines = printed(weather, summarise(weather, weather_journal(sequences=1, steps=4)), 100)
+    assert not any("[" in line for line in lines)
+
+
+def test_the_best_of_each_metric_is_marked_and_equals_alike(weather: Task) -> None:
+    tracks = {"a": [0.0, 1.0], "b": [1.0, 1.0], "c": [1.0, 1.0]}
+    records = [one for name, scores in tracks.items() for one in track("s", scores, name, "sky.accuracy")]
+    records += [one for name, scores in tracks.items() for one in track("z", scores, name, "high.abs_error")]
+    cells = [row.cells for row in results(weather, summarise(weather, records)).rows]
+    assert [row[0].best for row in cells] == [False, True, True]
+    assert [row[1].best for row in cells] == [True, False, False]
+    lines = printed(weather, summarise(weather, records), 100, color=True)
+    assert "\x1b[1m1.00\x1b[0m" in lines[-1]
+    assert "\x1b[1m0.50\x1b[0m" in lines[-3]
+    assert lines[-3].count("\x1b[1m") == lines[-1].count("\x1b[1m") == 1
+
+
+def test_a_method_alone_is_no_best(weather: Task) -> None:
+    (row,) = results(weather, summarise(weather, weather_journal(["zero_shot"], 2, 4))).rows
+    assert not any(cell.best for cell in row.cells)
+
+
+def test_references_come_last_behind_a_line(weather: Task) -> None:
+    records = [step(method="cheap"), step(method="model", calls=(call(),)), step(method="cheap2")]
+    content = results(weather, summarise(weather, records))
+    assert [(row.method, row.is_reference) for row in content.rows] == [
+        ("model", False),
+        ("cheap", True),
+        ("cheap2", True),
+    ]
+    assert {cell.text for cell in content.rows[1].cells[4:]} == {NONE}
+    lines = printed(weather, summarise(weather, records), 100)
+    assert [line.split()[0] if line else "" for line in lines[3:]] == ["model", "", "cheap", "cheap2"]
+
+
+def test_failures_are_shown_with_the_invalid_ones_among_them(weather: Task) -> None:
+    failed = [Status.INVALID, Status.INVALID, Status.TRUNCATED, Status.OK]
+    records = [step(t=t, status=status, calls=(call(),)) for t, status in enumerate(failed)]
+    (row,) = results(weather, summarise(weather, records)).rows
+    assert (row.cells[3].text, row.cells[3].detail) == ("3", "(2)")
+
+
+def test_large_numbers_are_shown_with_three_digits(weather: Task) -> None:
+    summary = summarise(weather, [step(calls=(call(),))])[0]
+    for value, shown in ((3.14159, ("3.14", "[3.10, 3.20]")), (31.4159, ("31.4", "[31.4, 31.5]"))):
+        ends = Interval(round(value, 1), round(value + 0.05, 1))
+        one = msgspec.structs.replace(summary, scores={"high.mae": Score(value, ends)})
+        cell = results(weather, [one]).rows[0].cells[1]
+        assert (cell.text, cell.detail) == shown
+    assert results(weather, [summary]).rows[0].cells[1].text == NONE
+
+
+def test_names_are_not_read_as_markup(weather: Task) -> None:
+    table = results_table(weather, summarise(weather, [step(method="[red]x[/red]")]))
+    cell = next(iter(table.columns[0].cells))
+    assert isinstance(cell, Text)
+    assert cell.plain == "[red]x[/red]"
+
+
+def test_an_empty_journal_has_an_empty_table(weather: Task) -> None:
+    assert results(weather, []).rows == ()
+    assert printed(weather, [], 100)
+
+
+def test_differences_are_against_the_first_method_that_asks_a_model(weather: Task) -> None:
+    model = (call(),)
+    scores = {"a": [0.0, 0.0], "b": [1.0, 1.0], "cheap": [0.0, 0.0]}
+    records = [
+        step(method=name, sequence=sequence, t=t, scores={"sky.accuracy": s}, calls=() if name == "cheap" else model)
+        for name in ("cheap", "a", "b")
+        for sequence in ("x", "y")
+        for t, s in enumerate(scores[name])
+    ]
+    found = differences(weather, records, summarise(weather, records))
+    assert found is not None
+    assert "a" in found.columns[0].title.split()
+    assert [row.method for row in found.rows] == ["b", "cheap"]
+    b, cheap = (row.cells[0] for row in found.rows)
+    assert (b.text, b.detail, b.best) == ("+1.00", "[+1.00, +1.00]", True)
+    assert (cheap.text, cheap.best) == ("0.00", False)
+    assert found.rows[0].cells[1].text == NONE
+
+
+def test_there_is_nothing_to_compare_with_one_method_or_no_model(weather: Task) -> None:
+    for records in ([step(calls=(call(),))], [step(method="a"), step(method="b")], []):
+        assert differences(weather, records, summarise(weather, records)) is None
+
+
+def test_corrections_show_share_and_counts(weather: Task) -> None:
+    records = track("s", [0.0, 1.0, 0.0, 0.0], metric="sky.accuracy")
+    found = corrections(weather, summarise(weather, records))
+    assert found is not None
+    assert [column.title for column in found.columns] == ["sky accuracy"]
+    (cell,) = found.rows[0].cells
+    assert (cell.text, cell.detail) == ("50%", "(1 of 2)")

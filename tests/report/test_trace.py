@@ -1,0 +1,149 @@
+"""The viewer's data: nothing lost, nothing twice, never too long."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llm_as_rnn.answers import Field
+from llm_as_rnn.records import Feedback, Status, StepRecord, Value
+from llm_as_rnn.report.trace import ViewerData, cap_length, script_json, viewer_data
+from llm_as_rnn.task import MemorySection, Task
+from tests.metrics.steps import call, step
+from tests.report.journal import weather_journal
+
+
+def shown(data: ViewerData) -> Any:
+    return json.loads(script_json(data))
+
+
+def test_every_step_is_there_with_its_texts(weather: Task) -> None:
+    records = weather_journal(sequences=2, steps=12)
+    data = shown(viewer_data(weather, records, 160))
+    by_place = {
+        (trace["method"], trace["sequence"], one["t"]): one for trace in data["traces"] for one in trace["steps"]
+    }
+    assert len(by_place) == len(records)
+    for record in records:
+        found = by_place[record.method, record.sequence, record.t]
+        assert data["pool"][found["raw"]] == record.raw
+        assert [data["pool"][one["text"]] for one in found.get("calls", [])] == [one.text for one in record.calls]
+        assert (found["outcome"], found["status"]) == (record.update.outcome, record.status.value)
+        assert list(data["pool"][found["observation"]]) == list(record.observation)
+        if record.memory_after:
+            items = [item for _, section in found["memory"]["sections"] for item in section if item[2] != "-"]
+            texts = [
+                "".join(text for mark, text in item[3] if mark != "-") if item[2] == "~" else data["pool"][item[3]]
+                for item in items
+            ]
+            assert texts == [text for section in record.memory_after.sections for text in section.items]
+        else:
+            assert "memory" not in found
+
+
+def test_what_comes_up_again_is_stored_once(weather: Task) -> None:
+    data = shown(viewer_data(weather, weather_journal(sequences=1, steps=6), None))
+    assert len({json.dumps(value) for value in data["pool"]}) == len(data["pool"])
+    observations = {one["observation"] for trace in data["traces"] for one in trace["steps"]}
+    assert len(observations) == 6
+    assert "budget" not in data
+
+
+def test_steps_are_in_order_whatever_the_journal_says(weather: Task) -> None:
+    records = weather_journal(["recurrent"], 1, 6)
+    assert shown(viewer_data(weather, records[::-1], 1)) == shown(viewer_data(weather, records, 1))
+
+
+def test_numbers_are_shown_as_they_were(weather: Task) -> None:
+    data = shown(viewer_data(weather, [step(observation={"high": 9.0, "wet": True, "past": [1, 2], "x": None})], None))
+    assert data["pool"][0] == {"high": "9.0", "wet": "true", "past": "[1,2]", "x": "null"}
+
+
+RANKED = Field("diagnoses", "ranked", top=2)
+HIGH = Field("high", "number", low=-20, high=45)
+SKY = Field("sky", "label", options=("rain", "sun"))
+
+
+@pytest.mark.parametrize(
+    ("field", "said", "came", "scores", "right", "note"),
+    [
+        (SKY, "sun", "sun", {"sky.accuracy": 1.0}, True, None),
+        (SKY, "sun", "rain", {"sky.accuracy": 0.0}, False, None),
+        (SKY, None, "rain", {"sky.accuracy": 0.0}, False, "no usable answer"),
+        (SKY, "sun", None, {}, None, "no outcome yet"),
+        (HIGH, 12.0, 9.5, {"high.abs_error": 2.5}, None, "2.5 too high"),
+        (HIGH, 9.44, 9.36, {"high.abs_error": 0.08}, None, "exact"),
+        (HIGH, 9.5, 12.0, {"high.abs_error": 2.5}, None, "2.5 too low"),
+        (RANKED, ("a", "b"), ("b",), {"diagnoses.acc@1": 0.0, "diagnoses.acc@2": 1.0}, False, "further down"),
+        (RANKED, ("a", "b"), ("c",), {"diagnoses.acc@1": 0.0, "diagnoses.acc@2": 0.0}, False, None),
+    ],
+)
+def test_answers_are_marked(
+    field: Field, said: Value | None, came: Value | None, scores: dict[str, float], right: bool | None, note: str | None
+) -> None:
+    task = Task("t", "T", "", "", "", (field,), (MemorySection("Patterns", ""),))
+    record = step(
+        prediction=None if said is None else {field.name: said},
+        target=None if came is None else {field.name: came},
+        status=Status.INVALID if said is None else Status.OK,
+        scores=scores,
+    )
+    (answer,) = shown(viewer_data(task, [record], None))["traces"][0]["steps"][0]["answers"]
+    assert answer.get("right") is right
+    assert (note in answer["note"]) if note else "note" not in answer
+
+
+def test_an_edit_is_marked_by_its_words(weather: Task) -> None:
+    records = weather_journal(["recurrent"], 1, 12)
+    data = shown(viewer_data(weather, records, None))
+    edits = [
+        item
+        for one in data["traces"][0]["steps"]
+        for _, items in one["memory"]["sections"]
+        for item in items
+        if item[2] == "~"
+    ]
+    assert edits
+    for _, _, _, spans in edits:
+        assert {mark for mark, _ in spans} == {"=", "-", "+"}
+
+
+@given(st.text())
+def test_no_text_can_end_the_script(text: str) -> None:
+    hostile = f"{text}</script><script>alert(1)</script><!--"
+    encoded = script_json(ViewerData([hostile], [], {}))
+    assert not set(encoded) & set("<>&")
+    assert json.loads(encoded)["pool"] == [hostile]
+
+
+def test_long_texts_are_cut_and_say_so(weather: Task) -> None:
+    records = [
+        step(t=0, raw="short", calls=(call(text="y" * 1000),), feedback=Feedback("model", "also short")),
+        step(t=1, raw="short", calls=(call(text="z" * 800),)),
+    ]
+    pool = shown(viewer_data(weather, records, None, text_chars=215))["pool"]
+    assert "short" in pool
+    assert "also short" in pool
+    cut = [text for text in pool if isinstance(text, str) and "more characters" in text]
+    assert [text[:100] for text in cut] == ["y" * 100, "z" * 100]
+    assert "900 more" in cut[0]
+    assert "700 more" in cut[1]
+
+
+@given(st.lists(st.integers(0, 1000), max_size=20), st.integers(0, 5000))
+def test_the_cap_is_the_largest_that_fits(lengths: list[int], total: int) -> None:
+    cap = cap_length(lengths, total)
+    assert sum(min(length, cap) for length in lengths) <= total or cap == 0
+    if cap < max(lengths, default=0):
+        assert sum(min(length, cap + 1) for length in lengths) > total
+
+
+def test_a_journal_that_went_through_json_gives_the_same(weather: Task) -> None:
+    records = weather_journal(sequences=1, steps=3)
+    again = msgspec.json.decode(msgspec.json.encode(records), type=list[StepRecord])
+    assert shown(viewer_data(weather, again, 5)) == shown(viewer_data(weather, records, 5))

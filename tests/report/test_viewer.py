@@ -1,0 +1,306 @@
+"""The trace viewer, in a real browser: walking, marks, keys, and nothing that leaves the page."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from llm_as_rnn.metrics.summary import summarise
+from llm_as_rnn.records import StepRecord
+from llm_as_rnn.report.html import write_report
+from llm_as_rnn.task import Task
+from tests.report.journal import RUN, weather_journal
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+playwright = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
+
+CHROMIUM = os.environ.get("LLM_AS_RNN_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+QUIET = ("no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking")
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not CHROMIUM, reason="needs Chromium: install it, or name it in LLM_AS_RNN_CHROMIUM"),
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with playwright.sync_playwright() as driver:
+        flags = [f"--{flag}" for flag in (*QUIET, "disable-component-update", "disable-sync")]
+        found = driver.chromium.launch(executable_path=CHROMIUM, args=flags)
+        yield found
+        found.close()
+
+
+class Viewer:
+    """A page in the browser, and everything that it asked for or complained about."""
+
+    def __init__(self, page: Page, path: Path) -> None:
+        self.page = page
+        self.address = path.as_uri()
+        self.asked: list[str] = []
+        self.complaints: list[str] = []
+        self.refused: list[str] = []
+        page.on("request", lambda request: self.asked.append(request.url))
+        page.on("requestfailed", lambda request: self.refused.append(f"{request.failure} {request.url}"))
+        page.on("console", lambda message: self.complaints.append(message.text))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    def open(self, where: str = "") -> None:
+        self.page.goto("about:blank")
+        self.page.goto(f"{self.address}{where}")
+        self.page.wait_for_selector("#viewer:not([hidden])")
+
+    def text(self, selector: str) -> str:
+        return str(self.page.inner_text(selector))
+
+    @property
+    def t(self) -> int:
+        return int(self.text("#position").split()[2])
+
+
+@pytest.fixture(scope="module")
+def records() -> list[StepRecord]:
+    return weather_journal(sequences=2, steps=12)
+
+
+@pytest.fixture
+def viewer(browser: Browser, weather: Task, records: list[StepRecord], tmp_path: Path) -> Iterator[Viewer]:
+    path = tmp_path / "report.html"
+    write_report(path, weather, RUN, records, summarise(weather, records))
+    page = browser.new_page()
+    viewer = Viewer(page, path)
+    viewer.open()
+    yield viewer
+    page.close()
+    assert viewer.complaints == []
+    assert {url.partition("#")[0] for url in viewer.asked} <= {viewer.address, "about:blank", "data:,"}
+
+
+def find(records: list[StepRecord], method: str, sequence: str, t: int) -> StepRecord:
+    return next(one for one in records if (one.method, one.sequence, one.t) == (method, sequence, t))
+
+
+def test_buttons_slider_and_keys_walk_through_the_steps(viewer: Viewer) -> None:
+    page = viewer.page
+    assert viewer.t == 0
+    assert page.is_disabled("#previous")
+    page.click("#next")
+    assert viewer.t == 1
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowLeft")
+    assert viewer.t == 2
+    page.focus("#step")
+    page.keyboard.press("ArrowRight")
+    assert viewer.t == 3
+    page.keyboard.press("End")
+    assert viewer.t == 11
+    assert page.is_disabled("#next")
+    page.focus("body")
+    page.keyboard.press("ArrowRight")
+    assert viewer.t == 11
+    page.click("#previous")
+    assert viewer.t == 10
+    page.locator("#timeline .hit").nth(4).click()
+    assert viewer.t == 4
+
+
+def test_keys_alone_reach_every_control(viewer: Viewer) -> None:
+    page = viewer.page
+    page.focus("#method")
+    reached = [page.evaluate("document.activeElement.id")]
+    for _ in range(4):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.id"))
+    assert reached[:2] == ["method", "sequence"]
+    assert reached[2:4] == ["step", "next"]
+    page.focus("#next")
+    page.keyboard.press("Enter")
+    assert viewer.t == 1
+
+
+def test_a_step_shows_what_the_journal_says(viewer: Viewer, records: list[StepRecord]) -> None:
+    for t in (0, 5, 10):
+        viewer.open(f"#method=recurrent&sequence=days-01&t={t}")
+        record = find(records, "recurrent", "days-01", t)
+        shown = dict(
+            zip(
+                viewer.page.locator("#observation dt").all_inner_texts(),
+                viewer.page.locator("#observation dd").all_inner_texts(),
+                strict=True,
+            )
+        )
+        assert shown == {name: str(value) for name, value in record.observation.items()}
+        assert viewer.text("#status") == record.status.value
+        assert record.update.outcome.replace("_", " ") in viewer.text("#feedback")
+        assert record.update.reason in viewer.text("#feedback")
+        if record.feedback:
+            assert record.feedback.text in viewer.text("#feedback")
+        rows = viewer.page.locator("#answers tr").all_inner_texts()
+        assert len(rows) == 2
+        for row, name in zip(rows, ("sky", "high"), strict=True):
+            for values in (record.prediction, record.target):
+                assert values is None or str(values[name]) in row
+        verdict = {1.0: "✓ right", 0.0: "✗ wrong", None: ""}[record.scores.get("sky.accuracy")]
+        assert verdict in rows[0]
+        assert ("✓" in rows[0], "✗" in rows[0]) == ("✓" in verdict, "✗" in verdict)
+
+
+READ = """(elements, without) => elements.map((element) => {
+    const copy = element.cloneNode(true);
+    copy.querySelectorAll(without).forEach((part) => part.remove());
+    return copy.textContent;
+})"""
+"""Reads texts without some of their parts."""
+
+
+def test_the_memory_is_shown_with_what_changed(viewer: Viewer, records: list[StepRecord]) -> None:
+    seen: set[str] = set()
+    for t in range(12):
+        viewer.open(f"#method=recurrent&sequence=days-00&t={t}")
+        record = find(records, "recurrent", "days-00", t)
+        before = _items(record.memory_before)
+        after = _items(record.memory_after)
+        # As a reader's eye: what is not struck out is the new memory, what is not underlined the old one.
+        new = viewer.page.locator(".items li:not(.removed) .body").evaluate_all(READ, "del, .hidden")
+        old = viewer.page.locator(".items li:not(.added) .body").evaluate_all(READ, "ins, .hidden")
+        assert new == after
+        assert sorted(old) == sorted(before)
+        for mark in ("same", "added", "removed", "edited"):
+            if viewer.page.locator(f".items li.{mark}").count():
+                seen.add(mark)
+        assert f"{record.memory_tokens} of 160 tokens" in viewer.text("#memory")
+        assert f"version {record.memory_after.version if record.memory_after else ''}" in viewer.text("#memory")
+    assert seen == {"same", "added", "removed", "edited"}
+
+
+def _items(memory: object) -> list[str]:
+    assert memory is not None
+    sections = msgspec.to_builtins(memory)["sections"]
+    return [item for section in sections for item in section["items"]]
+
+
+def test_an_item_keeps_its_number_while_it_lives(viewer: Viewer) -> None:
+    numbers: dict[str, str] = {}
+    for _ in range(12):
+        for row in viewer.page.locator(".items li.same").all():
+            text, number = row.locator(".body").inner_text(), str(row.get_attribute("data-item"))
+            assert numbers.setdefault(text, number) == number
+        viewer.page.keyboard.press("ArrowRight")
+    assert numbers
+
+
+def test_methods_without_a_memory_show_their_calls(viewer: Viewer, records: list[StepRecord]) -> None:
+    page = viewer.page
+    page.click("#next")
+    page.select_option("#method", "zero_shot")
+    assert viewer.t == 1
+    assert "keeps no memory" in viewer.text("#memory")
+    record = find(records, "zero_shot", "days-00", 1)
+    assert page.locator("#call-list pre").all_inner_texts() == [call.text for call in record.calls]
+    assert f"{record.calls[0].prompt_tokens} tokens read" in viewer.text("#call-list")
+    page.select_option("#method", "recurrent")
+    assert not page.locator("#call-list").is_visible()
+    page.click("#calls-title")
+    assert page.locator("#call-list pre").first.is_visible()
+    page.select_option("#method", "majority")
+    assert viewer.text("#calls-title") == "no model calls"
+
+
+def test_the_address_leads_back_to_a_step(viewer: Viewer) -> None:
+    page = viewer.page
+    page.select_option("#method", "memprompt")
+    page.select_option("#sequence", "days-01")
+    page.click("#next")
+    where = "#" + page.url.partition("#")[2]
+    viewer.open(where)
+    assert (page.input_value("#method"), page.input_value("#sequence"), viewer.t) == ("memprompt", "days-01", 1)
+    viewer.open("#method=none&t=99")
+    assert viewer.t == 0
+
+
+@pytest.mark.parametrize("width", [360, 820, 1280])
+def test_the_page_is_as_wide_as_the_window(viewer: Viewer, width: int) -> None:
+    viewer.page.set_viewport_size({"width": width, "height": 800})
+    assert viewer.page.evaluate("document.documentElement.scrollWidth") <= width
+    drawn = viewer.page.locator("#timeline svg").bounding_box()
+    assert drawn is not None
+    assert drawn["x"] + drawn["width"] <= width
+
+
+def test_dark_and_light_are_both_readable(viewer: Viewer) -> None:
+    script = "getComputedStyle(document.body).backgroundColor + getComputedStyle(document.body).color"
+    looks = set()
+    for scheme in ("light", "dark"):
+        viewer.page.emulate_media(color_scheme=scheme)
+        looks.add(viewer.page.evaluate(script))
+    assert len(looks) == 2
+
+
+def test_without_javascript_table_and_charts_remain(
+    browser: Browser, weather: Task, records: list[StepRecord], tmp_path: Path
+) -> None:
+    path = tmp_path / "report.html"
+    write_report(path, weather, RUN, records, summarise(weather, records))
+    page = browser.new_page(java_script_enabled=False)
+    page.goto(path.as_uri())
+    assert page.locator("#results table").first.is_visible()
+    assert page.locator("svg.chart").count() == 2
+    assert page.locator("svg.chart").first.is_visible()
+    assert not page.locator("#viewer").is_visible()
+    assert page.locator("noscript p").is_visible()
+    page.close()
+
+
+HOSTILE = '</script><script>window.taken=1</script><img src="http://192.0.2.1/x.png" onerror="window.taken=1">'
+
+
+def test_what_models_write_is_never_run_or_fetched(
+    browser: Browser, weather: Task, records: list[StepRecord], tmp_path: Path
+) -> None:
+    encoded = msgspec.json.encode(records)
+    for word in (b"rain", b"drizzle", b"recurrent", b"days-00", b"Patterns"):
+        encoded = encoded.replace(b'"' + word, b'"' + HOSTILE.replace('"', '\\"').encode() + word)
+    hostile = msgspec.json.decode(encoded, type=list[StepRecord])
+    path = tmp_path / "report.html"
+    task = msgspec.structs.replace(weather, title=HOSTILE)
+    write_report(path, task, {**RUN, "status": HOSTILE}, hostile, summarise(weather, hostile))
+    viewer = Viewer(browser.new_page(), path)
+    viewer.open()
+    for _ in range(12):
+        viewer.page.keyboard.press("ArrowRight")
+    assert viewer.page.evaluate("window.taken") is None
+    assert viewer.page.locator("img").count() == 0
+    assert HOSTILE in viewer.text("#memory")
+    assert HOSTILE in viewer.text("h1")
+    assert viewer.complaints == []
+    assert not any("192.0.2.1" in url for url in viewer.asked)
+    viewer.page.close()
+
+
+def test_the_policy_stops_what_should_ever_get_in(viewer: Viewer) -> None:
+    viewer.page.evaluate(
+        """() => {
+            const script = document.createElement('script');
+            script.textContent = 'window.taken = 1';
+            document.body.append(script);
+            const image = new Image();
+            image.src = 'http://192.0.2.1/x.png';
+            document.body.append(image);
+        }"""
+    )
+    assert viewer.page.evaluate("window.taken") is None
+    viewer.page.wait_for_function("document.images[0].complete")
+    assert len([text for text in viewer.complaints if "Content Security Policy" in text]) >= 2
+    assert viewer.refused == ["csp http://192.0.2.1/x.png"]
+    viewer.complaints.clear()
+    viewer.asked.clear()
