@@ -1,0 +1,153 @@
+"""Bad input: one clear line, the right exit code, nothing half-written."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_kill import OPTIONS, lines, script
+
+
+def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "llm_as_rnn", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **environment},
+        timeout=120,
+    )
+
+
+def test_help_and_version_answer() -> None:
+    assert "weather --quick" in command("--help").stdout
+    assert command("--version").stdout.startswith("llm-as-rnn, version ")
+    assert "--resume" in command("run", "--help").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["run", "wether"], "there is no task 'wether'"),
+        (["run", "mine.yaml"], "mine.yaml does not exist"),
+        (["run", "broken.yaml"], "broken.yaml"),
+        (["run", "weather", "-m", "llama"], "names no model"),
+        (["run", "weather", "-m", "llamacpp:smollm3"], "smollm"),
+        (["run", "weather", "-m", "llamacpp:./none.gguf"], "no file"),
+        (["run", "weather", "-m", "llamacpp:./corrupt.gguf"], "corrupt.gguf"),
+        (["run", "weather", "-m", "scripted:none.jsonl"], "none.jsonl"),
+        (["run", "weather", "-m", "scripted:bad.jsonl"], "line 2"),
+        (["run", "weather", "-m", "openai:m", "--base-url", "http://127.0.0.1:9/v1"], "http://127.0.0.1:9"),
+        (["run", "weather", "-m", "MODEL", "--sequences", "0"], "sequences must be at least 1"),
+        (["run", "weather", "-m", "MODEL", "--sequences", "many"], "many"),
+        (["run", "weather", "-m", "MODEL", "--steps", "-3"], "steps must be at least 1"),
+        (["run", "weather", "-m", "MODEL", "--sequences", "9999"], "at most"),
+        (["run", "weather", "-m", "MODEL", "--budget", "0"], "budget"),
+        (["run", "weather", "-m", "MODEL", "--budget", "3"], "first memory"),
+        (["run", "weather", "-m", "MODEL", "--budget", "99999"], "context window"),
+        (["run", "weather", "-m", "MODEL", "--concurrency", "0"], "concurrency"),
+        (["run", "weather", "-m", "MODEL", "--seed", "-1"], "seed"),
+        (["run", "weather", "-m", "MODEL", "--methods", "recurent"], "recurent"),
+        (["run", "weather", "-m", "MODEL", "--methods", ""], "no method"),
+        (["run", "weather", "-m", "MODEL", "--resume"], "--out"),
+        (["run", "weather", "-m", "MODEL", "--prompts", "nowhere"], "nowhere"),
+        (["run", "weather", "-m", "MODEL", "--out", "taken"], "not empty"),
+        (["run", "weather", "-m", "MODEL", "--out", "bad.jsonl/run"], "bad.jsonl"),
+        (["report", "nothing"], "holds no run"),
+        (["report"], "DIR"),
+        (["models", "show", "gpt-9"], "gpt-9"),
+        (["models", "pull", "gpt-9"], "gpt-9"),
+        (["data", "show", "wether"], "wether"),
+        (["data", "show", "weather", "--steps", "0"], "steps"),
+        (["rnu"], "rnu"),
+    ],
+)
+def test_bad_input_gets_one_line_and_exit_code_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], says: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    model = script(tmp_path)
+    (tmp_path / "broken.yaml").write_text("name: [\n")
+    (tmp_path / "corrupt.gguf").write_bytes(b"GGUF" + b"\0" * 64)
+    (tmp_path / "bad.jsonl").write_text('{"role": "predict", "text": "x"}\n{"role": 1}\n')
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken/thesis.tex").touch()
+    before = sorted(path for path in tmp_path.rglob("*"))
+    result = command(*[model if word == "MODEL" else word for word in arguments], LLM_AS_RNN_MODELS=str(tmp_path / "m"))
+    assert result.returncode == 2, result.stderr
+    assert says in result.stderr
+    errors = [line for line in result.stderr.splitlines() if not line.startswith(("Usage:", "Try "))]
+    assert len([line for line in errors if line.strip()]) == 1, result.stderr
+    assert "Traceback" not in result.stderr
+    left = sorted(path for path in tmp_path.rglob("*") if "m" not in path.relative_to(tmp_path).parts)
+    assert left == before
+
+
+def test_debug_shows_where_an_error_comes_from() -> None:
+    assert "Traceback" in command("--debug", "run", "wether").stderr
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that not even root can write")
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    result = command("run", "weather", "-m", script(tmp_path), "--out", "/proc/run", *OPTIONS)
+    assert result.returncode == 2
+    assert "cannot be made" in result.stderr
+
+
+def test_a_full_disk_keeps_whole_steps_and_resumes(tmp_path: Path) -> None:
+    """A limit on file size stands in for a full disk: the same call fails in the same place."""
+    out = tmp_path / "run"
+    arguments = ["run", "weather", "-m", script(tmp_path), "--out", str(out), *OPTIONS]
+    result = subprocess.run(
+        [sys.executable, "-m", "llm_as_rnn", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000)),
+    )
+    assert result.returncode == 2, result.stderr
+    assert "cannot be written" in result.stderr
+    assert "Traceback" not in result.stderr
+    kept = lines(out / "steps.jsonl")
+    assert kept > 0
+    assert (out / "steps.jsonl").read_bytes().endswith(b"\n")
+    assert command(*arguments, "--resume").returncode == 0
+    assert lines(out / "steps.jsonl") == 72
+
+
+def test_ctrl_c_leaves_a_run_that_resumes(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    arguments = ["run", "weather", "-m", script(tmp_path), "--out", str(out), *OPTIONS]
+    process = subprocess.Popen([sys.executable, "-m", "llm_as_rnn", *arguments], stderr=subprocess.PIPE, text=True)
+    while lines(out / "steps.jsonl") < 5:
+        assert process.poll() is None
+        time.sleep(0.0005)  # only looks; what it waits for is the journal
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate()
+    assert process.returncode == 130, errors
+    assert "--resume" in errors
+    assert "Traceback" not in errors
+    assert command(*arguments, "--resume").returncode == 0
+    assert lines(out / "steps.jsonl") == 72
+
+
+def test_a_resumed_run_with_other_settings_is_refused(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    arguments = ["run", "weather", "-m", script(tmp_path), "--out", str(out), *OPTIONS]
+    assert command(*arguments).returncode == 0
+    again = command(*arguments)
+    assert (again.returncode, "--resume" in again.stderr) == (2, True)
+    other = command(*arguments, "--resume", "--layout", "separate")
+    assert other.returncode == 2
+    assert "layout was chained, now separate" in other.stderr
+    report = command("report", str(out))
+    assert report.returncode == 0
+    assert "recurrent" in report.stdout
+    assert (out / "report.html").exists()

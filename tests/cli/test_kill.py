@@ -1,0 +1,85 @@
+"""Kill a real run at random points, resume it, and compare its journal with that of an uninterrupted one."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from llm_as_rnn.records import StepRecord
+from llm_as_rnn.runs.directory import RunDirectory
+from tests.helpers import LINES
+
+STEPS = 6 * 2 * 6  # methods with references, sequences, steps
+OPTIONS = ["--sequences", "2", "--steps", "6", "--budget", "60", "--form", "line", "--style", "completion"]
+
+
+def script(folder: Path) -> str:
+    """Write a script with several answers a role: which one is given depends on the request alone."""
+    lines = [{"role": "predict", "text": f" {sky}, {n}.5"} for n, sky in enumerate(["rain", "sun", "fog", "snow"])]
+    lines += [
+        {"role": "update", "text": f"## Patterns\n- rain {n}\n## Recent days\n- day {n}\n## Corrections\n- none"}
+        for n in range(5)
+    ]
+    lines += [{"role": role, "text": LINES[role]} for role in ("reflect", "compress", "summarise")]
+    lines += [{"role": "predict", "text": "no idea"}]  # some answers are bad, and so are repaired or counted
+    path = folder / "script.jsonl"
+    path.write_bytes(b"\n".join(msgspec.json.encode(line) for line in lines))
+    return f"scripted:{path}"
+
+
+def begin(model: str, out: Path) -> subprocess.Popen[bytes]:
+    command = [
+        sys.executable,
+        "-m",
+        "llm_as_rnn",
+        "run",
+        "weather",
+        "-m",
+        model,
+        "--out",
+        str(out),
+        "--resume",
+        *OPTIONS,
+    ]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def lines(journal: Path) -> int:
+    return journal.read_bytes().count(b"\n") if journal.exists() else 0
+
+
+def content(out: Path) -> list[StepRecord]:
+    def timeless(record: StepRecord) -> StepRecord:
+        calls = tuple(msgspec.structs.replace(call, seconds=0.0) for call in record.calls)
+        return msgspec.structs.replace(record, calls=calls)
+
+    return [timeless(record) for record in RunDirectory(out).records()]
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_run_killed_again_and_again_ends_like_one_that_was_not(tmp_path: Path, seed: int) -> None:
+    model, out, whole = script(tmp_path), tmp_path / "killed", tmp_path / "whole"
+    assert begin(model, whole).wait() == 0
+    assert lines(whole / "steps.jsonl") == STEPS
+
+    rng = random.Random(seed)
+    points = sorted(rng.sample(range(1, STEPS - 6), 3))
+    for point in points:
+        process = begin(model, out)
+        while lines(out / "steps.jsonl") < point and process.poll() is None:
+            time.sleep(0.0005)  # only looks; what it waits for is the journal
+        process.kill()
+        process.wait()
+        assert point <= lines(out / "steps.jsonl") <= STEPS
+    assert lines(out / "steps.jsonl") < STEPS, "every kill came too late to mean anything"
+
+    assert begin(model, out).wait() == 0
+    assert content(out) == content(whole)
+    assert lines(out / "steps.jsonl") == STEPS, "no step twice, none missing"
+    assert RunDirectory(out).info().status == "finished"
