@@ -1,0 +1,100 @@
+"""Whole runs on real engines: a server that keeps failing, and the embedded model."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from llm_as_rnn.engines.base import Engine
+from llm_as_rnn.engines.llamacpp import LlamaCppEngine
+from llm_as_rnn.engines.openai_compatible import OpenAICompatibleEngine
+from llm_as_rnn.methods import METHODS
+from llm_as_rnn.records import Form, Layout, Status, StepRecord, Style
+from llm_as_rnn.recurrence.memory import to_text
+from llm_as_rnn.runs.directory import RunDirectory, RunInfo
+from llm_as_rnn.runs.execute import Options, execute
+from llm_as_rnn.task import Task
+from tests.fake_server import FakeServer, Fault, busy
+from tests.helpers import OBJECTS
+from tests.runs.test_execute import Watch
+
+
+def go(engine: Engine, out: Path, options: Options) -> tuple[RunInfo, list[StepRecord]]:
+    directory = RunDirectory(out)
+    info = asyncio.run(execute(options, engine, directory, resume=False, watcher=Watch()))
+    return info, directory.records()
+
+
+def by_schema(body: dict[str, Any]) -> str:
+    """Answer as the schema of a request asks, so that the server knows nothing of roles."""
+    name = body["response_format"]["json_schema"]["name"]
+    roles = {"weather": "predict", "feedback": "reflect", "memory": "update", "summary": "summarise"}
+    return msgspec.json.encode(OBJECTS[roles[name]]).decode()
+
+
+def test_a_server_that_keeps_failing_loses_no_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.001)
+    monkeypatch.setattr("openai._base_client.MAX_RETRY_DELAY", 0.001)
+    rng = random.Random(7)
+    kinds: list[Fault] = [busy(429), busy(500), busy(503), Fault("reset"), Fault("cut"), Fault("stall")]
+    faults = [replace(rng.choice(kinds)) for _ in range(24)]
+    spread = itertools.cycle([False, True, False])
+
+    def answer(body: dict[str, Any]) -> str:
+        if next(spread) and faults:
+            server.faults.append(faults.pop())
+        return by_schema(body)
+
+    with FakeServer("llamacpp", answer=answer) as server:
+        engine = OpenAICompatibleEngine("fake", base_url=server.url, timeout=0.5, slots=2)
+        options = Options("weather", sequences=3, steps=4, budget=120, form="json", style="chat")
+        info, records = go(engine, tmp_path / "run", options)
+    assert not faults, "not every fault was tried"
+    assert (info.status, info.failures) == ("finished", {})
+    asked = [record for record in records if record.method in METHODS]
+    assert len({(r.method, r.sequence, r.t) for r in asked}) == len(asked) == len(METHODS) * 3 * 4
+    assert all(record.status is Status.OK for record in asked)
+    assert sum(call.retries for record in asked for call in record.calls) >= 20
+
+
+@pytest.mark.model
+@pytest.mark.parametrize(
+    ("form", "style", "layout"),
+    [("line", "completion", "chained"), ("json", "chat", "chained"), ("json", "chat", "separate")],
+)
+def test_the_embedded_model_keeps_the_form(
+    tmp_path: Path, model_file: Path, weather: Task, form: Form, style: Style, layout: Layout
+) -> None:
+    """Structure, not luck: every answer valid, the budget held, the prefix cache used."""
+    engine = LlamaCppEngine(model_file, slots=2)
+    options = Options("weather", sequences=2, steps=2, budget=96, form=form, style=style, layout=layout)
+    info, records = go(engine, tmp_path / "run", options)
+    assert (info.status, info.failures) == ("finished", {})
+    spec = weather.spec(form)
+    for record in records:
+        if record.method in METHODS:
+            assert record.status.answered
+            assert spec.read(record.raw) == record.prediction
+    memories = [record.memory_after for record in records if record.memory_after is not None]
+    assert memories
+
+    async def lengths() -> list[int]:
+        counter = LlamaCppEngine(model_file, slots=1, context=512)
+        await counter.open()
+        try:
+            return [await counter.count_tokens(to_text(memory)) for memory in memories]
+        finally:
+            await counter.close()
+
+    assert asyncio.run(lengths()) == [memory.tokens for memory in memories]
+    assert all(memory.tokens is not None and memory.tokens <= 96 for memory in memories)
+    if layout == "chained":
+        later = [call for r in records if r.method == "recurrent" for call in r.calls if call.role != "predict"]
+        assert all((call.cached_tokens or 0) > 0 for call in later)
