@@ -6,6 +6,7 @@ import json
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -147,7 +148,7 @@ class FakeServer:
         return 200, endpoints[seen.path]()
 
     def _model(self, name: str) -> Json:
-        facts: Json = {"id": name, "object": "model", "created": 1, "owned_by": self.dialect}
+        facts: Json = {"id": name, "object": "model", "created": time.time_ns(), "owned_by": self.dialect}
         return facts if self.dialect == "llamacpp" else {**facts, "max_model_len": 1024, "root": f"/models/{name}"}
 
     def _tokens(self, body: Json) -> Json:

@@ -89,6 +89,10 @@ class TestOpen:
     def test_a_server_without_a_tokenizer_endpoint_gets_estimates(self) -> None:
         assert info(FakeServer("vllm", tokenizes=False)).tokenizer == "estimate"
 
+    def test_other_hosts_have_other_names_for_the_window(self) -> None:
+        models = '{"data": [{"id": "fake", "context_length": 77}]}'
+        assert info(FakeServer("openai", faults=[Fault(status=200, body=models, path="models")])).context_window == 77
+
     def test_the_digest_tells_models_apart_and_outlives_a_restart(self) -> None:
         first, again = info(FakeServer("vllm")).digest, info(FakeServer("vllm")).digest
         assert first == again != ""
@@ -128,6 +132,11 @@ class TestOpen:
         else:
             with pytest.raises(EngineUnavailableError, match="refuses access: Invalid API key"):
                 info(server, api_key=key)
+
+    @pytest.mark.parametrize("key", ["käse", "two\nlines"])
+    def test_a_key_that_is_none(self, key: str) -> None:
+        with pytest.raises(EngineUnavailableError, match="characters that no key has"):
+            info(FakeServer(), api_key=key)
 
     def test_key_and_address_from_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
         with FakeServer(api_key="secret") as server:
@@ -195,6 +204,12 @@ class TestRequests:
         assert server.seen("completions")[0].path == "/v1/completions"
         assert asked(server)["prompt"] == "Weather.\n\nsun ->"
         assert asked(server)["stop"] == ["\n"]
+
+    @pytest.mark.parametrize("style", ["chat", "completion"])
+    def test_text_that_is_no_text(self, style: Any) -> None:
+        server = FakeServer("openai")
+        assert ask(server, Request("predict", (Message("user", "a \ud800 b"),), style=style))[0].text == "fine"
+        assert "a ? b" in str(asked(server))
 
     @pytest.mark.parametrize("dialect", ["llamacpp", "vllm", "sglang", "openai"])
     def test_json_in_chat_is_the_same_everywhere(self, dialect: Any) -> None:
@@ -348,6 +363,16 @@ class TestFaults:
             ask(server, CHAT)
         assert len(server.seen("completions")) == 1
 
+    def test_an_empty_account_ends_everything(self) -> None:
+        fault = Fault(
+            status=429,
+            headers={"retry-after-ms": "1"},
+            body={"error": {"message": "no credit", "code": "insufficient_quota"}},
+            times=9,
+        )
+        with pytest.raises(EngineUnavailableError, match="no credit"):
+            ask(FakeServer("openai", faults=[fault]), CHAT, max_retries=1)
+
     def test_a_server_that_went_away_ends_everything(self) -> None:
         async def run() -> None:
             with FakeServer() as server:
@@ -439,14 +464,14 @@ class TestTokens:
     def test_the_server_counts_and_is_asked_once(self, dialect: Any) -> None:
         async def run() -> list[int]:
             async with opened(server) as engine:
-                return [await engine.count_tokens(text) for text in ("a b c", "a b c", "", "x")]
+                return [await engine.count_tokens(text) for text in ("a b c", "a b c", "", "x\ud800")]
 
         with FakeServer(dialect) as server:
             assert asyncio.run(run()) == [3, 3, 0, 1]
             bodies = [seen.body for seen in server.seen("/tokenize")[1:]]  # the first one is the probe
         text = "content" if dialect == "llamacpp" else "prompt"
         special = "add_special" if dialect == "llamacpp" else "add_special_tokens"
-        assert [body[text] for body in bodies] == ["a b c", "", "x"]
+        assert [body[text] for body in bodies] == ["a b c", "", "x?"]
         assert not any(body[special] for body in bodies)
 
     def test_old_counts_are_forgotten(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,13 +66,13 @@ def test_intervals_are_repeatable_nested_and_do_not_depend_on_order(
 
 
 def test_the_seed_matters() -> None:
-    rng = random.Random(3)  # noqa: S311 - numbers to test with
+    rng = random.Random(3)
     records = journal([[rng.random() for _ in range(5)] for _ in range(8)])
     assert interval(records, "score", seed=1) != interval(records, "score", seed=2)
 
 
 def test_an_interval_covers_the_truth_about_as_often_as_it_says() -> None:
-    rng, hits = random.Random(0), 0  # noqa: S311 - numbers to test with
+    rng, hits = random.Random(0), 0
     for _ in range(200):
         shifts = [rng.gauss(0, 1) for _ in range(20)]
         found = interval(

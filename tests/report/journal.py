@@ -65,7 +65,7 @@ def weather_journal(
 
 
 def _rng(*parts: object) -> random.Random:
-    return random.Random("/".join(map(str, parts)))  # noqa: S311 - a repeatable journal, not a secret
+    return random.Random("/".join(map(str, parts)))
 
 
 def _days(rng: random.Random, steps: int) -> list[Day]:

@@ -89,6 +89,14 @@ def test_ticks_are_whole_timesteps_and_scores_within_bounds() -> None:
     assert max(float(text or "") for text in shown[:-4]) == 1.0
 
 
+def test_no_tick_is_a_score_that_cannot_be() -> None:
+    for value in (0.0, 1.0):
+        chart = parse(line_chart([Line(style(0), [(0, value), (1, value)])], "accuracy", upper=1.0))
+        ticks = [float(text.text or "") for text in chart.findall("text[@text-anchor='end']")]
+        assert value in ticks
+        assert all(0 <= tick <= 1 for tick in ticks)
+
+
 def test_methods_differ_by_more_than_colour_and_references_are_dashed(weather: Task) -> None:
     looks = styles(summarise(weather, weather_journal(steps=2)))
     assert [look.method for look in looks] == list(METHODS)
@@ -96,6 +104,9 @@ def test_methods_differ_by_more_than_colour_and_references_are_dashed(weather: T
     assert len({MARKERS[look.colour] for look in looks}) == len(looks)
     assert 'class="line dashed"' in looks[-1].swatch
     assert 'class="line"' in looks[0].swatch
+    chart = parse(line_chart([Line(looks[0], [(0, 0.5)]), Line(looks[-1], [(0, 0.5)])], "accuracy"))
+    lines = [path.attrib["class"] for path in chart.findall("g/path") if path.attrib["class"].startswith("line")]
+    assert lines == ["line", "line dashed"]
 
 
 def test_each_metric_has_a_running_mean_and_a_recent_one_where_sequences_are_long(weather: Task) -> None:

@@ -231,10 +231,10 @@ def test_the_address_leads_back_to_a_step(viewer: Viewer) -> None:
 @pytest.mark.parametrize("width", [360, 820, 1280])
 def test_the_page_is_as_wide_as_the_window(viewer: Viewer, width: int) -> None:
     viewer.page.set_viewport_size({"width": width, "height": 800})
+    # The timeline is drawn again a moment later, for the room that it then has.
+    fits = "Math.abs(timeline.clientWidth - timeline.firstChild.clientWidth) < 1 && timeline.clientWidth < innerWidth"
+    viewer.page.wait_for_function(fits, timeout=5000)
     assert viewer.page.evaluate("document.documentElement.scrollWidth") <= width
-    drawn = viewer.page.locator("#timeline svg").bounding_box()
-    assert drawn is not None
-    assert drawn["x"] + drawn["width"] <= width
 
 
 def test_dark_and_light_are_both_readable(viewer: Viewer) -> None:
@@ -268,7 +268,7 @@ def test_what_models_write_is_never_run_or_fetched(
     browser: Browser, weather: Task, records: list[StepRecord], tmp_path: Path
 ) -> None:
     encoded = msgspec.json.encode(records)
-    for word in (b"rain", b"drizzle", b"recurrent", b"days-00", b"Patterns"):
+    for word in (b"rain", b"drizzle", b"recurrent", b"days-00", b"Patterns", b"after", b"highs", b" ", b"2013"):
         encoded = encoded.replace(b'"' + word, b'"' + HOSTILE.replace('"', '\\"').encode() + word)
     hostile = msgspec.json.decode(encoded, type=list[StepRecord])
     path = tmp_path / "report.html"

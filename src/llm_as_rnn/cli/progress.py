@@ -23,8 +23,14 @@ from rich.progress import (
 from llm_as_rnn.records import StepRecord
 from llm_as_rnn.task import Task
 
+PIPE_WIDTH = 120
+"""Columns of a table that nobody's terminal shows."""
+
 console = Console()
 """Where results go."""
+
+if not console.is_terminal:
+    console = Console(width=PIPE_WIDTH)
 
 messages = Console(stderr=True)
 """Where everything else goes, so that results can be piped."""

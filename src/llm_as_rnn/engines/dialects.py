@@ -21,6 +21,9 @@ Ask = Callable[[str, dict[str, Any] | None], Awaitable[Any]]
 
 T = TypeVar("T")
 
+_WINDOWS = ("max_model_len", "context_length", "max_context_length", "context_window")
+"""What servers call a model's window: vLLM and SGLang, and hosts that are none of these."""
+
 
 class Server(Record, frozen=True):
     """What a server says of itself and of the model.
@@ -75,7 +78,7 @@ async def detect(ask: Ask, base: str, model: str) -> Server:
     return Server(
         dialect,
         root,
-        window=_get(entry, "max_model_len", int, None),
+        window=next(filter(None, (_get(entry, name, int, None) for name in _WINDOWS)), None),
         counts_tokens=dialect != "other" and await _counts_tokens(ask, dialect, root, model),
         digest=_digest(entry, "id", "owned_by", "root", "max_model_len"),
     )

@@ -104,6 +104,7 @@ class LlamaCppEngine:
             max_retries=0,
             info=replace(self.info, digest=digest(self.path)),
         )
+        client.where = "llama.cpp"  # not an address that is another one each time: messages go into the journal
         try:
             await client.open()
         except BaseException:
@@ -167,7 +168,7 @@ class LlamaCppEngine:
         params.hostnames = ["127.0.0.1"]
         params.port = 0
         params.api_keys = [key]
-        params.cors_origins = "null://nobody"  # it asks for some origin; no page has this one
+        params.cors_origins = "null://nobody"  # a value has to be given; no page has this origin
         params.ui = False
         params.endpoint_slots = False  # it shows the prompts of others
         params.verbosity = 0

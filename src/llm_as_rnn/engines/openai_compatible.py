@@ -86,6 +86,7 @@ class OpenAICompatibleEngine:
     ) -> None:
         self.model = model
         self.url = (base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL).rstrip("/")
+        self.where = self.url  # as messages call it
         self.info = info or EngineInfo(f"openai:{model}")
         self._api_key = (api_key or os.environ.get("OPENAI_API_KEY") or "").strip()
         self._timeout = timeout
@@ -127,7 +128,7 @@ class OpenAICompatibleEngine:
         started = time.monotonic()
         async with self._deadline():
             content, retries = await self._create(request)
-        completion = read_reply(content, request)
+        completion = read_reply(content, request, self.where)
         return replace(completion, seconds=time.monotonic() - started, retries=retries)
 
     async def count_tokens(self, text: str) -> int:
@@ -138,10 +139,10 @@ class OpenAICompatibleEngine:
             self._counts.move_to_end(text)
             return self._counts[text]
         async with self._deadline():
-            body = tokenize_body(self._server.dialect, self.model, text)
+            body = tokenize_body(self._server.dialect, self.model, _writable(text))
             count = tokenize_count(await self._ask(f"{self._server.root}/tokenize", body))
         if count is None:
-            raise EngineError(f"the server at {self.url} no longer counts tokens")
+            raise EngineError(f"{self.where} no longer counts tokens")
         self._counts[text] = count
         if len(self._counts) > COUNTS_KEPT:
             self._counts.popitem(last=False)
@@ -161,6 +162,8 @@ class OpenAICompatibleEngine:
             raise EngineUnavailableError(f"{self.url!r} is no address of a server", "write http://HOST:PORT/v1")
         if not self._api_key and address.hostname == urlsplit(OPENAI_URL).hostname:
             raise EngineUnavailableError("there is no API key for api.openai.com", "set OPENAI_API_KEY")
+        if not (self._api_key.isascii() and self._api_key.isprintable()):
+            raise EngineUnavailableError("the API key holds characters that no key has", "check OPENAI_API_KEY")
         # A proxy from the environment stands between this machine and others, not between this machine and itself.
         here = address.hostname in ("localhost", "127.0.0.1", "::1")
         return openai.AsyncOpenAI(
@@ -186,7 +189,7 @@ class OpenAICompatibleEngine:
                 yield
         except TimeoutError as error:
             raise EngineError(
-                f"no answer from {self.url} within {seconds:g} s", "allow more time, or ask for less at once"
+                f"no answer from {self.where} within {seconds:g} s", "allow more time, or ask for less at once"
             ) from error
 
     async def _ask(self, url: str, body: dict[str, Any] | None) -> Any:
@@ -204,7 +207,7 @@ class OpenAICompatibleEngine:
         except openai.OpenAIError as error:
             raise self._failure(error) from error
         except ValueError as error:  # a body that is not JSON
-            raise EngineError(f"the server at {self.url} sent something that is not JSON") from error
+            raise EngineError(f"{self.where} sent something that is not JSON") from error
 
     async def _create(self, request: Request) -> tuple[bytes, int]:
         """Send a request, again without a field that the server refuses; give the reply and the failed attempts."""
@@ -233,9 +236,9 @@ class OpenAICompatibleEngine:
         # The fields travel as extra ones: of the package's own parameters only those are used that never change.
         if request.style == "completion":
             return await self._open.completions.with_raw_response.create(
-                model=self.model, prompt=request.prompt, extra_body=fields
+                model=self.model, prompt=_writable(request.prompt), extra_body=fields
             )
-        messages: Any = [{"role": message.role, "content": message.content} for message in request.messages]
+        messages: Any = [{"role": message.role, "content": _writable(message.content)} for message in request.messages]
         return await self._open.chat.completions.with_raw_response.create(
             model=self.model, messages=messages, extra_body=fields
         )
@@ -263,7 +266,14 @@ class OpenAICompatibleEngine:
 
         if isinstance(error, openai.APIStatusError):
             said = server_message(error.body, error.message)
-            return refusal_error(error.status_code, said, self.url, self.model)
+            if error.code == "insufficient_quota":  # a 429 that does not pass
+                return EngineUnavailableError(f"{self.where} gives no more: {said}", "look at the account")
+            return refusal_error(error.status_code, said, self.where, self.model)
         if isinstance(error, openai.APITimeoutError) and type(error.__cause__).__name__ != "ConnectTimeout":
-            return EngineError(f"no answer from {self.url} within {self._timeout:g} s", "allow more time")
-        return connection_error(error.__cause__ or error, self.url)
+            return EngineError(f"no answer from {self.where} within {self._timeout:g} s", "allow more time")
+        return connection_error(error.__cause__ or error, self.where)
+
+
+def _writable(text: str) -> str:
+    """Replace what cannot be sent as UTF-8 (lone surrogates, out of JSON or file names)."""
+    return text.encode("utf-8", "replace").decode("utf-8")

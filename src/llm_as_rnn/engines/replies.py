@@ -55,7 +55,7 @@ class _Reply(msgspec.Struct):
     usage: _Usage | None = None
 
 
-def read_reply(content: bytes, request: Request) -> Completion:
+def read_reply(content: bytes, request: Request, where: str) -> Completion:
     """Read the body of a reply, of either prompt style.
 
     An unknown finish reason counts as ``length`` when the answer is as long as was allowed, else as ``stop``. Token
@@ -71,14 +71,14 @@ def read_reply(content: bytes, request: Request) -> Completion:
         choice = reply.choices[0]
     except (msgspec.DecodeError, UnicodeDecodeError, IndexError) as error:
         said = one_line(content.decode("utf-8", "replace"))
-        raise EngineError(f"the server sent no answer, but {said or 'nothing'}") from error
+        raise EngineError(f"{where} sent no answer, but {said or 'nothing'}") from error
     message = choice.message or _Message()
     usage = reply.usage or _Usage()
     completion_tokens = usage.completion_tokens or 0
     full = completion_tokens >= request.sampling.max_tokens
     finish_reason = _FINISH_REASONS.get(choice.finish_reason or "", "length" if full else "stop")
     if finish_reason == "error":
-        raise EngineError(f"the server broke off its answer ({choice.finish_reason})")
+        raise EngineError(f"{where} broke off its answer ({choice.finish_reason})")
     return Completion(
         text=message.refusal or message.content or choice.text or "",
         finish_reason="content_filter" if message.refusal else finish_reason,
@@ -111,24 +111,24 @@ def refused_field(message: str, fields: Mapping[str, Any]) -> str | None:
     return next((name for name in _NOT_NEEDED if name in fields and re.search(rf"\b{name}\b", message)), None)
 
 
-def refusal_error(status: int, message: str, url: str, model: str) -> EngineError:
+def refusal_error(status: int, message: str, where: str, model: str) -> EngineError:
     """Say in one line what an HTTP status other than success means."""
     said = one_line(message)
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        return EngineUnavailableError(f"{url} refuses access: {said}", "check the API key (OPENAI_API_KEY)")
+        return EngineUnavailableError(f"{where} refuses access: {said}", "check the API key (OPENAI_API_KEY)")
     if status == HTTPStatus.NOT_FOUND:
         return EngineUnavailableError(
-            f"{url} does not serve {model!r}: {said}",
+            f"{where} does not serve {model!r}: {said}",
             "check the model's name, the prompt style, and that the address ends in /v1",
         )
-    return EngineError(f"{url} answered {status}: {said}")
+    return EngineError(f"{where} answered {status}: {said}")
 
 
-def connection_error(cause: BaseException, url: str) -> EngineError:
+def connection_error(cause: BaseException, where: str) -> EngineError:
     """Say in one line what a broken connection means."""
     if type(cause).__name__ in _UNREACHABLE:
-        return EngineUnavailableError(f"there is no server at {url}", "start it, or check the address")
-    return EngineError(f"the connection to {url} broke: {one_line(str(cause) or type(cause).__name__)}")
+        return EngineUnavailableError(f"there is no server at {where}", "start it, or check the address")
+    return EngineError(f"the connection to {where} broke: {one_line(str(cause) or type(cause).__name__)}")
 
 
 def server_message(body: object, default: str) -> str:

@@ -116,7 +116,7 @@ def facts(run: Mapping[str, Any], records: Sequence[StepRecord]) -> list[tuple[s
         "status": _show(run.get("status", "")),
         "started": _show(run.get("started", "")),
         "took": duration(seconds) if isinstance(seconds, int | float) else "",
-        "versions": ", ".join(f"{name} {_show(version)}" for name, version in versions.items()),
+        "llm-as-rnn": _show(versions.get("llm-as-rnn", "")),
     }
     return [(name, value) for name, value in pairs.items() if value]
 
@@ -159,6 +159,8 @@ def _part(run: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 def _show(value: Any) -> str:
     if isinstance(value, list | tuple) and all(isinstance(item, str | int | float) for item in value):
         return ", ".join(map(str, value))
+    if isinstance(value, list | tuple):
+        return "\n".join(map(_show, value))
     if isinstance(value, str | int | float):
         return str(value)
     return "" if value is None else msgspec.json.encode(value).decode()

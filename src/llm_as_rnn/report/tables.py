@@ -86,7 +86,7 @@ def results_table(task: Task, summaries: Sequence[MethodSummary]) -> Table:
     """Make a run's results a table for the terminal: less than 100 columns wide for two answer fields."""
     content = results(task, summaries)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="dim", padding=0)
-    table.add_column("method", overflow="fold")
+    table.add_column("method", no_wrap=True)
     for column in content.columns:
         title = column.title.replace(" ", "\n") if column in COSTS else column.title
         table.add_column(Text(title), justify="right", no_wrap=column in COSTS)

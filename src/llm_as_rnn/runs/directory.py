@@ -143,7 +143,7 @@ class RunDirectory:
 
 
 def _versions() -> dict[str, str]:
-    versions = {"llm-as-rnn": __version__, "python": platform.python_version(), "platform": platform.platform()}
+    versions = {"llm-as-rnn": __version__, "python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}"}
     for package in ("openai", "xllamacpp"):
         try:
             versions[package] = version(package)

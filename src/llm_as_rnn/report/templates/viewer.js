@@ -6,7 +6,7 @@
 
   const byId = (id) => document.getElementById(id);
   const methodBox = byId("method"), sequenceBox = byId("sequence"), slider = byId("step");
-  const UPDATES = { accepted: "good", kept: "bad", rolled_back: "bad", skipped: "" };
+  const UPDATES = { accepted: "good", kept: "", rolled_back: "bad", skipped: "" };
   const SIGNS = { "=": "", "+": "+", "-": "−", "~": "~" };
   const CLASSES = { "=": "same", "+": "added", "-": "removed", "~": "edited" };
   const SIGN_NAMES = { "+": "added", "-": "removed", "~": "edited" };
@@ -198,7 +198,7 @@
     const fields = steps[0].answers.map((answer) => answer.name);
     const height = fields.length * ROW + (hasMemory() ? MEMORY_ROW : 0);
     const svg = shape("svg", { width, height, "aria-hidden": "true" });
-    svg.append(shape("rect", { class: "now", y: 0, width: slot, height }));
+    svg.append(shape("rect", { class: "now", y: 0, width: Math.max(slot, 3), height }));
     fields.forEach((name, row) => svg.append(...fieldRow(name, row)));
     if (hasMemory()) svg.append(...memoryRow(fields.length * ROW, width));
     steps.forEach((step, place) => {
@@ -276,8 +276,8 @@
   byId("next").addEventListener("click", () => go(at + 1));
   document.addEventListener("keydown", (event) => {
     const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    // Sliders, lists and what scrolls sideways have a use of their own for these keys.
-    if (!step || event.altKey || event.ctrlKey || event.metaKey || event.target.closest("input, select, .scroll")) return;
+    // Lists and what scrolls sideways have a use of their own for these keys.
+    if (!step || event.altKey || event.ctrlKey || event.metaKey || event.target.closest("select, .scroll")) return;
     event.preventDefault();
     go(at + step);
   });
