@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -33,18 +34,14 @@ async def drive(calls: Calls[T], engine: Engine, log: list[Call] | None = None) 
         If no call can be answered at all. The failure of a single one is a completion like any other: its
         ``finish_reason`` is ``error``.
     """
-    try:
-        request = next(calls)
-        while True:
-            completion = await _answer(request, engine)
-            if log is not None and request.role != "count":
-                log.append(Call.of(request.role, completion))
-            request = calls.send(completion)
-    except StopIteration as end:
-        value: T = end.value
-        return value
-    finally:
-        calls.close()
+
+    async def answer(request: Request) -> Completion:
+        completion = await _answer(request, engine)
+        if log is not None and request.role != "count":
+            log.append(Call.of(request.role, completion))
+        return completion
+
+    return await _run(calls, answer)
 
 
 async def replay(calls: Calls[T], engine: Engine, log: list[Call]) -> T:
@@ -57,16 +54,22 @@ async def replay(calls: Calls[T], engine: Engine, log: list[Call]) -> T:
     EngineError
         If the computation asks something else than it did before.
     """
+
+    async def answer(request: Request) -> Completion:
+        if request.role == "count":
+            return await _answer(request, engine)
+        if log and log[0].role == request.role:
+            return log.pop(0).completion()
+        raise EngineError(f"the journal has no answer to a {request.role!r} call", "start a new run")
+
+    return await _run(calls, answer)
+
+
+async def _run(calls: Calls[T], answer: Callable[[Request], Awaitable[Completion]]) -> T:
     try:
         request = next(calls)
         while True:
-            if request.role == "count":
-                completion = await _answer(request, engine)
-            elif log and log[0].role == request.role:
-                completion = log.pop(0).completion()
-            else:
-                raise EngineError(f"the journal has no answer to a {request.role!r} call", "start a new run")
-            request = calls.send(completion)
+            request = calls.send(await answer(request))
     except StopIteration as end:
         value: T = end.value
         return value

@@ -22,6 +22,7 @@ import pytest
 
 from llm_as_rnn.engines import models
 from llm_as_rnn.engines.llamacpp import LlamaCppEngine
+from llm_as_rnn.engines.openai_compatible import OpenAICompatibleEngine
 from llm_as_rnn.errors import EngineError, EngineUnavailableError, MissingExtraError, ModelError
 from llm_as_rnn.records import AnswerFormat, Completion, Message, Request, Sampling
 
@@ -228,6 +229,20 @@ class TestModel:
             await engine.close()  # twice does no harm
 
         asyncio.run(run())
+
+    def test_a_start_that_fails_leaves_nothing_behind(self, model_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        addresses: list[str] = []
+
+        async def broken(engine: OpenAICompatibleEngine) -> None:
+            addresses.append(engine.url)
+            raise EngineUnavailableError("no")
+
+        monkeypatch.setattr(OpenAICompatibleEngine, "open", broken)
+        with pytest.raises(EngineUnavailableError, match="no"):
+            asyncio.run(LlamaCppEngine(model_file, context=CONTEXT, slots=1, threads=1).open())
+        at = urlsplit(addresses[0])
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((at.hostname or "", at.port or 0))
 
     def test_two_engines_at_once(self, model_file: Path) -> None:
         async def run() -> None:

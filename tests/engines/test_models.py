@@ -49,48 +49,55 @@ class Hub:
         self.asked = []
 
 
+class _Server(ThreadingHTTPServer):
+    hub: Hub
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing: clients hang up in these tests."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        """Write nothing."""
+
+    def do_GET(self) -> None:
+        hub = self.server.hub
+        hub.asked.append({"path": self.path} | {name.lower(): value for name, value in self.headers.items()})
+        if self.path == "/somebody/tiny/resolve/main/tiny.gguf":
+            self._head(302, location="/elsewhere", **{"x-linked-etag": f'"{hub.announced}"'})
+        elif hub.status != 200:
+            self._head(hub.status)
+        else:
+            self._send(hub, int(self.headers.get("range", "bytes=0-")[6:-1]) if hub.ranges else 0)
+
+    def _send(self, hub: Hub, start: int) -> None:
+        body = hub.content[start:]
+        if not body:
+            return self._head(416)
+        headers = {"content-length": str(len(body))} if hub.lengths else {}
+        if start:
+            headers["content-range"] = f"bytes {start}-{len(hub.content) - 1}/{len(hub.content)}"
+        self._head(206 if start else 200, **headers)
+        self.wfile.write(body[: hub.cuts.pop(0)] if hub.cuts else body)
+        return None
+
+    def _head(self, status: int, **headers: str) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+
+
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    state = Hub()
-
-    class Handler(BaseHTTPRequestHandler):
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-            """Write nothing."""
-
-        def do_GET(self) -> None:
-            state.asked.append({"path": self.path} | {name.lower(): value for name, value in self.headers.items()})
-            if self.path == "/somebody/tiny/resolve/main/tiny.gguf":
-                return self._head(302, location="/elsewhere", **{"x-linked-etag": f'"{state.announced}"'})
-            start = int(self.headers.get("range", "bytes=0-")[6:-1])
-            if state.status != 200:
-                return self._head(state.status)
-            if not state.ranges:
-                start = 0
-            if start >= len(state.content):
-                return self._head(416)
-            body = state.content[start:]
-            headers = {"content-length": str(len(body))} if state.lengths else {}
-            if start:
-                headers["content-range"] = f"bytes {start}-{len(state.content) - 1}/{len(state.content)}"
-            self._head(206 if start else 200, **headers)
-            self.wfile.write(body[: state.cuts.pop(0)] if state.cuts else body)
-            return None
-
-        def _head(self, status: int, **headers: str) -> None:
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.end_headers()
-
-    class Server(ThreadingHTTPServer):
-        def handle_error(self, request: Any, client_address: Any) -> None:
-            """Say nothing: clients hang up in these tests."""
-
-    with Server(("127.0.0.1", 0), Handler) as server:
+    with _Server(("127.0.0.1", 0), _Handler) as server:
+        server.hub = Hub()
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
-        yield state
+        yield server.hub
         server.shutdown()
         thread.join()
 
@@ -176,6 +183,15 @@ class TestFiles:
         assert locate("tiny") is None
         with pytest.raises(ModelError, match=r"bytes|SHA-256"):
             verify(folder / "tiny.gguf", ENTRY)
+
+    def test_a_file_that_cannot_be_read_does_not_count(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def unreadable(path: Path) -> NoReturn:
+            raise PermissionError(errno.EACCES, "Permission denied")
+
+        folder.mkdir()
+        (folder / "tiny.gguf").write_bytes(CONTENT)
+        monkeypatch.setattr(models, "_hash", unreadable)
+        assert locate("tiny") is None
 
     def test_verify_a_file_that_is_missing(self, folder: Path) -> None:
         with pytest.raises(ModelError, match="cannot be used: No such file"):

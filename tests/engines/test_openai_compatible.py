@@ -495,6 +495,15 @@ class TestTokens:
             assert asyncio.run(run()) == 11
             assert server.seen("/tokenize") == []
 
+    def test_a_server_that_stops_counting(self) -> None:
+        async def run() -> None:
+            async with opened(server) as engine:
+                server.tokenizes = False
+                await engine.count_tokens("a")
+
+        with FakeServer() as server, pytest.raises(EngineError, match="no longer counts"):
+            asyncio.run(run())
+
     def test_a_failing_count_is_an_error_of_the_engine(self) -> None:
         async def run() -> None:
             async with opened(server) as engine:

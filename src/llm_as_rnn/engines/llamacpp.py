@@ -22,8 +22,8 @@ CACHE_MIB = 512
 SPINS = "1000"
 """How long llama.cpp's threads spin while they wait for each other (GNU OpenMP), as they do hundreds of times a token.
 
-By default it is milliseconds. Where others use the same cores that cost nearly all the speed: 2 tokens a second, and 17
-with this (SmolLM2-135M, 2 cores, 2 other busy processes); on an idle machine this costs about a tenth.
+By default it is milliseconds, and where others use the same cores that costs nearly all the speed: 2 tokens a second,
+and 17 with this (SmolLM2-135M on 2 cores beside 2 busy processes). On an idle machine both give 105.
 """
 
 _MAGIC = b"GGUF"

@@ -143,7 +143,11 @@ class RunDirectory:
 
 
 def _versions() -> dict[str, str]:
-    versions = {"llm-as-rnn": __version__, "python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}"}
+    versions = {
+        "llm-as-rnn": __version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
     for package in ("openai", "xllamacpp"):
         try:
             versions[package] = version(package)
