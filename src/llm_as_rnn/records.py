@@ -29,6 +29,15 @@ Layout = Literal["chained", "separate"]
 """One growing conversation a step, or the paper's separate prompts."""
 
 
+def writable(text: str) -> str:
+    r"""Replace lone surrogates, which no file and no request can hold.
+
+    >>> writable("sun \ud800")
+    'sun ?'
+    """
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The base of every value here: frozen, compared by content, strict about its fields."""
 
@@ -165,10 +174,14 @@ class Update(Record, frozen=True):
 
 
 class Message(Record, frozen=True):
-    """One turn of a conversation."""
+    """One turn of a conversation. Its text can always be written as UTF-8."""
 
     role: Literal["system", "user", "assistant"]
     content: str
+
+    def __post_init__(self) -> None:
+        """Replace what no request could hold (lone surrogates in a user's data)."""
+        force_setattr(self, "content", writable(self.content))
 
 
 class Sampling(Record, frozen=True):
@@ -281,7 +294,7 @@ class Completion(Record, frozen=True):
 
     def __post_init__(self) -> None:
         """Replace what no file could hold (lone surrogates), so that nothing behind has to think of it."""
-        force_setattr(self, "text", self.text.encode("utf-8", "replace").decode("utf-8"))
+        force_setattr(self, "text", writable(self.text))
 
 
 class Call(Record, frozen=True):

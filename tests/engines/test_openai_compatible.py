@@ -518,3 +518,14 @@ def test_only_the_protocol_is_asked_of_openai(monkeypatch: pytest.MonkeyPatch) -
     server = FakeServer("openai")
     ask(server, CHAT)
     assert {seen.path for seen in server.requests} == {"/v1/models", "/v1/chat/completions"}
+
+
+@pytest.mark.parametrize(("dialect", "kept"), [("llamacpp", True), ("vllm", True), ("openai", False)])
+def test_only_servers_that_take_lengths_get_them(dialect: Any, kept: bool) -> None:
+    text = {"type": "string", "maxLength": 9}
+    schema = {"type": "object", "properties": {"why": text, "maxLength": text, "all": {"type": "array", "items": text}}}
+    server = FakeServer(dialect, answer="{}")
+    ask(server, Request("reflect", CHAT.messages, answer=AnswerFormat("feedback", schema=schema)))
+    sent = asked(server)["response_format"]["json_schema"]["schema"]["properties"]
+    assert list(sent) == ["why", "maxLength", "all"]
+    assert ["maxLength" in part for part in (sent["why"], sent["maxLength"], sent["all"]["items"])] == [kept] * 3

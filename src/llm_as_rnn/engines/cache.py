@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +12,7 @@ import msgspec
 
 from llm_as_rnn.engines.base import Engine, EngineInfo
 from llm_as_rnn.errors import EngineError, EngineUnavailableError, UsageError
+from llm_as_rnn.files import write_atomically
 from llm_as_rnn.records import Completion, Record, Request
 
 CacheMode = Literal["off", "record", "replay"]
@@ -134,12 +134,8 @@ def _read(path: Path, kind: type[T]) -> T | None:
 
 def _write(path: Path, what: Record) -> None:
     """Write a file whole or not at all: another process may read it at any time."""
-    draft = path.with_suffix(f".{os.getpid()}.draft")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_bytes(msgspec.json.encode(what))
-        draft.replace(path)
+        write_atomically(path, msgspec.json.encode(what))
     except OSError as error:
-        with suppress(OSError):
-            draft.unlink()
         raise UsageError(f"the cache {path.parent} cannot be written: {error.strerror}", "choose another") from error

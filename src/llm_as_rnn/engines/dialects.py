@@ -103,7 +103,9 @@ def answer_fields(dialect: Dialect, style: Style, answer: AnswerFormat) -> dict[
     if answer.schema is None:
         return _text_fields(dialect, answer)
     if style == "chat":
-        schema = {"name": answer.name, "schema": answer.schema, "strict": True}
+        # What is not known to take lengths gets none: the strict mode of OpenAI's own service refuses such a schema.
+        body = answer.schema if dialect != "other" else _without_lengths(answer.schema)
+        schema = {"name": answer.name, "schema": body, "strict": True}
         return {"response_format": {"type": "json_schema", "json_schema": schema}}
     fields: dict[Dialect, dict[str, Any]] = {
         "llamacpp": {"json_schema": answer.schema},
@@ -112,6 +114,16 @@ def answer_fields(dialect: Dialect, style: Style, answer: AnswerFormat) -> dict[
         "sglang": {"json_schema": json.dumps(answer.schema)},
     }
     return fields.get(dialect, {})
+
+
+def _without_lengths(schema: Any) -> Any:
+    if isinstance(schema, dict):
+        return {
+            key: _without_lengths(value)
+            for key, value in schema.items()
+            if key != "maxLength" or isinstance(value, dict)  # a property may have that name
+        }
+    return schema
 
 
 def _text_fields(dialect: Dialect, answer: AnswerFormat) -> dict[str, Any]:

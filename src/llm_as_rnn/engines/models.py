@@ -19,6 +19,7 @@ from platformdirs import user_cache_path
 
 from llm_as_rnn.engines.sources import HubFile, Progress, Source, SourceError, Wanted, Wheels
 from llm_as_rnn.errors import ModelError
+from llm_as_rnn.files import write_atomically
 from llm_as_rnn.records import Form, Record, Style
 
 FOLDER_VARIABLE = "LLM_AS_RNN_MODELS"
@@ -245,9 +246,7 @@ def digest(path: Path) -> str:
     found = msgspec.structs.replace(now, sha256=_hash(path))
     with suppress(OSError):  # a folder that cannot be written only costs the time to read the file again
         memo.parent.mkdir(parents=True, exist_ok=True)
-        draft = memo.with_suffix(f".{os.getpid()}")
-        draft.write_bytes(msgspec.json.encode(found))
-        draft.replace(memo)
+        write_atomically(memo, msgspec.json.encode(found))
     return found.sha256
 
 

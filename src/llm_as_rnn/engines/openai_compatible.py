@@ -28,7 +28,7 @@ from llm_as_rnn.engines.replies import (
     server_message,
 )
 from llm_as_rnn.errors import EngineError, EngineUnavailableError
-from llm_as_rnn.records import Completion, Request
+from llm_as_rnn.records import Completion, Request, writable
 
 if TYPE_CHECKING:
     import openai
@@ -139,7 +139,7 @@ class OpenAICompatibleEngine:
             self._counts.move_to_end(text)
             return self._counts[text]
         async with self._deadline():
-            body = tokenize_body(self._server.dialect, self.model, _writable(text))
+            body = tokenize_body(self._server.dialect, self.model, writable(text))
             count = tokenize_count(await self._ask(f"{self._server.root}/tokenize", body))
         if count is None:
             raise EngineError(f"{self.where} no longer counts tokens")
@@ -236,9 +236,9 @@ class OpenAICompatibleEngine:
         # The fields travel as extra ones: of the package's own parameters only those are used that never change.
         if request.style == "completion":
             return await self._open.completions.with_raw_response.create(
-                model=self.model, prompt=_writable(request.prompt), extra_body=fields
+                model=self.model, prompt=request.prompt, extra_body=fields
             )
-        messages: Any = [{"role": message.role, "content": _writable(message.content)} for message in request.messages]
+        messages: Any = [{"role": message.role, "content": message.content} for message in request.messages]
         return await self._open.chat.completions.with_raw_response.create(
             model=self.model, messages=messages, extra_body=fields
         )
@@ -272,8 +272,3 @@ class OpenAICompatibleEngine:
         if isinstance(error, openai.APITimeoutError) and type(error.__cause__).__name__ != "ConnectTimeout":
             return EngineError(f"no answer from {self.where} within {self._timeout:g} s", "allow more time")
         return connection_error(error.__cause__ or error, self.where)
-
-
-def _writable(text: str) -> str:
-    """Replace what cannot be sent as UTF-8 (lone surrogates, out of JSON or file names)."""
-    return text.encode("utf-8", "replace").decode("utf-8")
