@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pytest
 from msgspec.structs import replace
@@ -197,13 +198,11 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_fills_leaves_no_half_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(self: Path, content: bytes) -> Any:
-        with self.open("wb") as file:
-            file.write(content[:5])
+    def full(handle: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     record(tmp_path, Counting(echo))
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(UsageError, match="No space left"):
         record(tmp_path, Counting(echo), SUN)
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["info.json"]
