@@ -122,14 +122,15 @@ def test_a_full_disk_keeps_whole_steps_and_resumes(tmp_path: Path) -> None:
     assert lines(out / "steps.jsonl") == 72
 
 
-def test_ctrl_c_leaves_a_run_that_resumes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_leaves_a_run_that_resumes(tmp_path: Path, stop: signal.Signals) -> None:
     out = tmp_path / "run"
     arguments = ["run", "weather", "-m", script(tmp_path), "--out", str(out), *OPTIONS]
     process = subprocess.Popen([sys.executable, "-m", "llm_as_rnn", *arguments], stderr=subprocess.PIPE, text=True)
     while lines(out / "steps.jsonl") < 5:
         assert process.poll() is None
         time.sleep(0.0005)  # only looks; what it waits for is the journal
-    process.send_signal(signal.SIGINT)
+    process.send_signal(stop)
     _, errors = process.communicate()
     assert process.returncode == 130, errors
     assert "--resume" in errors

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shlex
+import signal
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -141,6 +142,8 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
             cache_folder=folder,
             progress=progress,
         )
+    # Being told to stop is the same as Ctrl-C: the run can be resumed.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     with RunProgress(loaded) as watcher:
         try:
             info = asyncio.run(execute(options, engine, directory, resume=resume, watcher=watcher))

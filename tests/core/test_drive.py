@@ -1,0 +1,87 @@
+"""Drivers: the same computation, run at once, from async code, or replayed."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from llm_as_rnn.drive import SyncDriver, drive, replay
+from llm_as_rnn.engines.scripted import ScriptedEngine
+from llm_as_rnn.errors import EngineError, EngineUnavailableError
+from llm_as_rnn.method import Calls, count_tokens
+from llm_as_rnn.records import Call, Completion, Message, Request
+
+
+def two_calls() -> Calls[list[str]]:
+    """Ask twice, with a count between."""
+    first = yield Request("predict", (Message("user", "one"),))
+    tokens = yield from count_tokens("three short words")
+    second = yield Request("update", (Message("user", f"{first.text} {tokens}"),))
+    return [first.text or first.error, second.text]
+
+
+def echo(request: Request) -> str:
+    return f"<{request.messages[0].content}>"
+
+
+def test_async_and_sync_drivers_agree_and_log_model_calls_only() -> None:
+    log: list[Call] = []
+    result = asyncio.run(drive(two_calls(), ScriptedEngine(echo), log))
+    assert result == ["<one>", "<<one> 4>"]
+    assert [call.role for call in log] == ["predict", "update"]
+    with SyncDriver(ScriptedEngine(echo)) as driver:
+        assert driver.run(two_calls()) == result
+        assert driver.run(two_calls()) == result
+
+
+def test_the_sync_driver_works_inside_a_running_loop() -> None:
+    async def notebook() -> list[str]:
+        with SyncDriver(ScriptedEngine(echo)) as driver:
+            return driver.run(two_calls())
+
+    assert asyncio.run(notebook()) == ["<one>", "<<one> 4>"]
+
+
+def test_a_sync_driver_whose_engine_does_not_open_leaves_nothing_behind() -> None:
+    class Shut(ScriptedEngine):
+        async def open(self) -> None:
+            raise EngineUnavailableError("no server")
+
+    with pytest.raises(EngineUnavailableError), SyncDriver(Shut(echo)):
+        pass
+
+
+def test_a_failed_call_is_a_completion_and_a_lost_engine_is_not() -> None:
+    def failing(request: Request) -> str:
+        raise EngineError("500") if request.role == "predict" else AssertionError
+
+    def gone(request: Request) -> str:
+        raise EngineUnavailableError("refused")
+
+    with pytest.raises(AssertionError):
+        asyncio.run(drive(two_calls(), ScriptedEngine(failing)))
+    calls = two_calls()
+    with pytest.raises(EngineUnavailableError):
+        asyncio.run(drive(calls, ScriptedEngine(gone)))
+    with pytest.raises(StopIteration):
+        next(calls)  # it was closed
+
+
+def test_replay_gives_the_same_without_asking() -> None:
+    log: list[Call] = []
+    asyncio.run(drive(two_calls(), ScriptedEngine(echo), log))
+
+    def never(request: Request) -> Any:
+        raise AssertionError("asked")
+
+    assert asyncio.run(replay(two_calls(), ScriptedEngine(never), list(log))) == ["<one>", "<<one> 4>"]
+    for broken in ([], log[:1], log[::-1]):
+        with pytest.raises(EngineError, match="no answer"):
+            asyncio.run(replay(two_calls(), ScriptedEngine(never), list(broken)))
+
+
+def test_a_call_gives_back_its_completion() -> None:
+    completion = Completion("text", "length", 3, 4, 2, 0.5, 1, "cut")
+    assert Call.of("predict", completion).completion() == completion
