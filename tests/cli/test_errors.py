@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_kill import OPTIONS, lines, script
+from tests.cli.test_kill import OPTIONS, content, lines, script
 
 
 def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -152,3 +152,32 @@ def test_a_resumed_run_with_other_settings_is_refused(tmp_path: Path) -> None:
     assert report.returncode == 0
     assert "recurrent" in report.stdout
     assert (out / "report.html").exists()
+
+
+def test_several_runs_are_compared(tmp_path: Path) -> None:
+    model = script(tmp_path)
+    for name, layout in (("a", "chained"), ("b", "separate")):
+        arguments = ["--methods", "recurrent", "--layout", layout, "--out", str(tmp_path / name)]
+        assert command("run", "weather", "-m", model, *OPTIONS, *arguments).returncode == 0
+    result = command("report", str(tmp_path / "a"), str(tmp_path / "b"))
+    assert result.returncode == 0, result.stderr
+    compared = result.stdout.partition("compared")[2]
+    assert "layout chained" in compared
+    assert "layout separate" in compared
+    assert "1 recurrent" in compared
+    assert "2 recurrent" in compared
+    assert "not comparable" not in compared
+
+
+def test_a_recorded_run_replays_without_its_model(tmp_path: Path) -> None:
+    model = script(tmp_path)
+    home = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    run = ["run", "weather", "-m", model, *OPTIONS]
+    assert command(*run, "--cache", "record", "--out", str(tmp_path / "a"), **home).returncode == 0
+    (tmp_path / "script.jsonl").unlink()
+    again = command(*run, "--cache", "replay", "--out", str(tmp_path / "b"), **home)
+    assert again.returncode == 0, again.stderr
+    assert content(tmp_path / "a") == content(tmp_path / "b")
+    other = command(*run, "--cache", "replay", "--seed", "1", "--out", str(tmp_path / "c"), **home)
+    assert other.returncode in (1, 2)
+    assert "recorded" in other.stderr

@@ -7,13 +7,19 @@ from pathlib import Path
 import click
 
 from llm_as_rnn.cli.progress import console
-from llm_as_rnn.cli.results import show_run
+from llm_as_rnn.cli.results import show_comparison, show_run
 from llm_as_rnn.runs.directory import RunDirectory
 
 
 @click.command()
 @click.argument("directories", metavar="DIR...", nargs=-1, required=True, type=click.Path(path_type=Path))
 def report(directories: tuple[Path, ...]) -> None:
-    """Score the runs in DIR... again from their journals, and write each one's report.html again."""
-    for directory in directories:
-        show_run(RunDirectory(directory), console)
+    """Score the runs in DIR... again from their journals, and write each one's report.html again.
+
+    Several runs of one task are then compared in one table.
+    """
+    runs = [RunDirectory(directory) for directory in directories]
+    for run in runs:
+        show_run(run, console)
+    if len(runs) > 1:
+        show_comparison(runs, console)

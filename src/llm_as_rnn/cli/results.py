@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 from rich.console import Console
 
+from llm_as_rnn.errors import UsageError
 from llm_as_rnn.metrics.summary import MethodSummary, summarise
 from llm_as_rnn.report.html import write_report
 from llm_as_rnn.report.tables import results_table
@@ -36,6 +37,41 @@ def show_run(directory: RunDirectory, console: Console) -> RunInfo:
         console.print(line, highlight=False, style="dim")
     console.print(f"report: {directory.report}", highlight=False, soft_wrap=True)
     return info
+
+
+def show_comparison(directories: Sequence[RunDirectory], console: Console) -> None:
+    """Print the methods of several runs of one task in one table, and say what makes the runs different.
+
+    Raises
+    ------
+    UsageError
+        If they are not of the same task.
+    """
+    infos = [directory.info() for directory in directories]
+    if len({info.spec.task_digest for info in infos}) > 1:
+        names = ", ".join(sorted({info.spec.task for info in infos}))
+        raise UsageError(f"runs of different tasks cannot stand in one table ({names})", "compare runs of one task")
+    rows: list[MethodSummary] = []
+    console.print("\n[bold]compared[/bold]")
+    for number, (directory, info) in enumerate(zip(directories, infos, strict=True), 1):
+        console.print(f"{number}: {directory.path}{_differences(info, infos)}", highlight=False, soft_wrap=True)
+        rows += [
+            msgspec.structs.replace(summary, method=f"{number} {summary.method}")
+            for summary in summarise(info.task, directory.records())
+        ]
+    console.print(results_table(infos[0].task, rows))
+    data = ("sequences", "steps", "split", "seed")
+    if any(getattr(info.spec, name) != getattr(infos[0].spec, name) for info in infos for name in data):
+        console.print("these runs are on different data: their scores are not comparable", style="yellow")
+
+
+def _differences(info: RunInfo, infos: Sequence[RunInfo]) -> str:
+    names = [
+        name
+        for name in info.spec.__struct_fields__
+        if any(getattr(other.spec, name) != getattr(info.spec, name) for other in infos)
+    ]
+    return "".join(f", {name} {getattr(info.spec, name)}" for name in names if not name.endswith("_digest"))
 
 
 def _remarks(info: RunInfo, summaries: Sequence[MethodSummary]) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from llm_as_rnn.engines.base import Engine, EngineInfo
-from llm_as_rnn.errors import EngineError, EngineUnavailableError, UsageError
+from llm_as_rnn.errors import EngineUnavailableError, UsageError
 from llm_as_rnn.files import write_atomically
 from llm_as_rnn.records import Completion, Record, Request
 
@@ -108,7 +108,7 @@ class CachedEngine:
 
     def _ask(self, what: str) -> Engine:
         if self._engine is None:
-            raise EngineError(f"nothing is recorded for {what}", "record the run again with these settings")
+            raise EngineUnavailableError(f"nothing is recorded for {what}", "record the run again with these settings")
         return self._engine
 
 
