@@ -1,1 +1,40 @@
-"""A frozen language model as a recurrent predictor (arXiv 2601.13352)."""
+"""A frozen language model as a recurrent predictor (arXiv 2601.13352).
+
+>>> import llm_as_rnn
+>>> task = llm_as_rnn.load_task("weather")
+>>> [field.name for field in task.answer]
+['sky', 'high']
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from llm_as_rnn._version import __version__
+
+if TYPE_CHECKING:
+    from llm_as_rnn.errors import LlmAsRnnError
+    from llm_as_rnn.learner import AsyncLearner, Learner
+    from llm_as_rnn.task import Task, load_task
+
+__all__ = ["AsyncLearner", "Learner", "LlmAsRnnError", "Task", "__version__", "load_task"]
+
+_HOMES = {
+    "AsyncLearner": "learner",
+    "Learner": "learner",
+    "LlmAsRnnError": "errors",
+    "Task": "task",
+    "load_task": "task",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is used: the command line's help need not wait for the library."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
-from typing import Self, TypeVar
-
-from anyio.from_thread import BlockingPortal, start_blocking_portal
+from typing import Any, Self, TypeVar
 
 from llm_as_rnn.engines.base import Engine
 from llm_as_rnn.errors import EngineError, EngineUnavailableError
@@ -107,15 +107,17 @@ class SyncDriver:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        # A thread with an event loop of its own: asyncio.run would fail inside a notebook's loop. A daemon, so that a
+        # driver that nobody closed does not keep the interpreter from ending.
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="llm-as-rnn", daemon=True)
 
     def __enter__(self) -> Self:
-        # A thread with an event loop of its own: asyncio.run would fail inside a notebook's loop.
-        self._context = start_blocking_portal()
-        self._portal: BlockingPortal = self._context.__enter__()
+        self._thread.start()
         try:
-            self._portal.call(self.engine.open)
+            self._wait(self.engine.open())
         except BaseException:
-            self._context.__exit__(None, None, None)
+            self._end()
             raise
         return self
 
@@ -123,10 +125,23 @@ class SyncDriver:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            self._portal.call(self.engine.close)
+            self._wait(self.engine.close())
         finally:
-            self._context.__exit__(kind, error, trace)
+            self._end()
 
     def run(self, calls: Calls[T], log: list[Call] | None = None) -> T:
         """Run a computation to its end, as `drive` does."""
-        return self._portal.call(drive, calls, self.engine, log)
+        return self._wait(drive(calls, self.engine, log))
+
+    def _wait(self, work: Coroutine[Any, Any, T]) -> T:
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()  # Ctrl-C ends the waiting; this ends the work
+            raise
+
+    def _end(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()

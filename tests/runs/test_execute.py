@@ -14,7 +14,14 @@ import pytest
 
 from llm_as_rnn.engines.base import EngineInfo
 from llm_as_rnn.engines.scripted import ScriptedEngine
-from llm_as_rnn.errors import EngineError, EngineUnavailableError, LlmAsRnnError, SpecMismatchError, UsageError
+from llm_as_rnn.errors import (
+    EngineError,
+    EngineUnavailableError,
+    LlmAsRnnError,
+    RunError,
+    SpecMismatchError,
+    UsageError,
+)
 from llm_as_rnn.methods import METHODS, REFERENCES
 from llm_as_rnn.records import Request, Status, StepRecord
 from llm_as_rnn.runs.directory import RunDirectory, RunInfo
@@ -40,7 +47,7 @@ class Watch:
     def step(self, record: StepRecord) -> None:
         self.steps.append(record)
         if len(self.steps) == self.crash_after:
-            raise KeyboardInterrupt
+            raise RunError("a crash")
 
 
 def answer(request: Request) -> str:

@@ -15,6 +15,7 @@ from llm_as_rnn.errors import LlmAsRnnError
 COMMANDS = {
     "run": "Run methods over a task's sequences, and report.",
     "report": "Show a run's results again, or compare several runs.",
+    "predict": "Predict and learn a stream of JSON lines.",
     "models": "List, fetch and check model files.",
     "data": "List and show the shipped datasets.",
 }

@@ -5,26 +5,35 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Sequence as Many
-from typing import Any
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from llm_as_rnn.datasets.base import Sequence, Step
 from llm_as_rnn.drive import drive, replay
 from llm_as_rnn.engines.base import Engine
 from llm_as_rnn.errors import EngineUnavailableError, RunError, SpecMismatchError
-from llm_as_rnn.method import Learned, Method
+from llm_as_rnn.method import Calls, Learned, Method
 from llm_as_rnn.metrics.scores import step_scores
-from llm_as_rnn.records import Call, Prediction, StepRecord
+from llm_as_rnn.records import Call, Memory, Prediction, StepRecord
 from llm_as_rnn.task import Task
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 Commit = Callable[[StepRecord], None]
 
 
 async def run_sequence(
-    method: Method, sequence: Sequence, task: Task, engine: Engine, past: Many[StepRecord], commit: Commit
+    method: Method,
+    sequence: Sequence,
+    task: Task,
+    engine: Engine,
+    past: Many[StepRecord],
+    commit: Commit,
+    *,
+    delay: int = 0,
 ) -> None:
     """Run one method over one sequence, from where its journal ends.
 
@@ -41,7 +50,9 @@ async def run_sequence(
     past : sequence of StepRecord
         The steps of this method and sequence that are already in the journal, in order.
     commit : callable
-        Makes a step durable; the next step starts when it returns.
+        Makes a step durable. It is called when the step's outcome has been learned.
+    delay : int
+        How late outcomes come, in steps (see `schedule`).
 
     Raises
     ------
@@ -51,45 +62,80 @@ async def run_sequence(
         If the journal's steps cannot have come from this method and sequence.
     """
     state = method.start(sequence.info)
-    for step, record in zip(sequence.steps, past, strict=False):
-        state = await _catch_up(method, state, step, record, engine)
-    for step in sequence.steps[len(past) :]:
-        calls: list[Call] = []
-        prediction = await drive(method.predict(state, step.observation), engine, calls)
+    waiting: dict[int, _Made] = {}
+    for what, t in schedule(len(sequence.steps), delay):
+        step = sequence.steps[t]
+        record = past[t] if t < len(past) else None
+        if what == "predict":
+            source = _Source(engine, record)
+            prediction = await source.run(method.predict(state, step.observation))
+            waiting[t] = _Made(prediction, method.memory(state), source)
+            continue
+        made = waiting.pop(t)
         # Only now does the method get to see the outcome.
-        learned = await drive(method.learn(state, step.observation, prediction, step.target), engine, calls)
-        commit(_record(method, task, state, step, prediction, learned, tuple(calls)))
+        learned = await made.source.run(method.learn(state, step.observation, made.prediction, step.target))
+        result = _record(method, task, state, step, made, learned)
+        if record is None:
+            commit(result)
+        else:
+            _require_same(result, record)
         state = learned.state
 
 
-async def _catch_up(method: Method, state: Any, step: Step, record: StepRecord, engine: Engine) -> Any:
-    """Give the state after a step of the journal, by running it again on the answers that it got then."""
-    answers = list(record.calls)
-    prediction = await replay(method.predict(state, step.observation), engine, answers)
-    learned = await replay(method.learn(state, step.observation, prediction, step.target), engine, answers)
-    same = (record.t, record.observation, record.prediction) == (
-        step.observation.t,
-        step.observation.fields,
-        prediction.values,
-    )
-    if not same or record.memory_after != method.memory(learned.state):
+def schedule(steps: int, delay: int) -> Iterator[tuple[Literal["predict", "learn"], int]]:
+    """Say in which order steps are predicted and learned, when outcomes come ``delay`` steps late.
+
+    As River counts it (`river.stream.simulate_qa`): the outcome of step t is there just before step t + delay is
+    predicted; without a delay, right after its own prediction. What is still out at the end comes then, in order.
+
+    >>> list(schedule(3, delay=2))
+    [('predict', 0), ('predict', 1), ('learn', 0), ('predict', 2), ('learn', 1), ('learn', 2)]
+    """
+    for t in range(steps):
+        if delay and t >= delay:
+            yield "learn", t - delay
+        yield "predict", t
+        if not delay:
+            yield "learn", t
+    for t in range(max(steps - delay, 0), steps if delay else 0):
+        yield "learn", t
+
+
+class _Source:
+    """Answers of one step: from its journal record where there is one, else from the engine."""
+
+    def __init__(self, engine: Engine, record: StepRecord | None) -> None:
+        self._engine = engine
+        self._recorded = None if record is None else list(record.calls)
+        self.calls: list[Call] = [] if record is None else list(record.calls)
+
+    async def run(self, calls: Calls[T]) -> T:
+        if self._recorded is None:
+            return await drive(calls, self._engine, self.calls)
+        return await replay(calls, self._engine, self._recorded)
+
+
+class _Made(NamedTuple):
+    """A prediction that waits for its outcome."""
+
+    prediction: Prediction
+    memory: Memory | None
+    source: _Source
+
+
+def _require_same(result: StepRecord, record: StepRecord) -> None:
+    """Refuse a journal that this method and sequence cannot have written: the state would be another one."""
+    names = ("t", "observation", "prediction", "memory_after")
+    if any(getattr(result, name) != getattr(record, name) for name in names):
         raise SpecMismatchError(
             f"step {record.t} of {record.method}/{record.sequence} comes out otherwise than the journal says",
             "the code or the data changed since: begin a new run",
         )
-    return learned.state
 
 
-def _record(
-    method: Method,
-    task: Task,
-    state: Any,
-    step: Step,
-    prediction: Prediction,
-    learned: Learned,
-    calls: tuple[Call, ...],
-) -> StepRecord:
+def _record(method: Method, task: Task, state: Any, step: Step, made: _Made, learned: Learned) -> StepRecord:
     before, after = method.memory(state), method.memory(learned.state)
+    prediction = made.prediction
     return StepRecord(
         method=method.name,
         sequence=step.observation.sequence,
@@ -99,13 +145,13 @@ def _record(
         prediction=prediction.values,
         status=prediction.status,
         raw=prediction.raw,
-        memory_version=before.version if before else None,
+        memory_version=made.memory.version if made.memory else None,
         memory_before=before,
         memory_after=after,
         memory_tokens=after.tokens if after else None,
         update=learned.update,
         feedback=learned.feedback,
-        calls=calls,
+        calls=tuple(made.source.calls),
         scores=step_scores(task, prediction.values, step.target),
         problem=prediction.problem,
         notes=prediction.notes,
@@ -121,6 +167,7 @@ async def run_all(
     commit: Commit,
     *,
     concurrency: int,
+    delay: int = 0,
 ) -> Mapping[str, str]:
     """Run every method over every sequence, some sequences at a time.
 
@@ -128,6 +175,8 @@ async def run_all(
     ----------
     concurrency : int
         Steps in flight. More than the engine has slots would destroy its prefix cache.
+    delay : int
+        How late outcomes come, in steps.
 
     Returns
     -------
@@ -153,7 +202,8 @@ async def run_all(
                 failures[name] = str(lost[0])
                 continue
             try:
-                await run_sequence(method, sequence, task, engine, done[method.name, sequence.info.id], commit)
+                begun = done[method.name, sequence.info.id]
+                await run_sequence(method, sequence, task, engine, begun, commit, delay=delay)
             except RunError:
                 raise
             except EngineUnavailableError as error:

@@ -1,0 +1,374 @@
+"""The library: a learner for one stream, with the verbs of River (https://riverml.xyz)."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+
+from llm_as_rnn.drive import SyncDriver, drive
+from llm_as_rnn.engines.base import Engine, EngineInfo
+from llm_as_rnn.engines.resolve import resolve
+from llm_as_rnn.errors import AnswerError, UsageError
+from llm_as_rnn.files import write_atomically
+from llm_as_rnn.method import PRESETS, Calls, FeedbackKind, Method, Settings
+from llm_as_rnn.methods import build
+from llm_as_rnn.online import Policy, Stream, Told, Waiting, ask, begin, revive, tell
+from llm_as_rnn.prompts import Prompts
+from llm_as_rnn.records import Form, Layout, Memory, Record, SequenceInfo, Style, Value
+from llm_as_rnn.runs.execute import PAPER_BUDGET, largest_budget
+from llm_as_rnn.task import Task, load_task
+
+DEFAULT_MODEL = "llamacpp:smollm2-135m"
+
+
+class Choices(Record, frozen=True):
+    """How a learner asks its model; what is None is chosen to suit the model.
+
+    Attributes
+    ----------
+    budget : int, optional
+        The most tokens of a memory.
+    form, style, layout, feedback, sampling, seed
+        As `Settings` and ``llm-as-rnn run`` have them.
+    policy : str
+        What to do with an outcome that comes after later ones (see `online.Policy`).
+    """
+
+    budget: int | None = None
+    form: Form | None = None
+    style: Style | None = None
+    layout: Layout = "chained"
+    feedback: FeedbackKind = "model"
+    sampling: str = "greedy"
+    seed: int = 0
+    policy: Policy = "apply"
+
+    def settings(self, engine: EngineInfo) -> Settings:
+        """Fill in what was left open.
+
+        Raises
+        ------
+        UsageError
+            If the engine's context window has no room for the budget, or there is no such sampling preset.
+        """
+        most = largest_budget(engine.context_window)
+        budget = min(engine.budget or PAPER_BUDGET, most) if self.budget is None else self.budget
+        if not 0 < budget <= most:
+            raise UsageError(
+                f"a budget of {budget} tokens does not suit a context window of {engine.context_window}",
+                f"use 1 to {most}",
+            )
+        if self.sampling not in PRESETS:
+            raise UsageError(f"there is no sampling preset {self.sampling!r}", f"choose from {', '.join(PRESETS)}")
+        return Settings(
+            form=self.form or engine.form,
+            style=self.style or engine.style,
+            layout=self.layout,
+            budget=budget,
+            window=engine.context_window,
+            feedback=self.feedback,
+            sampling=PRESETS[self.sampling],
+            seed=self.seed,
+        )
+
+
+class Saved(Record, frozen=True):
+    """A learner's file.
+
+    Attributes
+    ----------
+    task : Task
+        What it predicts.
+    method, model : str
+        Who predicts, and with which model.
+    choices : Choices
+        How the model is asked.
+    sequence : SequenceInfo
+        The stream's name, and what stays the same in it.
+    stream : msgspec.Raw
+        The `Stream`, as JSON.
+    format : int
+        Of this file.
+    """
+
+    task: Task
+    method: str
+    model: str
+    choices: Choices
+    sequence: SequenceInfo
+    stream: msgspec.Raw
+    format: int = 1
+
+
+def read_saved(path: Path) -> Saved:
+    """Read a learner's file.
+
+    Raises
+    ------
+    UsageError
+        If it cannot be read, or is not one.
+    """
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Saved)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}", "check the path") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is no saved learner: {error}", "name a file that a learner saved") from error
+
+
+class _Core:
+    """What the learners share: everything but the waiting.
+
+    ``stream`` is one to go on with, as JSON; `load` gives it.
+    """
+
+    def __init__(  # noqa: PLR0913 - documented in Learner
+        self,
+        task: Task | str,
+        *,
+        method: str = "recurrent",
+        model: str = DEFAULT_MODEL,
+        engine: Engine | None = None,
+        base_url: str | None = None,
+        sequence: str = "stream",
+        about: Mapping[str, Any] | None = None,
+        prompts: Path | None = None,
+        stream: bytes | None = None,
+        **choices: Any,
+    ) -> None:
+        self.task = load_task(task) if isinstance(task, str) else task
+        self._method_name = method
+        self._engine = engine or resolve(model, base_url=base_url)
+        self._model = engine.info.model if engine else model
+        try:
+            self.choices = msgspec.convert(choices, Choices)
+        except msgspec.ValidationError as error:
+            raise UsageError(str(error), f"choose from {', '.join(Choices.__struct_fields__)}") from error
+        self.sequence = SequenceInfo(sequence, dict(about or {}))
+        self._prompts = Prompts.with_folder(prompts)
+        self._saved = stream
+
+    def _begin(self) -> None:
+        """Build the method; only an open engine says what suits it."""
+        settings = self.choices.settings(self._engine.info)
+        self.method: Method = build(self._method_name, self.task, settings, self._prompts)
+        self.stream: Stream = (
+            revive(self.method, self._saved) if self._saved is not None else begin(self.method, self.sequence)
+        )
+
+    @property
+    def memory(self) -> Memory | None:
+        """h_t; None for methods that keep none within a budget."""
+        return self.method.memory(self.stream.state)
+
+    @property
+    def waiting(self) -> tuple[Waiting, ...]:
+        """Predictions whose outcome has not come, oldest first."""
+        return self.stream.waiting
+
+    def save(self, path: str | Path) -> None:
+        """Write all that is needed to go on later into a file, whole or not at all.
+
+        Raises
+        ------
+        UsageError
+            If it cannot be written.
+        """
+        saved = Saved(
+            self.task,
+            self._method_name,
+            self._model,
+            self.choices,
+            self.sequence,
+            msgspec.Raw(msgspec.json.encode(self.stream)),
+        )
+        try:
+            write_atomically(Path(path), msgspec.json.encode(saved))
+        except OSError as error:
+            raise UsageError(f"{path} cannot be written: {error.strerror}", "choose another file") from error
+
+    @classmethod
+    def load(cls, path: str | Path, **options: Any) -> Self:
+        """Go on with a saved learner; options replace what it was made with (another ``model``, say).
+
+        Raises
+        ------
+        UsageError
+            If the file is not a saved learner, or does not fit.
+        """
+        saved = read_saved(Path(path))
+        kept = {
+            "method": saved.method,
+            "model": saved.model,
+            "sequence": saved.sequence.id,
+            "about": saved.sequence.about,
+            **msgspec.to_builtins(saved.choices),
+            **options,
+        }
+        return cls(saved.task, stream=bytes(saved.stream), **kept)
+
+    def _ask(self, x: Mapping[str, Any], name: str | None) -> Calls[Waiting]:
+        name = str(self.stream.t) if name is None else name
+        self.stream, waiting = yield from ask(self.method, self.stream, self.sequence.id, x, name)
+        return waiting
+
+    def _tell(self, name: str, y: Mapping[str, Any]) -> Calls[Told]:
+        told = yield from tell(self.method, self.stream, name, outcome(self.task, y), self.choices.policy)
+        self.stream = told.stream
+        return told
+
+
+def outcome(task: Task, y: Mapping[str, Any]) -> dict[str, Value]:
+    """Check and convert an outcome.
+
+    Unlike an answer, a number may lie outside its plausible range: what happened, happened.
+
+    Raises
+    ------
+    UsageError
+        If a field is not one of the task's answer, or its value does not fit.
+    """
+    fields = {field.name: field for field in task.answer}
+    unknown = [name for name in y if name not in fields]
+    if unknown or not y:
+        what = f"there is no answer field {unknown[0]!r}" if unknown else "the outcome is empty"
+        raise UsageError(f"{what} in task {task.name}", f"its fields are {', '.join(fields)}")
+    wide = {"low": float("-1e300"), "high": float("1e300")}
+    try:
+        return {name: msgspec.structs.replace(fields[name], **wide).read(value) for name, value in y.items()}
+    except AnswerError as error:
+        raise UsageError(f"the outcome cannot be learned: {error.message}", "correct it and tell it again") from error
+
+
+class Learner(_Core):
+    """Predicts a stream step by step, and learns outcomes in any order and as late as they come.
+
+    Parameters
+    ----------
+    task : Task or str
+        What to predict: a shipped task's name, a task file, or a `Task`.
+    method : str
+        ``recurrent``, ``zero_shot``, ``full_history``, ``memprompt``, or a reference.
+    model : str
+        The model string, as on the command line.
+    engine : Engine, optional
+        An engine of your own in its place.
+    base_url : str, optional
+        Of an OpenAI-compatible server.
+    sequence : str
+        A name for the stream.
+    about : mapping, optional
+        What stays the same in it, for the task's templates.
+    prompts : Path, optional
+        A folder of templates that replace shipped ones.
+    **choices
+        The fields of `Choices`: ``budget=512``, ``policy="replay"``, ...
+
+    Raises
+    ------
+    UsageError
+        If any of it does not fit together.
+    EngineUnavailableError
+        If the model cannot be asked.
+
+    Examples
+    --------
+    >>> from llm_as_rnn.engines.scripted import ScriptedEngine
+    >>> today = {"date": "May 1", "sky": "rain", "high": 11, "low": 7, "precipitation": 3, "wind": 2}
+    >>> with Learner("weather", method="repeat_last", engine=ScriptedEngine(lambda request: "")) as learner:
+    ...     p = learner.predict_one(today)
+    ...     p.id, p.values
+    ...     learner.learn_one(p.id, {"sky": "sun", "high": 13.5}).fate
+    ('0', {'sky': 'rain', 'high': 11})
+    'learned'
+    """
+
+    def __init__(self, task: Task | str, **options: Any) -> None:
+        super().__init__(task, **options)
+        self._lock = threading.Lock()
+        self._driver = SyncDriver(self._engine)
+        self._driver.__enter__()
+        self._closed = False
+        try:
+            self._begin()
+        except BaseException:
+            self.close()
+            raise
+
+    def predict_one(self, x: Mapping[str, Any], id: str | None = None) -> Waiting:  # noqa: A002 - the caller's word
+        """Predict the outcome of an observation.
+
+        Parameters
+        ----------
+        x : mapping
+            The observation's fields.
+        id : str, optional
+            The name under which its outcome will be told; else the step's number.
+
+        Returns
+        -------
+        Waiting
+            With ``id``, ``values`` (None where there was no usable answer) and ``prediction``.
+        """
+        with self._lock:
+            return self._driver.run(self._ask(x, id))
+
+    def learn_one(self, id: str, y: Mapping[str, Any]) -> Told:  # noqa: A002 - the caller's word
+        """Learn the outcome of the prediction with an id; a second time under the same id changes nothing."""
+        with self._lock:
+            return self._driver.run(self._tell(id, y))
+
+    def close(self) -> None:
+        """Give the model back. What was learned is lost unless it was saved."""
+        if not self._closed:
+            self._closed = True
+            self._driver.__exit__(None, None, None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class AsyncLearner(_Core):
+    """`Learner` for async code: ``async with AsyncLearner("weather") as learner: await learner.predict_one(x)``.
+
+    Parameters and errors are those of `Learner`; the engine is opened on entry. Calls wait for each other.
+    """
+
+    def __init__(self, task: Task | str, **options: Any) -> None:
+        super().__init__(task, **options)
+        self._lock = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        await self._engine.open()
+        try:
+            self._begin()
+        except BaseException:
+            await self._engine.close()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._engine.close()
+
+    async def predict_one(self, x: Mapping[str, Any], id: str | None = None) -> Waiting:  # noqa: A002 - as in Learner
+        """Predict the outcome of an observation (see `Learner.predict_one`)."""
+        async with self._lock:
+            return await drive(self._ask(x, id), self._engine)
+
+    async def learn_one(self, id: str, y: Mapping[str, Any]) -> Told:  # noqa: A002 - as in Learner
+        """Learn the outcome of the prediction with an id (see `Learner.learn_one`)."""
+        async with self._lock:
+            return await drive(self._tell(id, y), self._engine)
