@@ -6,13 +6,16 @@ Tasks are declarative files. The shipped ones lie in ``tasks/``; a user's own is
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import yaml
+from msgspec import UNSET, UnsetType
 
 from llm_as_rnn.answers import AnswerSpec, Field
 from llm_as_rnn.errors import PromptError, TaskError
@@ -27,6 +30,47 @@ class MemorySection(Record, frozen=True):
 
     name: str
     about: str
+
+
+class Columns(Record, frozen=True):
+    """Which columns of a user's table mean what.
+
+    Attributes
+    ----------
+    outcome : dict of str to str
+        The column that holds y, by answer field. An empty cell is an outcome that never became known.
+    sequence : str
+        The column that tells sequences apart; without one the whole table is one sequence.
+    order : str
+        The column that a sequence is sorted by, numbers or ISO dates; without one rows stay as they stand.
+    fields : tuple of str
+        The columns shown as x_t; empty for all that are named nowhere else here.
+    about : tuple of str
+        Columns that stay the same in a sequence, shown by templates as ``about``.
+    """
+
+    outcome: dict[str, str]
+    sequence: str = ""
+    order: str = ""
+    fields: tuple[str, ...] = ()
+    about: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse columns that would give the outcome away, and those that no template could show."""
+        if not self.outcome:
+            raise ValueError("outcome names no column")
+        for what, names in (("fields", self.fields), ("about", self.about)):
+            leaked = [name for name in names if name in self.outcome.values()]
+            if leaked:
+                raise ValueError(f"column {leaked[0]!r} is an outcome: listed in {what}, it would be given away")
+            if len(set(names)) < len(names):
+                raise ValueError(f"{what} lists a column twice")
+        for what, name in (("sequence", self.sequence), ("order", self.order)):
+            if name and name in self.outcome.values():
+                raise ValueError(f"column {name!r} is an outcome and cannot be the {what} as well")
+        unusable = [name for name in self.fields if not name.isidentifier() or name == "about"]
+        if unusable:
+            raise ValueError(f"column {unusable[0]!r} cannot be named in a template: rename it to another plain word")
 
 
 class Task(Record, frozen=True, dict=True):
@@ -52,6 +96,8 @@ class Task(Record, frozen=True, dict=True):
         The only item of each section of h_0.
     dataset : str
         The shipped dataset that it belongs to; empty for a user's own data.
+    data : Columns, optional
+        How to read a user's own data.
     """
 
     name: str
@@ -63,6 +109,8 @@ class Task(Record, frozen=True, dict=True):
     memory: tuple[MemorySection, ...]
     initial: str = "Nothing is known yet."
     dataset: str = ""
+    # Unset is left out of the encoding: tasks without it keep the digests that their runs were begun with.
+    data: Columns | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         """Refuse a task that could not be run."""
@@ -76,6 +124,10 @@ class Task(Record, frozen=True, dict=True):
                 raise ValueError(f"two of the {what}s have the same name")
         if any(not section.name.strip() or "\n" in section.name for section in self.memory):
             raise ValueError("a memory section's name must be one line")
+        if self.data is not UNSET:
+            unknown = set(self.data.outcome) - {field.name for field in self.answer}
+            if unknown:
+                raise ValueError(f"data.outcome names {min(unknown)!r}, which is not a field of the answer")
 
     def spec(self, form: Form) -> AnswerSpec:
         """Give the answer's specification in a form."""
@@ -134,12 +186,92 @@ def load_task(name: str) -> Task:
             f"there is no task {name!r}", f"choose one of {', '.join(shipped_tasks())}, or give a .yaml file"
         )
     try:
-        return msgspec.convert(yaml.safe_load(path.read_text(encoding="utf-8")), Task)
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise TaskError(f"task file {path} does not exist", "check the path") from None
     except (OSError, UnicodeDecodeError) as error:
         raise TaskError(f"task file {path} cannot be read: {error}", "check the file") from error
+    return _read_task(path, text)
+
+
+def _read_task(path: Path, text: str) -> Task:
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        for line, key in _repeated_keys(root):
+            raise TaskError(f"task file {path}, line {line}: {key!r} is there twice", "keep one of them")
+        return msgspec.convert(yaml.safe_load(text), Task)
     except yaml.YAMLError as error:
-        raise TaskError(f"task file {path} is not valid YAML: {error}", "correct the file") from error
+        mark = getattr(error, "problem_mark", None)
+        place = f"{path}, line {mark.line + 1}" if mark else str(path)
+        problem = getattr(error, "problem", None) or error
+        raise TaskError(f"task file {place}: not valid YAML: {problem}", "correct the file") from error
     except msgspec.ValidationError as error:
-        raise TaskError(f"task file {path}: {error}", "correct the file") from error
+        line, hint = _locate(root, str(error))
+        place = f"{path}, line {line}" if line else str(path)
+        raise TaskError(f"task file {place}: {error}", hint) from error
+    except (ValueError, RecursionError) as error:
+        raise TaskError(f"task file {path}: not valid YAML: {error}", "correct the file") from error
+
+
+def _repeated_keys(node: yaml.Node | None) -> Iterator[tuple[int, str]]:
+    """Find keys that stand twice in one mapping: YAML would silently take the last."""
+    if isinstance(node, yaml.SequenceNode):
+        for child in node.value:
+            yield from _repeated_keys(child)
+    elif isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, child in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    yield key.start_mark.line + 1, key.value
+                seen.add(key.value)
+            yield from _repeated_keys(child)
+
+
+def _locate(root: yaml.Node | None, problem: str) -> tuple[int, str]:
+    """Give the line of msgspec's path (``... - at `$.answer[0].kind```), and a hint; line 0 if there is none."""
+    path = re.findall(r"\.(\w+)|\[(\d+)\]", problem.rpartition("`$")[2]) if "`$" in problem else []
+    node = root
+    for key, index in path:
+        if isinstance(node, yaml.MappingNode):
+            node = next((child for name, child in node.value if name.value == key), node)
+        elif isinstance(node, yaml.SequenceNode) and index:
+            node = node.value[int(index)]
+    unknown = re.search(r"unknown field `(.*?)`", problem)
+    if unknown and isinstance(node, yaml.MappingNode):
+        node = next((name for name, _ in node.value if name.value == unknown[1]), node)
+    quoted = re.search(r"'([^']+)'", problem)
+    if quoted:
+        node = next((scalar for scalar in reversed(list(_scalars(node))) if scalar.value == quoted[1]), node)
+    return (node.start_mark.line + 1 if node else 0), _hint(problem, unknown[1] if unknown else "", path)
+
+
+def _scalars(node: yaml.Node | None) -> Iterator[yaml.ScalarNode]:
+    if isinstance(node, yaml.ScalarNode):
+        yield node
+    elif isinstance(node, yaml.SequenceNode | yaml.MappingNode):
+        for child in node.value:
+            for part in child if isinstance(child, tuple) else (child,):
+                yield from _scalars(part)
+
+
+def _hint(problem: str, unknown: str, path: list[tuple[str, str]]) -> str:
+    if unknown:
+        kinds: dict[str, type[Record]] = {"answer": Field, "memory": MemorySection, "data": Columns}
+        return did_you_mean(unknown, (kinds.get(path[0][0], Task) if path else Task).__struct_fields__)
+    if "Expected `str`" in problem:
+        return "put it in quotes: YAML takes yes, no and figures for something else than text"
+    return "correct the file"
+
+
+def did_you_mean(wrong: str, names: Iterable[str]) -> str:
+    """Give a hint: the name that was probably meant, or all that there are.
+
+    >>> did_you_mean("pirce", ["day", "price"])
+    "did you mean 'price'?"
+    >>> did_you_mean("x", ["day", "price"])
+    'choose from day, price'
+    """
+    known = list(names)
+    close = get_close_matches(wrong, known, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"choose from {', '.join(known)}"

@@ -213,6 +213,24 @@ def test_a_folder_with_a_run_or_other_things_is_left_alone(tmp_path: Path) -> No
     assert [path.name for path in (tmp_path / "other").iterdir()] == ["thesis.tex"]
 
 
+@pytest.mark.parametrize("delay", [1, 2, 3, 4, 9])
+def test_late_outcomes_are_predicted_without(tmp_path: Path, delay: int) -> None:
+    """The memory that predicts step t has learned the outcomes before t - delay + 1, and no others."""
+    go(tmp_path / "run", msgspec.structs.replace(OPTIONS, delay=delay))
+    for record in content(tmp_path / "run"):
+        if record.method == "recurrent":
+            assert record.memory_version == max(record.t - delay + 1, 0)
+            assert record.memory_before is not None
+            assert record.memory_before.version == record.t
+
+
+def test_a_delay_of_one_is_plain_learning(tmp_path: Path) -> None:
+    """The outcome of a step is there just before the next one is predicted, as without a delay."""
+    go(tmp_path / "one", msgspec.structs.replace(OPTIONS, delay=1))
+    go(tmp_path / "none")
+    assert content(tmp_path / "one") == content(tmp_path / "none")
+
+
 def test_no_more_steps_in_flight_than_slots(tmp_path: Path) -> None:
     flying, most = 0, 0
 

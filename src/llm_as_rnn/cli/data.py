@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 from rich.table import Table
 
 from llm_as_rnn.cli.progress import console
-from llm_as_rnn.datasets.base import Selection
+from llm_as_rnn.datasets.base import Selection, Sequence
 from llm_as_rnn.datasets.registry import DATASETS, dataset
 from llm_as_rnn.errors import UsageError
-from llm_as_rnn.task import load_task
+from llm_as_rnn.prompts import Prompts
+from llm_as_rnn.runs.check import ADVICE, Report, examine
+from llm_as_rnn.runs.execute import SEQUENCES, STEPS, own_data
+from llm_as_rnn.runs.foresight import MIN_STEPS
+from llm_as_rnn.task import Task, load_task
+
+LEAKS_FOUND = 1
+"""The exit code of a check that found leaks."""
 
 
 @click.group()
 def data() -> None:
-    """List and show the shipped datasets."""
+    """List and show the shipped datasets, and check any data for leaks."""
 
 
 @data.command("list")
@@ -43,3 +52,51 @@ def show(name: str, steps: int, seed: int) -> None:
     for step in sequence.steps:
         outcome = task.spec("line").show(step.target) if step.target else "unknown"
         console.print(f"  {task.show(step.observation, 'line', sequence.info.about)} -> {outcome}", highlight=False)
+
+
+@data.command()
+@click.argument("task_name", metavar="TASK")
+@click.option("--data", "file", type=click.Path(path_type=Path), help="Your own data, for a task file.")
+@click.option("--prompts", type=click.Path(path_type=Path), help="A folder of templates that replace shipped ones.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Chooses the sequences of a shipped dataset.")
+def check(task_name: str, file: Path | None, prompts: Path | None, seed: int) -> int:
+    """Check that nothing tells the outcomes of TASK before their time.
+
+    Runs all methods on your templates and data with marked outcomes and without a model, searches every request, and
+    compares the observations with the outcomes.
+
+    Exit codes: 0 no leak found, 1 leaks found, 2 bad usage or bad input.
+    """
+    task = load_task(task_name)
+    report = examine(task, _sequences(task, file, seed), Prompts.with_folder(prompts))
+    _show_looks(report)
+    for leak in report.leaks:
+        where = f"{leak.method}, sequence {leak.sequence}, step {leak.t}, {leak.where}"
+        console.print(
+            f"{leak.kind}: {leak.field}: {where}: {leak.excerpt}", highlight=False, markup=False, soft_wrap=True
+        )
+        console.print(f"  {ADVICE[leak.kind]}", highlight=False, markup=False, soft_wrap=True)
+    if not report.leaks:
+        console.print("no leak found")
+    return LEAKS_FOUND if report.leaks else 0
+
+
+def _sequences(task: Task, file: Path | None, seed: int) -> list[Sequence]:
+    table = own_data(file, task)
+    if table is None:
+        return dataset(task.dataset).load(Selection(SEQUENCES, STEPS, seed))
+    # A table that is one sequence has a half of it in either split, by the same name: one of them is enough.
+    return list({sequence.info.id: sequence for split in table.splits.values() for sequence in split}.values())
+
+
+def _show_looks(report: Report) -> None:
+    columns = list(dict.fromkeys((form, layout) for _, form, layout in report.requests))
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("requests searched")
+    for form, layout in columns:
+        table.add_column(f"{form}, {layout}", justify="right")
+    for name in dict.fromkeys(name for name, _, _ in report.requests):
+        table.add_row(name, *(str(report.requests[name, form, layout]) for form, layout in columns))
+    console.print(table)
+    few = "" if report.steps >= MIN_STEPS else f": too few, a comparison needs {MIN_STEPS}"
+    console.print(f"observations compared with outcomes: {report.steps} steps{few}", highlight=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
@@ -9,6 +10,7 @@ from rich.console import Console
 
 from llm_as_rnn.errors import UsageError
 from llm_as_rnn.metrics.summary import MethodSummary, summarise
+from llm_as_rnn.records import StepRecord
 from llm_as_rnn.report.html import write_report
 from llm_as_rnn.report.tables import results_table
 from llm_as_rnn.runs.directory import RunDirectory, RunInfo
@@ -28,8 +30,7 @@ def show_run(directory: RunDirectory, console: Console) -> RunInfo:
     write_report(directory.report, info.task, msgspec.to_builtins(info), records, summaries)
     spec = info.spec
     console.print(
-        f"\n[bold]{info.task.title}[/bold]: {spec.model}, {spec.sequences} sequences of {spec.steps} steps, "
-        f"memory of at most {spec.budget} tokens",
+        f"\n[bold]{info.task.title}[/bold]: {spec.model}, {_size(records)}, memory of at most {spec.budget} tokens",
         highlight=False,
     )
     console.print(results_table(info.task, summaries))
@@ -60,9 +61,18 @@ def show_comparison(directories: Sequence[RunDirectory], console: Console) -> No
             for summary in summarise(info.task, directory.records())
         ]
     console.print(results_table(infos[0].task, rows))
-    data = ("sequences", "steps", "split", "seed")
+    data = ("sequences", "steps", "split", "seed", "data_digest")
     if any(getattr(info.spec, name) != getattr(infos[0].spec, name) for info in infos for name in data):
         console.print("these runs are on different data: their scores are not comparable", style="yellow")
+
+
+def _size(records: Sequence[StepRecord]) -> str:
+    """Say how many sequences there are, and how long they are."""
+    lengths = Counter((record.method, record.sequence) for record in records)
+    sequences = len({sequence for _, sequence in lengths})
+    longest = max(lengths.values(), default=0)
+    upto = "up to " if len(set(lengths.values())) > 1 else ""
+    return f"{sequences} sequence{'s' * (sequences != 1)} of {upto}{longest} step{'s' * (longest != 1)}"
 
 
 def _differences(info: RunInfo, infos: Sequence[RunInfo]) -> str:

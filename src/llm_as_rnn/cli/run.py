@@ -6,6 +6,7 @@ import asyncio
 import shlex
 import signal
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,20 +17,20 @@ from platformdirs import user_cache_path
 from llm_as_rnn.cli.main import DONE, INTERRUPTED, SOME_FAILED
 from llm_as_rnn.cli.progress import RunProgress, console, download_progress, messages
 from llm_as_rnn.cli.results import show_run
+from llm_as_rnn.datasets.base import Split
+from llm_as_rnn.datasets.tables import Table
 from llm_as_rnn.engines.resolve import resolve
 from llm_as_rnn.errors import UsageError
 from llm_as_rnn.method import PRESETS
 from llm_as_rnn.methods import METHODS
 from llm_as_rnn.runs.directory import RunDirectory
-from llm_as_rnn.runs.execute import Options, execute
+from llm_as_rnn.runs.execute import Options, execute, own_data
 from llm_as_rnn.task import load_task
 
 DEFAULT_MODEL = "llamacpp:smollm2-135m"
 
 QUICK = {"sequences": 4, "steps": 8, "budget": 128}
 """What --quick stands for."""
-
-FULL = {"sequences": 8, "steps": 12, "budget": None}
 
 
 @click.command()
@@ -42,8 +43,11 @@ FULL = {"sequences": 8, "steps": 12, "budget": None}
     help="llamacpp:NAME, llamacpp:FILE.gguf, openai:NAME or scripted:FILE.jsonl.",
 )
 @click.option("--methods", help=f"Comma-separated; default {','.join(METHODS)}. The cheap references always run too.")
-@click.option("--sequences", type=int, help="How many sequences [default: 8].")
-@click.option("--steps", type=int, help="Steps in each sequence [default: 12].")
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="Your own data, for a task file: .csv, .tsv, .jsonl or .parquet."
+)
+@click.option("--sequences", type=int, help="How many sequences [default: 8; with --data all of the split].")
+@click.option("--steps", type=int, help="Most steps in each sequence [default: 12; with --data all].")
 @click.option("--budget", type=int, help="Most tokens of a memory [default: what suits the model, else 4096].")
 @click.option("--seed", type=int, default=0, show_default=True, help="Chooses the sequences, and seeds every call.")
 @click.option(
@@ -61,6 +65,7 @@ FULL = {"sequences": 8, "steps": 12, "budget": None}
 @click.option(
     "--style", type=click.Choice(["chat", "completion"]), help="Prompts as chat or as one text [default: same]."
 )
+@click.option("--delay", type=int, default=0, show_default=True, help="How late outcomes come, in steps.")
 @click.option(
     "--layout",
     type=click.Choice(["chained", "separate"]),
@@ -118,10 +123,14 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
     Examples:
       llm-as-rnn run weather --quick
       llm-as-rnn run weather -m llamacpp:qwen2.5-coder-1.5b --methods zero_shot,recurrent
+      llm-as-rnn run my_task.yaml --data my.csv
       llm-as-rnn run weather -m openai:MODEL --base-url http://localhost:8000/v1
     """
-    for name, value in (QUICK if quick else FULL).items():
-        choices[name] = value if choices[name] is None else choices[name]
+    loaded = load_task(task)
+    # Read here as well, so that no model is fetched for data that is broken.
+    table = own_data(choices["data"], loaded)
+    if quick:
+        choices |= {name: value for name, value in _quick(table, choices["split"]).items() if choices[name] is None}
     if methods is not None:
         choices["methods"] = tuple(name.strip() for name in methods.split(",") if name.strip())
     if concurrency is not None and concurrency < 1:
@@ -129,7 +138,6 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
     if resume and out is None:
         raise UsageError("--resume needs to know which run to go on with", "name its folder with --out")
     options = Options(task=task, concurrency=concurrency, **choices)
-    loaded = load_task(task)
     directory = RunDirectory(out or _new_folder(loaded.name, model))
     with download_progress(model) as progress:
         folder = None if cache == "off" else user_cache_path("llm-as-rnn") / "answers"
@@ -151,20 +159,29 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
             _say_how_to_go_on(watcher, directory)
             return INTERRUPTED
     show_run(directory, console)
-    for name, why in list(info.failures.items())[:5]:
-        messages.print(f"[red]failed[/red] {name}: {why}", highlight=False)
     if info.failures:
-        messages.print(
-            f"{len(info.failures)} sequences ended early; the same command with "
-            f"--out {directory.path} --resume goes on with them",
-            highlight=False,
-        )
+        _say_what_failed(info.failures, directory)
     return SOME_FAILED if info.failures else DONE
+
+
+def _quick(table: Table | None, split: Split) -> dict[str, int]:
+    few = min(QUICK["sequences"], table.count(split)) if table else QUICK["sequences"]
+    return {**QUICK, "sequences": few}
 
 
 def _new_folder(task: str, model: str) -> Path:
     name = "".join(char if char.isalnum() or char in ".-" else "-" for char in Path(model.partition(":")[2]).name)
     return Path("runs") / f"{task}-{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+
+
+def _say_what_failed(failures: Mapping[str, str], directory: RunDirectory) -> None:
+    for name, why in list(failures.items())[:5]:
+        messages.print(f"[red]failed[/red] {name}: {why}", highlight=False)
+    messages.print(
+        f"{len(failures)} sequences ended early; the same command with "
+        f"--out {directory.path} --resume goes on with them",
+        highlight=False,
+    )
 
 
 def _say_how_to_go_on(watcher: RunProgress, directory: RunDirectory) -> None:

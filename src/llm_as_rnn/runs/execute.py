@@ -11,6 +11,7 @@ import msgspec
 
 from llm_as_rnn.datasets.base import Sequence, Split
 from llm_as_rnn.datasets.registry import dataset
+from llm_as_rnn.datasets.tables import Table, read_table
 from llm_as_rnn.drive import drive
 from llm_as_rnn.engines.base import Engine, EngineInfo
 from llm_as_rnn.engines.scripted import ScriptedEngine
@@ -30,9 +31,12 @@ from llm_as_rnn.task import Task, load_task
 PAPER_BUDGET = 4096
 """Tokens of a memory in the paper (appendix C)."""
 
+SEQUENCES, STEPS = 8, 12
+"""How much of a shipped dataset a run takes where nothing else is said."""
+
 
 class Options(Record, frozen=True):
-    """What a user asks for; what is None is chosen to suit the model.
+    """What a user asks for; what is None is chosen to suit the model or the data.
 
     Attributes
     ----------
@@ -40,10 +44,14 @@ class Options(Record, frozen=True):
         A shipped task's name, or a task file.
     methods : tuple of str
         Methods that ask a model, in order; the cheap references always run too.
+    data : Path, optional
+        The user's own data, for a task file that says how to read it.
     sequences, steps, split, seed
-        Which data.
+        Which data; by default all of the user's own, 8 sequences of 12 steps of a shipped dataset.
     budget, form, style, layout, feedback, sampling
         How the model is asked.
+    delay : int
+        How late outcomes come, in steps (see `loop.schedule`).
     prompts : Path, optional
         A folder of templates that replace shipped ones.
     concurrency : int, optional
@@ -52,8 +60,8 @@ class Options(Record, frozen=True):
 
     task: str
     methods: tuple[str, ...] = tuple(METHODS)
-    sequences: int = 8
-    steps: int = 12
+    sequences: int | None = None
+    steps: int | None = None
     split: Split = "development"
     seed: int = 0
     budget: int | None = None
@@ -62,8 +70,10 @@ class Options(Record, frozen=True):
     layout: Layout = "chained"
     feedback: FeedbackKind = "model"
     sampling: str = "greedy"
+    delay: int = 0
     prompts: Path | None = None
     concurrency: int | None = None
+    data: Path | None = None
 
 
 class Watcher(Protocol):
@@ -78,8 +88,17 @@ class Watcher(Protocol):
         ...
 
 
-def make_spec(options: Options, task: Task, prompts: Prompts, engine: EngineInfo) -> RunSpec:
+def make_spec(
+    options: Options, task: Task, prompts: Prompts, engine: EngineInfo, table: Table | None = None
+) -> RunSpec:
     """Fill in what the user left open.
+
+    Parameters
+    ----------
+    options, task, prompts, engine
+        What is asked for, of what, how, and of whom.
+    table : Table, optional
+        The user's own data, if it is not the task's shipped dataset.
 
     Raises
     ------
@@ -95,14 +114,15 @@ def make_spec(options: Options, task: Task, prompts: Prompts, engine: EngineInfo
             f"a budget of {budget} tokens needs a larger context window than {engine.context_window} tokens",
             f"use --budget {most} or less, or a larger --context",
         )
+    every = (table.count(options.split), table.longest(options.split)) if table else (SEQUENCES, STEPS)
     return RunSpec(
         task=task.name,
         task_digest=task.digest,
         model=engine.model,
         model_digest=engine.digest,
         methods=(*dict.fromkeys(options.methods), *(name for name in REFERENCES if name not in options.methods)),
-        sequences=options.sequences,
-        steps=options.steps,
+        sequences=every[0] if options.sequences is None else options.sequences,
+        steps=every[1] if options.steps is None else options.steps,
         split=options.split,
         seed=options.seed,
         budget=budget,
@@ -113,6 +133,8 @@ def make_spec(options: Options, task: Task, prompts: Prompts, engine: EngineInfo
         feedback=options.feedback,
         sampling=options.sampling,
         prompts_digest=prompts.digest,
+        delay=options.delay,
+        data_digest=table.digest if table else "",
     )
 
 
@@ -123,6 +145,21 @@ def largest_budget(window: int) -> int:
     thousand tokens go to instructions, observation, outcome and critique.
     """
     return max(1, (window - 1024) * 4 // 9)
+
+
+def own_data(path: Path | None, task: Task) -> Table | None:
+    """Read the user's own data, if there is any.
+
+    Raises
+    ------
+    UsageError
+        If the data is broken or does not fit the task, or if the task has no data at all.
+    """
+    if path is not None:
+        return read_table(path, task)
+    if not task.dataset:
+        raise UsageError(f"task {task.name} has no dataset of its own", "name a file with --data")
+    return None
 
 
 async def execute(
@@ -154,11 +191,12 @@ async def execute(
         If the run cannot be begun, or its journal cannot be written.
     """
     task = load_task(options.task)
+    table = own_data(options.data, task)
     prompts = Prompts.with_folder(options.prompts)
     await engine.open()
     try:
-        spec = make_spec(options, task, prompts, engine.info)
-        sequences = dataset(task.dataset).load(spec.selection)
+        spec = make_spec(options, task, prompts, engine.info, table)
+        sequences = table.cut(spec.selection) if table else dataset(task.dataset).load(spec.selection)
         methods = [build(name, task, spec.settings, prompts) for name in spec.methods]
         await _check_budget(task, spec, engine)
         await _rehearse(task, spec, prompts, sequences[0])
@@ -183,7 +221,7 @@ async def _run(
     with Journal(directory.journal) as journal:
         past = read_journal(directory.journal)
         directory.save(info)
-        watcher.begin(info.spec.methods, info.spec.sequences * info.spec.steps, past)
+        watcher.begin(info.spec.methods, sum(len(sequence.steps) for sequence in sequences), past)
 
         def commit(record: StepRecord) -> None:
             journal.append(record)
@@ -191,7 +229,9 @@ async def _run(
 
         lanes = min(concurrency or engine.info.slots, engine.info.slots)
         try:
-            failures = dict(await run_all(methods, sequences, info.task, engine, past, commit, concurrency=lanes))
+            delay = info.spec.delay
+            failed = run_all(methods, sequences, info.task, engine, past, commit, concurrency=lanes, delay=delay)
+            failures = dict(await failed)
             status = "failed" if failures else "finished"
         except* RunError as group:
             raise _first(group) from None

@@ -34,6 +34,10 @@ class RunSpec(Record, frozen=True):
         How the model is asked.
     prompts_digest : str
         Fingerprint of the templates.
+    delay : int
+        How late outcomes come, in steps.
+    data_digest : str
+        Fingerprint of the user's own data; empty for a shipped dataset.
     """
 
     task: str
@@ -53,10 +57,12 @@ class RunSpec(Record, frozen=True):
     feedback: FeedbackKind
     sampling: str
     prompts_digest: str
+    delay: int = 0
+    data_digest: str = ""
 
     def __post_init__(self) -> None:
         """Refuse settings that no run could have."""
-        for name, smallest in (("sequences", 1), ("steps", 1), ("budget", 1), ("window", 1), ("seed", 0)):
+        for name, smallest in (("sequences", 1), ("steps", 1), ("budget", 1), ("window", 1), ("seed", 0), ("delay", 0)):
             value = getattr(self, name)
             if value < smallest:
                 raise UsageError(f"{name} must be at least {smallest}, not {value}", f"correct --{name}")

@@ -1,0 +1,322 @@
+"""A user's own table as sequences: which column means what stands in the task file's ``data`` section.
+
+Splits do not depend on the run's seed, so that no seed mixes them: a sequence belongs to ``development`` or
+``held_out`` by a hash of its id, each with even odds, and stays there when rows or sequences are added. Of a table
+that is one sequence, the earlier half is ``development`` and the later half ``held_out``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import re
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import Any, get_args
+
+import msgspec
+from msgspec import UNSET
+
+from llm_as_rnn.answers import Field
+from llm_as_rnn.datasets.base import Selection, Sequence, Split, Step
+from llm_as_rnn.datasets.formats import Row, Rows, read_rows
+from llm_as_rnn.errors import AnswerError, DatasetError, TaskError
+from llm_as_rnn.records import Observation, Record, SequenceInfo, Value
+from llm_as_rnn.task import Columns, Task, did_you_mean
+
+WHOLE = "all"
+"""The id of the only sequence, where no column tells sequences apart."""
+
+
+class Table(Record, frozen=True):
+    """A user's data, read and checked.
+
+    Attributes
+    ----------
+    path : Path
+        Where it came from.
+    digest : str
+        Fingerprint of the file.
+    splits : dict of str to tuple of Sequence
+        All sequences in the file's order, by part.
+    """
+
+    path: Path
+    digest: str
+    splits: dict[Split, tuple[Sequence, ...]]
+
+    def count(self, split: Split) -> int:
+        """Give the number of sequences in a part.
+
+        Raises
+        ------
+        DatasetError
+            If it holds none.
+        """
+        if not self.splits[split]:
+            other = next(name for name, sequences in self.splits.items() if sequences)
+            raise DatasetError(
+                f"{self.path}: none of its data falls into {split}", f"use --split {other}, or more data"
+            )
+        return len(self.splits[split])
+
+    def longest(self, split: Split) -> int:
+        """Give the length of the longest sequence in a part, in steps."""
+        return max(len(sequence.steps) for sequence in self.splits[split])
+
+    def cut(self, selection: Selection) -> list[Sequence]:
+        """Choose sequences by the seed, and take the first steps of each; shorter ones are taken whole.
+
+        Raises
+        ------
+        DatasetError
+            If there are too few.
+        """
+        there = self.count(selection.split)
+        if selection.sequences > there:
+            raise DatasetError(
+                f"{self.path} has {there} sequences in {selection.split}: too few for {selection.sequences}",
+                f"use --sequences {there} or less",
+            )
+        rng = random.Random(selection.seed)  # noqa: S311 - a repeatable choice, not a secret
+        chosen = sorted(rng.sample(range(there), selection.sequences))
+        sequences = (self.splits[selection.split][place] for place in chosen)
+        return [Sequence(sequence.info, sequence.steps[: selection.steps]) for sequence in sequences]
+
+
+def read_table(path: Path, task: Task) -> Table:
+    """Read a user's data as the task's ``data`` section says.
+
+    Parameters
+    ----------
+    path : Path
+        CSV (separated by comma, semicolon or tab), JSON lines, or Parquet.
+    task : Task
+        With a ``data`` section.
+
+    Raises
+    ------
+    TaskError
+        If the task has no such section.
+    DatasetError
+        If the data is broken or does not fit the task; the message names file, line and column.
+    MissingExtraError
+        If the file needs a package that is not installed.
+    """
+    if task.data is UNSET:
+        raise TaskError(
+            f"task {task.name} does not say which columns of {path} mean what", "add a data section to its file"
+        )
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise DatasetError(f"data file {path} does not exist", "check the path") from None
+    except OSError as error:
+        raise DatasetError(f"data file {path} cannot be read: {error.strerror}", "check the path") from error
+    rows = read_rows(path, content, _text_columns(task, task.data))
+    reader = _Reader(path, task, task.data, rows.columns)
+    sequences = reader.sequences(rows)
+    reader.require_templates(sequences[0])
+    return Table(path, hashlib.sha256(content).hexdigest()[:16], _split(sequences))
+
+
+class _Reader:
+    """Turns rows into sequences, and names the place of what does not fit."""
+
+    def __init__(self, path: Path, task: Task, columns: Columns, there: tuple[str, ...]) -> None:
+        self._path = path
+        self._task = task
+        self._columns = columns
+        self._outcomes = [
+            (field, columns.outcome[field.name]) for field in task.answer if field.name in columns.outcome
+        ]
+        named = {columns.sequence, columns.order, *columns.outcome.values(), *columns.about}
+        for name in (*columns.fields, *columns.about, columns.sequence, columns.order, *columns.outcome.values()):
+            if name and name not in there:
+                raise DatasetError(
+                    f"{path} has no column {name!r}, which task {task.name} names", did_you_mean(name, there)
+                )
+        self._shown = columns.fields or tuple(name for name in there if name not in named)
+        self._require_last()
+
+    def _require_last(self) -> None:
+        for field in self._task.answer:
+            if field.last and field.last not in self._shown:
+                raise DatasetError(
+                    f"{self._path}: {field.last!r}, the last value of answer field {field.name!r}, is not a "
+                    "column that is shown",
+                    did_you_mean(field.last, self._shown),
+                )
+
+    def sequences(self, rows: Rows) -> list[Sequence]:
+        by_id: dict[str, list[Row]] = {}
+        for row in rows.rows:
+            by_id.setdefault(self._id(row), []).append(row)
+        kind = self._order_kind(rows.rows[0], self._columns.order) if self._columns.order else ""
+        return [self._sequence(name, found, kind) for name, found in by_id.items()]
+
+    def _sequence(self, name: str, rows: list[Row], kind: str) -> Sequence:
+        if self._columns.order:
+            rows = self._sorted(name, rows, kind)
+        steps = tuple(
+            Step(
+                Observation(name, t, {column: self._shown_cell(row, column) for column in self._shown}),
+                self._target(row),
+            )
+            for t, row in enumerate(rows)
+        )
+        return Sequence(
+            SequenceInfo(name, {column: self._constant(rows, column) for column in self._columns.about}), steps
+        )
+
+    def _id(self, row: Row) -> str:
+        column = self._columns.sequence
+        if not column:
+            return WHOLE
+        cell = row.cells[column]
+        if cell is None or isinstance(cell, list | dict):
+            raise self._error(row, column, "does not name a sequence", "fill it in")
+        return str(cell).strip()
+
+    def _sorted(self, name: str, rows: list[Row], kind: str) -> list[Row]:
+        column = self._columns.order
+        found: dict[float | datetime, Row] = {}
+        for row in rows:
+            if self._order_kind(row, column) != kind:
+                what = f"{row.cells[column]!r} is not {kind}, as the first row has it"
+                raise self._error(
+                    row, column, what, "write all of them alike: numbers, or ISO dates such as 2024-05-31"
+                )
+            key = _order_key(row.cells[column])
+            assert key is not None  # noqa: S101 - its kind says so
+            if key in found:
+                what = f"{row.cells[column]!r} stands in line {found[key].line} of sequence {name!r} too"
+                raise self._error(row, column, what, "number a sequence's rows without repeats")
+            found[key] = row
+        return [found[key] for key in sorted(found)]
+
+    def _order_kind(self, row: Row, column: str) -> str:
+        key = _order_key(row.cells[column])
+        if key is None:
+            raise self._error(
+                row,
+                column,
+                f"{_quote(row.cells[column])} is no place in an order",
+                "use numbers, or ISO dates like 2024-05-31",
+            )
+        if isinstance(key, datetime):
+            return "a date without a time zone" if key.tzinfo is None else "a time with a time zone"
+        return "a number"
+
+    def _shown_cell(self, row: Row, column: str) -> Any:
+        cell = row.cells[column]
+        for field in self._task.answer:
+            if field.last == column and cell is not None:
+                # Compared with outcomes, so it must be of their type: a label 1 is not the number 1.
+                if field.kind != "number":
+                    return _text(cell)
+                if isinstance(cell, bool) or not isinstance(cell, int | float):
+                    what = f"{cell!r} is not a number, as the last value of {field.name!r} must be"
+                    raise self._error(row, column, what, "correct the cell, or leave it empty")
+        return cell
+
+    def _target(self, row: Row) -> dict[str, Value] | None:
+        known = {
+            field.name: self._outcome(row, field, column)
+            for field, column in self._outcomes
+            if row.cells[column] is not None
+        }
+        return known or None
+
+    def _outcome(self, row: Row, field: Field, column: str) -> Value:
+        # An outcome may list more than an answer has room for.
+        whole = msgspec.structs.replace(field, top=len(str(row.cells[column]))) if field.kind == "ranked" else field
+        try:
+            return whole.read(row.cells[column])
+        except AnswerError as error:
+            raise self._error(row, column, error.message, _outcome_hint(field, row.cells[column])) from None
+
+    def _constant(self, rows: list[Row], column: str) -> Any:
+        first = rows[0]
+        for row in rows:
+            if row.cells[column] != first.cells[column]:
+                raise self._error(
+                    row,
+                    column,
+                    f"{row.cells[column]!r} here, but {first.cells[column]!r} in line {first.line} of its sequence",
+                    "list what changes under fields, not about",
+                )
+        return first.cells[column]
+
+    def require_templates(self, sequence: Sequence) -> None:
+        """Fill both templates once, so that a column that is not there is named before anything is asked."""
+        for form in ("line", "json"):
+            try:
+                self._task.show(sequence.steps[0].observation, form, sequence.info.about)
+            except TaskError as error:
+                missing = re.search(r"'([^']*)' is undefined", error.message)
+                if missing is None:
+                    raise
+                raise TaskError(
+                    f"{error.message}, with the columns of {self._path}", self._template_hint(missing[1])
+                ) from None
+
+    def _template_hint(self, missing: str) -> str:
+        if missing in self._columns.outcome.values():
+            return f"{missing} is an outcome, which is never shown"
+        return did_you_mean(missing, (*self._shown, "about"))
+
+    def _error(self, row: Row, column: str, what: str, hint: str) -> DatasetError:
+        return DatasetError(f"{self._path}, line {row.line}, column {column!r}: {what}", hint)
+
+
+def _text_columns(task: Task, columns: Columns) -> set[str]:
+    """Name the columns whose cells are read by their own rules: a label 1.50 must not become the number 1.5."""
+    last = {field.last for field in task.answer if field.kind != "number"}
+    return {columns.sequence, *columns.outcome.values(), *last}
+
+
+def _quote(cell: Any) -> str:
+    return "an empty cell" if cell is None else repr(cell)
+
+
+def _outcome_hint(field: Field, cell: Any) -> str:
+    if field.options:
+        return did_you_mean(str(cell), field.options)
+    return "correct the cell, leave it empty, or widen the answer field's range"
+
+
+def _order_key(cell: Any) -> float | datetime | None:
+    if isinstance(cell, bool):
+        return None
+    if isinstance(cell, int | float):
+        return cell
+    try:
+        return datetime.fromisoformat(cell.strip()) if isinstance(cell, str) else None
+    except ValueError:
+        return None
+
+
+def _text(cell: Any) -> str:
+    return " ".join(str(cell).split())
+
+
+def _split(sequences: list[Sequence]) -> dict[Split, tuple[Sequence, ...]]:
+    if len(sequences) == 1:
+        info, steps = sequences[0].info, sequences[0].steps
+        middle = (len(steps) + 1) // 2
+        halves: Iterable[tuple[Step, ...]] = (steps[:middle], _renumbered(steps[middle:]))
+        return {
+            split: (Sequence(info, half),) if half else () for split, half in zip(get_args(Split), halves, strict=True)
+        }
+    return {split: tuple(s for s in sequences if _part(s.info.id) == split) for split in get_args(Split)}
+
+
+def _part(sequence: str) -> Split:
+    odd = hashlib.sha256(f"split of {sequence}".encode()).digest()[0] % 2
+    return "held_out" if odd else "development"
+
+
+def _renumbered(steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    return tuple(Step(msgspec.structs.replace(step.observation, t=t), step.target) for t, step in enumerate(steps))

@@ -1,0 +1,257 @@
+"""A user's own task through the command line: the tutorial as it stands, the example, and all that can be wrong."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import pytest
+
+from llm_as_rnn.cli.main import main
+from llm_as_rnn.cli.progress import RunProgress
+from llm_as_rnn.records import Status, StepRecord
+from llm_as_rnn.runs.directory import RunDirectory
+from tests.helpers import LINES
+
+ROOT = Path(__file__).parents[2]
+TASK = """\
+name: mine
+title: Mine
+instructions: Predict.
+observation: "{{ x }} {{ about.sex }}"
+line: "{{ x }}"
+answer:
+  - {name: y, kind: label, options: [good, bad], last: x}
+  - {name: high, kind: number, low: 0, high: 40}
+memory:
+  - {name: Notes, about: anything}
+data:
+  sequence: patient
+  order: visit
+  outcome: {y: next, high: temp}
+  fields: [x]
+  about: [sex]
+"""
+DATA = """\
+patient,visit,x,next,temp,sex
+K1,1,good,bad,37.5,f
+K1,2,bad,good,38,f
+K2,1,good,,36,m
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give an empty folder to work in, with a model beside it that needs no file."""
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    return here
+
+
+def script(folder: Path, answer: str) -> str:
+    update = "## Patterns\n- seen\n## Recent days\n- one\n## This pump\n- old\n## Notes\n- n\n## Corrections\n- none"
+    lines = [{"role": role, "text": text} for role, text in {**LINES, "predict": answer, "update": update}.items()]
+    path = folder.parent / "script.jsonl"
+    path.write_bytes(b"\n".join(msgspec.json.encode(line) for line in lines))
+    return f"scripted:{path}"
+
+
+def run(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as left:
+        main(list(arguments))
+    assert isinstance(left.value.code, int)
+    return left.value.code
+
+
+def records(out: Path) -> list[StepRecord]:
+    return list(RunDirectory(out).records())
+
+
+class Broken(NamedTuple):
+    """A slip in one file, and the parts of the line that should tell of it."""
+
+    file: str
+    old: str
+    new: str
+    says: tuple[str, ...]
+
+
+BROKEN = {
+    "no data section": Broken("task.yaml", TASK[TASK.index("data:") :], "", ("mine", "data section")),
+    "outcome of no answer field": Broken("task.yaml", "{y: next", "{z: next", ("task.yaml, line 14", "'z'")),
+    "outcome shown": Broken("task.yaml", "[x]", "[x, next]", ("task.yaml, line 15", "'next'", "given away")),
+    "outcome about": Broken("task.yaml", "[sex]", "[temp]", ("task.yaml, line 16", "'temp'", "given away")),
+    "outcome as order": Broken("task.yaml", "order: visit", "order: temp", ("task.yaml, line 14", "order")),
+    "no outcome": Broken("task.yaml", "  outcome: {y: next, high: temp}\n", "", ("line 12", "outcome")),
+    "unknown key": Broken("task.yaml", "sequence: p", "sequnce: p", ("task.yaml, line 12", "mean 'sequence'")),
+    "unknown answer key": Broken("task.yaml", "high: 40", "hihg: 40", ("line 8", "mean 'high'")),
+    "wrong type": Broken("task.yaml", "low: 0", "low: none", ("task.yaml, line 8", "answer[1].low")),
+    "yes is no text": Broken("task.yaml", "[good, bad]", "[good, no]", ("line 7", "options[1]", "quotes")),
+    "bad YAML": Broken("task.yaml", "[x]", "[x", ("task.yaml, line 16", "YAML")),
+    "repeated key": Broken("task.yaml", "title: Mine", "name: again", ("task.yaml, line 2", "'name'", "twice")),
+    "column twice": Broken("task.yaml", "[x]", "[x, x]", ("task.yaml, line 12", "fields", "twice")),
+    "unusable name": Broken("task.yaml", "[x]", "[x, wind speed]", ("line 15", "'wind speed'")),
+    "no such column": Broken("task.yaml", "order: visit", "order: visits", ("data.csv", "'visits'", "mean 'visit'")),
+    "last not shown": Broken("task.yaml", "last: x", "last: xx", ("data.csv", "'xx'", "'y'")),
+    "template lacks a column": Broken("task.yaml", "{{ x }} {{", "{{ xs }} {{", ("'xs'", "data.csv", "mean 'x'")),
+    "template shows an outcome": Broken("task.yaml", 'line: "{{ x', 'line: "{{ next', ("'next'", "is an outcome")),
+    "broken template": Broken("task.yaml", 'line: "{{ x }}"', 'line: "{{ x"', ("mine", "line")),
+    "repeated column": Broken("data.csv", "temp,sex", "x,sex", ("data.csv, line 1", "'x'")),
+    "nameless column": Broken("data.csv", "temp,sex", "temp,", ("data.csv, line 1", "column 6")),
+    "too many cells": Broken("data.csv", "38,f", "38,5,f", ("data.csv, line 3", "7 cells")),
+    "too few cells": Broken("data.csv", "38,f", "38", ("data.csv, line 3", "5 cells")),
+    "open quote": Broken("data.csv", "bad,good", '"bad,good', ("data.csv, line 3", "quotes")),
+    "no number": Broken("data.csv", "37.5", "warm", ("data.csv, line 2", "'temp'", "number", "warm")),
+    "number out of range": Broken("data.csv", "38,", "380,", ("data.csv, line 3", "'temp'", "between 0 and 40")),
+    "unknown label": Broken("data.csv", "bad,good", "bad,godo", ("data.csv, line 3", "'next'", "mean 'good'")),
+    "mixed order": Broken("data.csv", "K1,2,", "K1,2024-05-31,", ("data.csv, line 2", "'visit'", "dates")),
+    "no order": Broken("data.csv", "K1,2,", "K1,,", ("data.csv, line 3", "'visit'", "empty")),
+    "same place twice": Broken("data.csv", "K1,2,", "K1,1,", ("data.csv, line 3", "'visit'", "line 2")),
+    "no sequence": Broken("data.csv", "K2,", ",", ("data.csv, line 4", "'patient'")),
+    "about changes": Broken("data.csv", "38,f", "38,m", ("data.csv, line 3", "'sex'", "line 2")),
+    "empty file": Broken("data.csv", DATA, "", ("data.csv", "empty")),
+    "only a header": Broken("data.csv", DATA[DATA.index("K1") :], "", ("data.csv", "no rows")),
+    "not UTF-8": Broken("data.csv", "38,f", "38,\udcff", ("data.csv, line 3", "UTF-8")),
+    "broken JSON": Broken("data.jsonl", "2}", "2", ("data.jsonl, line 2", "JSON")),
+    "no JSON object": Broken("data.jsonl", '{"visit": 2}', "[1]", ("data.jsonl, line 2", "not a JSON object")),
+    "corrupt Parquet": Broken("data.parquet", "PAR1", "PAR0", ("data.parquet", "Parquet")),
+    "unknown extension": Broken("data.xlsx", "x", "y", ("data.xlsx", ".csv")),
+}
+CONTENT = {
+    "task.yaml": TASK,
+    "data.csv": DATA,
+    "data.jsonl": '{"visit": 1}\n{"visit": 2}\n',
+    "data.parquet": "PAR1",
+    "data.xlsx": "x",
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_slip_gets_one_line_that_names_its_place(folder: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    slip = BROKEN[name]
+    if slip.file.endswith("parquet"):
+        pytest.importorskip("polars")
+    data = slip.file if slip.file.startswith("data") else "data.csv"
+    for file in {"task.yaml", data}:
+        text = CONTENT[file].replace(slip.old, slip.new, 1) if file == slip.file else CONTENT[file]
+        assert (text != CONTENT[file]) == (file == slip.file)
+        (folder / file).write_text(text, encoding="utf-8", errors="surrogateescape")
+    refuse(folder, capsys, ["task.yaml", "--data", data], slip.says)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["task.yaml"], ("mine", "--data")),
+        (["task.yaml", "--data", "none.csv"], ("none.csv", "does not exist")),
+        (["task.yaml", "--data", "."], (".", "cannot be read")),
+        (["weather", "--data", "data.csv"], ("weather", "data.csv", "data section")),
+        (["task.yaml", "--data", "data.csv", "--sequences", "3"], ("data.csv", "--sequences 2")),
+        (["task.yaml", "--data", "data.csv", "--split", "held_out"], ("data.csv", "held_out", "--split development")),
+        (["task.yaml", "--data", "data.csv", "--steps", "0"], ("steps",)),
+    ],
+)
+def test_a_wrong_command_gets_one_line(
+    folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], says: tuple[str, ...]
+) -> None:
+    (folder / "task.yaml").write_text(TASK)
+    (folder / "data.csv").write_text(DATA)
+    refuse(folder, capsys, arguments, says)
+
+
+def refuse(folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], says: tuple[str, ...]) -> None:
+    before = sorted(folder.rglob("*"))
+    assert run("run", *arguments, "-m", script(folder, " good, 37.0"), "--budget", "60") == 2
+    output = capsys.readouterr()
+    assert len(output.err.splitlines()) == 1, output.err
+    assert all(part in output.err for part in says), output.err
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_all_of_the_data_is_run_and_unknown_outcomes_are_not_scored(folder: Path) -> None:
+    (folder / "task.yaml").write_text(TASK)
+    (folder / "data.csv").write_text(DATA)
+    arguments = ["task.yaml", "--data", "data.csv", "-m", script(folder, " good, 37.0"), "--out", "out"]
+    assert run("run", *arguments, "--budget", "60", "--methods", "recurrent", "--form", "line") == 0
+    mine = [record for record in records(folder / "out") if record.method == "recurrent"]
+    assert [(record.sequence, record.t, record.target) for record in mine] == [
+        ("K1", 0, {"y": "bad", "high": 37.5}),
+        ("K1", 1, {"y": "good", "high": 38.0}),
+        ("K2", 0, {"high": 36.0}),
+    ]
+    assert all(record.observation.keys() == {"x"} and record.status is Status.OK for record in mine)
+    assert mine[2].scores == {"high.abs_error": 1.0, "high.sq_error": 1.0}
+    spec = RunDirectory(folder / "out").info().spec
+    assert (spec.sequences, spec.steps) == (2, 2)
+
+
+def test_progress_counts_the_steps_that_there_are(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "task.yaml").write_text(TASK)
+    (folder / "data.csv").write_text(DATA)
+    totals: list[int] = []
+    monkeypatch.setattr(RunProgress, "begin", lambda _self, _methods, steps, _past: totals.append(steps))
+    monkeypatch.setattr(RunProgress, "step", lambda _self, _record: None)
+    arguments = ["run", "task.yaml", "--data", "data.csv", "-m", script(folder, " good, 37.0"), "--budget", "60"]
+    assert run(*arguments, "--out", "all") == 0
+    assert run(*arguments, "--out", "quick", "--quick") == 0
+    assert run(*arguments, "--out", "first", "--steps", "1") == 0
+    assert totals == [3, 3, 2]
+
+
+def test_resume_refuses_data_that_changed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "task.yaml").write_text(TASK)
+    (folder / "data.csv").write_text(DATA)
+    arguments = ["run", "task.yaml", "--data", "data.csv", "-m", script(folder, " good, 37.0"), "--out", "out"]
+    assert run(*arguments, "--budget", "60") == 0
+    assert run(*arguments, "--budget", "60", "--resume") == 0
+    (folder / "data.csv").write_text(DATA.replace("37.5", "37.6"))
+    capsys.readouterr()
+    assert run(*arguments, "--budget", "60", "--resume") == 2
+    assert "data_digest was" in capsys.readouterr().err
+
+
+def test_the_example_runs(folder: Path) -> None:
+    for name in ("task.yaml", "data.csv"):
+        shutil.copy(ROOT / "examples/task" / name, folder)
+    for split in ("development", "held_out"):
+        arguments = ["--data", "data.csv", "-m", script(folder, " good, 3.5"), "--split", split, "--out", split]
+        assert run("run", "task.yaml", *arguments, "--budget", "100", "--form", "line") == 0
+        found = records(folder / split)
+        assert {record.status for record in found} == {Status.OK}
+        assert len({record.sequence for record in found}) == 2
+        assert {record.t for record in found if record.target is None} == {7}
+
+
+def blocks(page: str) -> Iterator[tuple[str, str, str]]:
+    """Give the page's code blocks: language, content, and the file name that the line before them says."""
+    pattern = r"(?:(?:Save this as|save this as) `([\w.]+)`:\n\n)?```(\w+)\n(.*?)```"
+    for match in re.finditer(pattern, page, re.DOTALL):
+        yield match[2], match[3], match[1] or ""
+
+
+def test_the_tutorial_does_what_it_says(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = script(folder, " more, 300")
+    output, ran = "", 0
+    for language, content, name in blocks((ROOT / "docs/tutorial.md").read_text(encoding="utf-8")):
+        if name:
+            (folder / name).write_text(content)
+        elif language == "sh":
+            for line in content.splitlines():
+                program, *words = shlex.split(line)
+                code = run(*words, *(["-m", model, "--form", "line"] if words[0] == "run" else []))
+                assert (program, code) == ("llm-as-rnn", 2 if "broken.csv" in words else 0), line
+                ran += 1
+            output = "".join(capsys.readouterr())
+        else:
+            assert language == "text"
+            assert content == output
+    assert ran == 4
+    assert {record.sequence for record in records(folder / "runs/first")} == {"old bridge"}
+    assert {record.sequence for record in records(folder / "runs/final")} == {"harbour"}
+    assert {record.status for record in records(folder / "runs/first")} == {Status.OK}
