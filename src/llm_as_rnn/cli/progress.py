@@ -20,6 +20,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+from llm_as_rnn.metrics.scores import task_metrics
 from llm_as_rnn.records import StepRecord
 from llm_as_rnn.task import Task
 
@@ -46,7 +47,7 @@ class RunProgress:
     """
 
     def __init__(self, task: Task) -> None:
-        self._task = task
+        self._metric = task_metrics(task)[0]
         self._bars: dict[str, TaskID] = {}
         self._scores: dict[str, list[float]] = defaultdict(list)
         self._tokens: dict[str, int] = defaultdict(int)
@@ -85,13 +86,15 @@ class RunProgress:
         name = record.method
         self.done += 1
         self._tokens[name] += sum(call.prompt_tokens + call.completion_tokens for call in record.calls)
-        self._scores[name].extend(list(record.scores.values())[:1])
-        scores = self._scores[name]
-        metric = next(iter(record.scores), "")
-        mean = f"{metric.replace('.', ' ')} {sum(scores) / len(scores):.2f}" if scores else ""
+        if self._metric.name in record.scores:
+            self._scores[name].append(record.scores[self._metric.name])
+        scores, tokens = self._scores[name], self._tokens[name]
         self._progress.start_task(self._bars[name])
         self._progress.update(
-            self._bars[name], advance=1, score=mean, tokens=f"{self._tokens[name] / 1000:,.1f} k tokens"
+            self._bars[name],
+            advance=1,
+            score=f"{self._metric.title} {sum(scores) / len(scores):.2f}" if scores else "",
+            tokens=f"{tokens / 1000:,.1f} k tokens" if tokens else "",
         )
 
 
