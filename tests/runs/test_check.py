@@ -1,0 +1,346 @@
+"""The leakage check passes on what is shipped, and finds each kind of leak where one is planted on purpose."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+from typing import Any
+
+import msgspec
+import pytest
+
+from llm_as_rnn.answers import Field
+from llm_as_rnn.baselines.history import FullHistory, HistoryState, ZeroShot
+from llm_as_rnn.datasets.base import Selection, Sequence
+from llm_as_rnn.datasets.registry import DATASETS, dataset
+from llm_as_rnn.engines.scripted import ScriptedEngine
+from llm_as_rnn.errors import TaskError, UsageError
+from llm_as_rnn.method import Calls, Learned, Settings
+from llm_as_rnn.methods import METHODS, REFERENCES
+from llm_as_rnn.prompts import Prompts, shipped_prompts
+from llm_as_rnn.records import AnswerFormat, Form, Message, Observation, Prediction, StepRecord, Target
+from llm_as_rnn.runs.check import EVERY_METHOD, Factory, Leak, _watch, check, examine, plant
+from llm_as_rnn.runs.loop import run_sequence
+from llm_as_rnn.task import Task, load_task
+
+PROMPTS = Prompts()
+LAYOUTS = ("chained", "separate")
+
+
+@pytest.fixture(scope="module")
+def weeks() -> list[Sequence]:
+    """Give enough real weather for a comparison: 24 steps."""
+    return dataset("weather").load(Selection(sequences=2, steps=12))
+
+
+def with_fields(sequences: list[Sequence], more: Callable[[Sequence, int], Mapping[str, Any]]) -> list[Sequence]:
+    """Add fields to every observation, as a careless dataset would."""
+
+    def step(sequence: Sequence, i: int) -> Any:
+        x = sequence.steps[i].observation
+        fields = {**x.fields, **more(sequence, i)}
+        return msgspec.structs.replace(sequence.steps[i], observation=msgspec.structs.replace(x, fields=fields))
+
+    return [
+        Sequence(sequence.info, tuple(step(sequence, i) for i in range(len(sequence.steps)))) for sequence in sequences
+    ]
+
+
+def found(leaks: list[Leak]) -> set[tuple[str, str, str, int]]:
+    return {(leak.kind, leak.method, leak.field, leak.t) for leak in leaks}
+
+
+def sees(secret: Callable[[Observation], str]) -> Factory:
+    """Build a method that adds a text of its own to every prompt."""
+
+    class Cheat(ZeroShot):
+        name = "cheat"
+
+        def _messages(self, state: HistoryState, observation: Observation, dropped: int) -> tuple[Message, ...]:
+            messages = super()._messages(state, observation, dropped)
+            return (*messages, Message("user", f"Psst: {secret(observation)}."))
+
+    return Cheat
+
+
+# --- what is clean --------------------------------------------------------------------------------------------------
+
+
+def test_shipped_methods_do_not_leak_in_any_form_or_layout(weather: Task, weeks: list[Sequence]) -> None:
+    report = examine(weather, weeks, PROMPTS)
+    assert report.leaks == ()
+    assert report.steps == 24
+    looked = {key for key, requests in report.requests.items() if requests >= 24}
+    assert looked == {(name, form, layout) for name in METHODS for form in ("json", "line") for layout in LAYOUTS}
+    assert {name for name, _, _ in report.requests} == {*METHODS, *REFERENCES}
+
+
+@pytest.mark.parametrize("name", sorted(DATASETS))
+def test_shipped_data_is_clean(name: str) -> None:
+    missing = dataset(name).ready()
+    if missing:
+        pytest.skip(missing)
+    assert check(load_task(name), dataset(name).load(Selection(sequences=4, steps=12)), PROMPTS) == []
+
+
+def test_other_kinds_of_answers_are_checked_as_well(weather: Task, weeks: list[Sequence]) -> None:
+    answer = (*weather.answer, Field("items", "ranked", top=3), Field("story", "text"))
+    task = msgspec.structs.replace(weather, answer=answer)
+    more: dict[str, Any] = {"items": ("a", "b"), "story": "it went well"}
+    data = [
+        msgspec.structs.replace(
+            sequence,
+            steps=tuple(
+                msgspec.structs.replace(step, target={**(step.target or {}), **more}) for step in sequence.steps
+            ),
+        )
+        for sequence in weeks
+    ]
+    assert check(task, data, PROMPTS) == []
+
+
+def test_outcomes_that_never_came_are_no_leak(weather: Task, weeks: list[Sequence]) -> None:
+    sequence = weeks[0]
+    steps = (msgspec.structs.replace(sequence.steps[0], target=None), *sequence.steps[1:])
+    assert check(weather, [msgspec.structs.replace(sequence, steps=steps)], PROMPTS) == []
+
+
+def test_it_runs_where_an_event_loop_runs(weather: Task, days: list[Sequence]) -> None:
+    async def inside() -> list[Leak]:
+        return check(weather, days, PROMPTS, {"zero_shot": METHODS["zero_shot"]})
+
+    assert asyncio.run(inside()) == []
+
+
+def test_every_outcome_and_observation_has_a_canary_of_its_own(weather: Task, days: list[Sequence]) -> None:
+    planted = plant(weather, days, "line")
+    kinds = [canary.what for canary in planted.canaries.values()]
+    steps = sum(len(sequence.steps) for sequence in days)
+    assert (kinds.count("outcome"), kinds.count("observation")) == (2 * steps, steps)
+    assert len(set(planted.canaries.values())) == len(planted.canaries)
+
+
+@pytest.mark.parametrize("name", ["full_history", "memprompt", "recurrent"])
+@pytest.mark.parametrize("form", ["json", "line"])
+def test_what_was_learned_is_in_the_requests_that_are_searched(
+    weather: Task, days: list[Sequence], name: str, form: Form
+) -> None:
+    """Otherwise nothing that a state carries too early could be found."""
+    planted = plant(weather, days, form)
+    settings = Settings(form=form)
+    looks, learns = asyncio.run(_watch(METHODS[name](planted.task, settings, PROMPTS), name, settings, planted))
+    assert learns
+    last = [look.request.prompt for look in looks if not look.learning][-1]
+    told = [planted.canaries[number] for number in re.findall(r"\d{9}", last) if number in planted.canaries]
+    assert {canary.name for canary in told} >= {"sky", "high"}
+
+
+@pytest.mark.parametrize("delay", [0, 1, 3])
+def test_the_loop_itself_reveals_each_outcome_after_its_prediction(
+    weather: Task, days: list[Sequence], delay: int
+) -> None:
+    planted = plant(weather, days, "line")
+    method = FullHistory(planted.task, Settings(form="line"), PROMPTS)
+    engine = ScriptedEngine(lambda request: " rain, 9.5")
+    records: list[StepRecord] = []
+    asyncio.run(run_sequence(method, planted.sequences[0], planted.task, engine, [], records.append, delay=delay))
+    assert len(engine.requests) == len(records) == len(planted.sequences[0].steps)
+    for t, request in enumerate(engine.requests):
+        past = set(range(t + 1 - max(delay, 1)))
+        seen = [planted.canaries[number] for number in re.findall(r"\d{9}", request.prompt)]
+        assert {canary.t for canary in seen if canary.what == "outcome"} == past
+        assert {canary.t for canary in seen if canary.what == "observation"} == past | {t}
+
+
+# --- leaks in the data ----------------------------------------------------------------------------------------------
+
+
+def test_a_field_that_holds_the_outcome_is_found(weather: Task, weeks: list[Sequence]) -> None:
+    data = with_fields(weeks, lambda sequence, i: {"label": (sequence.steps[i].target or {})["sky"]})
+    assert found(check(weather, data, PROMPTS)) == {("outcome_in_observation", EVERY_METHOD, "label", 0)}
+
+
+def test_a_text_that_holds_the_outcome_is_found(weather: Task, weeks: list[Sequence]) -> None:
+    data = with_fields(weeks, lambda sequence, i: {"note": f"Reached {(sequence.steps[i].target or {})['high']} then."})
+    assert found(check(weather, data, PROMPTS)) == {("outcome_in_observation", EVERY_METHOD, "note", 0)}
+
+
+@pytest.mark.parametrize("ahead", [1, 2, 3])
+def test_a_row_of_the_future_is_found(weather: Task, ahead: int) -> None:
+    def later(sequence: Sequence, i: int) -> dict[str, Any]:
+        rows = [step.observation.fields for step in sequence.steps[i + ahead : i + ahead + 1]]
+        return {f"next_{name}": row[name] for row in rows for name in ("sky", "high")}
+
+    long = dataset("weather").load(Selection(sequences=2, steps=20))
+    leaks = found(check(weather, with_fields(long, later), PROMPTS, {}))
+    kind = ("outcome_in_observation", EVERY_METHOD)
+    assert leaks == {(*kind, "next_sky", 0), (*kind, "next_high", 0)}
+
+
+def test_what_is_known_by_rights_is_no_leak(weather: Task, weeks: list[Sequence]) -> None:
+    def known(sequence: Sequence, i: int) -> dict[str, Any]:
+        before = sequence.steps[max(i - 1, 0)].observation.fields
+        return {"before": before["sky"], "names": "drizzle fog rain snow sun", "same": "sun", "n": i}
+
+    assert check(weather, with_fields(weeks, known), PROMPTS, {}) == []
+
+
+def test_outcomes_that_hardly_vary_tell_nothing_apart(weather: Task, weeks: list[Sequence]) -> None:
+    data = [
+        msgspec.structs.replace(
+            sequence,
+            steps=tuple(
+                msgspec.structs.replace(step, target={"sky": "rain" if step == weeks[0].steps[6] else "sun"})
+                for step in sequence.steps
+            ),
+        )
+        for sequence in weeks
+    ]
+    constant = with_fields(data, lambda sequence, i: {"same": "sun"})
+    assert check(weather, constant, PROMPTS, {}) == []
+    told = with_fields(data, lambda sequence, i: {"same": (sequence.steps[i].target or {})["sky"]})
+    assert found(check(weather, told, PROMPTS, {})) == {("outcome_in_observation", EVERY_METHOD, "same", 0)}
+
+
+def test_outcomes_that_seldom_change_may_be_repeated(weather: Task, weeks: list[Sequence]) -> None:
+    """Today's sky then equals tomorrow's nearly always, without knowing it."""
+
+    def slow(sequence: Sequence) -> Sequence:
+        skies = ["sun"] * 200 + ["rain"] * 200 + ["sun"] * 100
+        steps = (
+            msgspec.structs.replace(
+                sequence.steps[0],
+                observation=Observation(sequence.info.id, i, {**sequence.steps[0].observation.fields, "sky": today}),
+                target={"sky": tomorrow, "high": 1.0},
+            )
+            for i, (today, tomorrow) in enumerate(pairwise(skies))
+        )
+        return Sequence(sequence.info, tuple(steps))
+
+    assert check(weather, [slow(weeks[0])], PROMPTS, {}) == []
+
+
+# --- leaks in methods -----------------------------------------------------------------------------------------------
+
+
+def test_a_method_that_is_handed_the_outcomes_is_found(weather: Task, weeks: list[Sequence]) -> None:
+    truth = {(s.info.id, step.observation.t): (step.target or {})["sky"] for s in weeks for step in s.steps}
+    cheat = sees(lambda x: str(truth[x.sequence, x.t]))
+    assert found(check(weather, weeks, PROMPTS, {"cheat": cheat})) == {("outcome_in_prompt", "cheat", "sky", 0)}
+
+
+def test_a_method_that_peeks_at_one_outcome_is_found_at_its_step(weather: Task, weeks: list[Sequence]) -> None:
+    targets = {
+        (form, step.observation.sequence, step.observation.t): str((step.target or {})["sky"])
+        for form in ("json", "line")
+        for sequence in plant(weather, weeks, form).sequences
+        for step in sequence.steps
+    }
+    cheat = sees(lambda x: " ".join(targets[form, x.sequence, 3] for form in ("json", "line")) if x.t == 3 else "")
+    leaks = check(weather, weeks, PROMPTS, {"cheat": cheat, "zero_shot": METHODS["zero_shot"]})
+    assert ("outcome_in_prompt", "cheat", "sky", 3) in found(leaks)
+    assert {leak.method for leak in leaks} == {"cheat"}
+
+
+def test_a_method_that_knows_a_later_step_is_found(weather: Task, weeks: list[Sequence]) -> None:
+    planted = {form: plant(weather, weeks, form) for form in ("json", "line")}
+    rows = {(s.info.id, step.observation.t): step for s in planted["json"].sequences for step in s.steps}
+    cheat = sees(lambda x: str(rows[x.sequence, 5].observation.fields) if x.t == 4 else "")
+    leaks = check(weather, weeks, PROMPTS, {"cheat": cheat})
+    assert ("future_in_prompt", "cheat", "observation", 4) in found(leaks)
+
+
+def test_a_method_that_carries_one_sequence_into_another_is_found(weather: Task, weeks: list[Sequence]) -> None:
+    class Mixing(FullHistory):
+        """Keeps outcomes outside its state."""
+
+        name = "mixing"
+
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            self.kept: list[str] = []
+
+        def learn(
+            self, state: HistoryState, observation: Observation, prediction: Prediction, target: Target | None
+        ) -> Calls[Learned]:
+            self.kept.append(str(target))
+            return (yield from super().learn(state, observation, prediction, target))
+
+        def _messages(self, state: HistoryState, observation: Observation, dropped: int) -> tuple[Message, ...]:
+            return (*super()._messages(state, observation, dropped), Message("user", " ".join(self.kept[:1])))
+
+    leaks = check(weather, weeks, PROMPTS, {"mixing": Mixing})
+    assert found(leaks) == {("future_in_prompt", "mixing", field, 0) for field in ("sky", "high")}
+    assert {leak.sequence for leak in leaks} == {weeks[1].info.id}
+
+
+def test_an_answer_format_that_allows_the_outcome_alone_is_found(weather: Task, days: list[Sequence]) -> None:
+    skies = {
+        step.observation.t: str((step.target or {})["sky"])
+        for step in plant(weather, days[:1], "line").sequences[0].steps
+    }
+
+    class Narrow(ZeroShot):
+        name = "narrow"
+
+        def predict(self, state: HistoryState, observation: Observation) -> Calls[Prediction]:
+            messages, _ = yield from self._context(state, observation)
+            narrow = AnswerFormat(choices=(skies[observation.t],))
+            asked = yield from self.asker.ask(
+                self.asker.request("predict", messages, observation, narrow, 9), self.asker.answer.read
+            )
+            return Prediction(asked.value, asked.status, asked.raw)
+
+    leaks = check(weather, days[:1], PROMPTS, {"narrow": Narrow})
+    assert found(leaks) == {("outcome_in_prompt", "narrow", "sky", 0)}
+    assert "the answer's format" in leaks[0].where
+
+
+# --- uneven fields, and a check that would be blind -----------------------------------------------------------------
+
+
+def changed(name: str, old: str, new: str) -> Prompts:
+    """Give the shipped templates, one of them changed."""
+    sources = shipped_prompts()
+    assert old in sources[name]
+    return Prompts({**sources, name: sources[name].replace(old, new)})
+
+
+def test_a_template_that_hides_a_field_from_some_methods_is_found(weather: Task, days: list[Sequence]) -> None:
+    prompts = changed("baselines/history", "{{ observation }}", "{{ observation.split('wind')[0] }}")
+    leaks = found(check(weather, days, prompts))
+    assert leaks == {("uneven_fields", name, "x_t", 0) for name in ("zero_shot", "full_history", "memprompt")}
+
+
+def test_a_field_that_one_method_alone_sees_is_found(weather: Task, days: list[Sequence]) -> None:
+    data = with_fields(days, lambda sequence, i: {"pressure": 1000.0 + i})
+    cheat = sees(lambda x: f"pressure {x.fields['pressure']}")
+    leaks = check(weather, data, PROMPTS, {**METHODS, "cheat": cheat})
+    assert found(leaks) == {("uneven_fields", "cheat", "pressure", 0)}
+    assert "predict, message 3, user" in leaks[0].where
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "method"),
+    [
+        ("baselines/pair", "{{ outcome }}", "full_history"),
+        ("baselines/summarise", "{{ facts }}", "memprompt"),
+    ],
+)
+def test_a_method_that_is_never_shown_the_outcome_is_found(
+    weather: Task, days: list[Sequence], name: str, old: str, method: str
+) -> None:
+    leaks = found(check(weather, days, changed(name, old, "")))
+    assert leaks == {("outcome_not_seen", method, field, 0) for field in ("sky", "high")}
+
+
+def test_nothing_to_check_and_broken_templates_are_errors(weather: Task, days: list[Sequence]) -> None:
+    with pytest.raises(UsageError, match="no step with an outcome"):
+        check(weather, [], PROMPTS)
+    with pytest.raises(UsageError, match="same name"):
+        check(weather, [days[0], days[0]], PROMPTS)
+    broken = msgspec.structs.replace(weather, line="{{ pressure }}")
+    with pytest.raises(TaskError, match="pressure"):
+        check(broken, days, PROMPTS)
