@@ -33,6 +33,20 @@ def test_help_and_version_answer() -> None:
 
 
 @pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ([], "llm-as-rnn models list "),
+        (["run"], "llm-as-rnn run weather -m openai:MODEL --base-url"),
+        (["predict"], '{"id": "a", "x": {"sky": "sun", ...}}'),
+    ],
+)
+def test_examples_in_the_help_stand_on_lines_of_their_own(arguments: list[str], line: str) -> None:
+    lines = command(*arguments, "--help").stdout.splitlines()
+    assert [text for text in lines if text.strip().startswith(line)]
+    assert not any("\\b" in text for text in lines)
+
+
+@pytest.mark.parametrize(
     ("arguments", "says"),
     [
         (["run", "wether"], "there is no task 'wether'"),

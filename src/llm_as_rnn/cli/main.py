@@ -17,7 +17,7 @@ COMMANDS = {
     "report": "Show a run's results again, or compare several runs.",
     "predict": "Predict and learn a stream of JSON lines.",
     "models": "List, fetch and check model files.",
-    "data": "List and show the shipped datasets.",
+    "data": "List, show and check data: no outcome is told before its time.",
 }
 """The subcommands, in the order in which help shows them; each is the module of its name."""
 
@@ -49,7 +49,7 @@ class LazyGroup(click.Group):
 @click.version_option(__version__, prog_name="llm-as-rnn")
 @click.option("--debug", is_flag=True, help="Show where an error comes from.")
 def cli(debug: bool) -> None:
-    r"""Turn a frozen language model into an online learner.
+    """Turn a frozen language model into an online learner.
 
     It predicts the next outcome of a sequence, is told how it went, rewrites a short memory in plain language within a
     hard token budget, and predicts better.

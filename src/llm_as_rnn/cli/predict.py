@@ -50,7 +50,7 @@ class Line(msgspec.Struct, forbid_unknown_fields=True):
 @click.option("--base-url", help="URL of an OpenAI-compatible server [default: OPENAI_BASE_URL].")
 @click.option("--memory", "show_memory", is_flag=True, help="Show the memory at the end, on standard error.")
 def predict(task: str, state: Path, base_url: str | None, show_memory: bool, **given: Any) -> int:
-    r"""Predict a stream of TASK from standard input, and learn outcomes when they come.
+    """Predict a stream of TASK from standard input, and learn outcomes when they come.
 
     \b
     A line in                                  a line out

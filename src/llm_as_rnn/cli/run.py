@@ -114,7 +114,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
     quick: bool,
     **choices: Any,
 ) -> int:
-    r"""Run methods over the sequences of TASK (a shipped task's name, or a task file), and report.
+    """Run methods over the sequences of TASK (a shipped task's name, or a task file), and report.
 
     Every method predicts each step before it is told the outcome. What happens is written to the run's folder step by
     step; an interrupted run goes on with --resume.
