@@ -188,7 +188,8 @@ class Asker:
         where = f"{self.settings.seed}/{observation.sequence}/{observation.t}/{role}"
         # A line answer ends with its line, also where no engine holds it to a grammar.
         stop = ("\n",) if answer is self.answer.format and self.answer.notation == "line" else ()
-        sampling = Sampling(kind.temperature, kind.top_p, max_tokens, zlib.crc32(where.encode()), stop)
+        seed = zlib.crc32(where.encode("utf-8", "replace")) >> 1  # 31 bits: what every engine takes
+        sampling = Sampling(kind.temperature, kind.top_p, max_tokens, seed, stop)
         return Request(role, messages, sampling, self.settings.style, answer)
 
     def predict(self, messages: tuple[Message, ...], observation: Observation) -> Calls[Prediction]:
