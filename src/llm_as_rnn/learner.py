@@ -21,7 +21,8 @@ from llm_as_rnn.methods import build
 from llm_as_rnn.online import Policy, Stream, Told, Waiting, ask, begin, revive, tell
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import Form, Layout, Memory, Record, SequenceInfo, Style, Value
-from llm_as_rnn.runs.execute import PAPER_BUDGET, largest_budget
+from llm_as_rnn.recurrence.budget import require_room
+from llm_as_rnn.runs.execute import suit_budget
 from llm_as_rnn.task import Task, load_task
 
 DEFAULT_MODEL = "llamacpp:smollm2-135m"
@@ -57,13 +58,9 @@ class Choices(Record, frozen=True):
         UsageError
             If the engine's context window has no room for the budget, or there is no such sampling preset.
         """
-        most = largest_budget(engine.context_window)
-        budget = min(engine.budget or PAPER_BUDGET, most) if self.budget is None else self.budget
-        if not 0 < budget <= most:
-            raise UsageError(
-                f"a budget of {budget} tokens does not suit a context window of {engine.context_window}",
-                f"use 1 to {most}",
-            )
+        budget = suit_budget(self.budget, engine)
+        if budget < 1:
+            raise UsageError(f"a budget must be at least 1 token, not {budget}", "correct it")
         if self.sampling not in PRESETS:
             raise UsageError(f"there is no sampling preset {self.sampling!r}", f"choose from {', '.join(PRESETS)}")
         return Settings(
@@ -154,9 +151,10 @@ class _Core:
         self._prompts = Prompts.with_folder(prompts)
         self._saved = stream
 
-    def _begin(self) -> None:
+    def _begin(self) -> Calls[None]:
         """Build the method; only an open engine says what suits it."""
         settings = self.choices.settings(self._engine.info)
+        yield from require_room(self.task, settings.budget)
         self.method: Method = build(self._method_name, self.task, settings, self._prompts)
         self.stream: Stream = (
             revive(self.method, self._saved) if self._saved is not None else begin(self.method, self.sequence)
@@ -296,7 +294,7 @@ class Learner(_Core):
         self._driver.__enter__()
         self._closed = False
         try:
-            self._begin()
+            self._driver.run(self._begin())
         except BaseException:
             self.close()
             raise
@@ -352,7 +350,7 @@ class AsyncLearner(_Core):
     async def __aenter__(self) -> Self:
         await self._engine.open()
         try:
-            self._begin()
+            await drive(self._begin(), self._engine)
         except BaseException:
             await self._engine.close()
             raise

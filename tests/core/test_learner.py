@@ -92,6 +92,7 @@ def test_the_memory_can_be_read(days: list[Sequence]) -> None:
     [
         ({"method": "recurent"}, "recurent"),
         ({"budget": 0}, "budget"),
+        ({"budget": 3}, "first memory"),
         ({"budget": 10**6}, "context window"),
         ({"sampling": "hot"}, "hot"),
         ({"policy": "sometimes"}, "policy"),

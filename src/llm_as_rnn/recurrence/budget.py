@@ -11,9 +11,11 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
+from llm_as_rnn.errors import UsageError
 from llm_as_rnn.method import Calls, count_tokens
 from llm_as_rnn.records import Memory, Section
-from llm_as_rnn.recurrence.memory import to_text
+from llm_as_rnn.recurrence.memory import initial_memory, to_text
+from llm_as_rnn.task import Task
 
 Sections = tuple[Section, ...]
 
@@ -31,6 +33,22 @@ def measured(memory: Memory) -> Calls[int]:
     if memory.tokens is not None:
         return memory.tokens
     return (yield from count_tokens(to_text(memory)))
+
+
+def require_room(task: Task, budget: int) -> Calls[None]:
+    """Refuse a budget that h_0 would already break.
+
+    Raises
+    ------
+    UsageError
+        If the first memory is longer than the budget.
+    """
+    tokens = yield from measured(initial_memory(task))
+    if tokens > budget:
+        raise UsageError(
+            f"the first memory of task {task.name} alone holds {tokens} tokens, more than the budget of {budget}",
+            f"use a budget of {tokens} or more",
+        )
 
 
 def fit(

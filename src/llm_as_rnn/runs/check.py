@@ -8,17 +8,18 @@ found by comparison (`foresight`). docs/leakage.md tells what can and cannot be 
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Sequence as Many
+from concurrent.futures import ThreadPoolExecutor
 from functools import reduce
 from typing import Any, Literal, NamedTuple, get_args
 
 import jinja2.meta
 import msgspec
-from anyio.from_thread import start_blocking_portal
 
 from llm_as_rnn.answers import Field
 from llm_as_rnn.datasets.base import Sequence, Step
@@ -179,12 +180,12 @@ def examine(
     requests: Counter[tuple[str, Form, Layout]] = Counter()
     some = _first_steps(sequences)
     # A thread with an event loop of its own, so that this also works where a loop is running already.
-    with start_blocking_portal() as portal:
+    with ThreadPoolExecutor(1) as thread:
         for form in get_args(Form):
             planted = plant(task, some, form)
             for settings, name in itertools.product(_settings(form), factories):
                 method = factories[name](planted.task, settings, prompts)
-                looks, learns = portal.call(_watch, method, name, settings, planted)
+                looks, learns = thread.submit(asyncio.run, _watch(method, name, settings, planted)).result()
                 requests[name, form, settings.layout] += len(looks)
                 found += _search(looks, planted, learns=learns)
                 found += _hunt(looks, planted, task, some)

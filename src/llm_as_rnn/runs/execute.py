@@ -21,7 +21,8 @@ from llm_as_rnn.methods import METHODS, REFERENCES, build
 from llm_as_rnn.metrics.summary import summarise
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import Form, Layout, Record, Request, StepRecord, Style
-from llm_as_rnn.recurrence.memory import initial_memory, to_text, written
+from llm_as_rnn.recurrence.budget import require_room
+from llm_as_rnn.recurrence.memory import initial_memory, written
 from llm_as_rnn.runs.directory import RunDirectory, RunInfo, RunStatus
 from llm_as_rnn.runs.journal import Journal, read_journal
 from llm_as_rnn.runs.loop import run_all
@@ -107,13 +108,6 @@ def make_spec(
     """
     if not options.methods:
         raise UsageError("no method was named", f"choose from {', '.join([*METHODS, *REFERENCES])}")
-    most = largest_budget(engine.context_window)
-    budget = options.budget if options.budget is not None else min(engine.budget or PAPER_BUDGET, most)
-    if budget > most:
-        raise UsageError(
-            f"a budget of {budget} tokens needs a larger context window than {engine.context_window} tokens",
-            f"use --budget {most} or less, or a larger --context",
-        )
     every = (table.count(options.split), table.longest(options.split)) if table else (SEQUENCES, STEPS)
     return RunSpec(
         task=task.name,
@@ -125,7 +119,7 @@ def make_spec(
         steps=every[1] if options.steps is None else options.steps,
         split=options.split,
         seed=options.seed,
-        budget=budget,
+        budget=suit_budget(options.budget, engine),
         window=engine.context_window,
         form=options.form or engine.form,
         style=options.style or engine.style,
@@ -136,6 +130,24 @@ def make_spec(
         delay=options.delay,
         data_digest=table.digest if table else "",
     )
+
+
+def suit_budget(asked: int | None, engine: EngineInfo) -> int:
+    """Give the budget that was asked for, or one that suits the engine.
+
+    Raises
+    ------
+    UsageError
+        If the engine's context window has no room for it.
+    """
+    most = largest_budget(engine.context_window)
+    budget = min(engine.budget or PAPER_BUDGET, most) if asked is None else asked
+    if budget > most:
+        raise UsageError(
+            f"a budget of {budget} tokens needs a larger context window than {engine.context_window} tokens",
+            f"use a budget of {most} or less, or a larger context",
+        )
+    return budget
 
 
 def largest_budget(window: int) -> int:
@@ -198,7 +210,7 @@ async def execute(
         spec = make_spec(options, task, prompts, engine.info, table)
         sequences = table.cut(spec.selection) if table else dataset(task.dataset).load(spec.selection)
         methods = [build(name, task, spec.settings, prompts) for name in spec.methods]
-        await _check_budget(task, spec, engine)
+        await drive(require_room(task, spec.budget), engine)
         await _rehearse(task, spec, prompts, sequences[0])
         info = directory.begin(spec, task, engine.info, resume=resume)
         return await _run(info, directory, methods, sequences, engine, options.concurrency, watcher)
@@ -250,15 +262,6 @@ def _conclude(info: RunInfo, directory: RunDirectory) -> None:
 def _first(group: BaseExceptionGroup[RunError]) -> RunError:
     error = group.exceptions[0]
     return _first(error) if isinstance(error, BaseExceptionGroup) else error
-
-
-async def _check_budget(task: Task, spec: RunSpec, engine: Engine) -> None:
-    tokens = await engine.count_tokens(to_text(initial_memory(task)))
-    if tokens > spec.budget:
-        raise UsageError(
-            f"the first memory of task {task.name} alone holds {tokens} tokens, more than the budget of {spec.budget}",
-            f"use --budget {tokens} or more",
-        )
 
 
 async def _rehearse(task: Task, spec: RunSpec, prompts: Prompts, sequence: Sequence) -> None:
