@@ -189,4 +189,6 @@ def _say_how_to_go_on(watcher: RunProgress, directory: RunDirectory) -> None:
     if "--out" not in words:
         words += ["--out", str(directory.path)]
     done = f"{watcher.done} of {watcher.total} steps are kept" if watcher.total else "nothing was begun"
-    messages.print(f"interrupted; {done}. To go on:\n  llm-as-rnn {shlex.join(words)} --resume", highlight=False)
+    messages.print(
+        f"interrupted; {done}. To go on:\n  llm-as-rnn {shlex.join(words)} --resume", highlight=False, soft_wrap=True
+    )
