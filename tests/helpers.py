@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, TypeVar
+
+import msgspec
 
 from llm_as_rnn.method import Calls, Method, Settings
 from llm_as_rnn.methods import build
 from llm_as_rnn.prompts import Prompts
-from llm_as_rnn.records import Completion, Form, Request
+from llm_as_rnn.records import Completion, Form, Request, StepRecord
+from llm_as_rnn.runs.directory import RunDirectory
 from llm_as_rnn.task import Task
 
 T = TypeVar("T")
@@ -81,3 +85,13 @@ def listening(
         return answer(request)
 
     return noting, log
+
+
+def content(out: Path) -> list[StepRecord]:
+    """Give the journal's steps without what depends on the clock."""
+
+    def timeless(record: StepRecord) -> StepRecord:
+        calls = tuple(msgspec.structs.replace(call, seconds=0.0) for call in record.calls)
+        return msgspec.structs.replace(record, calls=calls)
+
+    return [timeless(record) for record in RunDirectory(out).records()]

@@ -13,7 +13,7 @@ import msgspec
 
 from llm_as_rnn.drive import SyncDriver, drive
 from llm_as_rnn.engines.base import Engine, EngineInfo
-from llm_as_rnn.engines.resolve import resolve
+from llm_as_rnn.engines.resolve import DEFAULT_MODEL, resolve
 from llm_as_rnn.errors import AnswerError, UsageError
 from llm_as_rnn.files import write_atomically
 from llm_as_rnn.method import PRESETS, Calls, FeedbackKind, Method, Settings
@@ -24,8 +24,6 @@ from llm_as_rnn.records import Form, Layout, Memory, Record, SequenceInfo, Style
 from llm_as_rnn.recurrence.budget import require_room
 from llm_as_rnn.runs.execute import suit_budget
 from llm_as_rnn.task import Task, load_task
-
-DEFAULT_MODEL = "llamacpp:smollm2-135m"
 
 
 class Choices(Record, frozen=True):

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_kill import OPTIONS, content, lines, script
+from tests.cli.test_kill import OPTIONS, lines, script
+from tests.helpers import content
 
 
 def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -11,9 +11,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from llm_as_rnn.records import StepRecord
 from llm_as_rnn.runs.directory import RunDirectory
-from tests.helpers import LINES
+from tests.helpers import LINES, content
 
 STEPS = 6 * 2 * 6  # methods with references, sequences, steps
 OPTIONS = ["--sequences", "2", "--steps", "6", "--budget", "60", "--form", "line", "--style", "completion"]
@@ -52,14 +51,6 @@ def begin(model: str, out: Path) -> subprocess.Popen[bytes]:
 
 def lines(journal: Path) -> int:
     return journal.read_bytes().count(b"\n") if journal.exists() else 0
-
-
-def content(out: Path) -> list[StepRecord]:
-    def timeless(record: StepRecord) -> StepRecord:
-        calls = tuple(msgspec.structs.replace(call, seconds=0.0) for call in record.calls)
-        return msgspec.structs.replace(record, calls=calls)
-
-    return [timeless(record) for record in RunDirectory(out).records()]
 
 
 @pytest.mark.parametrize("seed", range(2))

@@ -26,7 +26,7 @@ from llm_as_rnn.methods import METHODS, REFERENCES
 from llm_as_rnn.records import Request, Status, StepRecord
 from llm_as_rnn.runs.directory import RunDirectory, RunInfo
 from llm_as_rnn.runs.execute import Options, execute
-from tests.helpers import LINES
+from tests.helpers import LINES, content
 
 INFO = EngineInfo("scripted:test", digest="d", form="line", style="completion", slots=3)
 OPTIONS = Options("weather", sequences=3, steps=4, budget=60)
@@ -64,16 +64,6 @@ def go(out: Path, options: Options = OPTIONS, *, answerer: Any = answer, resume:
     engine = ScriptedEngine(answerer, INFO)
     watcher = Watch(**watch)
     return asyncio.run(execute(options, engine, RunDirectory(out), resume=resume, watcher=watcher))
-
-
-def content(out: Path) -> list[StepRecord]:
-    """Give the journal's steps without what depends on the clock."""
-
-    def timeless(record: StepRecord) -> StepRecord:
-        calls = tuple(msgspec.structs.replace(call, seconds=0.0) for call in record.calls)
-        return msgspec.structs.replace(record, calls=calls)
-
-    return [timeless(record) for record in RunDirectory(out).records()]
 
 
 def test_a_run_writes_every_step_of_every_method(tmp_path: Path) -> None:

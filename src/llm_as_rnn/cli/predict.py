@@ -13,8 +13,9 @@ from filelock import FileLock, Timeout
 
 from llm_as_rnn.cli.main import DONE, SOME_FAILED
 from llm_as_rnn.cli.progress import messages, waiting
+from llm_as_rnn.engines.resolve import DEFAULT_MODEL
 from llm_as_rnn.errors import EngineError, EngineUnavailableError, LlmAsRnnError, UsageError
-from llm_as_rnn.learner import DEFAULT_MODEL, Learner, read_saved
+from llm_as_rnn.learner import Learner, read_saved
 from llm_as_rnn.recurrence.memory import to_text
 
 

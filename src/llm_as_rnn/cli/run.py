@@ -19,15 +19,13 @@ from llm_as_rnn.cli.progress import RunProgress, console, download_progress, mes
 from llm_as_rnn.cli.results import show_run
 from llm_as_rnn.datasets.base import Split
 from llm_as_rnn.datasets.tables import Table
-from llm_as_rnn.engines.resolve import resolve
+from llm_as_rnn.engines.resolve import DEFAULT_MODEL, resolve
 from llm_as_rnn.errors import UsageError
 from llm_as_rnn.method import PRESETS
 from llm_as_rnn.methods import METHODS
 from llm_as_rnn.runs.directory import RunDirectory
 from llm_as_rnn.runs.execute import Options, execute, own_data
 from llm_as_rnn.task import load_task
-
-DEFAULT_MODEL = "llamacpp:smollm2-135m"
 
 QUICK = {"sequences": 4, "steps": 8, "budget": 128}
 """What --quick stands for."""

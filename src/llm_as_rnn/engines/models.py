@@ -23,7 +23,7 @@ from llm_as_rnn.files import write_atomically
 from llm_as_rnn.records import Form, Record, Style
 
 FOLDER_VARIABLE = "LLM_AS_RNN_MODELS"
-DEFAULT_MODEL = "smollm2-135m"
+DEFAULT_NAME = "smollm2-135m"
 
 
 class ModelEntry(Record, frozen=True):
@@ -73,7 +73,7 @@ REGISTRY = {
     entry.name: entry
     for entry in (
         ModelEntry(
-            DEFAULT_MODEL,
+            DEFAULT_NAME,
             "SmolLM2-135M-Instruct.Q4_1.gguf",
             "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
             98_362_432,

@@ -8,11 +8,14 @@ from pathlib import Path
 from llm_as_rnn.engines.base import Engine
 from llm_as_rnn.engines.cache import CachedEngine, CacheMode
 from llm_as_rnn.engines.llamacpp import LlamaCppEngine
-from llm_as_rnn.engines.models import REGISTRY, ModelEntry, pull, registered
+from llm_as_rnn.engines.models import DEFAULT_NAME, REGISTRY, ModelEntry, pull, registered
 from llm_as_rnn.engines.openai_compatible import DEFAULT_SLOTS, OpenAICompatibleEngine
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.engines.sources import Progress
 from llm_as_rnn.errors import ModelError, UsageError
+
+DEFAULT_MODEL = f"llamacpp:{DEFAULT_NAME}"
+"""The model string where the user names none."""
 
 KINDS = {
     "llamacpp": "llamacpp:NAME or llamacpp:FILE.gguf",
