@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -228,12 +228,23 @@ def test_the_address_leads_back_to_a_step(viewer: Viewer) -> None:
     assert viewer.t == 0
 
 
+def comes_true(page: Any, condition: str) -> bool:
+    """Wait in the page, for 300 frames at most.
+
+    Playwright's `wait_for_function` evaluates a text at each look, which the page forbids from the second
+    look on; this is evaluated once.
+    """
+    looks = "frames-- ? requestAnimationFrame(look) : done(false)"
+    look = f"const look = () => {condition} ? done(true) : {looks}"
+    return bool(page.evaluate(f"() => new Promise(done => {{ let frames = 300; {look}; look(); }})"))
+
+
 @pytest.mark.parametrize("width", [360, 820, 1280])
 def test_the_page_is_as_wide_as_the_window(viewer: Viewer, width: int) -> None:
     viewer.page.set_viewport_size({"width": width, "height": 800})
     # The timeline is drawn again a moment later, for the room that it then has.
     fits = "Math.abs(timeline.clientWidth - timeline.firstChild.clientWidth) < 1 && timeline.clientWidth < innerWidth"
-    viewer.page.wait_for_function(fits, timeout=5000)
+    assert comes_true(viewer.page, fits)
     assert viewer.page.evaluate("document.documentElement.scrollWidth") <= width
 
 
@@ -299,7 +310,7 @@ def test_the_policy_stops_what_should_ever_get_in(viewer: Viewer) -> None:
         }"""
     )
     assert viewer.page.evaluate("window.taken") is None
-    viewer.page.wait_for_function("document.images[0].complete")
+    assert comes_true(viewer.page, "document.images[0].complete")
     assert len([text for text in viewer.complaints if "Content Security Policy" in text]) >= 2
     assert viewer.refused == ["csp http://192.0.2.1/x.png"]
     viewer.complaints.clear()
