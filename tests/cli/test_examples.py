@@ -7,8 +7,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import nbformat
 import pytest
+from nbclient import NotebookClient
 
 from tests.cli.test_kill import script
 
@@ -47,3 +50,44 @@ def test_ten_lines_with_the_embedded_model(tmp_path: Path, model_file: Path) -> 
     source = (EXAMPLES / "ten_lines.py").read_text()
     (tmp_path / "ten_lines.py").write_text(source.replace("budget=128", f"budget=64, model='llamacpp:{model_file}'"))
     assert run([sys.executable, "ten_lines.py"], tmp_path).count("came") == 3
+
+
+def read_notebook() -> Any:
+    return nbformat.reads((EXAMPLES / "notebook.ipynb").read_text(), as_version=4)  # type: ignore[no-untyped-call]
+
+
+def in_notebook(folder: Path, **replaced: str) -> list[str]:
+    """Execute the notebook in a kernel of its own, and give what each of its code cells printed or showed."""
+    notebook = read_notebook()
+    for cell in notebook.cells:
+        for old, new in replaced.items():
+            cell.source = cell.source.replace(old, new)
+    NotebookClient(
+        notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
+    ).execute()
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    return ["".join(o.get("text", "") or o["data"]["text/plain"] for o in cell.outputs) for cell in cells]
+
+
+def test_the_notebook(tmp_path: Path) -> None:
+    forecasts, memory, fates, again, score, wishes = in_notebook(tmp_path, budget=f"model={script(tmp_path)!r}, budget")
+    assert forecasts.count("came") == 3
+    assert memory.startswith("## Patterns")
+    assert fates.split() == ["learned", "learned", "duplicate"]
+    assert again.strip()
+    assert score.startswith("Accuracy")
+    assert wishes.startswith("## Patterns")
+
+
+@pytest.mark.model
+def test_the_notebook_with_the_embedded_model(tmp_path: Path, model_file: Path) -> None:
+    """As it stands, but for the place of the model's file."""
+    outputs = in_notebook(tmp_path, budget=f"model='llamacpp:{model_file}', budget")
+    assert outputs[0].count("came") == 3
+    assert all(outputs)
+
+
+def test_the_notebook_shows_what_it_printed() -> None:
+    notebook = read_notebook()
+    nbformat.validate(notebook)
+    assert all(cell.outputs for cell in notebook.cells if cell.cell_type == "code")

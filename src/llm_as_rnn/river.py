@@ -1,0 +1,377 @@
+"""A learner as a River classifier and regressor (https://riverml.xyz), for its pipelines, metrics and evaluation.
+
+River's loop hands an outcome over with its features, and no id: the outcome belongs to the oldest prediction for the
+same features that still waits. Where there is none (nobody asked, or a transformer changed the features meanwhile) the
+prediction is made first, because without one there is nothing to reflect on.
+"""
+
+from __future__ import annotations
+
+import math
+import weakref
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from llm_as_rnn.answers import Field
+from llm_as_rnn.engines.base import Engine
+from llm_as_rnn.engines.resolve import DEFAULT_MODEL
+from llm_as_rnn.engines.scripted import ScriptedEngine
+from llm_as_rnn.errors import MissingExtraError, TaskError
+from llm_as_rnn.learner import Learner
+from llm_as_rnn.records import Request, Value
+from llm_as_rnn.task import MemorySection, Task, load_task
+
+try:
+    from river import base
+except ImportError as error:
+    raise MissingExtraError("river", "river") from error
+
+SECTIONS = (
+    MemorySection("Patterns", "which records came with which outcome, with figures"),
+    MemorySection("Corrections", "errors of past answers and how to avoid them"),
+)
+
+NOT_SEEN = ("another", "none of them")
+"""What stands among the options while fewer than two labels are known: a choice needs two."""
+
+
+class _Adapter(base.Estimator):
+    """What both adapters share: parameters that River can clone, and a learner behind them.
+
+    The learner is made at the first call, so that clones and unpickled copies cost nothing until they are used.
+    """
+
+    def __init__(
+        self,
+        task: Task | str | None,
+        *,
+        instructions: str,
+        method: str,
+        model: str,
+        engine: Engine | None,
+        base_url: str | None,
+        choices: dict[str, Any],
+    ) -> None:
+        self.task = task
+        self.instructions = instructions
+        self.method = method
+        self.model = model
+        self.engine = engine
+        self.base_url = base_url
+        self.choices = choices
+        self.failures = 0
+        """Predictions that came back without a usable answer, and were answered by the latest outcome."""
+        self._latest: Any = None
+        self._learner: Learner | None = None
+        self._saved: bytes | None = None
+
+    def learn_one(self, x: Mapping[Any, Any], y: Any) -> None:
+        """Learn an outcome.
+
+        Parameters
+        ----------
+        x : dict
+            The features that it belongs to.
+        y : bool, int, float or str
+            The outcome.
+        """
+        self._meet(y)
+        learner = self.learner
+        fields = self._fields(x)
+        waiting = next((w for w in learner.waiting if w.observation.fields == fields), None)
+        if waiting is None:
+            waiting = learner.predict_one(fields)
+        learner.learn_one(waiting.id, {self._field.name: self._written(y)})
+        self._latest = y
+
+    def predict_one(self, x: Mapping[Any, Any], **kwargs: Any) -> Any:
+        """Predict the outcome of a record.
+
+        River leaves answers that are None out of its metrics, which flatters. So where the model gives no usable
+        answer this gives the latest outcome, and counts it in `failures`.
+
+        Parameters
+        ----------
+        x : dict
+            The features.
+        **kwargs
+            Not used.
+        """
+        if not self._ready:
+            return None
+        values = self.learner.predict_one(self._fields(x)).values
+        answer = None if values is None else self._read(values[self._field.name])
+        if answer is None:
+            self.failures += 1
+            return self._fallback()
+        return answer
+
+    @property
+    def learner(self) -> Learner:
+        """The learner behind it, with its ``memory`` and ``waiting``; opened if it was not."""
+        if self._learner is None:
+            self._learner = Learner(
+                self._task_of(self._field),
+                method=self.method,
+                model=self.model,
+                engine=self.engine,
+                base_url=self.base_url,
+                stream=self._saved,
+                **self.choices,
+            )
+            weakref.finalize(self, self._learner.close)
+        return self._learner
+
+    def close(self) -> None:
+        """Give the model back, and keep what was learned."""
+        self._saved = self.__getstate__()["_saved"]
+        if self._learner is not None:
+            self._learner.close()
+            self._learner = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the open engine behind when it is copied or pickled: what was learned goes along as JSON."""
+        saved = self._saved if self._learner is None else self._learner.dump()
+        return {**self.__dict__, "_learner": None, "_saved": saved}
+
+    def _task_of(self, field: Field) -> Task:
+        """Give the user's own task, or one that asks for the field."""
+        if self.task is None:
+            return Task(
+                name="records",
+                title="A stream of records",
+                instructions=self.instructions,
+                observation="{{ record }}",
+                line="{{ record }}",
+                answer=(field,),
+                memory=SECTIONS,
+            )
+        return load_task(self.task) if isinstance(self.task, str) else self.task
+
+    def _own_field(self, kind: str) -> Field | None:
+        """Give the field of the user's own task that this estimator answers; None without such a task."""
+        if self.task is None:
+            return None
+        task = load_task(self.task) if isinstance(self.task, str) else self.task
+        if len(task.answer) != 1 or task.answer[0].kind != kind:
+            raise TaskError(
+                f"task {task.name} does not ask for exactly one {kind}", "River's estimators predict one value"
+            )
+        return task.answer[0]
+
+    def _fields(self, x: Mapping[Any, Any]) -> dict[str, Any]:
+        """Give x_t: the features by name for a task of the user's own, else one line of those that are known.
+
+        In the order of their names, because the order of a dict's keys means nothing to River.
+        """
+        plain = {str(name): _plain(value) for name, value in sorted(x.items(), key=lambda pair: str(pair[0]))}
+        if self.task is not None:
+            return plain
+        return {"record": ", ".join(f"{name} {_short(value)}" for name, value in plain.items() if value is not None)}
+
+    @property
+    @abstractmethod
+    def _field(self) -> Field:
+        """The answer's only field."""
+
+    @property
+    def _ready(self) -> bool:
+        """Whether there is anything to choose from."""
+        return True
+
+    def _meet(self, y: Any) -> None:
+        """Take notice of an outcome before it is learned."""
+
+    def _written(self, y: Any) -> Value:
+        """Give an outcome as the task's answer has it."""
+        return float(y)
+
+    def _read(self, value: Value) -> Any:
+        """Give an answer as River has it; None if it stands for none."""
+        return value
+
+    def _fallback(self) -> Any:
+        return self._latest
+
+    @classmethod
+    def _unit_test_params(cls) -> Iterator[dict[str, Any]]:
+        """Say what River's own checks run it with: a script in place of a model."""
+        for method in ("recurrent", "full_history", "repeat_last"):
+            yield {"method": method, "engine": ScriptedEngine(_silent), "form": "line", "budget": 64}
+
+
+class LLMClassifier(_Adapter, base.Classifier):
+    """A frozen language model that learns to classify records, in language, within a token budget.
+
+    Parameters
+    ----------
+    task : Task or str, optional
+        A task of your own with one label to answer; its templates show the features by name. Without one, records are
+        shown as a line of ``name value`` pairs.
+    instructions : str
+        What the model is told to do, where there is no task.
+    labels : tuple, optional
+        The labels, where there is no task. Others are added as outcomes show them, which costs the engine its cached
+        prompts: name them if you know them.
+    method, model, engine, base_url, **choices
+        As in `Learner`. River copies parameters when it clones: name an engine by ``model`` unless it can be copied.
+
+    Examples
+    --------
+    >>> from river import evaluate, metrics
+    >>> calls = [({"words": "win a prize"}, "spam"), ({"words": "lunch at noon?"}, "ham")] * 4
+    >>> spam = LLMClassifier(method="repeat_last", engine=ScriptedEngine(lambda request: ""))
+    >>> evaluate.progressive_val_score(calls, spam, metrics.Accuracy())
+    Accuracy: 0.00%
+    """
+
+    def __init__(
+        self,
+        task: Task | str | None = None,
+        *,
+        instructions: str = "Say which label belongs to the record.",
+        labels: tuple[Any, ...] | None = None,
+        method: str = "recurrent",
+        model: str = DEFAULT_MODEL,
+        engine: Engine | None = None,
+        base_url: str | None = None,
+        **choices: Any,
+    ) -> None:
+        super().__init__(
+            task,
+            instructions=instructions,
+            method=method,
+            model=model,
+            engine=engine,
+            base_url=base_url,
+            choices=choices,
+        )
+        self.labels = labels
+        self._by_text: dict[str, Any] = {}
+        for label in labels or ():
+            self._name(label)
+
+    @property
+    def _multiclass(self) -> bool:
+        return True
+
+    @property
+    def _ready(self) -> bool:
+        return self.task is not None or bool(self._by_text)
+
+    @property
+    def _field(self) -> Field:
+        own = self._own_field("label")
+        if own:
+            return own
+        options = list(self._by_text)
+        fill = [text for text in NOT_SEEN if text not in options]
+        return Field("label", "label", options=tuple(options + fill[: max(2 - len(options), 0)]))
+
+    def _meet(self, y: Any) -> None:
+        if self.task is None and not any(y == known for known in self._by_text.values()):
+            self._name(y)
+            if self._learner is not None:
+                self._learner.change_task(self._task_of(self._field))
+
+    def _name(self, label: Any) -> None:
+        text = " ".join(str(label).split()) or "empty"
+        self._by_text[repr(label) if text in self._by_text else text] = label
+
+    def _written(self, y: Any) -> Value:
+        if self.task is not None:
+            return str(y)
+        return next(text for text, label in self._by_text.items() if label == y)
+
+    def _read(self, value: Value) -> Any:
+        return value if self.task is not None else self._by_text.get(str(value))
+
+    def _fallback(self) -> Any:
+        return next(iter(self._by_text.values()), None) if self._latest is None else self._latest
+
+
+class LLMRegressor(_Adapter, base.Regressor):
+    """A frozen language model that learns to predict a number from records, in language, within a token budget.
+
+    Parameters
+    ----------
+    task : Task or str, optional
+        A task of your own with one number to answer; its templates show the features by name. Without one, records are
+        shown as a line of ``name value`` pairs.
+    instructions : str
+        What the model is told to do, where there is no task.
+    low, high : float
+        The number's plausible range, where there is no task: an answer outside counts as a failure.
+    unit : str
+        Its unit.
+    decimals : int
+        Digits after its point.
+    method, model, engine, base_url, **choices
+        As in `Learner`. River copies parameters when it clones: name an engine by ``model`` unless it can be copied.
+
+    Examples
+    --------
+    >>> from river import evaluate, metrics
+    >>> days = [({"day": day}, 10.0 + day) for day in range(5)]
+    >>> warmth = LLMRegressor(low=0, high=40, method="repeat_last", engine=ScriptedEngine(lambda request: ""))
+    >>> evaluate.progressive_val_score(days, warmth, metrics.MAE())
+    MAE: 2.8
+    """
+
+    def __init__(  # noqa: PLR0913 - see _Adapter
+        self,
+        task: Task | str | None = None,
+        *,
+        instructions: str = "Say which number belongs to the record.",
+        low: float = -1e6,
+        high: float = 1e6,
+        unit: str = "",
+        decimals: int = 2,
+        method: str = "recurrent",
+        model: str = DEFAULT_MODEL,
+        engine: Engine | None = None,
+        base_url: str | None = None,
+        **choices: Any,
+    ) -> None:
+        super().__init__(
+            task,
+            instructions=instructions,
+            method=method,
+            model=model,
+            engine=engine,
+            base_url=base_url,
+            choices=choices,
+        )
+        self.low = low
+        self.high = high
+        self.unit = unit
+        self.decimals = decimals
+
+    @property
+    def _field(self) -> Field:
+        own = self._own_field("number")
+        return own or Field("y", "number", unit=self.unit, low=self.low, high=self.high, decimals=self.decimals)
+
+    def _fallback(self) -> float:
+        if self._latest is not None:
+            return float(self._latest)
+        return (self._field.low + self._field.high) / 2
+
+
+def _plain(value: Any) -> Any:
+    """Make a feature's value one that JSON can hold and give back as it was."""
+    if hasattr(value, "item"):
+        value = value.item()  # a scalar of NumPy's
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+
+
+def _short(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else " ".join(str(value).split())
+
+
+def _silent(request: Request) -> str:
+    """Answer nothing usable: what River checks must hold for an estimator whose model fails, too."""
+    return ""

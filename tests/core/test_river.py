@@ -1,0 +1,198 @@
+"""The adapters to River: its own checks of an estimator, and the same figures as our own loop."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+import zlib
+from collections.abc import Callable, Hashable
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from river import checks, compose, evaluate, metrics, preprocessing
+
+from llm_as_rnn.answers import Field
+from llm_as_rnn.datasets.base import Sequence, Step
+from llm_as_rnn.engines.scripted import ScriptedEngine
+from llm_as_rnn.errors import TaskError, UsageError
+from llm_as_rnn.learner import Learner
+from llm_as_rnn.method import Settings
+from llm_as_rnn.methods import METHODS, REFERENCES, build
+from llm_as_rnn.prompts import Prompts
+from llm_as_rnn.records import Observation, Request, SequenceInfo, StepRecord
+from llm_as_rnn.river import LLMClassifier, LLMRegressor
+from llm_as_rnn.runs.loop import run_sequence
+from llm_as_rnn.task import MemorySection, Task
+
+ESTIMATORS = [
+    estimator(**params) for estimator in (LLMClassifier, LLMRegressor) for params in estimator._unit_test_params()
+]
+CHECKS = [
+    pytest.param(estimator, check, id=f"{type(estimator).__name__}-{estimator.method}-{number}-{check.__name__}")
+    for estimator in ESTIMATORS
+    for number, check in enumerate(checks.yield_checks(estimator))
+]
+
+
+@pytest.mark.parametrize(("estimator", "check"), CHECKS)
+def test_rivers_own_checks(estimator: Any, check: Callable[[Any], None]) -> None:
+    check(estimator.clone())
+
+
+def test_river_skips_none_of_its_checks() -> None:
+    assert all(not estimator._unit_test_skips() for estimator in ESTIMATORS)
+    assert len(CHECKS) > 100
+
+
+COLOURS = ("red", "green", "blue")
+LABEL = Field("colour", "label", options=COLOURS)
+NUMBER = Field("height", "number", low=-100, high=100, decimals=1)
+
+
+accuracy: Any = metrics.Accuracy
+mae: Any = metrics.MAE
+
+
+def a_task(field: Field) -> Task:
+    sections = (MemorySection("Notes", "anything"),)
+    return Task("t", "t", "Answer.", "{{ a }} and {{ b }}", "{{ a }}, {{ b }}", (field,), sections)
+
+
+def by_prompt(request: Request) -> str:
+    """Answer by a hash of all that the model is shown: whatever was learned, and when, changes what comes."""
+    mark = zlib.crc32(request.prompt.encode())
+    if request.role == "predict":
+        return COLOURS[mark % 3] if "colour" in request.prompt else f"{mark % 90}.5"
+    if request.role == "update":
+        return "\n".join(
+            f"## {name}\n- {mark}" for name in ("Notes", "Patterns", "Corrections") if name in request.prompt
+        )
+    if request.role == "summarise":
+        return f"summary: {mark}"
+    return f"correct: no\nmissed: {mark}\nwhy: {mark}\nsuggestion: {mark}"
+
+
+def rows(field: Field, count: int = 30) -> list[tuple[dict[Hashable, Any], Any]]:
+    # Every fourth record is the same as one before: which prediction an outcome belongs to must still be known.
+    xs: list[dict[Hashable, Any]] = [{"a": t - t % 4 // 3, "b": "w" * (t % 5 - t % 4 // 3)} for t in range(count)]
+    ys = [COLOURS[t * t % 7 % 3] if field.kind == "label" else float(t * t % 37) for t in range(count)]
+    return list(zip(xs, ys, strict=True))
+
+
+def our_loop(task: Task, method: str, delay: int) -> list[StepRecord]:
+    name = task.answer[0].name
+    steps = tuple(
+        Step(Observation("stream", t, {str(key): value for key, value in x.items()}), {name: y})
+        for t, (x, y) in enumerate(rows(task.answer[0]))
+    )
+    records: list[StepRecord] = []
+    built = build(method, task, Settings(form="line", style="completion", budget=64), Prompts())
+    engine = ScriptedEngine(by_prompt)
+    sequence = Sequence(SequenceInfo("stream"), steps)
+    asyncio.run(run_sequence(built, sequence, task, engine, [], records.append, delay=delay))
+    return sorted(records, key=lambda record: record.t)
+
+
+@pytest.mark.parametrize("delay", [0, 1, 3, 40])
+@pytest.mark.parametrize("method", [*METHODS, *REFERENCES])
+@pytest.mark.parametrize("field", [LABEL, NUMBER], ids=["label", "number"])
+def test_progressive_validation_gives_the_figures_of_our_own_loop(field: Field, method: str, delay: int) -> None:
+    task = a_task(field)
+    records = our_loop(task, method, delay)
+    adapter, metric = (LLMClassifier, accuracy()) if field is LABEL else (LLMRegressor, mae())
+    model = adapter(task, method=method, engine=ScriptedEngine(by_prompt), form="line", style="completion", budget=64)
+    reported = list(
+        evaluate.iter_progressive_val_score(
+            rows(field), model, metric, delay=delay or None, step=1, yield_predictions=True
+        )
+    )
+    answered = [
+        record.prediction[field.name] for record in sorted(records, key=lambda record: record.t) if record.prediction
+    ]
+    assert [report["Prediction"] for report in reported] == answered
+    key = "accuracy" if field is LABEL else "abs_error"
+    scores = [record.scores[f"{field.name}.{key}"] for record in records]
+    assert metric.get() == pytest.approx(sum(scores) / len(scores))
+    assert method in REFERENCES or len(set(map(str, answered))) > 1
+
+
+def test_labels_are_learned_as_they_come_and_keep_their_types() -> None:
+    model = LLMClassifier(method="repeat_last", engine=ScriptedEngine(by_prompt))
+    assert model.predict_one({"a": 1}) is None
+    for label in (True, "True", 3, "", "two\nlines"):
+        model.learn_one({"a": 1}, label)
+        assert model.predict_one({"a": 1}) == label
+        assert type(model.predict_one({"a": 1})) is type(label)
+
+
+def test_an_answer_that_stands_for_no_label_seen_is_a_failure() -> None:
+    model = LLMClassifier(method="zero_shot", engine=ScriptedEngine(lambda request: "another"), form="line")
+    model.learn_one({"a": 1}, "red")
+    assert model.predict_one({"a": 1}) == "red"
+    assert model.failures == 1
+
+
+def test_a_copy_goes_on_from_what_was_learned_and_apart() -> None:
+    model = LLMRegressor(low=0, high=9, engine=ScriptedEngine(by_prompt), form="line", budget=64)
+    model.learn_one({"a": 1}, 3.0)
+    copied = pickle.loads(pickle.dumps(model))  # noqa: S301 - our own bytes
+    assert copied.learner.memory == model.learner.memory
+    model.learn_one({"a": 2}, 4.0)
+    assert copied.learner.memory != model.learner.memory
+
+
+def test_close_keeps_what_was_learned() -> None:
+    model = LLMRegressor(low=0, high=9, engine=ScriptedEngine(by_prompt), form="line", budget=64)
+    model.learn_one({"a": 1}, 3.0)
+    before = model.learner.memory
+    model.close()
+    assert model.learner.memory == before
+
+
+def test_an_outcome_finds_its_prediction_although_numbers_are_missing_or_numpys() -> None:
+    calls: list[str] = []
+
+    def count(request: Request) -> str:
+        calls.append(request.role)
+        return by_prompt(request)
+
+    model = LLMRegressor(method="zero_shot", engine=ScriptedEngine(count), form="line", low=0, high=99)
+    x = {"a": float("nan"), "b": np.float64(2.5), ("c", 1): np.bool_(True)}
+    model.predict_one(x)
+    model.learn_one(dict(reversed(x.items())), 1.0)
+    assert calls == ["predict"]
+    assert not model.learner.waiting
+
+
+def test_in_pipelines() -> None:
+    model = LLMRegressor(low=0, high=99, engine=ScriptedEngine(by_prompt), form="line", budget=64)
+    chosen = compose.Select("a") | model
+    data = rows(NUMBER, 8)
+    evaluate.progressive_val_score(data, chosen, mae(), delay=2)
+    assert not model.learner.waiting
+    scaled = preprocessing.StandardScaler() | LLMClassifier(engine=ScriptedEngine(by_prompt), form="line", budget=64)
+    score = evaluate.progressive_val_score(((({"a": x["a"]}), y) for x, y in rows(LABEL, 8)), scaled, accuracy())
+    assert 0 <= score.get() <= 1
+
+
+def test_a_task_with_other_answers_is_refused() -> None:
+    with pytest.raises(TaskError, match="exactly one label"):
+        LLMClassifier("weather", engine=ScriptedEngine(by_prompt)).predict_one({})
+    with pytest.raises(TaskError, match="exactly one number"):
+        LLMRegressor(a_task(LABEL), engine=ScriptedEngine(by_prompt)).learn_one({"a": 1, "b": 2}, 3)
+
+
+def test_a_task_can_change_while_its_sections_stay(weather: Task) -> None:
+    with Learner(a_task(LABEL), engine=ScriptedEngine(by_prompt), form="line", budget=64) as learner:
+        p = learner.predict_one({"a": 1, "b": 2})
+        learner.learn_one(p.id, {"colour": "red"})
+        before = learner.memory
+        wider = msgspec.structs.replace(LABEL, options=(*COLOURS, "grey"))
+        learner.change_task(a_task(wider))
+        assert learner.memory == before
+        p = learner.predict_one({"a": 2, "b": 2})
+        assert learner.learn_one(p.id, {"colour": "grey"}).fate == "learned"
+        with pytest.raises(UsageError, match="other sections"):
+            learner.change_task(weather)
