@@ -7,7 +7,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 .PHONY: help install demo test check bench clean
 
 help:
-	@echo "make demo    install, fetch the default model (98 MB), and run the main job on real weather"
+	@echo "make demo    install, fetch the default model (98 MB), then learn made-up associations and forecast weather"
 	@echo "make test    install, and run the tests"
 	@echo "make check   every check of style, types, imports and packaging"
 	@echo "make bench   measure speed"
@@ -28,6 +28,7 @@ help:
 install: .venv/.developing
 
 demo: .venv/.installed
+	@$(BIN)/llm-as-rnn run probe-recall --model llamacpp:smollm2-135m --quick --methods zero_shot,full_history,recurrent
 	@$(BIN)/llm-as-rnn run weather --model llamacpp:smollm2-135m --quick
 
 test: .venv/.developing

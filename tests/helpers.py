@@ -25,6 +25,8 @@ LINES = {
     "update": "## Patterns\n- rain follows rain\n## Recent days\n- wet\n## Corrections\n- highs too low",
     "compress": "## Patterns\n- rain\n## Recent days\n- wet\n## Corrections\n- none",
     "summarise": "summary: a wet day, then rain",
+    "judge": "critique: bold\nsuggestion: look at the wind\nscore: 40",
+    "delta": "action: add\nsection: Patterns\nnote: rain follows rain",
 }
 """A good answer of each role, in the line form of the weather task."""
 
@@ -34,13 +36,20 @@ OBJECTS = {
     "update": {"Patterns": ["rain follows rain"], "Recent days": ["wet"], "Corrections": ["highs too low"]},
     "compress": {"Patterns": ["rain"], "Recent days": ["wet"], "Corrections": ["none"]},
     "summarise": {"summary": "a wet day, then rain"},
+    "judge": {"critique": "bold", "suggestion": "look at the wind", "score": "40"},
+    "delta": {"action": "add", "section": "Patterns", "number": "1", "note": "rain follows rain"},
 }
 """The same as JSON."""
 
 
 def good_answer(form: Form) -> Answer:
     """Answer every request as it should be answered."""
-    return lambda request: LINES[request.role] if form == "line" else json.dumps(OBJECTS[request.role])
+
+    def answer(request: Request) -> str:
+        name = "delta" if request.answer.name == "delta" else request.role
+        return LINES[name] if form == "line" else json.dumps(OBJECTS[name])
+
+    return answer
 
 
 def count(text: str) -> int:

@@ -16,9 +16,9 @@ from llm_as_rnn.engines.base import Engine, EngineInfo
 from llm_as_rnn.engines.resolve import DEFAULT_MODEL, resolve
 from llm_as_rnn.errors import AnswerError, UsageError
 from llm_as_rnn.files import write_atomically
-from llm_as_rnn.method import PRESETS, Calls, FeedbackKind, Method, Settings
+from llm_as_rnn.method import AUTO_FEEDBACK, PRESETS, Calls, Method, Settings, Updating
 from llm_as_rnn.methods import build
-from llm_as_rnn.online import Policy, Stream, Told, Waiting, ask, begin, revive, tell
+from llm_as_rnn.online import Policy, Stream, Told, Version, Waiting, ask, begin, restore, revive, tell
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import Form, Layout, Memory, Record, SequenceInfo, Style, Value
 from llm_as_rnn.recurrence.budget import require_room
@@ -37,16 +37,19 @@ class Choices(Record, frozen=True):
         As `Settings` and ``llm-as-rnn run`` have them.
     policy : str
         What to do with an outcome that comes after later ones (see `online.Policy`).
+    updating : Updating
+        How the memory is updated.
     """
 
     budget: int | None = None
     form: Form | None = None
     style: Style | None = None
     layout: Layout = "chained"
-    feedback: FeedbackKind = "model"
+    feedback: str = AUTO_FEEDBACK
     sampling: str = "greedy"
     seed: int = 0
     policy: Policy = "apply"
+    updating: Updating = Updating(rule="auto")
 
     def settings(self, engine: EngineInfo) -> Settings:
         """Fill in what was left open.
@@ -68,9 +71,32 @@ class Choices(Record, frozen=True):
             budget=budget,
             window=engine.context_window,
             feedback=self.feedback,
+            updating=self.updating,
             sampling=PRESETS[self.sampling],
             seed=self.seed,
         )
+
+
+CHOICES = [name for name in (*Choices.__struct_fields__, *Updating.__struct_fields__) if name != "updating"]
+"""What can be chosen, by name."""
+
+
+def read_choices(named: Mapping[str, Any]) -> Choices:
+    """Sort named values into choices; those of `Updating` stand beside the others.
+
+    Raises
+    ------
+    msgspec.ValidationError
+        If there is no such choice, or its value does not fit.
+
+    Examples
+    --------
+    >>> read_choices({"budget": 256, "rule": "delta"}).updating.rule
+    'delta'
+    """
+    inner = {name: value for name, value in named.items() if name in Updating.__struct_fields__}
+    outer = {name: value for name, value in named.items() if name not in inner}
+    return msgspec.convert({"updating": {"rule": "auto", **inner}, **outer}, Choices)
 
 
 class Saved(Record, frozen=True):
@@ -142,9 +168,9 @@ class _Core:
         self._engine = engine or resolve(model, base_url=base_url)
         self._model = engine.info.model if engine else model
         try:
-            self.choices = msgspec.convert(choices, Choices)
+            self.choices = read_choices(choices)
         except msgspec.ValidationError as error:
-            raise UsageError(str(error), f"choose from {', '.join(Choices.__struct_fields__)}") from error
+            raise UsageError(str(error), f"choose from {', '.join(CHOICES)}") from error
         self.sequence = SequenceInfo(sequence, dict(about or {}))
         self._prompts = Prompts.with_folder(prompts)
         self._saved = stream
@@ -153,6 +179,7 @@ class _Core:
         """Build the method; only an open engine says what suits it."""
         settings = self.choices.settings(self._engine.info)
         yield from require_room(self.task, settings.budget)
+        self._settings = settings
         self.method: Method = build(self._method_name, self.task, settings, self._prompts)
         self.stream: Stream = (
             revive(self.method, self._saved) if self._saved is not None else begin(self.method, self.sequence)
@@ -164,9 +191,31 @@ class _Core:
         return self.method.memory(self.stream.state)
 
     @property
+    def versions(self) -> tuple[Version, ...]:
+        """The latest memories that the stream went through, oldest first; none for methods that keep no memory."""
+        return self.stream.versions
+
+    @property
     def waiting(self) -> tuple[Waiting, ...]:
         """Predictions whose outcome has not come, oldest first."""
         return self.stream.waiting
+
+    def change_task(self, task: Task) -> None:
+        """Go on with another version of the task: with one more option to choose from, say.
+
+        Raises
+        ------
+        UsageError
+            If its memory has other sections: what was learned would have no place.
+        """
+        if [section.name for section in task.memory] != [section.name for section in self.task.memory]:
+            raise UsageError("the new task's memory has other sections", "begin a new learner")
+        self.task = task
+        self.method = build(self._method_name, task, self._settings, self._prompts)
+
+    def dump(self) -> bytes:
+        """Give the stream as JSON, for `Learner`'s parameter ``stream``."""
+        return msgspec.json.encode(self.stream)
 
     def save(self, path: str | Path) -> None:
         """Write all that is needed to go on later into a file, whole or not at all.
@@ -182,7 +231,7 @@ class _Core:
             self._model,
             self.choices,
             self.sequence,
-            msgspec.Raw(msgspec.json.encode(self.stream)),
+            msgspec.Raw(self.dump()),
         )
         try:
             write_atomically(Path(path), msgspec.json.encode(saved))
@@ -204,10 +253,15 @@ class _Core:
             "model": saved.model,
             "sequence": saved.sequence.id,
             "about": saved.sequence.about,
-            **msgspec.to_builtins(saved.choices),
+            **named_choices(saved.choices),
             **options,
         }
         return cls(saved.task, stream=bytes(saved.stream), **kept)
+
+    def _restore(self, version: int) -> Memory:
+        self.stream = restore(self.method, self.stream, version, self._settings.budget)
+        # The history ends with what was restored.
+        return self.stream.versions[-1].memory
 
     def _ask(self, x: Mapping[str, Any], name: str | None) -> Calls[Waiting]:
         name = str(self.stream.t) if name is None else name
@@ -218,6 +272,12 @@ class _Core:
         told = yield from tell(self.method, self.stream, name, outcome(self.task, y), self.choices.policy)
         self.stream = told.stream
         return told
+
+
+def named_choices(choices: Choices) -> dict[str, Any]:
+    """Give choices by name, those of `Updating` beside the others, as `Learner` takes them."""
+    named: dict[str, Any] = msgspec.to_builtins(choices)
+    return {**named.pop("updating"), **named}
 
 
 def outcome(task: Task, y: Mapping[str, Any]) -> dict[str, Value]:
@@ -264,7 +324,7 @@ class Learner(_Core):
     prompts : Path, optional
         A folder of templates that replace shipped ones.
     **choices
-        The fields of `Choices`: ``budget=512``, ``policy="replay"``, ...
+        The fields of `Choices` and of `Updating`: ``budget=512``, ``policy="replay"``, ``rule="delta"``, ...
 
     Raises
     ------
@@ -320,6 +380,28 @@ class Learner(_Core):
         with self._lock:
             return self._driver.run(self._tell(id, y))
 
+    def restore(self, version: int) -> Memory:
+        """Put an earlier version of the memory back, as a new version; predictions go on waiting.
+
+        Parameters
+        ----------
+        version : int
+            A number in ``versions``.
+
+        Returns
+        -------
+        Memory
+            The present memory: the old text under a new number.
+
+        Raises
+        ------
+        UsageError
+            If there is no such version (the hint says which there are), it does not fit the budget, or the method keeps
+            no memory.
+        """
+        with self._lock:
+            return self._restore(version)
+
     def close(self) -> None:
         """Give the model back. What was learned is lost unless it was saved."""
         if not self._closed:
@@ -368,3 +450,8 @@ class AsyncLearner(_Core):
         """Learn the outcome of the prediction with an id (see `Learner.learn_one`)."""
         async with self._lock:
             return await drive(self._tell(id, y), self._engine)
+
+    async def restore(self, version: int) -> Memory:
+        """Put an earlier version of the memory back, as a new version (see `Learner.restore`)."""
+        async with self._lock:
+            return self._restore(version)

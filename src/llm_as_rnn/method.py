@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Generator
-from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
 from llm_as_rnn.answers import AnswerSpec
-from llm_as_rnn.errors import AnswerError
+from llm_as_rnn.errors import AnswerError, UsageError
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import (
     AnswerFormat,
@@ -41,7 +41,78 @@ T = TypeVar("T")
 Calls = Generator[Request, Completion, T]
 """A computation that asks a model on its way to a ``T``."""
 
-FeedbackKind = Literal["model", "scorecard"]
+FEEDBACK = ("model", "scorecard", "judge")
+"""Who can write e_t: a critic who knows the outcome, exact figures by code, or a judge who does not know it."""
+
+RuleName = Literal["auto", "rewrite", "delta", "cases", "hybrid", "append", "none"]
+"""The update rules (see `recurrence.rules`); ``auto`` takes the one that suits the form (see `Updating.suited`)."""
+
+KEEPS_CASES = ("cases", "hybrid", "append")
+"""Rules by which code keeps cases: no critic is needed, and small models do better when shown the nearest again."""
+
+
+AUTO_FEEDBACK = "auto"
+"""In place of feedback: the critic for rules whose proposals the model makes, figures alone for the others."""
+
+
+def feedback_kinds(feedback: str) -> tuple[str, ...]:
+    """Split what was asked for: one kind, or several joined by ``+``.
+
+    Raises
+    ------
+    UsageError
+        If there is no such kind, or one of them stands there twice.
+
+    Examples
+    --------
+    >>> feedback_kinds("judge+scorecard")
+    ('judge', 'scorecard')
+    """
+    kinds = tuple(feedback.split("+"))
+    if not set(kinds) <= set(FEEDBACK) or len(set(kinds)) < len(kinds):
+        raise UsageError(f"there is no feedback {feedback!r}", f"choose from {', '.join(FEEDBACK)}, or join some by +")
+    return kinds
+
+
+class Updating(Record, frozen=True):
+    """How the recurrent method updates its memory.
+
+    Attributes
+    ----------
+    rule : str
+        Who writes the next memory, and how (see `recurrence.rules`).
+    when : str
+        ``every`` step, ``every:K``, ``on_error`` or ``surprise`` (an error above the upper quartile of the latest).
+    allowance : int
+        The most tokens that critic and updates may read and write a step on average; 0 for no limit.
+    recall : int, optional
+        Cases of the memory that are shown once more right before x_t, the most alike last; by default one with the
+        rules that keep cases, and else none.
+    recheck : int
+        A candidate must predict so many of the latest steps no worse than the memory that is there; 0 for no check.
+    watch : bool
+        Whether a lasting fall of the score takes the memory back to its best version.
+    shared : int
+        The budget of a second memory, of lessons that sequences leave to those after them; 0 for none.
+    """
+
+    rule: RuleName = "rewrite"
+    when: str = "every"
+    allowance: int = 0
+    recall: int | None = None
+    recheck: int = 0
+    watch: bool = False
+    shared: int = 0
+
+    def suited(self, form: Form) -> Updating:
+        """Fill in what was left open.
+
+        Small models, which answer in lines, learn from cases and not by rewriting (docs/results/memory.md); for the
+        others nothing was measured, and they get the paper's rule.
+        """
+        rule = ("cases" if form == "line" else "rewrite") if self.rule == "auto" else self.rule
+        recall = int(rule in KEEPS_CASES) if self.recall is None else self.recall
+        return msgspec.structs.replace(self, rule=rule, recall=recall)
 
 
 class RoleSampling(Record, frozen=True):
@@ -59,15 +130,21 @@ class SamplingPreset(Record, frozen=True):
     update: RoleSampling = RoleSampling()
     compress: RoleSampling = RoleSampling()
     summarise: RoleSampling = RoleSampling()
+    judge: RoleSampling = RoleSampling()
 
 
 PRESETS = {
     "greedy": SamplingPreset(),
     "paper": SamplingPreset(
-        RoleSampling(0.7, 0.9), RoleSampling(0.3), RoleSampling(0.5), RoleSampling(0.3), RoleSampling(0.3)
+        RoleSampling(0.7, 0.9),
+        RoleSampling(0.3),
+        RoleSampling(0.5),
+        RoleSampling(0.3),
+        RoleSampling(0.3),
+        RoleSampling(0.3),
     ),
 }
-"""``greedy`` for runs that can be repeated; ``paper`` is its appendix C (it has no summaries: those use 0.3)."""
+"""``greedy`` for runs that can be repeated; ``paper`` is its appendix C, which names none for summaries and judges."""
 
 
 class Settings(Record, frozen=True):
@@ -82,7 +159,10 @@ class Settings(Record, frozen=True):
     window : int
         The engine's context window, in tokens.
     feedback : str
-        Who writes e_t: ``model`` (the paper's critic) or ``scorecard`` (exact figures by code, no call).
+        Who writes e_t: ``model`` (the paper's critic), ``scorecard`` (exact figures by code, no call), ``judge`` (an
+        open verdict by the task's rubric, without the outcome), or several joined by ``+``.
+    updating : Updating
+        How the recurrent method updates its memory.
     sampling : SamplingPreset
         Temperatures by kind of call.
     seed : int
@@ -94,7 +174,8 @@ class Settings(Record, frozen=True):
     layout: Layout = "chained"
     budget: int = 4096
     window: int = 8192
-    feedback: FeedbackKind = "model"
+    feedback: str = "model"
+    updating: Updating = Updating()
     sampling: SamplingPreset = SamplingPreset()
     seed: int = 0
 
@@ -143,6 +224,24 @@ class Method(Protocol):
 
     def memory(self, state: Any) -> Memory | None:
         """Give the memory in a state; None for methods that keep none within a budget."""
+        ...
+
+
+@runtime_checkable
+class Sharing(Protocol):
+    """A method whose ended sequences can teach later ones."""
+
+    @property
+    def shares(self) -> bool:
+        """Whether they do, with its settings: then its sequences run one after the other."""
+        ...
+
+    def start_with(self, sequence: SequenceInfo, lessons: Any) -> Any:
+        """Give the state before the first step, with the lessons of earlier sequences (None for the first)."""
+        ...
+
+    def conclude(self, state: Any, last: Observation) -> Calls[tuple[Any, str]]:
+        """Give the lessons after a sequence, and what was done."""
         ...
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 from llm_as_rnn.baselines.history import FullHistory, MemPrompt, ZeroShot
 from llm_as_rnn.baselines.references import MajoritySoFar, RepeatLast
 from llm_as_rnn.errors import UsageError
-from llm_as_rnn.method import Method, Settings
+from llm_as_rnn.method import Method, RuleName, Settings
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.recurrence.cell import Recurrent
+from llm_as_rnn.recurrence.rules import RULES
 from llm_as_rnn.task import Task
 
 METHODS: dict[str, Callable[[Task, Settings, Prompts], Method]] = {
@@ -23,15 +25,36 @@ REFERENCES: dict[str, Callable[[Task, Settings, Prompts], Method]] = {
 """References that need no model; every run has them."""
 
 
+def require_method(name: str) -> None:
+    """Refuse a name that no method has: ``recurrent:RULE`` is the recurrent method with that update rule.
+
+    Raises
+    ------
+    UsageError
+        With a hint that lists the names.
+
+    Examples
+    --------
+    >>> require_method("recurrent:delta")
+    """
+    known = {**METHODS, **REFERENCES}
+    base, colon, rule = name.partition(":")
+    if base not in known or (colon and base != Recurrent.name):
+        raise UsageError(f"there is no method {name!r}", f"choose from {', '.join(known)}")
+    if colon and rule not in RULES:
+        raise UsageError(f"there is no update rule {rule!r}", f"choose from {', '.join(RULES)}")
+
+
 def build(name: str, task: Task, settings: Settings, prompts: Prompts) -> Method:
     """Build a method by its name.
 
     Raises
     ------
     UsageError
-        If there is none of that name.
+        If there is none of that name, or the settings do not suit it.
     """
-    known = {**METHODS, **REFERENCES}
-    if name not in known:
-        raise UsageError(f"there is no method {name!r}", f"choose from {', '.join(known)}")
-    return known[name](task, settings, prompts)
+    require_method(name)
+    base, _, rule = name.partition(":")
+    if rule:
+        return Recurrent(task, settings, prompts, cast("RuleName", rule))
+    return {**METHODS, **REFERENCES}[base](task, settings, prompts)

@@ -1,19 +1,30 @@
 """One stream of observations whose outcomes come when they come: late, out of order, twice, or never.
 
 A stream is a value, and what happens to it is a computation without I/O, as in `method`: `ask` predicts and leaves the
-prediction waiting under its id; `tell` learns its outcome.
+prediction waiting under its id; `tell` learns its outcome; `restore` goes back to an earlier version of the memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
 import msgspec
 
 from llm_as_rnn.errors import UsageError
 from llm_as_rnn.method import Calls, Learned, Method
-from llm_as_rnn.records import Feedback, Observation, Prediction, Record, SequenceInfo, Status, Target, Update, Value
+from llm_as_rnn.records import (
+    Feedback,
+    Memory,
+    Observation,
+    Prediction,
+    Record,
+    SequenceInfo,
+    Status,
+    Target,
+    Update,
+    Value,
+)
 
 Policy = Literal["apply", "replay"]
 """How an outcome is learned that comes after others were learned.
@@ -28,6 +39,10 @@ MAX_WAITING = 1000
 
 REMEMBERED = 1000
 """Ids of learned outcomes that are remembered, to tell one that comes twice from one that nobody asked for."""
+
+KEPT_VERSIONS = 100
+"""Versions of the memory that a stream keeps, the latest ones: more than a person looks back through, and yet a stream,
+which is written whole after every outcome, stays below 2 MB with the largest memory that is usual (4096 tokens)."""
 
 Fate = Literal["learned", "duplicate", "unknown", "failed"]
 
@@ -76,6 +91,25 @@ class Lesson(Record, frozen=True):
     before: Any
 
 
+class Version(Record, frozen=True):
+    """A memory that the stream went through.
+
+    Attributes
+    ----------
+    memory : Memory
+        h_t; its ``version`` is the number by which it is called. After a replay a number may come twice: the later one
+        holds (see `tell`).
+    t : int or None
+        The step whose outcome led to it; None where none did: h_0, and what was restored.
+    reason : str
+        What else there is to say of how it came about.
+    """
+
+    memory: Memory
+    t: int | None = None
+    reason: str = ""
+
+
 class Stream(Record, frozen=True):
     """All that is carried from one call to the next.
 
@@ -91,6 +125,8 @@ class Stream(Record, frozen=True):
         Of later steps than the oldest that waits, in order of steps; kept by the policy ``replay`` alone.
     learned : tuple of str
         The latest ids whose outcomes were learned.
+    versions : tuple of Version
+        The latest `KEPT_VERSIONS` memories, oldest first, the present one last; none for methods without a memory.
     """
 
     t: int
@@ -98,6 +134,7 @@ class Stream(Record, frozen=True):
     waiting: tuple[Waiting, ...] = ()
     lessons: tuple[Lesson, ...] = ()
     learned: tuple[str, ...] = ()
+    versions: tuple[Version, ...] = ()
 
 
 class Told(NamedTuple):
@@ -130,11 +167,14 @@ class Told(NamedTuple):
 
 def begin(method: Method, sequence: SequenceInfo) -> Stream:
     """Start a stream."""
-    return Stream(0, method.start(sequence))
+    state = method.start(sequence)
+    return Stream(0, state, versions=_first(method.memory(state), ""))
 
 
 def revive(method: Method, content: bytes) -> Stream:
     """Read a stream that was written as JSON.
+
+    One that was written before versions were kept begins its history with the memory that it holds.
 
     Raises
     ------
@@ -150,7 +190,8 @@ def revive(method: Method, content: bytes) -> Stream:
         state = msgspec.convert(plain.state, method.state_type)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"the saved state cannot be read: {error}", "restore it, or begin anew") from error
-    return msgspec.structs.replace(plain, state=state, lessons=lessons)
+    versions = plain.versions or _first(method.memory(state), "what came before it was not kept")
+    return msgspec.structs.replace(plain, state=state, lessons=lessons, versions=versions)
 
 
 def ask(
@@ -196,6 +237,10 @@ def ask(
 def tell(method: Method, stream: Stream, name: str, target: Target, policy: Policy) -> Calls[Told]:
     """Learn the outcome of the prediction with an id.
 
+    A memory that this changes is a new entry in the stream's history. With the policy ``replay``, going back makes the
+    versions since then obsolete. They stay in the history, as what predictions were made with; the memory at the end of
+    the replay comes after them as one entry. It has the number that the method gives it, which may be there already.
+
     Parameters
     ----------
     method : Method
@@ -220,6 +265,7 @@ def tell(method: Method, stream: Stream, name: str, target: Target, policy: Poli
         if _failed(result):
             return Told(stream, "failed", waiting, result.update)
         after = msgspec.structs.replace(stream, state=result.state, waiting=left, learned=learned)
+        after = _with_version(method, stream, after, waiting, _reason(result.update))
         return Told(after, "learned", waiting, result.update, result.feedback)
     t = waiting.observation.t
     earlier = [lesson for lesson in stream.lessons if lesson.waiting.observation.t < t]
@@ -237,8 +283,100 @@ def tell(method: Method, stream: Stream, name: str, target: Target, policy: Poli
         return Told(stream, "failed", waiting, result.update)
     oldest = left[0].observation.t if left else stream.t
     kept = tuple(lesson for lesson in lessons if lesson.waiting.observation.t > oldest)
-    after = Stream(stream.t, state, left, kept, learned)
+    after = msgspec.structs.replace(stream, state=state, waiting=left, lessons=kept, learned=learned)
+    reason = f"replay: {len(later)} later outcomes were learned again" if later else _reason(result.update)
+    after = _with_version(method, stream, after, waiting, reason)
     return Told(after, "learned", waiting, result.update, result.feedback, len(later))
+
+
+def restore(method: Method, stream: Stream, version: int, budget: int | None = None) -> Stream:
+    """Put the text of an earlier version of the memory back, as a new version.
+
+    Nothing is lost: the history goes on with one more entry, under a number that no entry has. Predictions go on
+    waiting. Exact figures that a state holds beside its memory (a scorecard, say) are facts, and stay as they are.
+
+    A replay never goes back behind a restoration, which would undo it: an outcome of an earlier step that comes after
+    it is learned into the restored memory.
+
+    Parameters
+    ----------
+    method : Method
+        Whose memory it is. A state of a method that keeps a memory has it under the name ``memory``.
+    stream : Stream
+        Where it belongs.
+    version : int
+        The number of a version in the stream's history.
+    budget : int, optional
+        The most tokens that a memory may hold now; the budget may have been larger when the version was accepted.
+
+    Raises
+    ------
+    UsageError
+        If the method keeps no memory, there is no such version, or it is over the budget.
+    """
+    present = method.memory(stream.state)
+    if present is None:
+        raise UsageError(f"the method {method.name} keeps no memory", "versions are kept of one that does: recurrent")
+    found = pick((entry.memory for entry in stream.versions), version)
+    if budget is not None and found.tokens is not None and found.tokens > budget:
+        raise UsageError(
+            f"version {version} holds {found.tokens} tokens, more than the budget of {budget}", "choose a shorter one"
+        )
+    number = max(present.version, *(entry.memory.version for entry in stream.versions)) + 1
+    memory = Memory(found.sections, number, found.tokens)
+    versions = (*stream.versions, Version(memory, None, f"version {version} restored"))[-KEPT_VERSIONS:]
+    state = msgspec.structs.replace(stream.state, memory=memory)
+    return msgspec.structs.replace(stream, state=state, lessons=(), versions=versions)
+
+
+def pick(memories: Iterable[Memory], version: int) -> Memory:
+    """Give the memory with a number, the latest where several have it.
+
+    Raises
+    ------
+    UsageError
+        If there is none; the hint says which there are.
+
+    Examples
+    --------
+    >>> pick([Memory((), 0), Memory((), 1), Memory((), 2), Memory((), 4)], 3)
+    Traceback (most recent call last):
+        ...
+    llm_as_rnn.errors.UsageError: there is no version 3 of the memory (there are 0 to 2, 4)
+    """
+    found = {memory.version: memory for memory in memories}
+    if version not in found:
+        known = f"there are {_ranges(sorted(found))}" if found else "none has been kept"
+        raise UsageError(f"there is no version {version} of the memory", known)
+    return found[version]
+
+
+def _ranges(numbers: list[int]) -> str:
+    """Write ascending numbers shortly: a hundred of them must fit into one line."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(f"{run[0]} to {run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
+
+
+def _first(memory: Memory | None, reason: str) -> tuple[Version, ...]:
+    return () if memory is None else (Version(memory, None, reason),)
+
+
+def _reason(update: Update) -> str:
+    return update.reason if update.outcome == "accepted" else f"{update.outcome}: {update.reason}"
+
+
+def _with_version(method: Method, before: Stream, after: Stream, waiting: Waiting, reason: str) -> Stream:
+    """Note the memory, if it is another one. A replay may give another text the same number."""
+    old, new = method.memory(before.state), method.memory(after.state)
+    if new is None or (old is not None and (old.version, old.sections) == (new.version, new.sections)):
+        return after
+    versions = (*before.versions, Version(new, waiting.observation.t, reason))
+    return msgspec.structs.replace(after, versions=versions[-KEPT_VERSIONS:])
 
 
 def _learn(method: Method, state: Any, waiting: Waiting, target: dict[str, Any]) -> Calls[Learned]:

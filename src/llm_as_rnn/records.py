@@ -59,6 +59,12 @@ class Observation(Record, frozen=True):
     t: int
     fields: dict[str, Any]
 
+    def __post_init__(self) -> None:
+        """Replace what no file could hold (lone surrogates in a user's data)."""
+        if not all(value.isascii() for value in self.fields.values() if isinstance(value, str)):
+            fields = {name: writable(v) if isinstance(v, str) else v for name, v in self.fields.items()}
+            force_setattr(self, "fields", fields)
+
 
 class SequenceInfo(Record, frozen=True):
     """What is known of a sequence before its first step.
@@ -143,6 +149,14 @@ class Memory(Record, frozen=True):
     sections: tuple[Section, ...]
     version: int = 0
     tokens: int | None = None
+
+    def __str__(self) -> str:
+        """Give its text form, as the model sees it and as its tokens are counted."""
+        lines: list[str] = []
+        for section in self.sections:
+            lines.append(f"## {section.name}")
+            lines.extend(f"- {item}" for item in section.items)
+        return "\n".join(lines)
 
 
 class Feedback(Record, frozen=True):
@@ -230,7 +244,7 @@ class AnswerFormat(Record, frozen=True):
     choices: tuple[str, ...] = ()
 
 
-Role = Literal["predict", "reflect", "update", "compress", "summarise", "count"]
+Role = Literal["predict", "reflect", "update", "compress", "summarise", "judge", "count"]
 
 
 class Request(Record, frozen=True):
@@ -376,6 +390,8 @@ class StepRecord(Record, frozen=True):
         What was wrong with the answer, when something was.
     notes : tuple of str
         What else a reader should know.
+    lessons : Memory or None
+        At a sequence's last step, where sequences share a memory: what this one leaves to the later ones.
     """
 
     method: str
@@ -396,3 +412,4 @@ class StepRecord(Record, frozen=True):
     scores: dict[str, float]
     problem: str = ""
     notes: tuple[str, ...] = ()
+    lessons: Memory | None = None

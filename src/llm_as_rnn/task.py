@@ -19,6 +19,7 @@ from msgspec import UNSET, UnsetType
 
 from llm_as_rnn.answers import AnswerSpec, Field
 from llm_as_rnn.errors import PromptError, TaskError
+from llm_as_rnn.hygiene import defuse
 from llm_as_rnn.records import Form, Observation, Record
 from llm_as_rnn.templates import render
 
@@ -98,6 +99,8 @@ class Task(Record, frozen=True, dict=True):
         The shipped dataset that it belongs to; empty for a user's own data.
     data : Columns, optional
         How to read a user's own data.
+    rubric : str, optional
+        What a judge who does not know the outcome goes by.
     """
 
     name: str
@@ -111,6 +114,7 @@ class Task(Record, frozen=True, dict=True):
     dataset: str = ""
     # Unset is left out of the encoding: tasks without it keep the digests that their runs were begun with.
     data: Columns | UnsetType = UNSET
+    rubric: str | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         """Refuse a task that could not be run."""
@@ -138,7 +142,7 @@ class Task(Record, frozen=True, dict=True):
         return {form: AnswerSpec(self.name, self.answer, form) for form in ("json", "line")}
 
     def show(self, observation: Observation, form: Form, about: Mapping[str, Any] | None = None) -> str:
-        """Write x_t as the model sees it.
+        """Write x_t as the model sees it: control tokens of chat formats in the data are broken.
 
         Raises
         ------
@@ -150,6 +154,7 @@ class Task(Record, frozen=True, dict=True):
             text = render(source, name, **{**observation.fields, "about": about or {}})
         except PromptError as error:
             raise TaskError(f"task {self.name}, template {error.message}", "name fields that the data has") from error
+        text = defuse(text)
         return " ".join(text.split()) if form == "line" else text
 
     @cached_property

@@ -14,8 +14,10 @@ import pytest
 from llm_as_rnn.runs.directory import RunDirectory
 from tests.helpers import LINES, content
 
-STEPS = 6 * 2 * 6  # methods with references, sequences, steps
+METHODS = "zero_shot,full_history,memprompt,recurrent:rewrite,recurrent:cases"
+STEPS = 7 * 2 * 6  # methods with references, sequences, steps
 OPTIONS = ["--sequences", "2", "--steps", "6", "--budget", "60", "--form", "line", "--style", "completion"]
+ALL_RULES = ["--methods", METHODS, "--shared", "60", "--recheck", "2"]
 
 
 def script(folder: Path) -> str:
@@ -45,6 +47,7 @@ def begin(model: str, out: Path) -> subprocess.Popen[bytes]:
         str(out),
         "--resume",
         *OPTIONS,
+        *ALL_RULES,
     ]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 

@@ -13,7 +13,6 @@ from llm_as_rnn.engines.base import EngineInfo
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.errors import EngineUnavailableError, LlmAsRnnError, UsageError
 from llm_as_rnn.learner import AsyncLearner, Learner
-from llm_as_rnn.recurrence.memory import to_text
 from tests.core.test_online import answer
 
 INFO = EngineInfo("scripted:test", form="line", style="completion")
@@ -31,12 +30,12 @@ def run(learner: Learner, sequence: Sequence, steps: slice) -> None:
 
 
 def test_a_learner_learns_and_a_loaded_one_goes_on_the_same(tmp_path: Path, days: list[Sequence]) -> None:
-    with Learner("weather", engine=engine(), budget=100) as whole:
+    with Learner("weather", engine=engine(), budget=100, rule="rewrite", feedback="model") as whole:
         run(whole, days[0], slice(0, 5))
         assert whole.memory is not None
         assert whole.memory.version == 5
         expected = whole.stream
-    with Learner("weather", engine=engine(), budget=100) as first:
+    with Learner("weather", engine=engine(), budget=100, rule="rewrite", feedback="model") as first:
         run(first, days[0], slice(0, 2))
         waiting = first.predict_one(days[0].steps[2].observation.fields)
         first.save(tmp_path / "learner.json")
@@ -52,7 +51,7 @@ def test_a_learner_learns_and_a_loaded_one_goes_on_the_same(tmp_path: Path, days
 
 def test_the_async_learner_does_the_same(tmp_path: Path, days: list[Sequence]) -> None:
     async def stream() -> Any:
-        async with AsyncLearner("weather", engine=engine(), budget=100) as learner:
+        async with AsyncLearner("weather", engine=engine(), budget=100, rule="rewrite", feedback="model") as learner:
             for step in days[0].steps[:3]:
                 p = await learner.predict_one(step.observation.fields)
                 assert step.target is not None
@@ -61,14 +60,14 @@ def test_the_async_learner_does_the_same(tmp_path: Path, days: list[Sequence]) -
         async with AsyncLearner.load(tmp_path / "learner.json", engine=engine()) as loaded:
             return loaded.stream
 
-    with Learner("weather", engine=engine(), budget=100) as learner:
+    with Learner("weather", engine=engine(), budget=100, rule="rewrite", feedback="model") as learner:
         run(learner, days[0], slice(0, 3))
         assert asyncio.run(stream()) == learner.stream
 
 
 def test_calls_at_the_same_time_wait_for_each_other(days: list[Sequence]) -> None:
     async def stream() -> set[str]:
-        async with AsyncLearner("weather", engine=engine(), budget=100) as learner:
+        async with AsyncLearner("weather", engine=engine(), budget=100, rule="rewrite", feedback="model") as learner:
             steps = days[0].steps
             made = await asyncio.gather(*(learner.predict_one(step.observation.fields) for step in steps))
             outcomes = [step.target or {} for step in steps]
@@ -81,10 +80,10 @@ def test_calls_at_the_same_time_wait_for_each_other(days: list[Sequence]) -> Non
 
 
 def test_the_memory_can_be_read(days: list[Sequence]) -> None:
-    with Learner("weather", engine=engine(), budget=100) as learner:
+    with Learner("weather", engine=engine(), budget=100, rule="rewrite", feedback="model") as learner:
         run(learner, days[0], slice(0, 1))
         assert learner.memory is not None
-        assert to_text(learner.memory).startswith("## Patterns\n- seen ")
+        assert str(learner.memory).startswith("## Patterns\n- seen ")
 
 
 @pytest.mark.parametrize(
@@ -110,7 +109,7 @@ def test_what_does_not_fit_is_refused(options: dict[str, Any], says: str) -> Non
     [({}, "empty"), ({"skies": "sun"}, "skies"), ({"sky": "hail"}, "hail"), ({"high": "warm"}, "warm")],
 )
 def test_an_outcome_that_does_not_fit_still_waits(days: list[Sequence], outcome: dict[str, Any], says: str) -> None:
-    with Learner("weather", engine=engine(), budget=100) as learner:
+    with Learner("weather", engine=engine(), budget=100, rule="rewrite", feedback="model") as learner:
         p = learner.predict_one(days[0].steps[0].observation.fields)
         with pytest.raises(UsageError, match=says):
             learner.learn_one(p.id, outcome)

@@ -12,7 +12,6 @@ from llm_as_rnn.datasets.base import Selection
 from llm_as_rnn.datasets.registry import dataset
 from llm_as_rnn.methods import METHODS
 from llm_as_rnn.records import Completion
-from llm_as_rnn.recurrence.memory import to_text
 from llm_as_rnn.task import load_task
 from tests.helpers import LINES, OBJECTS, by_hand, count, in_turn, listening, make
 
@@ -70,9 +69,9 @@ def check(name: str, given_answers: list[Completion], budget: int, **how: Any) -
         msgspec.json.encode((prediction, learned.update, learned.feedback))
         memory = method.memory(learned.state)
         if memory is not None:
-            assert count(to_text(memory)) <= budget
+            assert count(str(memory)) <= budget
             assert [section.name for section in memory.sections] == SECTIONS
-            assert memory.tokens == count(to_text(memory))
+            assert memory.tokens == count(str(memory))
         state = learned.state
     return min(len(asked), len(given_answers))
 

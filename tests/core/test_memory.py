@@ -18,7 +18,6 @@ from llm_as_rnn.recurrence.memory import (
     read_memory,
     tidy_item,
     tidy_items,
-    to_text,
     written,
 )
 from llm_as_rnn.task import Task, load_task
@@ -95,7 +94,7 @@ def test_the_grammar_names_every_section(weather: Task) -> None:
 
 
 def test_the_first_memory_has_all_sections(weather: Task) -> None:
-    assert to_text(initial_memory(weather)).count("Nothing is known yet.") == len(NAMES)
+    assert str(initial_memory(weather)).count("Nothing is known yet.") == len(NAMES)
 
 
 def test_what_fits_is_taken_as_it_is() -> None:
@@ -134,5 +133,5 @@ def test_one_sentence_over_the_budget_is_no_memory() -> None:
 def test_nothing_over_the_budget_ever_fits(memory: Memory, budget: int) -> None:
     fitted = by_hand(fit(memory.sections, budget, compressing(None)), no_answer)
     if fitted is not None:
-        assert count(to_text(Memory(fitted.sections))) == fitted.tokens <= budget
+        assert count(str(Memory(fitted.sections))) == fitted.tokens <= budget
         assert [section.name for section in fitted.sections] == NAMES

@@ -22,6 +22,7 @@ from llm_as_rnn.errors import (
     SpecMismatchError,
     UsageError,
 )
+from llm_as_rnn.method import Updating
 from llm_as_rnn.methods import METHODS, REFERENCES
 from llm_as_rnn.records import Request, Status, StepRecord
 from llm_as_rnn.runs.directory import RunDirectory, RunInfo
@@ -29,7 +30,8 @@ from llm_as_rnn.runs.execute import Options, execute
 from tests.helpers import LINES, content
 
 INFO = EngineInfo("scripted:test", digest="d", form="line", style="completion", slots=3)
-OPTIONS = Options("weather", sequences=3, steps=4, budget=60)
+# The paper's rule, whatever suits the engine: it asks for every kind of answer.
+OPTIONS = Options("weather", sequences=3, steps=4, budget=60, feedback="model", updating=Updating(rule="rewrite"))
 SKIES = ("rain", "sun", "fog")
 
 

@@ -17,7 +17,6 @@ from llm_as_rnn.engines.llamacpp import LlamaCppEngine
 from llm_as_rnn.engines.openai_compatible import OpenAICompatibleEngine
 from llm_as_rnn.methods import METHODS
 from llm_as_rnn.records import Form, Layout, Status, StepRecord, Style
-from llm_as_rnn.recurrence.memory import to_text
 from llm_as_rnn.runs.directory import RunDirectory, RunInfo
 from llm_as_rnn.runs.execute import Options, execute
 from llm_as_rnn.task import Task
@@ -90,7 +89,7 @@ def test_the_embedded_model_keeps_the_form(
         counter = LlamaCppEngine(model_file, slots=1, context=512)
         await counter.open()
         try:
-            return [await counter.count_tokens(to_text(memory)) for memory in memories]
+            return [await counter.count_tokens(str(memory)) for memory in memories]
         finally:
             await counter.close()
 

@@ -13,7 +13,7 @@ from llm_as_rnn.datasets.registry import DATASETS, dataset
 from llm_as_rnn.errors import UsageError
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.runs.check import ADVICE, Report, examine
-from llm_as_rnn.runs.execute import SEQUENCES, STEPS, own_data
+from llm_as_rnn.runs.execute import own_data, usual_size
 from llm_as_rnn.runs.foresight import MIN_STEPS
 from llm_as_rnn.task import Task, load_task
 
@@ -84,7 +84,7 @@ def check(task_name: str, file: Path | None, prompts: Path | None, seed: int) ->
 def _sequences(task: Task, file: Path | None, seed: int) -> list[Sequence]:
     table = own_data(file, task)
     if table is None:
-        return dataset(task.dataset).load(Selection(SEQUENCES, STEPS, seed))
+        return dataset(task.dataset).load(Selection(*usual_size(task), seed))
     # A table that is one sequence has a half of it in either split, by the same name: one of them is enough.
     return list({sequence.info.id: sequence for split in table.splits.values() for sequence in split}.values())
 

@@ -16,6 +16,7 @@ COMMANDS = {
     "run": "Run methods over a task's sequences, and report.",
     "report": "Show a run's results again, or compare several runs.",
     "predict": "Predict and learn a stream of JSON lines.",
+    "memory": "List, show, compare and restore the versions of a memory.",
     "models": "List, fetch and check model files.",
     "data": "List, show and check data: no outcome is told before its time.",
 }

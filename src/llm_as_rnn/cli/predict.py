@@ -11,12 +11,12 @@ import click
 import msgspec
 from filelock import FileLock, Timeout
 
+from llm_as_rnn.cli.learning import FEEDBACK_HELP, updating_options
 from llm_as_rnn.cli.main import DONE, SOME_FAILED
 from llm_as_rnn.cli.progress import messages, waiting
 from llm_as_rnn.engines.resolve import DEFAULT_MODEL
 from llm_as_rnn.errors import EngineError, EngineUnavailableError, LlmAsRnnError, UsageError
-from llm_as_rnn.learner import Learner, read_saved
-from llm_as_rnn.recurrence.memory import to_text
+from llm_as_rnn.learner import Learner, named_choices, read_saved
 
 
 class Line(msgspec.Struct, forbid_unknown_fields=True):
@@ -43,11 +43,8 @@ class Line(msgspec.Struct, forbid_unknown_fields=True):
     type=click.Choice(["apply", "replay"]),
     help="Outcomes after later ones: apply to the present memory, or replay from there [default: apply].",
 )
-@click.option(
-    "--feedback",
-    type=click.Choice(["model", "scorecard"]),
-    help="Criticism by the model, or exact figures by code [default: model].",
-)
+@click.option("--feedback", help=FEEDBACK_HELP)
+@updating_options
 @click.option("--base-url", help="URL of an OpenAI-compatible server [default: OPENAI_BASE_URL].")
 @click.option("--memory", "show_memory", is_flag=True, help="Show the memory at the end, on standard error.")
 def predict(task: str, state: Path, base_url: str | None, show_memory: bool, **given: Any) -> int:
@@ -78,7 +75,7 @@ def predict(task: str, state: Path, base_url: str | None, show_memory: bool, **g
                 sys.stdout.buffer.write(msgspec.json.encode(answer) + b"\n")
                 sys.stdout.buffer.flush()
         if show_memory and learner.memory is not None:
-            messages.print(to_text(learner.memory), markup=False, highlight=False)
+            messages.print(str(learner.memory), markup=False, highlight=False)
     return SOME_FAILED if failed else DONE
 
 
@@ -89,7 +86,7 @@ def _open(task: str, state: Path, base_url: str | None, chosen: dict[str, Any]) 
             learner.save(state)
             return learner
         saved = read_saved(state)
-        begun = {"method": saved.method, "model": saved.model, **msgspec.to_builtins(saved.choices)}
+        begun = {"method": saved.method, "model": saved.model, **named_choices(saved.choices)}
         if task not in (saved.task.name, str(task)) or (Path(task).suffix == "" and task != saved.task.name):
             raise UsageError(f"{state} is about the task {saved.task.name}", "name that task, or another --state")
         for name, value in chosen.items():

@@ -14,21 +14,26 @@ from typing import Any
 import click
 from platformdirs import user_cache_path
 
+from llm_as_rnn.cli.learning import FEEDBACK_HELP, take_updating, updating_options
 from llm_as_rnn.cli.main import DONE, INTERRUPTED, SOME_FAILED
 from llm_as_rnn.cli.progress import RunProgress, console, download_progress, messages
 from llm_as_rnn.cli.results import show_run
 from llm_as_rnn.datasets.base import Split
+from llm_as_rnn.datasets.registry import dataset
 from llm_as_rnn.datasets.tables import Table
 from llm_as_rnn.engines.resolve import DEFAULT_MODEL, resolve
 from llm_as_rnn.errors import UsageError
-from llm_as_rnn.method import PRESETS
+from llm_as_rnn.method import AUTO_FEEDBACK, PRESETS
 from llm_as_rnn.methods import METHODS
 from llm_as_rnn.runs.directory import RunDirectory
 from llm_as_rnn.runs.execute import Options, execute, own_data
-from llm_as_rnn.task import load_task
+from llm_as_rnn.task import Task, load_task
 
-QUICK = {"sequences": 4, "steps": 8, "budget": 128}
-"""What --quick stands for."""
+QUICK = {"sequences": 4, "budget": 128}
+"""What --quick stands for, besides few steps."""
+
+FEW_STEPS = 8
+"""Steps of a quick run on a user's own data; a shipped dataset knows how many it takes to see anything."""
 
 
 @click.command()
@@ -40,12 +45,16 @@ QUICK = {"sequences": 4, "steps": 8, "budget": 128}
     show_default=True,
     help="llamacpp:NAME, llamacpp:FILE.gguf, openai:NAME or scripted:FILE.jsonl.",
 )
-@click.option("--methods", help=f"Comma-separated; default {','.join(METHODS)}. The cheap references always run too.")
+@click.option(
+    "--methods",
+    help=f"Comma-separated; recurrent:RULE names an update rule. The cheap references always run [default: "
+    f"{','.join(METHODS)}].",
+)
 @click.option(
     "--data", type=click.Path(path_type=Path), help="Your own data, for a task file: .csv, .tsv, .jsonl or .parquet."
 )
-@click.option("--sequences", type=int, help="How many sequences [default: 8; with --data all of the split].")
-@click.option("--steps", type=int, help="Most steps in each sequence [default: 12; with --data all].")
+@click.option("--sequences", type=int, help="How many sequences [default: the task's; with --data all of the split].")
+@click.option("--steps", type=int, help="Most steps in each sequence [default: the task's; with --data all].")
 @click.option("--budget", type=int, help="Most tokens of a memory [default: what suits the model, else 4096].")
 @click.option("--seed", type=int, default=0, show_default=True, help="Chooses the sequences, and seeds every call.")
 @click.option(
@@ -71,13 +80,8 @@ QUICK = {"sequences": 4, "steps": 8, "budget": 128}
     show_default=True,
     help="One growing conversation a step, or the paper's separate prompts.",
 )
-@click.option(
-    "--feedback",
-    type=click.Choice(["model", "scorecard"]),
-    default="model",
-    show_default=True,
-    help="Criticism by the model, or exact figures by code.",
-)
+@click.option("--feedback", default=AUTO_FEEDBACK, show_default=True, help=FEEDBACK_HELP)
+@updating_options
 @click.option(
     "--sampling",
     type=click.Choice(list(PRESETS)),
@@ -98,7 +102,7 @@ QUICK = {"sequences": 4, "steps": 8, "budget": 128}
 )
 @click.option("--out", type=click.Path(path_type=Path), help="The run's folder [default: a new one in runs/].")
 @click.option("--resume", is_flag=True, help="Go on with the run in --out; begin it if there is none.")
-@click.option("--quick", is_flag=True, help="A short run: 4 sequences of 8 steps, 128 tokens of memory.")
+@click.option("--quick", is_flag=True, help="A short run: 4 sequences of few steps, 128 tokens of memory.")
 def run(  # noqa: PLR0913, PLR0917 - one argument an option
     task: str,
     model: str,
@@ -128,14 +132,15 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
     # Read here as well, so that no model is fetched for data that is broken.
     table = own_data(choices["data"], loaded)
     if quick:
-        choices |= {name: value for name, value in _quick(table, choices["split"]).items() if choices[name] is None}
+        few = _quick(loaded, table, choices["split"])
+        choices |= {name: value for name, value in few.items() if choices[name] is None}
     if methods is not None:
         choices["methods"] = tuple(name.strip() for name in methods.split(",") if name.strip())
     if concurrency is not None and concurrency < 1:
         raise UsageError(f"concurrency must be at least 1, not {concurrency}", "correct --concurrency")
     if resume and out is None:
         raise UsageError("--resume needs to know which run to go on with", "name its folder with --out")
-    options = Options(task=task, concurrency=concurrency, **choices)
+    options = Options(task=task, concurrency=concurrency, updating=take_updating(choices), **choices)
     directory = RunDirectory(out or _new_folder(loaded.name, model))
     with download_progress(model) as progress:
         folder = None if cache == "off" else user_cache_path("llm-as-rnn") / "answers"
@@ -148,7 +153,10 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
             cache_folder=folder,
             progress=progress,
         )
-    # Being told to stop is the same as Ctrl-C: the run can be resumed.
+    # Being told to stop is the same as Ctrl-C: the run can be resumed. Shells start background jobs of scripts with
+    # Ctrl-C ignored; then asyncio would not listen to it either, and nothing short of SIGKILL would end the run.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     with RunProgress(loaded) as watcher:
         try:
@@ -162,9 +170,10 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
     return SOME_FAILED if info.failures else DONE
 
 
-def _quick(table: Table | None, split: Split) -> dict[str, int]:
-    few = min(QUICK["sequences"], table.count(split)) if table else QUICK["sequences"]
-    return {**QUICK, "sequences": few}
+def _quick(task: Task, table: Table | None, split: Split) -> dict[str, int]:
+    if table is None:
+        return {**QUICK, "steps": dataset(task.dataset).quick_steps}
+    return {**QUICK, "sequences": min(QUICK["sequences"], table.count(split)), "steps": FEW_STEPS}
 
 
 def _new_folder(task: str, model: str) -> Path:

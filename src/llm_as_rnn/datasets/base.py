@@ -71,6 +71,10 @@ class Dataset(Record, frozen=True):
         Cuts sequences; raises `DatasetError` if the data is missing or too short.
     ready : callable
         Says why the data cannot be used here, or nothing.
+    sequences, steps : int
+        How much a run takes where nothing else is said.
+    quick_steps : int
+        How many steps a quick run takes.
     """
 
     name: str
@@ -81,3 +85,6 @@ class Dataset(Record, frozen=True):
     size: str
     load: Callable[[Selection], list[Sequence]]
     ready: Callable[[], str]
+    sequences: int = 8
+    steps: int = 12
+    quick_steps: int = 8

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from llm_as_rnn.datasets.base import Dataset
+from llm_as_rnn.datasets.probes import DRIFT, NOISE, RECALL
 from llm_as_rnn.datasets.weather import WEATHER
 from llm_as_rnn.errors import DatasetError
 
-DATASETS: dict[str, Dataset] = {dataset.name: dataset for dataset in (WEATHER,)}
+DATASETS: dict[str, Dataset] = {dataset.name: dataset for dataset in (WEATHER, RECALL, DRIFT, NOISE)}
 
 
 def dataset(name: str) -> Dataset:

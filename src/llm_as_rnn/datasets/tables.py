@@ -310,10 +310,11 @@ def _split(sequences: list[Sequence]) -> dict[Split, tuple[Sequence, ...]]:
         return {
             split: (Sequence(info, half),) if half else () for split, half in zip(get_args(Split), halves, strict=True)
         }
-    return {split: tuple(s for s in sequences if _part(s.info.id) == split) for split in get_args(Split)}
+    return {split: tuple(s for s in sequences if part_of(s.info.id) == split) for split in get_args(Split)}
 
 
-def _part(sequence: str) -> Split:
+def part_of(sequence: str) -> Split:
+    """Say which part of the data a sequence belongs to, by its name."""
     odd = hashlib.sha256(f"split of {sequence}".encode()).digest()[0] % 2
     return "held_out" if odd else "development"
 

@@ -46,6 +46,9 @@ class ScriptedEngine:
         self.info = info or EngineInfo("scripted:function", digest="scripted")
         self.requests: list[Request] = []
 
+    def __repr__(self) -> str:
+        return f"ScriptedEngine({self.info.model!r})"
+
     @classmethod
     def from_file(cls, path: Path) -> ScriptedEngine:
         """Read a script: JSON lines of ``{"role": ..., "text": ..., "finish_reason": ...}``.

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from llm_as_rnn.errors import UsageError
 from llm_as_rnn.method import Calls, count_tokens
 from llm_as_rnn.records import Memory, Section
-from llm_as_rnn.recurrence.memory import initial_memory, to_text
+from llm_as_rnn.recurrence.memory import initial_memory
 from llm_as_rnn.task import Task
 
 Sections = tuple[Section, ...]
@@ -32,7 +32,7 @@ def measured(memory: Memory) -> Calls[int]:
     """Give the length of a memory's text form in tokens, counted once."""
     if memory.tokens is not None:
         return memory.tokens
-    return (yield from count_tokens(to_text(memory)))
+    return (yield from count_tokens(str(memory)))
 
 
 def require_room(task: Task, budget: int) -> Calls[None]:
@@ -124,4 +124,4 @@ def _sentences(item: str) -> list[str]:
 
 
 def _length(sections: Sections) -> Calls[int]:
-    return (yield from count_tokens(to_text(Memory(sections))))
+    return (yield from count_tokens(str(Memory(sections))))

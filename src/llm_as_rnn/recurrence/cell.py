@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+import msgspec
 
-from llm_as_rnn.method import Asker, Calls, Learned, Settings, said
+from llm_as_rnn.method import AUTO_FEEDBACK, KEEPS_CASES, Asker, Calls, Learned, RuleName, Settings, said
 from llm_as_rnn.outcomes import facts
 from llm_as_rnn.prompts import Prompts
-from llm_as_rnn.records import (
-    Feedback,
-    Memory,
-    Message,
-    Observation,
-    Prediction,
-    Record,
-    Request,
-    Role,
-    SequenceInfo,
-    Target,
-    Update,
-)
-from llm_as_rnn.recurrence import feedback as critic
+from llm_as_rnn.records import Feedback, Memory, Observation, Prediction, Record, SequenceInfo, Target, Update
 from llm_as_rnn.recurrence import scorecard
-from llm_as_rnn.recurrence.budget import Sections, fit, measured
-from llm_as_rnn.recurrence.memory import Bounds, answer_format, initial_memory, read_memory, to_text, written
+from llm_as_rnn.recurrence.budget import measured
+from llm_as_rnn.recurrence.feedback import Reflection
+from llm_as_rnn.recurrence.guard import Seen, refusal, trial_by_replay
+from llm_as_rnn.recurrence.lessons import Lessons, Teacher
+from llm_as_rnn.recurrence.memory import initial_memory
+from llm_as_rnn.recurrence.notes import Credit, credit
+from llm_as_rnn.recurrence.policy import Past, check_when, error_of, metered, why_not
+from llm_as_rnn.recurrence.rules import Proposal, build_rule
 from llm_as_rnn.recurrence.scorecard import Tally
+from llm_as_rnn.recurrence.watch import Watch, has_fallen
+from llm_as_rnn.recurrence.writing import Step, Writer
 from llm_as_rnn.task import Task
 
 
@@ -36,25 +31,32 @@ class RecurrentState(Record, frozen=True):
     sequence : SequenceInfo
         What is known of the sequence from the start.
     memory : Memory
-        h_t.
+        h_t: all that the model is shown of the past.
     scorecard : dict of str to Tally
         Exact figures so far; they enter the memory only through feedback.
+    ledger : dict of str to Credit
+        How often each note of the memory helped, by its text.
+    past : Past
+        What the update policy goes by.
+    recent : tuple of Seen
+        The latest steps, to try a candidate memory on: those before the present one.
+    watch : Watch
+        What the watch on the score remembers.
+    consolidated : int
+        The step at which the memory was last consolidated.
+    lessons : Lessons or None
+        What earlier sequences taught, where they share a memory.
     """
 
     sequence: SequenceInfo
     memory: Memory
     scorecard: dict[str, Tally]
-
-
-class Step(NamedTuple):
-    """One step on its way: the conversation so far, and the parts that separate prompts need."""
-
-    messages: tuple[Message, ...]
-    memory: Memory
-    observation: Observation
-    shown: str
-    prediction: Prediction
-    facts: str
+    ledger: dict[str, Credit] = msgspec.field(default_factory=dict)
+    past: Past = Past()
+    recent: tuple[Seen, ...] = ()
+    watch: Watch = Watch()
+    consolidated: int = 0
+    lessons: Lessons | None = None
 
 
 class Recurrent:
@@ -65,24 +67,58 @@ class Recurrent:
     task : Task
         What is predicted.
     settings : Settings
-        Budget, layout, form, feedback.
+        Budget, layout, form, feedback, and how the memory is updated.
     prompts : Prompts
         ``recurrence/*``.
+    rule : str, optional
+        An update rule in place of the settings' own; the method is then called ``recurrent:RULE``.
+
+    Raises
+    ------
+    UsageError
+        If there is no such rule, policy or feedback.
     """
 
     name = "recurrent"
     state_type = RecurrentState
 
-    def __init__(self, task: Task, settings: Settings, prompts: Prompts) -> None:
+    def __init__(self, task: Task, settings: Settings, prompts: Prompts, rule: RuleName | None = None) -> None:
+        if rule:
+            self.name = f"{Recurrent.name}:{rule}"
+        wanted = msgspec.structs.replace(settings.updating, rule=rule) if rule else settings.updating
+        self.updating = wanted.suited(settings.form)
+        check_when(self.updating.when)
+        feedback = settings.feedback
+        if feedback == AUTO_FEEDBACK:
+            feedback = "scorecard" if self.updating.rule in (*KEEPS_CASES, "none") else "model"
+        settings = msgspec.structs.replace(settings, feedback=feedback, updating=self.updating)
         self.task = task
         self.settings = settings
         self.asker = Asker(task, settings, prompts)
-        self.critic = self.asker.block("feedback", critic.critic_fields(task, settings.form))
-        self.bounds = Bounds.within(settings.budget, len(task.memory))
+        self.writer = Writer(self.asker, task, settings)
+        self.reflection = Reflection(self.writer)
+        self.teacher = Teacher(self.asker, task, settings)
+        self.rule = build_rule(self.updating.rule, self.writer)
 
     def start(self, sequence: SequenceInfo) -> RecurrentState:
         """Give h_0: every section there, nothing known yet."""
         return RecurrentState(sequence, initial_memory(self.task), scorecard.empty(self.task))
+
+    @property
+    def shares(self) -> bool:
+        """Whether a sequence that has ended teaches those after it."""
+        return bool(self.updating.shared)
+
+    def start_with(self, sequence: SequenceInfo, lessons: Lessons | None) -> RecurrentState:
+        """Give h_0 beside the lessons of earlier sequences; None for the first one."""
+        first = Lessons(initial_memory(self.task)) if lessons is None else lessons
+        return msgspec.structs.replace(self.start(sequence), lessons=first)
+
+    def conclude(self, state: RecurrentState, last: Observation) -> Calls[tuple[Lessons, str]]:
+        """Give what the sequence leaves to later ones, and what was done."""
+        if state.lessons is None:
+            raise ValueError("the sequence was not started with lessons")
+        return (yield from self.teacher.teach(state.lessons, state.memory, state.ledger, last))
 
     def memory(self, state: RecurrentState) -> Memory:
         """Give h_t."""
@@ -90,86 +126,108 @@ class Recurrent:
 
     def predict(self, state: RecurrentState, observation: Observation) -> Calls[Prediction]:
         """Contextualise: y_hat_t from h_{t-1} and x_t alone."""
-        return (yield from self.asker.predict(self._context(state, observation), observation))
+        return (yield from self._predict(state, state.memory, observation))
 
     def learn(
         self, state: RecurrentState, observation: Observation, prediction: Prediction, target: Target | None
     ) -> Calls[Learned]:
-        """Reflect on the outcome, then rewrite the memory."""
-        if target is None:
+        """Reflect on the outcome, then update the memory."""
+        if not self.reflection.knows_outcomes:
+            target = None
+        elif target is None:
             return Learned(state, Update("skipped", "no outcome"))
-        card = scorecard.add(state.scorecard, self.task, observation.fields, prediction.values, target)
         step = self._step(state, observation, prediction, target)
+        counted = self._count(state, step)
+        # Before the policy is asked: an alarm rings at one step alone, and going back costs nothing.
+        fallen = yield from self._fall_back(counted, step)
+        if fallen:
+            return fallen
+        reason = why_not(self.updating.when, self.updating.allowance, state.past, step.error)
+        if reason:
+            return Learned(counted, Update("skipped", reason))
+        (learned, tokens) = yield from metered(self._reflect_and_update(counted, step))
+        past = msgspec.structs.replace(counted.past, spent=counted.past.spent + tokens)
+        return msgspec.structs.replace(learned, state=msgspec.structs.replace(learned.state, past=past))
 
-        step, feedback = yield from self.reflect(step, card)
-        memory, update = yield from self.update(step, feedback)
-
-        return Learned(RecurrentState(state.sequence, memory, card), update, feedback)
-
-    def reflect(self, step: Step, card: dict[str, Tally]) -> Calls[tuple[Step, Feedback]]:
-        """Give e_t, by the critic or by figures alone, and the conversation with it."""
-        if self.settings.feedback == "scorecard":
-            return step, critic.from_scorecard(step.facts, card, self.task)
-        messages = self._turn(step, "reflect", critic=self.critic)
-        request = self.asker.request(
-            "reflect", messages, step.observation, self.critic.format, self.critic.max_tokens()
+    def _reflect_and_update(self, state: RecurrentState, step: Step) -> Calls[Learned]:
+        step, feedback = yield from self.reflection.of(step, state.scorecard)
+        memory, update, proposal = yield from self.update(state, step, feedback)
+        state = msgspec.structs.replace(
+            state, memory=memory, consolidated=step.t if proposal.consolidated else state.consolidated
         )
-        asked = yield from self.asker.ask(request, self.critic.read)
-        return step._replace(messages=(*messages, said(asked.raw))), critic.from_critic(step.facts, asked)
+        return Learned(state, update, feedback)
 
-    def update(self, step: Step, feedback: Feedback) -> Calls[tuple[Memory, Update]]:
+    def update(self, state: RecurrentState, step: Step, feedback: Feedback) -> Calls[tuple[Memory, Update, Proposal]]:
         """Give h_t within the budget, or h_{t-1} where the new one is not fit to be kept: a transaction."""
         before = Memory(step.memory.sections, step.memory.version, (yield from measured(step.memory)))
-        request = self._rewrite_request(
-            "update", self._turn(step, "update", feedback=feedback, bounds=self.bounds), step
-        )
-        asked = yield from self.asker.ask(request, self._read)
-        if asked.value is None:
-            return before, Update("kept", f"{asked.status}: {asked.problem}")
-        fitted = yield from fit(asked.value, self.settings.budget, lambda *long: self._compress(step, *long))
-        if fitted is None:
-            return before, Update("kept", "over_budget: not even one sentence of it fits")
-        if fitted.sections == before.sections:
-            return before, Update("kept", "unchanged")
-        return Memory(fitted.sections, before.version + 1, fitted.tokens), Update("accepted", fitted.how)
+        proposal = yield from self.rule.propose(step, feedback, state.ledger)
+        if proposal.sections is None:
+            return before, Update("kept", proposal.reason), proposal
+        reason = refusal(before, proposal.sections, proposal.tokens, self.task, self.settings.budget)
+        after = Memory(proposal.sections, before.version + 1, proposal.tokens)
+        if not reason and self.updating.recheck:
+            reason = yield from trial_by_replay(
+                self.task, lambda memory, x: self._predict(state, memory, x), before, after, state.recent[:-1]
+            )
+        if reason:
+            return before, Update("kept", reason), proposal
+        return after, Update("accepted", proposal.reason), proposal
 
-    def _compress(self, step: Step, sections: Sections, tokens: int) -> Calls[Sections | None]:
-        text = written(Memory(sections), self.settings.form)
-        prompt = self.asker.render("recurrence/compress", memory=text, tokens=tokens, bounds=self.bounds)
-        messages = (Message("system", self.task.instructions.strip()), Message("user", prompt))
-        asked = yield from self.asker.ask(self._rewrite_request("compress", messages, step), self._read)
-        return asked.value
+    def _predict(self, state: RecurrentState, memory: Memory, observation: Observation) -> Calls[Prediction]:
+        context = self.writer.context(state.sequence, memory, observation, _text(state.lessons))
+        return (yield from self.asker.predict(context, observation))
 
-    def _read(self, text: str) -> Sections:
-        return read_memory(text, self.task, self.settings.form, self.bounds.chars)
-
-    def _rewrite_request(self, role: Role, messages: tuple[Message, ...], step: Step) -> Request:
-        # Headings and JSON marks come on top of the budget, which counts a memory's text form.
-        room = self.settings.budget + self.settings.budget // 4 + 16 * len(self.task.memory)
-        answer = answer_format(self.task, self.settings.form, self.settings.budget)
-        return self.asker.request(role, messages, step.observation, answer, room)
-
-    def _turn(self, step: Step, name: str, **values: Any) -> tuple[Message, ...]:
-        """Go on with the step's conversation, or begin one that tells all that is needed."""
-        parts = {"memory": to_text(step.memory), "observation": step.shown, "said": step.prediction.raw}
-        prompt = self.asker.render(f"recurrence/{name}", facts=step.facts, **parts, **values)
-        chained = self.settings.layout == "chained"
-        before = step.messages if chained else (Message("system", self.task.instructions.strip()),)
-        return (*before, Message("user", prompt))
-
-    def _context(self, state: RecurrentState, observation: Observation) -> tuple[Message, ...]:
-        shown = self.task.show(observation, self.settings.form, state.sequence.about)
-        return (
-            Message("system", self.asker.render("recurrence/system", memory=to_text(state.memory))),
-            Message("user", self.asker.render("recurrence/predict", observation=shown)),
-        )
-
-    def _step(self, state: RecurrentState, observation: Observation, prediction: Prediction, target: Target) -> Step:
+    def _step(
+        self, state: RecurrentState, observation: Observation, prediction: Prediction, target: Target | None
+    ) -> Step:
+        lessons = _text(state.lessons)
+        context = self.writer.context(state.sequence, state.memory, observation, lessons)
         return Step(
-            (*self._context(state, observation), said(prediction.raw)),
-            state.memory,
-            observation,
-            self.task.show(observation, self.settings.form, state.sequence.about),
-            prediction,
-            facts(self.task, prediction, target),
+            messages=(*context, said(prediction.raw)),
+            memory=state.memory,
+            sequence=state.sequence,
+            observation=observation,
+            shown=self.writer.shown(state.sequence, observation),
+            prediction=prediction,
+            target=target,
+            facts="" if target is None else facts(self.task, prediction, target),
+            error=0.0 if target is None else error_of(self.task, prediction.values, target),
+            consolidated=state.consolidated,
+            lessons=lessons,
         )
+
+    def _count(self, state: RecurrentState, step: Step) -> RecurrentState:
+        """Count what code can count, at every step, whatever the policy."""
+        past = state.past.after(step.error)
+        if step.target is None:
+            return msgspec.structs.replace(state, past=past)
+        line = self.task.show(step.observation, "line", state.sequence.about)
+        return msgspec.structs.replace(
+            state,
+            past=past,
+            scorecard=scorecard.add(
+                state.scorecard, self.task, step.observation.fields, step.prediction.values, step.target
+            ),
+            ledger=credit(state.ledger, step.items, self.task, line, step.target, right=not step.error, t=step.t),
+            recent=(*state.recent, Seen(step.observation, dict(step.target)))[-self.updating.recheck - 1 :]
+            if self.updating.recheck
+            else (),
+            watch=state.watch.after(state.memory, step.error) if self.updating.watch else state.watch,
+        )
+
+    def _fall_back(self, state: RecurrentState, step: Step) -> Calls[Learned | None]:
+        """Go back to the best version of the memory after a lasting fall of the score."""
+        if not self.updating.watch or not has_fallen(state.watch.errors):
+            return None
+        watch = msgspec.structs.replace(state.watch, errors=())
+        best = state.watch.best()
+        if best is None or best.memory.sections == state.memory.sections:
+            return None
+        memory = Memory(best.memory.sections, state.memory.version + 1, (yield from measured(best.memory)))
+        reason = f"fallen: back to version {best.memory.version}, mean error {best.mean:.2f} in {best.steps} steps"
+        state = msgspec.structs.replace(state, memory=memory, watch=watch)
+        return Learned(state, Update("rolled_back", reason))
+
+
+def _text(lessons: Lessons | None) -> Memory | None:
+    return None if lessons is None else lessons.memory

@@ -1,28 +1,36 @@
 """e_t: what was right, what was missed, why, and what to do differently.
 
 What can be computed is computed here (which fields are right, by how much a number is off), because language models
-do arithmetic badly; the critic is asked for what code cannot say.
+do arithmetic badly; a critic is asked for what code cannot say. Where no outcome may be shown, a judge says how good
+the answer is by the task's rubric (the paper's open-ended kind).
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-from llm_as_rnn.answers import Field
-from llm_as_rnn.method import Asked
+from llm_as_rnn.answers import AnswerSpec, Field
+from llm_as_rnn.errors import AnswerError
+from llm_as_rnn.method import Asked, Calls, feedback_kinds, said
 from llm_as_rnn.outcomes import SENTENCE
-from llm_as_rnn.records import Feedback, Form, Value
+from llm_as_rnn.records import Feedback, Form, Role, Value
 from llm_as_rnn.recurrence.scorecard import Scorecard, to_text
+from llm_as_rnn.recurrence.writing import Step, Writer
 from llm_as_rnn.task import Task
+
+YES_NO = ("yes", "no")
+
+RUBRIC = "whether the answer is plausible, precise, and follows from what was known and from the memory"
+"""What a judge goes by where the task has no rubric of its own."""
 
 
 def critic_fields(task: Task, form: Form) -> tuple[Field, ...]:
     """List what the critic is asked for (paper, appendix C)."""
-    yes_no = ("yes", "no")
     ranked = [field for field in task.answer if field.kind == "ranked"]
-    any_correct = (Field("any_correct", "label", "any of those named is right", yes_no),) if ranked else ()
+    any_correct = (Field("any_correct", "label", "any of those named is right", YES_NO),) if ranked else ()
     return (
-        Field("correct", "label", "the answer is right", yes_no),
+        Field("correct", "label", "the answer is right", YES_NO),
         *any_correct,
         Field("missed", "text", "what was missed", max_chars=SENTENCE[form]),
         Field("why", "text", "why it was missed", max_chars=SENTENCE[form]),
@@ -30,19 +38,86 @@ def critic_fields(task: Task, form: Form) -> tuple[Field, ...]:
     )
 
 
-def from_critic(known: str, asked: Asked[dict[str, Value]]) -> Feedback:
-    """Put together what code knows and what the critic said; where it said nothing usable, the facts remain."""
-    fields: dict[str, Any] = dict(asked.value or {})
-    if asked.value is None:
-        fields["problem"] = f"{asked.status}: {asked.problem}"
-    said = [f"{name}: {asked.value[name]}" for name in ("missed", "why", "suggestion") if asked.value]
-    return Feedback("model", "\n".join([known, *said]), fields)
+def judge_fields(form: Form) -> tuple[Field, ...]:
+    """List what a judge is asked for: the reason before the figure, so that the figure follows from it."""
+    return (
+        Field("critique", "text", "what is good and what is doubtful about the answer", max_chars=SENTENCE[form]),
+        Field("suggestion", "text", "what to do differently next time", max_chars=SENTENCE[form]),
+        Field("score", "number", "how good it is, from 0 to 100", low=0, high=100, decimals=0),
+    )
 
 
-def from_scorecard(known: str, card: Scorecard, task: Task) -> Feedback:
-    """Put together this step's facts and the figures so far."""
-    figures = {name: _figures(tally) for name, tally in card.items()}
-    return Feedback("scorecard", f"{known}\nSo far:\n{to_text(card, task)}", figures)
+class Reflection:
+    """Gives a step's feedback, by the kinds that the settings name.
+
+    Parameters
+    ----------
+    writer : Writer
+        Who asks.
+    """
+
+    def __init__(self, writer: Writer) -> None:
+        self.writer = writer
+        self.kinds = feedback_kinds(writer.settings.feedback)
+        form = writer.settings.form
+        self.critic = writer.asker.block("feedback", critic_fields(writer.task, form))
+        self.judge = writer.asker.block("judgement", judge_fields(form))
+
+    @property
+    def knows_outcomes(self) -> bool:
+        """Whether any kind needs the outcome; else it is not shown, even where it is known."""
+        return self.kinds != ("judge",)
+
+    def of(self, step: Step, card: Scorecard) -> Calls[tuple[Step, Feedback]]:
+        """Give e_t, and the step with the conversation that led to it."""
+        texts: list[str] = [step.facts] if step.facts else []
+        fields: dict[str, Any] = {}
+        given: dict[str, Any]
+        # The judge comes first: a chained conversation in which a critic has spoken holds the outcome.
+        for kind in sorted(self.kinds, key=lambda kind: kind != "judge"):
+            if kind == "judge":
+                step, asked = yield from self._asked(
+                    step, "judge", self.judge, rubric=self.writer.task.rubric or RUBRIC
+                )
+                given = {f"judge_{name}": value for name, value in (asked.value or {}).items()}
+                texts += [f"{name}: {asked.value[name]}" for name in ("critique", "suggestion") if asked.value]
+            elif step.target is None:
+                continue  # the other kinds compare with an outcome
+            elif kind == "model":
+                step, asked = yield from self._asked(step, "reflect", self.critic)
+                given = dict(asked.value or {})
+                texts += [f"{name}: {asked.value[name]}" for name in ("missed", "why", "suggestion") if asked.value]
+            else:
+                given = {name: _figures(tally) for name, tally in card.items()}
+                texts.append(f"So far:\n{to_text(card, self.writer.task)}")
+            fields |= given
+            if kind != "scorecard" and asked.value is None:
+                fields["problem"] = f"{asked.status}: {asked.problem}"
+        return step, Feedback("+".join(self.kinds), "\n".join(texts), fields)
+
+    def _asked(
+        self, step: Step, role: Role, spec: AnswerSpec, **values: Any
+    ) -> Calls[tuple[Step, Asked[dict[str, Value]]]]:
+        messages = self.writer.turn(step, role, spec=spec, **values)
+        read = read_judgement if role == "judge" else AnswerSpec.read
+        asked = yield from self.writer.ask_fields(step, role, spec, messages, lambda text: read(spec, text))
+        return step._replace(messages=(*messages, said(asked.raw))), asked
+
+
+def read_judgement(spec: AnswerSpec, text: str) -> dict[str, Value]:
+    """Read a judgement: a figure that stands there twice, or is written in another way than asked for, is none.
+
+    Raises
+    ------
+    AnswerError
+        If it is no judgement.
+    """
+    values = spec.read(text)
+    pattern = r'"score"\s*:\s*("[^"]*"|[^,}\s]+)' if spec.notation == "json" else r"(?im)^[\s*-]*score[\s*-]*:(.*)$"
+    figures = {figure.strip().strip('"').strip() for figure in re.findall(pattern, text)}
+    if len(figures) != 1 or not re.fullmatch(r"[0-9]{1,3}(\.0+)?", figures.pop()):
+        raise AnswerError("score must be one whole number from 0 to 100")
+    return values
 
 
 def _figures(tally: Any) -> dict[str, Any]:

@@ -20,6 +20,7 @@ import msgspec
 
 from llm_as_rnn.answers import gbnf_string, object_schema, read_object
 from llm_as_rnn.errors import AnswerError
+from llm_as_rnn.hygiene import defuse
 from llm_as_rnn.records import AnswerFormat, Form, Memory, Section
 from llm_as_rnn.task import Task
 
@@ -36,12 +37,12 @@ def initial_memory(task: Task) -> Memory:
 
 
 def tidy_item(text: str) -> str:
-    r"""Make one line of an item's text, without the marks of a list or heading before it.
+    r"""Make one harmless line of an item's text, without the marks of a list or heading before it.
 
     >>> tidy_item("- ## Patterns\n -5 follows rain")
     'Patterns -5 follows rain'
     """
-    return _MARKS.sub("", " ".join(text.split()) + " ").strip()
+    return _MARKS.sub("", " ".join(defuse(text).split()) + " ").strip()
 
 
 def tidy_items(texts: Iterable[str]) -> tuple[str, ...]:
@@ -53,15 +54,6 @@ def tidy_items(texts: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(item for item in map(tidy_item, texts) if item))
 
 
-def to_text(memory: Memory) -> str:
-    """Write a memory as the model sees it, and as its tokens are counted."""
-    lines: list[str] = []
-    for section in memory.sections:
-        lines.append(f"## {section.name}")
-        lines.extend(f"- {item}" for item in section.items)
-    return "\n".join(lines)
-
-
 def to_json(memory: Memory) -> str:
     """Write a memory as a JSON answer would be written: section names and their items."""
     return msgspec.json.encode({section.name: section.items for section in memory.sections}).decode()
@@ -69,7 +61,7 @@ def to_json(memory: Memory) -> str:
 
 def written(memory: Memory, form: Form) -> str:
     """Write a memory in the form in which the model is asked to write one."""
-    return to_json(memory) if form == "json" else to_text(memory)
+    return to_json(memory) if form == "json" else str(memory)
 
 
 class Bounds(NamedTuple):

@@ -111,6 +111,7 @@ def facts(run: Mapping[str, Any], records: Sequence[StepRecord]) -> list[tuple[s
         f"{_count(len(records), 'step')} in all",
         "memory budget": f"{_show(budget)} tokens" if budget is not None else "",
         "prompts": ", ".join(_show(spec[name]) for name in ("form", "style", "layout") if name in spec),
+        "update rule": _show(_part(spec, "updating").get("rule", "")),
         "feedback": _show(spec.get("feedback", "")),
         "sampling": _show(spec.get("sampling", "")),
         "status": _show(run.get("status", "")),

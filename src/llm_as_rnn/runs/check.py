@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Sequence as Many
 from concurrent.futures import ThreadPoolExecutor
 from functools import reduce
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, cast, get_args
 
 import jinja2.meta
 import msgspec
@@ -26,11 +26,12 @@ from llm_as_rnn.datasets.base import Sequence, Step
 from llm_as_rnn.drive import drive
 from llm_as_rnn.engines.scripted import Answer, ScriptedEngine
 from llm_as_rnn.errors import UsageError
-from llm_as_rnn.method import FeedbackKind, Method, Settings
+from llm_as_rnn.method import Method, RuleName, Settings, Updating
 from llm_as_rnn.methods import METHODS, REFERENCES
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import AnswerFormat, Form, Layout, Memory, Record, Request, Section, Style, Value
 from llm_as_rnn.recurrence.memory import written
+from llm_as_rnn.recurrence.rules import RULES
 from llm_as_rnn.runs.foresight import Foreknown, bag, foreknown, tells, tokens
 from llm_as_rnn.task import Task
 
@@ -187,7 +188,8 @@ def examine(
                 method = factories[name](planted.task, settings, prompts)
                 looks, learns = thread.submit(asyncio.run, _watch(method, name, settings, planted)).result()
                 requests[name, form, settings.layout] += len(looks)
-                found += _search(looks, planted, learns=learns)
+                # A judge alone goes by the rubric: there, no outcome may be shown at all.
+                found += _search(looks, planted, learns=learns and settings.feedback != "judge")
                 found += _hunt(looks, planted, task, some)
     first: dict[tuple[str, str, str], Leak] = {}
     for leak in found:
@@ -206,10 +208,14 @@ def _first_steps(sequences: Many[Sequence]) -> list[Sequence]:
 
 def _settings(form: Form) -> Iterator[Settings]:
     """Give every way of asking; a budget of 1 stands for a clumsy model, which makes methods ask again and compress."""
-    for style, layout, feedback in itertools.product(get_args(Style), get_args(Layout), get_args(FeedbackKind)):
+    kinds = ("model", "scorecard", "judge", "judge+model")
+    for style, layout, feedback in itertools.product(get_args(Style), get_args(Layout), kinds):
         yield Settings(form, style, layout, window=10**6, feedback=feedback)
         if style == "chat":
             yield Settings(form, style, layout, budget=1, window=10**6, feedback=feedback)
+    for rule, budget in itertools.product(RULES, (1, 256, 4096)):
+        updating = Updating(cast("RuleName", rule), recall=1, recheck=2)
+        yield Settings(form, budget=budget, window=10**6, feedback="scorecard", updating=updating)
 
 
 # --- planting -------------------------------------------------------------------------------------------------------
@@ -298,7 +304,7 @@ async def _watch(method: Method, name: str, settings: Settings, planted: Planted
             learned = await drive(method.learn(state, step.observation, prediction, step.target), engine)
             note(step, learning=True)
             state = learned.state
-            learns = learns or learned.update.outcome != "skipped"
+            learns = learns or learned.update.outcome == "accepted"
     return looks, learns
 
 

@@ -16,7 +16,7 @@ from llm_as_rnn.drive import drive
 from llm_as_rnn.engines.base import Engine, EngineInfo
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.errors import RunError, UsageError
-from llm_as_rnn.method import FeedbackKind, Method, Settings
+from llm_as_rnn.method import AUTO_FEEDBACK, Method, Settings, Sharing, Updating
 from llm_as_rnn.methods import METHODS, REFERENCES, build
 from llm_as_rnn.metrics.summary import summarise
 from llm_as_rnn.prompts import Prompts
@@ -32,9 +32,6 @@ from llm_as_rnn.task import Task, load_task
 PAPER_BUDGET = 4096
 """Tokens of a memory in the paper (appendix C)."""
 
-SEQUENCES, STEPS = 8, 12
-"""How much of a shipped dataset a run takes where nothing else is said."""
-
 
 class Options(Record, frozen=True):
     """What a user asks for; what is None is chosen to suit the model or the data.
@@ -48,7 +45,7 @@ class Options(Record, frozen=True):
     data : Path, optional
         The user's own data, for a task file that says how to read it.
     sequences, steps, split, seed
-        Which data; by default all of the user's own, 8 sequences of 12 steps of a shipped dataset.
+        Which data; by default all of the user's own, or what is usual for a shipped dataset.
     budget, form, style, layout, feedback, sampling
         How the model is asked.
     delay : int
@@ -57,6 +54,8 @@ class Options(Record, frozen=True):
         A folder of templates that replace shipped ones.
     concurrency : int, optional
         Steps in flight; the engine's slots by default, and never more.
+    updating : Updating
+        How the recurrent method updates its memory.
     """
 
     task: str
@@ -69,12 +68,13 @@ class Options(Record, frozen=True):
     form: Form | None = None
     style: Style | None = None
     layout: Layout = "chained"
-    feedback: FeedbackKind = "model"
+    feedback: str = AUTO_FEEDBACK
     sampling: str = "greedy"
     delay: int = 0
     prompts: Path | None = None
     concurrency: int | None = None
     data: Path | None = None
+    updating: Updating = Updating(rule="auto")
 
 
 class Watcher(Protocol):
@@ -108,7 +108,8 @@ def make_spec(
     """
     if not options.methods:
         raise UsageError("no method was named", f"choose from {', '.join([*METHODS, *REFERENCES])}")
-    every = (table.count(options.split), table.longest(options.split)) if table else (SEQUENCES, STEPS)
+    form = options.form or engine.form
+    every = (table.count(options.split), table.longest(options.split)) if table else usual_size(task)
     return RunSpec(
         task=task.name,
         task_digest=task.digest,
@@ -121,7 +122,7 @@ def make_spec(
         seed=options.seed,
         budget=suit_budget(options.budget, engine),
         window=engine.context_window,
-        form=options.form or engine.form,
+        form=form,
         style=options.style or engine.style,
         layout=options.layout,
         feedback=options.feedback,
@@ -129,7 +130,14 @@ def make_spec(
         prompts_digest=prompts.digest,
         delay=options.delay,
         data_digest=table.digest if table else "",
+        updating=msgspec.structs.replace(options.updating, rule=options.updating.suited(form).rule),
     )
+
+
+def usual_size(task: Task) -> tuple[int, int]:
+    """Say how many sequences and steps of a task's shipped dataset a run takes where nothing else is said."""
+    source = dataset(task.dataset)
+    return source.sequences, source.steps
 
 
 def suit_budget(asked: int | None, engine: EngineInfo) -> int:
@@ -279,6 +287,9 @@ async def _rehearse(task: Task, spec: RunSpec, prompts: Prompts, sequence: Seque
     step = sequence.steps[0]
     for name in spec.methods:
         method = build(name, task, settings, prompts)
-        state = method.start(sequence.info)
+        sharing = method if isinstance(method, Sharing) and method.shares else None
+        state = sharing.start_with(sequence.info, None) if sharing else method.start(sequence.info)
         prediction = await drive(method.predict(state, step.observation), engine)
-        await drive(method.learn(state, step.observation, prediction, step.target), engine)
+        learned = await drive(method.learn(state, step.observation, prediction, step.target), engine)
+        if sharing:
+            await drive(sharing.conclude(learned.state, step.observation), engine)

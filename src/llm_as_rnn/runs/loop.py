@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Sequence as Many
 from typing import Any, Literal, NamedTuple, TypeVar
 
+import msgspec
+
 from llm_as_rnn.datasets.base import Sequence, Step
 from llm_as_rnn.drive import drive, replay
 from llm_as_rnn.engines.base import Engine
 from llm_as_rnn.errors import EngineUnavailableError, RunError, SpecMismatchError
-from llm_as_rnn.method import Calls, Learned, Method
+from llm_as_rnn.method import Calls, Learned, Method, Sharing
 from llm_as_rnn.metrics.scores import step_scores
 from llm_as_rnn.records import Call, Memory, Prediction, StepRecord
 from llm_as_rnn.task import Task
@@ -34,7 +36,8 @@ async def run_sequence(
     commit: Commit,
     *,
     delay: int = 0,
-) -> None:
+    lessons: Any = None,
+) -> Any:
     """Run one method over one sequence, from where its journal ends.
 
     Parameters
@@ -53,6 +56,13 @@ async def run_sequence(
         Makes a step durable. It is called when the step's outcome has been learned.
     delay : int
         How late outcomes come, in steps (see `schedule`).
+    lessons : object
+        What earlier sequences taught, for a method whose sequences share a memory.
+
+    Returns
+    -------
+    object
+        The lessons after this sequence; None where none are shared.
 
     Raises
     ------
@@ -61,7 +71,8 @@ async def run_sequence(
     SpecMismatchError
         If the journal's steps cannot have come from this method and sequence.
     """
-    state = method.start(sequence.info)
+    sharing = method if isinstance(method, Sharing) and method.shares else None
+    state = sharing.start_with(sequence.info, lessons) if sharing else method.start(sequence.info)
     waiting: dict[int, _Made] = {}
     for what, t in schedule(len(sequence.steps), delay):
         step = sequence.steps[t]
@@ -75,11 +86,18 @@ async def run_sequence(
         # Only now does the method get to see the outcome.
         learned = await made.source.run(method.learn(state, step.observation, made.prediction, step.target))
         result = _record(method, task, state, step, made, learned)
+        if sharing and t == len(sequence.steps) - 1:
+            # The sequence's own calls go into its last record, so that a resumed run gets the same lessons from them.
+            lessons, done = await made.source.run(sharing.conclude(learned.state, step.observation))
+            notes = (*result.notes, f"lessons: {done}")
+            calls = tuple(made.source.calls)
+            result = msgspec.structs.replace(result, lessons=lessons.memory, notes=notes, calls=calls)
         if record is None:
             commit(result)
         else:
             _require_same(result, record)
         state = learned.state
+    return lessons
 
 
 def schedule(steps: int, delay: int) -> Iterator[tuple[Literal["predict", "learn"], int]]:
@@ -99,6 +117,14 @@ def schedule(steps: int, delay: int) -> Iterator[tuple[Literal["predict", "learn
             yield "learn", t
     for t in range(max(steps - delay, 0), steps if delay else 0):
         yield "learn", t
+
+
+def _in_turn(method: Method, sequences: Many[Sequence]) -> Iterator[tuple[Method, Many[Sequence]]]:
+    """Group the sequences that must run one after the other: all of a method that shares lessons, else none."""
+    if isinstance(method, Sharing) and method.shares:
+        yield method, sequences
+    else:
+        yield from ((method, [sequence]) for sequence in sequences)
 
 
 class _Source:
@@ -191,27 +217,31 @@ async def run_all(
     done: dict[tuple[str, str], list[StepRecord]] = defaultdict(list)
     for record in sorted(past, key=lambda record: record.t):
         done[record.method, record.sequence].append(record)
-    waiting = iter([(method, sequence) for method in methods for sequence in sequences])
+    waiting = iter([group for method in methods for group in _in_turn(method, sequences)])
     failures: dict[str, str] = {}
     lost: list[EngineUnavailableError] = []
 
     async def work() -> None:
-        for method, sequence in waiting:
-            name = f"{method.name}/{sequence.info.id}"
-            if lost:
-                failures[name] = str(lost[0])
-                continue
-            try:
-                begun = done[method.name, sequence.info.id]
-                await run_sequence(method, sequence, task, engine, begun, commit, delay=delay)
-            except RunError:
-                raise
-            except EngineUnavailableError as error:
-                lost.append(error)
-                failures[name] = str(error)
-            except Exception as error:
-                logger.debug("%s failed", name, exc_info=True)
-                failures[name] = str(error) or type(error).__name__
+        for method, group in waiting:
+            lessons: Any = None
+            for number, sequence in enumerate(group):
+                why = str(lost[0]) if lost else ""
+                try:
+                    if not lost:
+                        begun = done[method.name, sequence.info.id]
+                        lessons = await run_sequence(
+                            method, sequence, task, engine, begun, commit, delay=delay, lessons=lessons
+                        )
+                except RunError:
+                    raise
+                except Exception as error:
+                    logger.debug("%s/%s failed", method.name, sequence.info.id, exc_info=True)
+                    lost.extend([error] if isinstance(error, EngineUnavailableError) else [])
+                    why = str(error) or type(error).__name__
+                if why:
+                    # Those after it in a group would learn from less than they should; they wait for --resume.
+                    failures.update({f"{method.name}/{left.info.id}": why for left in group[number:]})
+                    break
 
     async with asyncio.TaskGroup() as group:
         for _ in range(concurrency):

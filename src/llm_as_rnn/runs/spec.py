@@ -6,9 +6,10 @@ from collections.abc import Sequence as Many
 
 from llm_as_rnn.datasets.base import Selection, Split
 from llm_as_rnn.errors import SpecMismatchError, UsageError
-from llm_as_rnn.method import PRESETS, FeedbackKind, Settings
-from llm_as_rnn.methods import METHODS, REFERENCES
+from llm_as_rnn.method import PRESETS, Settings, Updating, feedback_kinds
+from llm_as_rnn.methods import require_method
 from llm_as_rnn.records import Form, Layout, Record, Style
+from llm_as_rnn.recurrence.policy import check_when
 
 
 class RunSpec(Record, frozen=True):
@@ -38,6 +39,8 @@ class RunSpec(Record, frozen=True):
         How late outcomes come, in steps.
     data_digest : str
         Fingerprint of the user's own data; empty for a shipped dataset.
+    updating : Updating
+        How the recurrent method updates its memory.
     """
 
     task: str
@@ -54,11 +57,12 @@ class RunSpec(Record, frozen=True):
     form: Form
     style: Style
     layout: Layout
-    feedback: FeedbackKind
+    feedback: str
     sampling: str
     prompts_digest: str
     delay: int = 0
     data_digest: str = ""
+    updating: Updating = Updating()
 
     def __post_init__(self) -> None:
         """Refuse settings that no run could have."""
@@ -66,9 +70,14 @@ class RunSpec(Record, frozen=True):
             value = getattr(self, name)
             if value < smallest:
                 raise UsageError(f"{name} must be at least {smallest}, not {value}", f"correct --{name}")
-        unknown = [name for name in self.methods if name not in {**METHODS, **REFERENCES}]
-        if unknown:
-            raise UsageError(f"there is no method {unknown[0]!r}", f"choose from {', '.join([*METHODS, *REFERENCES])}")
+        for name in self.methods:
+            require_method(name)
+        if self.feedback != "auto":
+            feedback_kinds(self.feedback)
+        check_when(self.updating.when)
+        for name in ("allowance", "recall", "recheck", "shared"):
+            if (getattr(self.updating, name) or 0) < 0:
+                raise UsageError(f"{name} must be at least 0, not {getattr(self.updating, name)}", f"correct --{name}")
         if self.sampling not in PRESETS:
             raise UsageError(f"there is no sampling preset {self.sampling!r}", f"choose from {', '.join(PRESETS)}")
 
@@ -87,6 +96,7 @@ class RunSpec(Record, frozen=True):
             budget=self.budget,
             window=self.window,
             feedback=self.feedback,
+            updating=self.updating,
             sampling=PRESETS[self.sampling],
             seed=self.seed,
         )

@@ -1,0 +1,45 @@
+"""Make a table of the intent streams that docs/results/memory.md reports on.
+
+    python benchmarks/intents.py STREAMS.jsonl english.csv --part development
+
+STREAMS.jsonl holds ``sequence, t, question, intent`` in streams of 30, derived from the task files of MemPrompt (Madaan
+et al., EMNLP 2022; repository madaan/memprompt, Apache-2.0). Four streams in a row make one sequence of 120, so that
+full history has to pay for its length; the first six of these are taken. A sequence's name decides which part of the
+data it belongs to, so the names are chosen to fall into the part that is asked for: English is for tuning, Hindi for
+reporting.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import itertools
+import json
+from pathlib import Path
+
+from llm_as_rnn.datasets.tables import part_of
+
+SEQUENCES, STREAMS = 6, 4
+
+
+def main() -> None:
+    """Write the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("streams", type=Path)
+    parser.add_argument("table", type=Path)
+    parser.add_argument("--part", choices=["development", "held_out"], required=True)
+    asked = parser.parse_args()
+    rows = [json.loads(line) for line in asked.streams.read_text(encoding="utf-8").splitlines()]
+    streams = [list(group) for _, group in itertools.groupby(rows, key=lambda row: row["sequence"])]
+    with asked.table.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["sequence", "t", "question", "intent"])
+        for number in range(SEQUENCES):
+            name = next(n for n in (f"user {number}.{k}" for k in itertools.count()) if part_of(n) == asked.part)
+            chosen = itertools.chain(*streams[number * STREAMS : (number + 1) * STREAMS])
+            for t, row in enumerate(chosen):
+                table.writerow([name, t, row["question"], row["intent"]])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""The options that say how the recurrent method learns: the same for every command that runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, get_args
+
+import click
+
+from llm_as_rnn.method import RuleName, Updating
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+FEEDBACK_HELP = (
+    "Criticism by the model, exact figures by code (scorecard), a judge without the outcome; or several, joined by +. "
+    "auto: the model's where it writes the memory, else figures."
+)
+
+_OPTIONS = [
+    click.option(
+        "--rule",
+        type=click.Choice(get_args(RuleName)),
+        help="How the memory is updated [default: auto, which is cases for answers in lines and rewrite for JSON].",
+    ),
+    click.option(
+        "--when", help="When the memory is updated: every step, on_error, surprise, or every:K steps [default: every]."
+    ),
+    click.option("--allowance", type=int, help="Most tokens a step that learning may cost on average [default: any]."),
+    click.option(
+        "--recall", type=int, help="Cases shown again right before the question [default: 1 with cases, else 0]."
+    ),
+    click.option(
+        "--recheck", type=int, help="Past steps that a new memory must predict no worse than the old one [default: 0]."
+    ),
+    click.option(
+        "--shared",
+        type=int,
+        help="Tokens of a second memory, of lessons that sequences leave to later ones [default: 0]",
+    ),
+    click.option(
+        "--watch", is_flag=True, default=None, help="After a lasting fall of the score, go back to the best memory."
+    ),
+]
+
+
+def updating_options(command: F) -> F:
+    """Give a command the options of `Updating`."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def take_updating(choices: dict[str, Any]) -> Updating:
+    """Take what `updating_options` gave out of a command's values."""
+    taken = {name: choices.pop(name) for name in Updating.__struct_fields__}
+    return Updating(**{"rule": "auto", **{name: value for name, value in taken.items() if value is not None}})

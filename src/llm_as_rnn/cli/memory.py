@@ -1,0 +1,244 @@
+"""``llm-as-rnn memory``: every version of a memory, to read, to compare and to go back to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import click
+import msgspec
+from filelock import FileLock, Timeout
+from rich.table import Table
+from rich.text import Text
+
+from llm_as_rnn.cli.progress import console
+from llm_as_rnn.errors import UsageError
+from llm_as_rnn.files import write_atomically
+from llm_as_rnn.learner import Saved, read_saved
+from llm_as_rnn.method import Method, Settings
+from llm_as_rnn.methods import build
+from llm_as_rnn.online import Stream, pick, revive
+from llm_as_rnn.online import restore as put_back
+from llm_as_rnn.prompts import Prompts
+from llm_as_rnn.records import Memory
+from llm_as_rnn.report.diff import Item, MemoryDiff
+from llm_as_rnn.runs.directory import RunDirectory
+from llm_as_rnn.runs.versions import Event, versions
+
+NAMED = 6
+"""Choices that an error names; a run may have hundreds of sequences."""
+
+COLOURS = {"+": "green", "-": "red"}
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+class Row(msgspec.Struct):
+    """A line of ``memory list`` where no terminal shows it; ``memory`` is null where the step left it as it was."""
+
+    version: int
+    t: int | None
+    tokens: int | None
+    update: str
+    reason: str
+    memory: str | None
+
+
+def _which(command: F) -> F:
+    """Add what says which memory is meant."""
+    command = click.option("--sequence", help="Of a run: whose memory, where several have one.")(command)
+    command = click.option("--method", help="Of a run: which method's, where several keep one.")(command)
+    return click.argument("path", type=click.Path(path_type=Path))(command)
+
+
+@click.group()
+def memory() -> None:
+    """List, show, compare and restore the versions of a memory.
+
+    PATH is a run's folder, or the file of a learner or of `llm-as-rnn predict --state`. A memory that an update did not
+    change keeps its version's number.
+    """
+
+
+@memory.command("list")
+@_which
+def list_(path: Path, method: str | None, sequence: str | None) -> None:
+    """List the versions of the memory in PATH.
+
+    Steps of a run that left it as it was are listed too. A table on a terminal; else JSON lines, with each version's
+    text.
+    """
+    events = _history(path, method, sequence)
+    if not console.is_terminal:
+        for event in events:
+            text = str(event.memory) if event.changed else None
+            row = Row(event.memory.version, event.t, event.tokens, event.outcome, event.reason, text)
+            click.echo(msgspec.json.encode(row))
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("version", "step", "tokens", "update", "reason"):
+        table.add_column(heading, justify="right" if heading in ("version", "step", "tokens") else "left")
+    for event in events:
+        cells = (event.memory.version, event.t, event.tokens, event.outcome, event.reason)
+        style = None if event.changed else "dim"
+        table.add_row(*(Text("" if cell is None else str(cell)) for cell in cells), style=style)
+    console.print(table)
+
+
+@memory.command()
+@_which
+@click.option("--version", type=int, help="Which [default: the latest].")
+def show(path: Path, method: str | None, sequence: str | None, version: int | None) -> None:
+    """Show one version of the memory in PATH."""
+    events = _history(path, method, sequence)
+    found = events[-1].memory if version is None else _version(events, version)
+    if console.is_terminal:
+        counted = "" if found.tokens is None else f", {found.tokens} tokens"
+        console.print(f"version {found.version}{counted}", style="dim", highlight=False)
+    click.echo(str(found))
+
+
+@memory.command()
+@_which
+@click.argument("a", type=int)
+@click.argument("b", type=int)
+def diff(path: Path, method: str | None, sequence: str | None, a: int, b: int) -> None:
+    """Show what changed from version A to version B.
+
+    It goes item by item. On a terminal, edited items are shown once with their changes coloured; else every line begins
+    with a space, + or -. Nothing is shown if nothing changed. An item that only moved has not changed.
+    """
+    events = _history(path, method, sequence)
+    before, after = _version(events, a), _version(events, b)
+    changes = MemoryDiff().step(0, before, after)
+    if all(item.mark == "=" for items in changes.values() for item in items):
+        return
+    console.print(Text(f"--- version {a}", "bold"))
+    console.print(Text(f"+++ version {b}", "bold"))
+    for name, items in changes.items():
+        console.print(Text(f" ## {name}"), soft_wrap=True)
+        for item in items:
+            for line in [_coloured(item)] if console.is_terminal else _plain(item):
+                console.print(line, soft_wrap=True)
+
+
+@memory.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--version", type=int, required=True, help="Which to put back.")
+def restore(file: Path, version: int) -> None:
+    """Put an earlier version back, as a new version.
+
+    Nothing is lost. FILE is that of a learner or of `llm-as-rnn predict --state`; predictions in it go on waiting. A
+    program that has it loaded does not see this, and writes over it.
+    """
+    if file.is_dir():
+        raise UsageError(f"{file} is a folder: a run's journal is never changed", "name a learner's file")
+    read_saved(file)  # before a lock is left beside what is no such file
+    with _locked(file):
+        saved = read_saved(file)
+        method, stream = _opened(saved)
+        stream = put_back(method, stream, version, saved.choices.budget)
+        changed = msgspec.structs.replace(saved, stream=msgspec.Raw(msgspec.json.encode(stream)))
+        try:
+            write_atomically(file, msgspec.json.encode(changed))
+        except OSError as error:
+            raise UsageError(f"{file} cannot be written: {error.strerror}", "make room there") from error
+    click.echo(f"version {stream.versions[-1].memory.version} holds the text of version {version}")
+
+
+def _history(path: Path, method: str | None, sequence: str | None) -> tuple[Event, ...]:
+    """Read what happened to one memory.
+
+    Raises
+    ------
+    RunError, UsageError
+        If there is no memory to read, or it is not clear which one is meant.
+    """
+    if path.is_dir():
+        directory = RunDirectory(path)
+        directory.info()
+        histories = dict(versions(directory.records()))
+    else:
+        saved = read_saved(path)
+        _, stream = _opened(saved)
+        histories = {(saved.method, saved.sequence.id): _events(stream)} if stream.versions else {}
+    if not histories:
+        raise UsageError(f"{path} holds no memory", "a method that keeps one has to learn there first: recurrent")
+    return histories[_chosen(list(histories), method, sequence)]
+
+
+def _chosen(names: Sequence[tuple[str, str]], method: str | None, sequence: str | None) -> tuple[str, str]:
+    """Find the one memory that is meant."""
+    for option, given, place in (("method", method, 0), ("sequence", sequence, 1)):
+        there = list(dict.fromkeys(name[place] for name in names))
+        if given is None and len(there) > 1:
+            raise UsageError(f"memories of several {option}s are there", f"choose with --{option}: {_named(there)}")
+        if given is not None and given not in there:
+            raise UsageError(f"there is no memory of the {option} {given!r}", f"there is {_named(there)}")
+        names = [name for name in names if given in (None, name[place])]
+    return names[0]
+
+
+def _named(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
+
+
+def _opened(saved: Saved) -> tuple[Method, Stream]:
+    """Read a learner's stream. Its method is not going to ask anything, so that any settings and prompts will do."""
+    method = build(saved.method, saved.task, Settings(), Prompts())
+    return method, revive(method, bytes(saved.stream))
+
+
+def _events(stream: Stream) -> tuple[Event, ...]:
+    return tuple(
+        Event(
+            entry.t,
+            "start" if entry.t is None and not entry.memory.version else "accepted",
+            entry.reason,
+            entry.memory,
+            entry.memory.tokens,
+            changed=True,
+        )
+        for entry in stream.versions
+    )
+
+
+def _version(events: Sequence[Event], number: int) -> Memory:
+    return pick((event.memory for event in events), number)
+
+
+def _plain(item: Item) -> Iterator[Text]:
+    if item.mark == "~":
+        yield Text("-- " + "".join(span.text for span in item.spans if span.mark != "+"))
+        yield Text("+- " + item.text)
+    else:
+        yield Text(f"{' ' if item.mark == '=' else item.mark}- {item.text}")
+
+
+def _coloured(item: Item) -> Text:
+    if item.mark != "~":
+        return Text(f"{' ' if item.mark == '=' else item.mark}- {item.text}", COLOURS.get(item.mark, ""))
+    line = Text("~- ")
+    for span in item.spans:
+        # Without colours, crossed out is still told from new.
+        line.append(span.text, {"+": "green bold", "-": "red strike"}.get(span.mark))
+    return line
+
+
+@contextmanager
+def _locked(file: Path) -> Iterator[None]:
+    """Keep `llm-as-rnn predict` from using the file meanwhile: it takes the same lock."""
+    lock = FileLock(file.with_name(f".{file.name}.lock"), timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise UsageError(f"another process is using {file}", "wait for it, or stop it") from None
+    except OSError as error:
+        raise UsageError(f"{file} cannot be written: {error.strerror}", "check its folder") from error
+    try:
+        yield
+    finally:
+        lock.release()

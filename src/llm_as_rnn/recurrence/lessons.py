@@ -1,0 +1,121 @@
+"""A second memory, of lessons that outlast a sequence: what one that has ended leaves to those after it.
+
+It has a budget of its own and the task's sections, stands before the memory of the sequence in every prompt, and stays
+as it is while a sequence runs. Rules by which code keeps cases carry over the cases that proved themselves; the others
+have the model write the lessons anew from the memory that the sequence ended with.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from llm_as_rnn.method import KEEPS_CASES, Asker, Calls, Settings, at_once
+from llm_as_rnn.records import Memory, Message, Observation, Record
+from llm_as_rnn.recurrence.budget import fit
+from llm_as_rnn.recurrence.guard import refusal
+from llm_as_rnn.recurrence.notes import Credit, Ledger, Resemblance, is_covered
+from llm_as_rnn.recurrence.rules import Itemised
+from llm_as_rnn.recurrence.writing import Writer, length
+from llm_as_rnn.task import Task
+
+
+class Lessons(Record, frozen=True):
+    """What earlier sequences taught.
+
+    Attributes
+    ----------
+    memory : Memory
+        Its text; the version counts the sequences that changed it.
+    ledger : dict of str to Credit
+        How often each note of it helped, over all sequences.
+    """
+
+    memory: Memory
+    ledger: dict[str, Credit] = msgspec.field(default_factory=dict)
+
+
+class Teacher:
+    """Makes lessons of ended sequences.
+
+    Parameters
+    ----------
+    asker : Asker
+        Who builds requests.
+    task : Task
+        What is predicted.
+    settings : Settings
+        ``updating.shared`` is the lessons' budget.
+    """
+
+    def __init__(self, asker: Asker, task: Task, settings: Settings) -> None:
+        self.task = task
+        self.settings = msgspec.structs.replace(settings, budget=settings.updating.shared)
+        self.writer = Writer(asker, task, self.settings)
+        self.items = Itemised(self.writer)
+
+    def teach(self, lessons: Lessons, ended: Memory, ledger: Ledger, last: Observation) -> Calls[tuple[Lessons, str]]:
+        """Give the lessons after a sequence, and what was done.
+
+        Parameters
+        ----------
+        lessons : Lessons
+            Those before it.
+        ended : Memory
+            What it ended with.
+        ledger : mapping
+            Credits of its notes, and of the lessons' notes.
+        last : Observation
+            Its last step.
+        """
+        counted = {item: ledger.get(item, Credit()) for item in _items(lessons.memory)}
+        if self.settings.updating.rule in KEEPS_CASES:
+            return (yield from self._carry_over(lessons.memory, ended, {**ledger, **counted}, last.t))
+        return (yield from self._rewrite(Lessons(lessons.memory, counted), ended, last))
+
+    def _carry_over(self, old: Memory, ended: Memory, ledger: Ledger, t: int) -> Calls[tuple[Lessons, str]]:
+        sections, taken = old.sections, 0
+        proved = sorted(_items(ended), key=lambda item: ledger.get(item, Credit()).worth(t), reverse=True)
+        for item in proved:
+            known = Resemblance(i for section in sections for i in section.items)
+            if item == self.items.unknown or is_covered(item, known, self.task):
+                continue
+            place = next(n for n, section in enumerate(ended.sections) if item in section.items)
+            proposal = yield from self.items.roomy(self.items.added(sections, place, item), ledger, t, item, "")
+            if proposal.sections is not None:
+                sections, taken = proposal.sections, taken + 1
+        if sections == old.sections:
+            return Lessons(old, _of(old, ledger)), "nothing new"
+        new = Memory(sections, old.version + 1, (yield from length(sections)))
+        return Lessons(new, _of(new, ledger)), f"{taken} notes carried over"
+
+    def _rewrite(self, lessons: Lessons, ended: Memory, last: Observation) -> Calls[tuple[Lessons, str]]:
+        prompt = self.writer.asker.render(
+            "recurrence/lessons",
+            lessons=str(lessons.memory),
+            memory=str(ended),
+            bounds=self.writer.bounds,
+            budget=self.settings.budget,
+        )
+        messages = (Message("system", self.task.instructions.strip()), Message("user", prompt))
+        asked = yield from self.writer.ask_memory(last, "update", messages)
+        if asked.value is None:
+            return lessons, f"{asked.status}: {asked.problem}"
+        fitted = yield from fit(asked.value, self.settings.budget, lambda *long: at_once(None))
+        if fitted is None:
+            return lessons, "over_budget: not even one sentence of it fits"
+        before = Memory(lessons.memory.sections, lessons.memory.version, (yield from length(lessons.memory.sections)))
+        reason = refusal(before, fitted.sections, fitted.tokens, self.task, self.settings.budget)
+        if reason:
+            return lessons, reason
+        new = Memory(fitted.sections, before.version + 1, fitted.tokens)
+        return Lessons(new, _of(new, lessons.ledger)), "rewritten"
+
+
+def _items(memory: Memory) -> list[str]:
+    return [item for section in memory.sections for item in section.items]
+
+
+def _of(memory: Memory, ledger: Ledger) -> dict[str, Credit]:
+    # Steps are counted anew in each sequence: what was born in an earlier one was there from the start.
+    kept = {item: ledger[item] for item in _items(memory) if item in ledger}
+    return {item: Credit(credit.helped, credit.hurt, credit.missed, 0) for item, credit in kept.items()}

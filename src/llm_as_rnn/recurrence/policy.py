@@ -1,0 +1,131 @@
+"""When to update: at every step, as the paper does, or only when it is likely to pay.
+
+Whatever the policy, exact figures are counted at every step; it decides about critic and memory, which cost calls.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator
+
+from llm_as_rnn.answers import Field
+from llm_as_rnn.errors import UsageError
+from llm_as_rnn.method import Calls, T
+from llm_as_rnn.records import Completion, Record, Request, Target, Value
+from llm_as_rnn.task import Task
+
+REMEMBERED = 64
+"""Errors of past steps that are remembered, to tell what is surprising."""
+
+SURPRISE = 0.75
+"""The quantile of past errors above which an error is a surprise."""
+
+FEW = 4
+"""Until so many errors are known, every wrong answer is a surprise."""
+
+
+class Past(Record, frozen=True):
+    """What a policy goes by.
+
+    Attributes
+    ----------
+    errors : tuple of float
+        Of the latest steps, oldest first; 0 is right, 1 is as wrong as can be.
+    steps : int
+        Outcomes so far.
+    spent : int
+        Tokens that critic and updates have read and written so far.
+    """
+
+    errors: tuple[float, ...] = ()
+    steps: int = 0
+    spent: int = 0
+
+    def after(self, error: float) -> Past:
+        """Give the past after one more outcome."""
+        return Past((*self.errors, error)[-REMEMBERED:], self.steps + 1, self.spent)
+
+
+def check_when(when: str) -> None:
+    """Refuse a policy that there is none of.
+
+    Raises
+    ------
+    UsageError
+        With a hint that lists them.
+    """
+    if when not in ("every", "on_error", "surprise") and not re.fullmatch(r"every:[1-9]\d*", when):
+        raise UsageError(f"there is no update policy {when!r}", "choose from every, on_error, surprise, every:K")
+
+
+def why_not(when: str, allowance: int, past: Past, error: float) -> str:
+    """Say why a step is not to be learned from; nothing if it is.
+
+    Parameters
+    ----------
+    when : str
+        ``every``, ``every:K``, ``on_error`` or ``surprise``.
+    allowance : int
+        The most tokens that learning may cost a step on average; 0 for no limit.
+    past : Past
+        The steps before this one.
+    error : float
+        Of this step.
+
+    Examples
+    --------
+    >>> why_not("on_error", 0, Past(), error=0.0)
+    'on_error: the answer was right'
+    >>> why_not("every:5", 0, Past(steps=5), error=0.0)
+    ''
+    """
+    if allowance and past.spent > allowance * past.steps:
+        return f"allowance: {past.spent} tokens spent in {past.steps} steps"
+    if when.startswith("every:") and past.steps % int(when.partition(":")[2]):
+        return f"{when}: not this step"
+    if when == "on_error" and not error:
+        return "on_error: the answer was right"
+    if when == "surprise":
+        line = _usual(past.errors)
+        if error <= line:
+            return f"surprise: an error of {error:.2f} is usual, up to {line:.2f}"
+    return ""
+
+
+def _usual(errors: tuple[float, ...]) -> float:
+    # An error of 1 can never lie above the quantile, so the line stays below it: all wrong is always a surprise.
+    return min(sorted(errors)[int(SURPRISE * (len(errors) - 1))], 0.99) if len(errors) >= FEW else 0.0
+
+
+def error_of(task: Task, values: Target | None, target: Target) -> float:
+    """Say how wrong an answer was: the mean over its fields, 0 for right and 1 for as wrong as can be."""
+    known = [field for field in task.answer if field.name in target]
+    errors = [_error(field, (values or {}).get(field.name), target[field.name]) for field in known]
+    return sum(errors) / len(errors) if errors else 0.0
+
+
+def _error(field: Field, answer: Value | None, outcome: Value) -> float:
+    if answer is None:
+        return 1.0
+    if field.kind == "number" and not isinstance(answer, tuple) and not isinstance(outcome, tuple):
+        return min(abs(float(answer) - float(outcome)) / (field.high - field.low), 1.0)
+    if isinstance(answer, tuple) and isinstance(outcome, tuple):
+        return float(not set(map(str.casefold, answer)) & set(map(str.casefold, outcome)))
+    return float(field.show(answer).casefold() != field.show(outcome).casefold())
+
+
+def metered(calls: Calls[T]) -> Generator[Request, Completion, tuple[T, int]]:
+    """Run a computation, and count the tokens of its calls."""
+    tokens = 0
+    try:
+        request = next(calls)
+        while True:
+            completion = yield request
+            if request.role != "count":
+                tokens += (completion.prompt_tokens or 0) + (completion.completion_tokens or 0)
+            request = calls.send(completion)
+    except StopIteration as end:
+        value: T = end.value
+        return value, tokens
+    finally:
+        calls.close()

@@ -1,0 +1,329 @@
+"""Update rules: how h_{t-1} and a step become a proposal for h_t. All keep to the same sections, text form and budget.
+
+================ ================================================ =========================
+rule             who writes                                       when the budget is full
+================ ================================================ =========================
+``rewrite``      the model, everything anew (the paper)           compressed, then trimmed
+``delta``        the model, one note added, changed or dropped    the worst notes go
+``cases``        code: the step itself, where it teaches anything the worst notes go
+``hybrid``       as ``cases``                                     the model rewrites all,
+                                                                  else the worst notes go
+``append``       code: every step itself                          the oldest notes go
+``none``         nobody                                           never
+================ ================================================ =========================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+from llm_as_rnn.answers import Field
+from llm_as_rnn.errors import UsageError
+from llm_as_rnn.method import Calls, at_once
+from llm_as_rnn.outcomes import SENTENCE
+from llm_as_rnn.records import Feedback, Section
+from llm_as_rnn.recurrence.budget import Sections, fit
+from llm_as_rnn.recurrence.guard import COLLAPSE
+from llm_as_rnn.recurrence.memory import tidy_item, tidy_items, whole_words
+from llm_as_rnn.recurrence.notes import (
+    Credit,
+    Ledger,
+    Resemblance,
+    came,
+    case,
+    is_doubtful,
+    likeness,
+    parts,
+    same_outcome,
+    spare,
+    worst,
+)
+from llm_as_rnn.recurrence.writing import Step, Writer, length
+
+SAME_NOTE = 0.9
+"""How alike two notes of the model's own must be for the later one to be a repetition."""
+
+BETWEEN_CONSOLIDATIONS = 16
+"""Steps from one consolidation to the next: a rewrite costs as much as many single notes."""
+
+
+class Proposal(NamedTuple):
+    """What a rule proposes: sections within the budget, or None and why there is nothing to propose.
+
+    Attributes
+    ----------
+    sections : tuple of Section or None
+        The candidate.
+    reason : str
+        A code, and what was done or what stood in the way.
+    tokens : int
+        The candidate's length.
+    consolidated : bool
+        Whether the model was asked to consolidate the memory, whatever came of it.
+    """
+
+    sections: Sections | None
+    reason: str = ""
+    tokens: int = 0
+    consolidated: bool = False
+
+
+class Rule(Protocol):
+    """A way to propose the next memory."""
+
+    name: str
+
+    def propose(self, step: Step, feedback: Feedback, ledger: Ledger) -> Calls[Proposal]:
+        """Propose h_t from h_{t-1}, the step and its feedback."""
+        ...
+
+
+class Rewrite:
+    """The paper's rule: the model writes the whole memory anew."""
+
+    name = "rewrite"
+
+    def __init__(self, writer: Writer) -> None:
+        self.writer = writer
+
+    def propose(self, step: Step, feedback: Feedback, ledger: Ledger) -> Calls[Proposal]:
+        """Ask for the memory, and make it fit."""
+        asked = yield from self.writer.rewrite(step, feedback)
+        if asked.value is None:
+            return Proposal(None, f"{asked.status}: {asked.problem}")
+        budget = self.writer.settings.budget
+        fitted = yield from fit(asked.value, budget, lambda *long: self.writer.compress(step, *long))
+        if fitted is None:
+            return Proposal(None, "over_budget: not even one sentence of it fits")
+        return Proposal(fitted.sections, fitted.how, fitted.tokens)
+
+
+class Itemised:
+    """What the rules share that change single notes: placing one, and making room for it."""
+
+    def __init__(self, writer: Writer) -> None:
+        self.writer = writer
+        self.task = writer.task
+        self.unknown = tidy_item(writer.task.initial)
+
+    def added(self, sections: Sections, place: int, item: str) -> Sections:
+        """Put a note at the end of a section: what stands before it stays in the engine's prefix cache."""
+        return tuple(
+            Section(section.name, tidy_items([*(i for i in section.items if i != self.unknown), item]))
+            if number == place
+            else section
+            for number, section in enumerate(sections)
+        )
+
+    def roomy(self, sections: Sections, ledger: Ledger, t: int, new: str, reason: str) -> Calls[Proposal]:
+        """Let the worst notes go until the rest fits."""
+        alone = tuple(Section(section.name, tuple(i for i in section.items if i == new)) for section in sections)
+        if (yield from length(alone)) > self.writer.settings.budget // 2:
+            return Proposal(None, "over_budget: this note alone would take more than half of it")
+        gone = 0
+        while (tokens := (yield from length(sections))) > self.writer.settings.budget:
+            loser = self.loser(sections, ledger, t, new) or new
+            if not any(loser in section.items for section in sections):
+                return Proposal(None, "over_budget: there is no room for a note")
+            sections = without(sections, loser, self.unknown)
+            gone += 1
+        if not any(new in section.items for section in sections):
+            return Proposal(None, "over_budget: the note does not fit beside the headings")
+        return Proposal(sections, f"{reason}, {gone} retired" if gone else reason, tokens)
+
+    def loser(self, sections: Sections, ledger: Ledger, t: int, new: str) -> str | None:
+        """Name the note that is to go next."""
+        return worst(sections, ledger, self.task, t, but=(new, self.unknown))
+
+
+class Cases(Itemised):
+    """Code keeps the step itself as a case, where the memory would have got it wrong."""
+
+    name = "cases"
+
+    def propose(self, step: Step, feedback: Feedback, ledger: Ledger) -> Calls[Proposal]:
+        """Compare the step with the case most like it, and keep what is new."""
+        if step.target is None:
+            return (yield from at_once(Proposal(None, "no outcome")))
+        new = case(self.task, step.observation, step.target, step.sequence)
+        same = Resemblance(step.items).same(parts(new)[0])
+        wrong = [item for item in same if not same_outcome(self.task, came(self.task, item), step.target)]
+        if same and not wrong:
+            return (yield from self._one_more(step, new, ledger))
+        doubted = [item for item in wrong if is_doubtful(ledger.get(item, Credit()))]
+        if wrong and not doubted:
+            return Proposal(None, f"disputed: what was seen {len(same)} times says otherwise")
+        sections = step.memory.sections
+        for item in doubted:
+            sections = without(sections, item, self.unknown)
+        sections = self.added(sections, 0, new)
+        if doubted:
+            return (yield from self.roomy(sections, ledger, step.t, new, "corrected"))
+        return (yield from self.make_room(step, feedback, sections, ledger, new))
+
+    def make_room(
+        self, step: Step, feedback: Feedback, sections: Sections, ledger: Ledger, new: str
+    ) -> Calls[Proposal]:
+        """Make a memory fit that holds one case more."""
+        return (yield from self.roomy(sections, ledger, step.t, new, "added"))
+
+    def _one_more(self, step: Step, new: str, ledger: Ledger) -> Calls[Proposal]:
+        """Give a case company that the model did not follow; only notes that say nothing of their own make room."""
+        if not step.error:
+            return Proposal(None, "known: a case like it is there")
+        sections = self.added(step.memory.sections, 0, new)
+        while (tokens := (yield from length(sections))) > self.writer.settings.budget:
+            loser = spare(sections, ledger, self.task, step.t, but=(new, self.unknown))
+            if loser is None:
+                return Proposal(None, "known: a case like it is there, and no room for another")
+            sections = without(sections, loser, self.unknown)
+        return Proposal(sections, "added: another example", tokens)
+
+
+class Hybrid(Cases):
+    """Cases by code, consolidated by the model when the budget is full."""
+
+    name = "hybrid"
+
+    def make_room(
+        self, step: Step, feedback: Feedback, sections: Sections, ledger: Ledger, new: str
+    ) -> Calls[Proposal]:
+        """Have the memory rewritten now and then; where that does not make room, the worst notes go."""
+        budget = self.writer.settings.budget
+        tokens = yield from length(sections)
+        due = step.t - step.consolidated >= BETWEEN_CONSOLIDATIONS
+        if tokens <= budget or not due:
+            return (yield from self.roomy(sections, ledger, step.t, new, "added"))
+        shorter = yield from self.writer.compress(step, sections, tokens)
+        tokens = (yield from length(shorter)) if shorter else 0
+        if shorter and COLLAPSE * budget <= tokens <= budget:
+            return Proposal(shorter, "consolidated", tokens, consolidated=True)
+        proposal = yield from self.roomy(sections, ledger, step.t, new, "added")
+        return proposal._replace(consolidated=True)
+
+
+class Append(Itemised):
+    """Every step is kept, the oldest go: a window over the history, in place of learning."""
+
+    name = "append"
+
+    def propose(self, step: Step, feedback: Feedback, ledger: Ledger) -> Calls[Proposal]:
+        """Append the step."""
+        if step.target is None:
+            return (yield from at_once(Proposal(None, "no outcome")))
+        new = case(self.task, step.observation, step.target, step.sequence)
+        # The same line again moves to the end.
+        sections = self.added(without(step.memory.sections, new, self.unknown), 0, new)
+        return (yield from self.roomy(sections, ledger, step.t, new, "appended"))
+
+    def loser(self, sections: Sections, ledger: Ledger, t: int, new: str) -> str | None:
+        """Name the oldest note."""
+        return next((item for item in sections[0].items if item not in (new, self.unknown)), None)
+
+
+class Delta(Itemised):
+    """The model adds, changes or drops one note; code merges, and lets the worst go (after ACE, arXiv 2510.04618)."""
+
+    name = "delta"
+
+    def propose(self, step: Step, feedback: Feedback, ledger: Ledger) -> Calls[Proposal]:
+        """Ask for one change, and make it."""
+        notes = [
+            (place, item)
+            for place, section in enumerate(step.memory.sections)
+            for item in section.items
+            if item != self.unknown
+        ]
+        spec = self.writer.asker.block("delta", self._fields(len(notes), wrong=step.error > 0))
+        messages = self.writer.turn(step, "delta", feedback=feedback, notes=notes, spec=spec)
+        asked = yield from self.writer.ask_fields(step, "update", spec, messages)
+        if asked.value is None:
+            return Proposal(None, f"{asked.status}: {asked.problem}")
+        return (yield from self._apply(step, notes, {k: str(v) for k, v in asked.value.items()}, ledger))
+
+    def _fields(self, notes: int, *, wrong: bool) -> tuple[Field, ...]:
+        names = tuple(section.name for section in self.task.memory)
+        # A wrong answer has something to teach: small models would choose to do nothing every time.
+        actions = ("add", "change", "drop") if notes > 1 else ("add",)
+        actions = actions if wrong else (*actions, "nothing")
+        fields = [Field("action", "label", "what to do", actions)] if len(actions) > 1 else []
+        if notes > 1:  # a single note is no choice; it can go when there is a second one
+            fields.append(Field("number", "number", "the note to change or drop", low=1, high=notes, decimals=0))
+        if len(names) > 1:
+            fields.append(Field("section", "label", "where a new note goes", names))
+        chars = SENTENCE[self.writer.settings.form]
+        return (*fields, Field("note", "text", "the new or changed note", max_chars=chars))
+
+    def _apply(
+        self, step: Step, notes: list[tuple[int, str]], change: dict[str, str], ledger: Ledger
+    ) -> Calls[Proposal]:
+        new = whole_words(tidy_item(change["note"]), SENTENCE[self.writer.settings.form])
+        sections = step.memory.sections
+        action = change.get("action", "add")
+        if action == "nothing":
+            return (yield from at_once(Proposal(None, "nothing to change")))
+        if action == "add":
+            names = [section.name for section in self.task.memory]
+            place = names.index(change["section"]) if "section" in change else 0
+            return (yield from self._insert(step, self.added(sections, place, new), notes, new, ledger))
+        place, old = notes[int(float(change["number"])) - 1]
+        if action == "drop":
+            shorter = without(sections, old, self.unknown)
+            return Proposal(shorter, "dropped", (yield from length(shorter)))
+        changed = tuple(
+            Section(section.name, tidy_items(new if item == old else item for item in section.items))
+            for section in sections
+        )
+        return (yield from self._insert(step, changed, [n for n in notes if n[1] != old], new, ledger))
+
+    def _insert(
+        self, step: Step, sections: Sections, others: list[tuple[int, str]], new: str, ledger: Ledger
+    ) -> Calls[Proposal]:
+        if new in ("", self.unknown):
+            return Proposal(None, "invalid: the note is empty")
+        if any(likeness(new, item) >= SAME_NOTE for _, item in others):
+            return Proposal(None, "known: the same note is there")
+        return (yield from self.roomy(sections, ledger, step.t, new, "added or changed"))
+
+
+class Nothing:
+    """The memory stays as it is."""
+
+    name = "none"
+
+    def __init__(self, writer: Writer) -> None:
+        """Take what every rule takes; nothing of it is needed."""
+
+    def propose(self, step: Step, feedback: Feedback, ledger: Ledger) -> Calls[Proposal]:
+        """Propose nothing."""
+        return (yield from at_once(Proposal(None, "this rule never updates")))
+
+
+def without(sections: Sections, item: str, unknown: str) -> Sections:
+    """Drop a note; a section that it leaves empty says again that nothing is known."""
+    return tuple(
+        Section(section.name, tuple(i for i in section.items if i != item) or tidy_items([unknown]))
+        if item in section.items
+        else section
+        for section in sections
+    )
+
+
+RULES: dict[str, Callable[[Writer], Rule]] = {
+    rule.name: rule for rule in (Rewrite, Delta, Cases, Hybrid, Append, Nothing)
+}
+"""The rules by name, in the order in which help lists them."""
+
+
+def build_rule(name: str, writer: Writer) -> Rule:
+    """Build a rule by its name.
+
+    Raises
+    ------
+    UsageError
+        If there is none of that name.
+    """
+    if name not in RULES:
+        raise UsageError(f"there is no update rule {name!r}", f"choose from {', '.join(RULES)}")
+    return RULES[name](writer)

@@ -1,0 +1,145 @@
+"""How a step is put to the model: one growing conversation, or separate prompts that tell all that is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from llm_as_rnn.answers import AnswerSpec
+from llm_as_rnn.method import Asked, Asker, Calls, Settings
+from llm_as_rnn.records import (
+    Feedback,
+    Memory,
+    Message,
+    Observation,
+    Prediction,
+    Role,
+    Section,
+    SequenceInfo,
+    Target,
+    Value,
+)
+from llm_as_rnn.recurrence.budget import Sections, measured
+from llm_as_rnn.recurrence.memory import Bounds, answer_format, read_memory, written
+from llm_as_rnn.recurrence.notes import Resemblance
+from llm_as_rnn.task import Task
+
+
+class Step(NamedTuple):
+    """One step on its way: the conversation so far, and all that is known of the step.
+
+    ``target`` is None, and ``facts`` are empty, where learning goes by a judge alone.
+    ``error`` is 0 for a right answer and 1 for one as wrong as can be; ``consolidated`` is the step at which the memory
+    was last consolidated.
+    """
+
+    messages: tuple[Message, ...]
+    memory: Memory
+    sequence: SequenceInfo
+    observation: Observation
+    shown: str
+    prediction: Prediction
+    target: Target | None
+    facts: str
+    error: float
+    consolidated: int
+    lessons: Memory | None = None
+
+    @property
+    def items(self) -> list[str]:
+        """All notes that were shown, the lessons' first."""
+        levels = (self.lessons, self.memory)
+        return [item for level in levels if level for section in level.sections for item in section.items]
+
+    @property
+    def t(self) -> int:
+        """The timestep."""
+        return self.observation.t
+
+
+class Writer:
+    """Writes the prompts of the recurrent method, and asks with them.
+
+    Parameters
+    ----------
+    asker : Asker
+        Who builds requests.
+    task : Task
+        What is predicted.
+    settings : Settings
+        Layout, form, budget.
+    """
+
+    def __init__(self, asker: Asker, task: Task, settings: Settings) -> None:
+        self.asker = asker
+        self.task = task
+        self.settings = settings
+        self.bounds = Bounds.within(settings.budget, len(task.memory))
+
+    def context(
+        self, sequence: SequenceInfo, memory: Memory, observation: Observation, lessons: Memory | None = None
+    ) -> tuple[Message, ...]:
+        """Give the prompt of a prediction: instructions and memory, the cases most like x_t once more, then x_t."""
+        shown = self.shown(sequence, observation)
+        line = self.task.show(observation, "line", sequence.about)
+        items = [item for level in (lessons, memory) if level for part in level.sections for item in part.items]
+        recalled = Resemblance(items).closest(line, self.settings.updating.recall or 0)
+        told = "" if lessons is None else str(lessons)
+        system = self.asker.render("recurrence/system", memory=str(memory), lessons=told)
+        return (
+            Message("system", system),
+            Message("user", self.asker.render("recurrence/predict", observation=shown, recalled=recalled)),
+        )
+
+    def shown(self, sequence: SequenceInfo, observation: Observation) -> str:
+        """Write x_t."""
+        return self.task.show(observation, self.settings.form, sequence.about)
+
+    def turn(self, step: Step, name: str, **values: Any) -> tuple[Message, ...]:
+        """Go on with the step's conversation, or begin one that tells all that is needed."""
+        told = {"memory": str(step.memory), "observation": step.shown, "said": step.prediction.raw}
+        prompt = self.asker.render(f"recurrence/{name}", facts=step.facts, **told, **values)
+        chained = self.settings.layout == "chained"
+        before = step.messages if chained else (Message("system", self.task.instructions.strip()),)
+        return (*before, Message("user", prompt))
+
+    def ask_fields(
+        self,
+        step: Step,
+        role: Role,
+        spec: AnswerSpec,
+        messages: tuple[Message, ...],
+        read: Callable[[str], dict[str, Value]] | None = None,
+    ) -> Calls[Asked[dict[str, Value]]]:
+        """Ask for an answer in fields; ``read`` is for answers that are read more strictly than others."""
+        request = self.asker.request(role, messages, step.observation, spec.format, spec.max_tokens())
+        return (yield from self.asker.ask(request, read or spec.read))
+
+    def ask_memory(self, observation: Observation, role: Role, messages: tuple[Message, ...]) -> Calls[Asked[Sections]]:
+        """Ask for a whole memory."""
+        answer = answer_format(self.task, self.settings.form, self.settings.budget)
+        # Headings and JSON marks come on top of the budget, which counts a memory's text form.
+        room = self.settings.budget + self.settings.budget // 4 + 16 * len(self.task.memory)
+        request = self.asker.request(role, messages, observation, answer, room)
+        return (yield from self.asker.ask(request, self._read))
+
+    def rewrite(self, step: Step, feedback: Feedback) -> Calls[Asked[Sections]]:
+        """Ask for the whole memory anew (paper, section 3)."""
+        messages = self.turn(step, "update", feedback=feedback, bounds=self.bounds)
+        return (yield from self.ask_memory(step.observation, "update", messages))
+
+    def compress(self, step: Step, sections: Sections, tokens: int) -> Calls[Sections | None]:
+        """Ask once for a shorter version of a memory (paper, appendix C)."""
+        text = written(Memory(sections), self.settings.form)
+        prompt = self.asker.render("recurrence/compress", memory=text, tokens=tokens, bounds=self.bounds)
+        messages = (Message("system", self.task.instructions.strip()), Message("user", prompt))
+        asked = yield from self.ask_memory(step.observation, "compress", messages)
+        return asked.value
+
+    def _read(self, text: str) -> tuple[Section, ...]:
+        return read_memory(text, self.task, self.settings.form, self.bounds.chars)
+
+
+def length(sections: Sections) -> Calls[int]:
+    """Count the tokens of sections as a memory's text form."""
+    return (yield from measured(Memory(sections)))

@@ -1,0 +1,142 @@
+"""A second memory, of lessons: sequences that have ended teach those after them, and nobody else."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+import pytest
+
+from llm_as_rnn.datasets.base import Sequence, Step
+from llm_as_rnn.engines.scripted import ScriptedEngine, count_words
+from llm_as_rnn.errors import EngineUnavailableError
+from llm_as_rnn.method import RuleName, Settings, Updating
+from llm_as_rnn.methods import METHODS, build
+from llm_as_rnn.prompts import Prompts
+from llm_as_rnn.records import Form, Observation, Request, SequenceInfo, StepRecord
+from llm_as_rnn.runs.loop import run_all
+from llm_as_rnn.task import Task, load_task
+from tests.helpers import good_answer
+
+SHARED = 60
+RULES: list[RuleName] = ["cases", "hybrid", "append", "rewrite", "delta"]
+
+
+@pytest.fixture
+def recall() -> Task:
+    return load_task("probe-recall")
+
+
+def streams(sequences: int = 3, steps: int = 6) -> list[Sequence]:
+    """Each sequence has marks and goods of its own, and one that all of them share."""
+    goods = ("tea", "rice", "coal")
+    return [
+        Sequence(
+            SequenceInfo(f"s{n}"),
+            tuple(
+                Step(
+                    Observation(f"s{n}", t, {"thing": "a box", "mark": "shared" if t % 3 == 0 else f"only{n}x{t}"}),
+                    {"content": "silk" if t % 3 == 0 else goods[(n + t) % 3]},
+                )
+                for t in range(steps)
+            ),
+        )
+        for n in range(sequences)
+    ]
+
+
+def answer(form: Form) -> Any:
+    good = good_answer(form)
+
+    def answering(request: Request) -> str:
+        right = "silk" if "shared" in request.prompt.splitlines()[-1] else "tea"
+        text = str(good(request)) if request.role != "predict" else right
+        return text.replace("Patterns", "Associations").replace('"section": "Associations", ', "")
+
+    return answering
+
+
+def run(
+    task: Task, rule: RuleName, past: Any = (), engine: Any = None, **updating: Any
+) -> tuple[list[StepRecord], Any]:
+    engine = engine or ScriptedEngine(answer("line"))
+    settings = Settings(
+        form="line",
+        style="completion",
+        budget=80,
+        feedback="auto",
+        updating=Updating(rule=rule, **{"shared": SHARED, **updating}),
+    )
+    method = build("recurrent", task, settings, Prompts())
+    records = list(past)
+    failed = asyncio.run(run_all([method], streams(), task, engine, past, records.append, concurrency=4))
+    return records, failed
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_lessons_come_from_sequences_that_ended_earlier(recall: Task, rule: RuleName) -> None:
+    engine = ScriptedEngine(answer("line"))
+    records, failed = run(recall, rule, engine=engine)
+    assert not failed
+    assert [(r.sequence, r.t) for r in records] == [(f"s{n}", t) for n in range(3) for t in range(6)]
+    asked = [request.prompt for request in engine.requests if request.role == "predict"]
+    for place, prompt in enumerate(asked):
+        assert not any(f"only{later}x" in prompt for later in range(place // 6 + 1, 3))
+    assert [record.lessons is not None for record in records] == [record.t == 5 for record in records]
+    assert all(count_words(str(r.lessons)) <= SHARED for r in records if r.lessons)
+    assert all("lessons: " in record.notes[-1] for record in records if record.lessons)
+
+
+def test_cases_of_an_earlier_sequence_answer_a_later_one(recall: Task) -> None:
+    engine = ScriptedEngine(answer("line"))
+    records, _ = run(recall, "cases", engine=engine)
+    second = next(request for request in engine.requests if "only1x" in request.prompt)
+    assert "From earlier sequences" in second.prompt
+    assert "a box marked shared -> silk" in second.prompt
+    # What the lessons hold is not written into the sequence's own memory again.
+    assert all("shared" not in str(record.memory_after) for record in records if record.sequence != "s0")
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("cut", [1, 5, 6, 7, 12, 17])
+def test_a_resumed_run_ends_like_an_uninterrupted_one(recall: Task, rule: RuleName, cut: int) -> None:
+    def timeless(records: list[StepRecord]) -> list[StepRecord]:
+        def plain(record: StepRecord) -> StepRecord:
+            calls = tuple(msgspec.structs.replace(call, seconds=0.0) for call in record.calls)
+            return msgspec.structs.replace(record, calls=calls)
+
+        return [plain(record) for record in records]
+
+    whole, _ = run(recall, rule)
+    resumed, _ = run(recall, rule, past=whole[:cut])
+    assert timeless(resumed) == timeless(whole)
+
+
+def test_after_a_lost_engine_later_sequences_wait(recall: Task) -> None:
+    def dying(request: Request) -> str:
+        if "only1x4" in request.prompt:
+            raise EngineUnavailableError("no server")
+        return str(answer("line")(request))
+
+    records, failed = run(recall, "cases", engine=ScriptedEngine(dying))
+    assert set(failed) == {"recurrent/s1", "recurrent/s2"}
+    assert {record.sequence for record in records} == {"s0", "s1"}
+
+
+def test_nothing_is_shared_unless_asked_for(recall: Task) -> None:
+    engine = ScriptedEngine(answer("line"))
+    records, _ = run(recall, "cases", engine=engine, shared=0)
+    assert not any(record.lessons for record in records)
+    assert not any("From earlier sequences" in request.prompt for request in engine.requests)
+
+
+def test_methods_without_lessons_run_as_ever(recall: Task) -> None:
+    settings = Settings(form="line", budget=80, updating=Updating(shared=SHARED))
+    for name in METHODS:
+        method = build(name, recall, settings, Prompts())
+        records: list[StepRecord] = []
+        engine = ScriptedEngine(answer("line"))
+        failed = asyncio.run(run_all([method], streams(), recall, engine, [], records.append, concurrency=2))
+        assert not failed
+        assert len(records) == 18
