@@ -18,7 +18,7 @@ from llm_as_rnn.datasets.base import Sequence, Step
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.errors import TaskError, UsageError
 from llm_as_rnn.learner import Learner
-from llm_as_rnn.method import Settings
+from llm_as_rnn.method import Settings, Updating
 from llm_as_rnn.methods import METHODS, REFERENCES, build
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import Observation, Request, SequenceInfo, StepRecord
@@ -88,7 +88,8 @@ def our_loop(task: Task, method: str, delay: int) -> list[StepRecord]:
         for t, (x, y) in enumerate(rows(task.answer[0]))
     )
     records: list[StepRecord] = []
-    built = build(method, task, Settings(form="line", style="completion", budget=64), Prompts())
+    settings = Settings(form="line", style="completion", budget=64, updating=Updating(rule="auto"))
+    built = build(method, task, settings, Prompts())
     engine = ScriptedEngine(by_prompt)
     sequence = Sequence(SequenceInfo("stream"), steps)
     asyncio.run(run_sequence(built, sequence, task, engine, [], records.append, delay=delay))
@@ -96,7 +97,7 @@ def our_loop(task: Task, method: str, delay: int) -> list[StepRecord]:
 
 
 @pytest.mark.parametrize("delay", [0, 1, 3, 40])
-@pytest.mark.parametrize("method", [*METHODS, *REFERENCES])
+@pytest.mark.parametrize("method", [*METHODS, "recurrent:rewrite", *REFERENCES])
 @pytest.mark.parametrize("field", [LABEL, NUMBER], ids=["label", "number"])
 def test_progressive_validation_gives_the_figures_of_our_own_loop(field: Field, method: str, delay: int) -> None:
     task = a_task(field)
