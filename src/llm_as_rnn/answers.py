@@ -14,12 +14,15 @@ from functools import cached_property
 from typing import Any, Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from llm_as_rnn.errors import AnswerError
 from llm_as_rnn.records import AnswerFormat, Record, Value
 
 Kind = Literal["label", "number", "ranked", "text"]
 Notation = Literal["json", "line", "block"]
+ExtraName = Literal["log"]
+"""Scores that a task can ask for beside those of a field's kind (see `metrics.extras`)."""
 
 MAX_CHARS = 400
 """The longest text field, in characters, where the task names no other limit."""
@@ -51,6 +54,8 @@ class Field(Record, frozen=True):
         Length of a text, in characters.
     last : str
         The observation's field that holds the latest known value of the same quantity, if there is one.
+    metrics : tuple of str, optional
+        Scores to report beside those of the kind (see `metrics.extras`).
     """
 
     name: str
@@ -64,6 +69,13 @@ class Field(Record, frozen=True):
     top: int = 5
     max_chars: int = MAX_CHARS
     last: str = ""
+    # Unset is left out of the encoding: tasks without it keep the digests that their runs were begun with.
+    metrics: tuple[ExtraName, ...] | UnsetType = UNSET
+
+    @property
+    def extras(self) -> tuple[ExtraName, ...]:
+        """The names in ``metrics``."""
+        return () if self.metrics is UNSET else self.metrics
 
     def __post_init__(self) -> None:
         """Refuse a field that no answer could fill."""
@@ -73,6 +85,8 @@ class Field(Record, frozen=True):
             raise ValueError(f"label field {self.name!r} needs at least two different options")
         if self.kind == "number" and not self.low < self.high:
             raise ValueError(f"number field {self.name!r} needs a plausible range: low below high")
+        if "log" in self.extras and not (self.kind == "number" and self.low > 0):
+            raise ValueError(f"field {self.name!r} asks for the metric log: only a number with a low above 0 has one")
         if any(len(option.splitlines()) != 1 or option != option.strip() for option in self.options):
             raise ValueError(f"options of field {self.name!r} must be single lines without outer spaces")
 

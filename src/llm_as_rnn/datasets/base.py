@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Literal
 
 from llm_as_rnn.records import Observation, Record, SequenceInfo, Value
@@ -75,6 +76,10 @@ class Dataset(Record, frozen=True):
         How much a run takes where nothing else is said.
     quick_steps : int
         How many steps a quick run takes.
+    from_folder : callable, optional
+        For data that a user has to bring: gives the dataset that reads the folder named by ``--data``.
+    credentialed : bool
+        Whether its terms forbid sending it to third parties: engines that are not on this machine are refused.
     """
 
     name: str
@@ -88,3 +93,5 @@ class Dataset(Record, frozen=True):
     sequences: int = 8
     steps: int = 12
     quick_steps: int = 8
+    from_folder: Callable[[Path], Dataset] | None = None
+    credentialed: bool = False

@@ -10,45 +10,24 @@ import math
 from collections.abc import Mapping
 
 from llm_as_rnn.answers import Field
-from llm_as_rnn.records import Record, Target, Value
+from llm_as_rnn.metrics.extras import EXTRAS, Metric
+from llm_as_rnn.records import Target, Value
 from llm_as_rnn.task import Task
 
 
-class Metric(Record, frozen=True):
-    """One score of a step and its mean.
-
-    Attributes
-    ----------
-    name : str
-        Its key in ``StepRecord.scores``, such as ``high.abs_error``.
-    mean : str
-        The key of its mean in a summary, such as ``high.mae``.
-    title : str
-        The mean's name for people, such as ``high MAE``.
-    field : str
-        The answer field that it scores.
-    about : str
-        What it measures, in a line.
-    higher_is_better : bool
-        Whether it is a share of right answers (0 to 1), not an error.
-    """
-
-    name: str
-    mean: str
-    title: str
-    field: str
-    about: str
-    higher_is_better: bool = True
-
-
 def field_metrics(field: Field) -> tuple[Metric, ...]:
-    """List the metrics of one field, the one to look at first in front.
+    """List the metrics of one field, the one to look at first in front, those that its task asks for beside it last.
 
     >>> [metric.mean for metric in field_metrics(Field("high", "number", low=-20, high=45))]
     ['high.mae']
     >>> [metric.mean for metric in field_metrics(Field("diagnoses", "ranked", top=5))]
     ['diagnoses.acc@1', 'diagnoses.acc@5']
     """
+    asked = [metric for name in field.extras for metric in EXTRAS[name].metrics(field)]
+    return (*_kind_metrics(field), *asked)
+
+
+def _kind_metrics(field: Field) -> tuple[Metric, ...]:
     match field.kind:
         case "label":
             return (_share(field, "accuracy", "share of steps with the right label"),)
@@ -87,7 +66,8 @@ def step_scores(task: Task, prediction: Target | None, target: Target | None) ->
     dict of str to float
         By field and kind: label ``accuracy``; number ``abs_error`` and ``sq_error``, in the field's unit and its
         square; ranked ``acc@1`` (the first answer is the primary outcome) and ``acc@k`` for the field's k (any answer
-        is among the outcomes); text ``match``. Accuracies and matches are 0 or 1. Empty without a target.
+        is among the outcomes); text ``match``. Accuracies and matches are 0 or 1. Those of `extras` where the task asks
+        for them. Empty without a target.
 
     Examples
     --------
@@ -102,7 +82,10 @@ def step_scores(task: Task, prediction: Target | None, target: Target | None) ->
     for field in task.answer:
         outcome = (target or {}).get(field.name)
         if outcome is not None:
-            kinds = _field_scores(field, (prediction or {}).get(field.name), outcome)
+            answer = (prediction or {}).get(field.name)
+            kinds = dict(_field_scores(field, answer, outcome))
+            for name in field.extras:
+                kinds.update(EXTRAS[name].score(field, answer, outcome))
             scores.update({f"{field.name}.{kind}": score for kind, score in kinds.items()})
     return scores
 
