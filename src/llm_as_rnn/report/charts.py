@@ -13,7 +13,8 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from llm_as_rnn.metrics.curves import curve
-from llm_as_rnn.metrics.scores import Metric, task_metrics
+from llm_as_rnn.metrics.extras import Metric
+from llm_as_rnn.metrics.scores import task_metrics
 from llm_as_rnn.metrics.summary import MethodSummary, by_method
 from llm_as_rnn.records import StepRecord
 from llm_as_rnn.task import Task
