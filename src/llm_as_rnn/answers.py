@@ -21,8 +21,14 @@ from llm_as_rnn.records import AnswerFormat, Record, Value
 
 Kind = Literal["label", "number", "ranked", "text"]
 Notation = Literal["json", "line", "block"]
-ExtraName = Literal["log"]
+ExtraName = Literal["log", "facts"]
 """Scores that a task can ask for beside those of a field's kind (see `metrics.extras`)."""
+
+Judging = Literal["align", "same"]
+"""What a judge can be asked about an answer: how well a text agrees with the outcome's, or which diagnoses mean the same
+(see `metrics.judged`)."""
+
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)")
 
 MAX_CHARS = 400
 """The longest text field, in characters, where the task names no other limit."""
@@ -56,6 +62,9 @@ class Field(Record, frozen=True):
         The observation's field that holds the latest known value of the same quantity, if there is one.
     metrics : tuple of str, optional
         Scores to report beside those of the kind (see `metrics.extras`).
+    judged : str, optional
+        What a language model judges after the run: ``align`` for a text, ``same`` for a ranked list (see
+        `metrics.judged`).
     """
 
     name: str
@@ -71,6 +80,7 @@ class Field(Record, frozen=True):
     last: str = ""
     # Unset is left out of the encoding: tasks without it keep the digests that their runs were begun with.
     metrics: tuple[ExtraName, ...] | UnsetType = UNSET
+    judged: Judging | UnsetType = UNSET
 
     @property
     def extras(self) -> tuple[ExtraName, ...]:
@@ -87,6 +97,10 @@ class Field(Record, frozen=True):
             raise ValueError(f"number field {self.name!r} needs a plausible range: low below high")
         if "log" in self.extras and not (self.kind == "number" and self.low > 0):
             raise ValueError(f"field {self.name!r} asks for the metric log: only a number with a low above 0 has one")
+        if "facts" in self.extras and self.kind != "text":
+            raise ValueError(f"field {self.name!r} asks for the metric facts: only a text has one")
+        if self.judged is not UNSET and self.kind != (kind := {"align": "text", "same": "ranked"}[self.judged]):
+            raise ValueError(f"field {self.name!r} cannot be judged by {self.judged}: that is for fields of kind {kind}")
         if any(len(option.splitlines()) != 1 or option != option.strip() for option in self.options):
             raise ValueError(f"options of field {self.name!r} must be single lines without outer spaces")
 
@@ -196,10 +210,9 @@ class Field(Record, frozen=True):
         text = str(value).strip()
         if self.unit and text.endswith(self.unit):
             text = text[: -len(self.unit)].strip()
-        try:
-            number = float(text) if not isinstance(value, bool) else math.nan
-        except ValueError:
-            number = math.nan
+        # Stricter than float(), which takes 8_5 and full-width figures. JSON numbers may come as 1e-05.
+        plain = _NUMBER.fullmatch(text) and not isinstance(value, bool)
+        number = float(text) if plain or isinstance(value, float) else math.nan
         if not math.isfinite(number):
             raise AnswerError(f"{self.name} must be a number, not {_short(value)}")
         if not self.low <= number <= self.high:

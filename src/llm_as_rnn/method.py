@@ -104,13 +104,15 @@ class Updating(Record, frozen=True):
     watch: bool = False
     shared: int = 0
 
-    def suited(self, form: Form) -> Updating:
+    def suited(self, form: Form, feedback: str = AUTO_FEEDBACK) -> Updating:
         """Fill in what was left open.
 
         Small models, which answer in lines, learn from cases and not by rewriting (docs/results/memory.md); for the
-        others nothing was measured, and they get the paper's rule.
+        others nothing was measured, and they get the paper's rule. So does learning from a judge alone: without
+        outcomes there are no cases.
         """
-        rule = ("cases" if form == "line" else "rewrite") if self.rule == "auto" else self.rule
+        suits: RuleName = "cases" if form == "line" and feedback != "judge" else "rewrite"
+        rule = suits if self.rule == "auto" else self.rule
         recall = int(rule in KEEPS_CASES) if self.recall is None else self.recall
         return msgspec.structs.replace(self, rule=rule, recall=recall)
 

@@ -154,6 +154,24 @@ def test_ctrl_c_leaves_a_run_that_resumes(tmp_path: Path, stop: signal.Signals) 
     assert lines(out / "steps.jsonl") == 72
 
 
+def test_a_background_job_of_a_script_ends_when_it_is_told_to(tmp_path: Path) -> None:
+    """Shells start them with Ctrl-C ignored."""
+    out = tmp_path / "run"
+    arguments = ["run", "weather", "-m", script(tmp_path), "--out", str(out), *OPTIONS]
+    process = subprocess.Popen(
+        ["sh", "-c", 'trap "" INT; exec "$@"', "sh", sys.executable, "-m", "llm_as_rnn", *arguments],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while lines(out / "steps.jsonl") < 5:
+        assert process.poll() is None
+        time.sleep(0.0005)  # only looks; what it waits for is the journal
+    process.terminate()
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "--resume" in errors
+
+
 def test_a_resumed_run_with_other_settings_is_refused(tmp_path: Path) -> None:
     out = tmp_path / "run"
     arguments = ["run", "weather", "-m", script(tmp_path), "--out", str(out), *OPTIONS]

@@ -251,3 +251,17 @@ def test_many_sequences_are_not_all_named() -> None:
 def test_help_tells_what_path_is(ask: Any) -> None:
     assert "--state" in ask("--help")[1]
     assert "JSON lines" in ask("list", "--help")[1]
+
+
+def test_what_sequences_leave_to_later_ones_is_listed_and_shown(ask: Any, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    arguments = ["run", "weather", "-m", script(tmp_path), "--out", str(out), *OPTIONS, "--shared", "120"]
+    subprocess.run([sys.executable, "-m", "llm_as_rnn", *arguments], check=True, capture_output=True)
+    found = rows(ask("list", out, "--method", "recurrent", "--sequence", "shared-lessons")[1])
+    sequences = {record.sequence for record in RunDirectory(out).records()}
+    assert len(found) == len(sequences) > 1
+    assert all(row["reason"].startswith("after ") for row in found)
+    code, said, _ = ask("show", out, "--method", "recurrent", "--sequence", "shared-lessons")
+    assert code == 0
+    assert said.strip() == found[-1]["memory"] or found[-1]["memory"] is None
+    assert 'id="lessons"' in (out / "report.html").read_text(encoding="utf-8")

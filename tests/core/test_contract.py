@@ -7,11 +7,12 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from llm_as_rnn.datasets.base import Sequence
-from llm_as_rnn.method import Learned, Method, Updating
+from llm_as_rnn.errors import UsageError
+from llm_as_rnn.method import KEEPS_CASES, Learned, Method, Updating
 from llm_as_rnn.methods import METHODS, REFERENCES
 from llm_as_rnn.records import Completion, Observation, Request, SequenceInfo, Status
 from llm_as_rnn.recurrence.rules import RULES
@@ -216,6 +217,11 @@ def checked(method: Method, state: Any, observation: Observation, target: Any, a
     return learned
 
 
+def needs_outcomes(rule: str, updating: Updating) -> bool:
+    """Tell what cannot be combined with a judge alone, who is never shown an outcome."""
+    return rule in KEEPS_CASES or updating.when in ("on_error", "surprise") or updating.recheck > 0
+
+
 @pytest.mark.parametrize("allowance", [0, 20])
 @pytest.mark.parametrize("when", ["every", "every:2", "on_error", "surprise"])
 @pytest.mark.parametrize("rule", RULES)
@@ -225,7 +231,12 @@ def test_every_way_to_update_keeps_the_contract(
     for kind in ("model", "scorecard", "judge", "judge+scorecard", "auto"):
         for form in ("line", "json"):
             updating = Updating(when=when, allowance=allowance)
-            method = make(f"recurrent:{rule}", weather, form=form, feedback=kind, budget=150, updating=updating)
+            choices: dict[str, Any] = {"form": form, "feedback": kind, "budget": 150, "updating": updating}
+            if kind == "judge" and needs_outcomes(rule, updating):
+                with pytest.raises(UsageError, match="needs outcomes"):
+                    make(f"recurrent:{rule}", weather, **choices)
+                continue
+            method = make(f"recurrent:{rule}", weather, **choices)
             answer = costly(form)
             state, revived = method.start(days[0].info), method.start(days[0].info)
             for step in days[0].steps:
@@ -299,6 +310,7 @@ def test_whatever_is_seen_and_answered_no_memory_is_harmed(
         "layout": data.draw(st.sampled_from(["chained", "separate"])),
         "feedback": data.draw(st.sampled_from(["model", "scorecard", "judge", "model+judge", "auto"])),
     }
+    assume(choices["feedback"] != "judge" or not needs_outcomes(rule, updating))
     method = make(f"recurrent:{rule}", load_task("weather"), budget=budget, updating=updating, **choices)
     state, number = method.start(SequenceInfo("s")), 0
 

@@ -60,9 +60,9 @@ def answering(case: Hostile, form: Form) -> tuple[Callable[[Request], Completion
     return answer, log
 
 
-def run(case: Hostile, form: Form, layout: Any = "chained") -> list[Request]:
+def run(case: Hostile, form: Form, layout: Any = "chained", rule: str = "rewrite") -> list[Request]:
     """Run two steps of the case, assert what must always hold, and give the requests."""
-    name = "memprompt" if case.role == "summarise" else "recurrent"
+    name = "memprompt" if case.role == "summarise" else f"recurrent:{rule}"
     method = build(name, TASK, Settings(form=form, layout=layout, budget=BUDGET, feedback="model"), Prompts())
     answer, log = answering(case, form)
     fields = FIELDS if case.role else {**FIELDS, "date": case.text, "sky": case.text}
@@ -77,7 +77,7 @@ def run(case: Hostile, form: Form, layout: Any = "chained") -> list[Request]:
         assert learned.update.outcome in ("accepted", "kept", "rolled_back", "skipped")
         state = msgspec.json.decode(msgspec.json.encode(learned.state), type=method.state_type)
         assert state == learned.state
-        if name == "recurrent":
+        if name != "memprompt":
             check_memory(method.memory(state))
     return log
 
@@ -113,6 +113,20 @@ def test_no_hostile_case_does_harm(role: str | None, form: Form) -> None:
             error.add_note(f"case: {case.name}")
             raise
         assert case.role is None or any(request.role == case.role for request in log), case.name
+
+
+@pytest.mark.parametrize("rule", ["cases", "append", "hybrid", "delta"])
+@pytest.mark.parametrize("form", FORMS)
+def test_no_hostile_case_does_harm_under_any_rule(form: Form, rule: str) -> None:
+    """Code that keeps what was seen as cases must be as careful as a model that writes notes."""
+    for case in CASES:
+        if not is_writable(case) or case.role in ("summarise", "compress"):
+            continue
+        try:
+            run(case, form, rule=rule)
+        except Exception as error:
+            error.add_note(f"case: {case.name}")
+            raise
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from llm_as_rnn.errors import UsageError
 from llm_as_rnn.records import Completion, Form, Request
 from tests.core.stage import Stage
 from tests.helpers import count
@@ -41,7 +42,7 @@ def judged(text: Completion | str, repaired: Completion | str = "", form: Form =
 
 
 @pytest.mark.parametrize("layout", ["chained", "separate"])
-@pytest.mark.parametrize("rule", ["rewrite", "delta", "cases", "hybrid", "append", "none"])
+@pytest.mark.parametrize("rule", ["rewrite", "delta", "none"])
 def test_no_request_holds_the_outcome(rule: str, layout: str) -> None:
     stage = Stage(rule, answering(block()), feedback="judge", layout=layout)
     for step in range(3):
@@ -53,6 +54,30 @@ def test_no_request_holds_the_outcome(rule: str, layout: str) -> None:
             # The list of what may come is all that names it, at the top of a chained conversation.
             assert CANARY not in told.replace("one of sun, rain, fog", "")
     assert CANARY not in str(stage.state)
+
+
+@pytest.mark.parametrize(
+    ("rule", "updating"),
+    [
+        ("cases", {}),
+        ("hybrid", {}),
+        ("append", {}),
+        ("rewrite", {"when": "on_error"}),
+        ("rewrite", {"when": "surprise"}),
+        ("rewrite", {"recheck": 2}),
+        ("rewrite", {"watch": True}),
+    ],
+)
+def test_what_needs_outcomes_is_refused_beside_a_judge_alone(rule: Any, updating: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="needs outcomes, and with --feedback judge none is shown") as refused:
+        Stage(rule, feedback="judge", **updating)
+    assert "judge+scorecard" in refused.value.hint
+    Stage(rule, feedback="judge+scorecard", **updating)
+
+
+def test_a_small_model_with_a_judge_alone_rewrites() -> None:
+    assert Stage("auto", feedback="judge").method.updating.rule == "rewrite"
+    assert Stage("auto", feedback="judge+scorecard").method.updating.rule == "cases"
 
 
 def test_an_outcome_makes_no_difference() -> None:

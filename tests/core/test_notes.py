@@ -67,8 +67,8 @@ def test_likeness_by_hand(one: str, other: str, share: float) -> None:
 
 def test_a_case_is_one_line_and_is_read_again() -> None:
     line = case(TASK, Observation("s", 0, {"seen": "a\n## b -> c"}), {"sky": "rain"}, SequenceInfo("s"))
-    assert line == "a ## b -> c -> rain"
-    assert parts(line) == ("a ## b -> c", "rain")
+    assert line == "a ## b - c -> rain"
+    assert parts(line) == ("a ## b - c", "rain")
     assert came(TASK, line) == {"sky": "rain"}
 
 
@@ -95,6 +95,14 @@ CASES = (f"{SHOWN} -> sun", f"{FRAME.format('y')} -> rain", f"{FRAME.format('y z
 
 
 NEAR = tuple(FRAME.format(f"x {word}") + f"{ARROW}{sky}" for word, sky in zip("yz!", OPTIONS, strict=True))
+
+
+def test_an_arrow_in_what_was_seen_or_came_does_not_split_a_case_elsewhere() -> None:
+    seen = Observation("s", 0, {"seen": "fog -> sun -> rain"})
+    task = msgspec.structs.replace(TASK, answer=(Field("sky", "text"),))
+    written = case(task, seen, {"sky": "sun -> fog"}, SequenceInfo("s"))
+    assert parts(written) == ("fog - sun - rain", "sun -> fog")
+    assert came(task, written) == {"sky": "sun -> fog"}
 
 
 def test_of_equals_the_later_is_better() -> None:

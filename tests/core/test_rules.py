@@ -75,6 +75,15 @@ def test_a_spare_case_makes_room_for_another_example() -> None:
     assert stage.items == (TWO, new)
 
 
+def test_another_example_that_only_fits_in_place_of_others_that_count_is_left_out() -> None:
+    old, new = LONG.format("x -> sun"), LONG.format("y and many words more -> sun")
+    stage = Stage("cases", budget=size(old, TWO)).holding(old, TWO)
+    update = stage.meet(LONG.format("y and many words more"), "sun").update
+    assert update == Update("kept", "known: a case like it is there, and no room for another")
+    assert size(new, TWO) > size(old, TWO)
+    assert stage.items == (old, TWO)
+
+
 def test_what_resembles_a_case_too_little_is_added_whatever_the_answer() -> None:
     for right in (True, False):
         stage = Stage("cases").holding(ONE)

@@ -13,9 +13,12 @@ from llm_as_rnn.engines.scripted import ScriptedEngine, count_words
 from llm_as_rnn.errors import EngineUnavailableError
 from llm_as_rnn.method import RuleName, Settings, Updating
 from llm_as_rnn.methods import METHODS, build
+from llm_as_rnn.metrics.summary import summarise
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import Form, Observation, Request, SequenceInfo, StepRecord
+from llm_as_rnn.report.html import render_report
 from llm_as_rnn.runs.loop import run_all
+from llm_as_rnn.runs.versions import LESSONS, lessons
 from llm_as_rnn.task import Task, load_task
 from tests.helpers import good_answer
 
@@ -140,3 +143,25 @@ def test_methods_without_lessons_run_as_ever(recall: Task) -> None:
         failed = asyncio.run(run_all([method], streams(), recall, engine, [], records.append, concurrency=2))
         assert not failed
         assert len(records) == 18
+
+
+@pytest.mark.parametrize("rule", ["cases", "rewrite"])
+def test_what_each_sequence_left_can_be_read(recall: Task, rule: RuleName) -> None:
+    records, _ = run(recall, rule)
+    left = lessons(records)
+    assert set(left) == {("recurrent", LESSONS)}
+    events = left["recurrent", LESSONS]
+    assert [event.memory for event in events] == [record.lessons for record in records if record.lessons]
+    assert [event.reason.partition(":")[0] for event in events] == ["after s0", "after s1", "after s2"]
+    changed = [event.memory.version for event in events if event.changed]
+    assert changed == list(range(1, len(changed) + 1))
+    assert all(event.outcome == ("accepted" if event.changed else "kept") for event in events)
+    assert lessons(run(recall, rule, shared=0)[0]) == {}
+
+
+def test_the_report_shows_them_and_a_run_without_has_no_such_part(recall: Task) -> None:
+    records, _ = run(recall, "cases")
+    page = render_report(recall, {}, records, summarise(recall, records), lessons(records))
+    assert "Lessons" in page
+    assert "a box marked shared -&gt; silk" in page.split('id="lessons"')[1].split("</section>")[0]
+    assert 'id="lessons"' not in render_report(recall, {}, records, summarise(recall, records))

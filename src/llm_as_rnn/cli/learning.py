@@ -1,12 +1,16 @@
-"""The options that say how the recurrent method learns: the same for every command that runs it."""
+"""What commands share that let the recurrent method learn: its options, and the lock on a learner's file."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import click
+from filelock import FileLock, Timeout
 
+from llm_as_rnn.errors import UsageError
 from llm_as_rnn.method import RuleName, Updating
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -54,3 +58,23 @@ def take_updating(choices: dict[str, Any]) -> Updating:
     """Take what `updating_options` gave out of a command's values."""
     taken = {name: choices.pop(name) for name in Updating.__struct_fields__}
     return Updating(**{"rule": "auto", **{name: value for name, value in taken.items() if value is not None}})
+
+
+@contextmanager
+def locked(file: Path) -> Iterator[None]:
+    """Keep other commands from using a learner's file meanwhile.
+
+    Raises
+    ------
+    UsageError
+        If one is using it, or the lock cannot be written beside it.
+    """
+    lock = FileLock(file.with_name(f".{file.name}.lock"), timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise UsageError(f"another process is using {file}", "wait for it, or stop it") from None
+    except OSError as error:
+        raise UsageError(f"{file} cannot be written: {error.strerror}", "check the folder, or use another") from error
+    with lock:
+        yield

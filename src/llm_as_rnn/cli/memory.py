@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 import click
 import msgspec
-from filelock import FileLock, Timeout
 from rich.table import Table
 from rich.text import Text
 
+from llm_as_rnn.cli.learning import locked
 from llm_as_rnn.cli.progress import console
 from llm_as_rnn.errors import UsageError
 from llm_as_rnn.files import write_atomically
@@ -25,7 +24,7 @@ from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import Memory
 from llm_as_rnn.report.diff import Item, MemoryDiff
 from llm_as_rnn.runs.directory import RunDirectory
-from llm_as_rnn.runs.versions import Event, versions
+from llm_as_rnn.runs.versions import LESSONS, Event, versions
 
 NAMED = 6
 """Choices that an error names; a run may have hundreds of sequences."""
@@ -48,7 +47,9 @@ class Row(msgspec.Struct):
 
 def _which(command: F) -> F:
     """Add what says which memory is meant."""
-    command = click.option("--sequence", help="Of a run: whose memory, where several have one.")(command)
+    command = click.option(
+        "--sequence", help=f"Of a run: whose memory, where several have one; {LESSONS}: that which they share."
+    )(command)
     command = click.option("--method", help="Of a run: which method's, where several keep one.")(command)
     return click.argument("path", type=click.Path(path_type=Path))(command)
 
@@ -136,7 +137,7 @@ def restore(file: Path, version: int) -> None:
     if file.is_dir():
         raise UsageError(f"{file} is a folder: a run's journal is never changed", "name a learner's file")
     read_saved(file)  # before a lock is left beside what is no such file
-    with _locked(file):
+    with locked(file):
         saved = read_saved(file)
         method, stream = _opened(saved)
         stream = put_back(method, stream, version, saved.choices.budget)
@@ -159,7 +160,7 @@ def _history(path: Path, method: str | None, sequence: str | None) -> tuple[Even
     if path.is_dir():
         directory = RunDirectory(path)
         directory.info()
-        histories = dict(versions(directory.records()))
+        histories = {**versions(directory.records()), **directory.lessons()}
     else:
         saved = read_saved(path)
         _, stream = _opened(saved)
@@ -226,19 +227,3 @@ def _coloured(item: Item) -> Text:
         # Without colours, crossed out is still told from new.
         line.append(span.text, {"+": "green bold", "-": "red strike"}.get(span.mark))
     return line
-
-
-@contextmanager
-def _locked(file: Path) -> Iterator[None]:
-    """Keep `llm-as-rnn predict` from using the file meanwhile: it takes the same lock."""
-    lock = FileLock(file.with_name(f".{file.name}.lock"), timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise UsageError(f"another process is using {file}", "wait for it, or stop it") from None
-    except OSError as error:
-        raise UsageError(f"{file} cannot be written: {error.strerror}", "check its folder") from error
-    try:
-        yield
-    finally:
-        lock.release()

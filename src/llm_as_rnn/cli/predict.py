@@ -9,11 +9,10 @@ from typing import Any
 
 import click
 import msgspec
-from filelock import FileLock, Timeout
 
-from llm_as_rnn.cli.learning import FEEDBACK_HELP, updating_options
+from llm_as_rnn.cli.learning import FEEDBACK_HELP, locked, updating_options
 from llm_as_rnn.cli.main import DONE, SOME_FAILED
-from llm_as_rnn.cli.progress import messages, waiting
+from llm_as_rnn.cli.progress import waiting
 from llm_as_rnn.engines.resolve import DEFAULT_MODEL
 from llm_as_rnn.errors import EngineError, EngineUnavailableError, LlmAsRnnError, UsageError
 from llm_as_rnn.learner import Learner, named_choices, read_saved
@@ -60,14 +59,7 @@ def predict(task: str, state: Path, base_url: str | None, show_memory: bool, **g
     "error", and the exit code is then 1.
     """
     chosen = {name: value for name, value in given.items() if value is not None}
-    lock = FileLock(state.with_name(f".{state.name}.lock"), timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise UsageError(f"another process is using {state}", "wait for it, or stop it") from None
-    except OSError as error:
-        raise UsageError(f"{state} cannot be written: {error.strerror}", "choose another --state") from error
-    with lock, _open(task, state, base_url, chosen) as learner:
+    with locked(state), _open(task, state, base_url, chosen) as learner:
         failed = 0
         for number, text in enumerate(sys.stdin.buffer, 1):
             for answer in _answers(learner, state, number, text):
@@ -75,7 +67,7 @@ def predict(task: str, state: Path, base_url: str | None, show_memory: bool, **g
                 sys.stdout.buffer.write(msgspec.json.encode(answer) + b"\n")
                 sys.stdout.buffer.flush()
         if show_memory and learner.memory is not None:
-            messages.print(str(learner.memory), markup=False, highlight=False)
+            click.echo(str(learner.memory), err=True)
     return SOME_FAILED if failed else DONE
 
 

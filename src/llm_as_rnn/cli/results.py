@@ -27,7 +27,7 @@ def show_run(directory: RunDirectory, console: Console) -> RunInfo:
     info, records = directory.info(), directory.records()
     summaries = summarise(info.task, records)
     directory.write("scores.json", {"methods": summaries})
-    write_report(directory.report, info.task, msgspec.to_builtins(info), records, summaries)
+    write_report(directory.report, info.task, msgspec.to_builtins(info), records, summaries, directory.lessons())
     spec = info.spec
     console.print(
         f"\n[bold]{info.task.title}[/bold]: {spec.model}, {_size(records)}, memory of at most {spec.budget} tokens",

@@ -15,7 +15,7 @@ from llm_as_rnn.recurrence.guard import Seen, refusal, trial_by_replay
 from llm_as_rnn.recurrence.lessons import Lessons, Teacher
 from llm_as_rnn.recurrence.memory import initial_memory
 from llm_as_rnn.recurrence.notes import Credit, credit
-from llm_as_rnn.recurrence.policy import Past, check_when, error_of, metered, why_not
+from llm_as_rnn.recurrence.policy import Past, check_when, error_of, metered, require_outcomes_unneeded, why_not
 from llm_as_rnn.recurrence.rules import Proposal, build_rule
 from llm_as_rnn.recurrence.scorecard import Tally
 from llm_as_rnn.recurrence.watch import Watch, has_fallen
@@ -86,9 +86,9 @@ class Recurrent:
         if rule:
             self.name = f"{Recurrent.name}:{rule}"
         wanted = msgspec.structs.replace(settings.updating, rule=rule) if rule else settings.updating
-        self.updating = wanted.suited(settings.form)
-        check_when(self.updating.when)
         feedback = settings.feedback
+        self.updating = wanted.suited(settings.form, feedback)
+        check_when(self.updating.when)
         if feedback == AUTO_FEEDBACK:
             feedback = "scorecard" if self.updating.rule in (*KEEPS_CASES, "none") else "model"
         settings = msgspec.structs.replace(settings, feedback=feedback, updating=self.updating)
@@ -99,6 +99,8 @@ class Recurrent:
         self.reflection = Reflection(self.writer)
         self.teacher = Teacher(self.asker, task, settings)
         self.rule = build_rule(self.updating.rule, self.writer)
+        if not self.reflection.knows_outcomes:
+            require_outcomes_unneeded(self.updating)
 
     def start(self, sequence: SequenceInfo) -> RecurrentState:
         """Give h_0: every section there, nothing known yet."""

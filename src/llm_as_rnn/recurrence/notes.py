@@ -79,7 +79,8 @@ Ledger = Mapping[str, Credit]
 
 def case(task: Task, observation: Observation, target: Target, sequence: SequenceInfo) -> str:
     """Write a step with its outcome as one line."""
-    shown = task.show(observation, "line", sequence.about)
+    # The first arrow of a case is the one before its outcome, which is written as it will be read again.
+    shown = task.show(observation, "line", sequence.about).replace(ARROW, " - ")
     return tidy_item(f"{shown}{ARROW}{task.spec('line').show(target)}")
 
 
@@ -89,8 +90,8 @@ def parts(item: str) -> tuple[str, str]:
     >>> parts("fog, high 9 -> sun")
     ('fog, high 9', 'sun')
     """
-    seen, arrow, came = item.rpartition(ARROW)
-    return (seen, came) if arrow else (item, "")
+    seen, _, came = item.partition(ARROW)
+    return seen, came
 
 
 def cases(items: Iterable[str]) -> list[str]:

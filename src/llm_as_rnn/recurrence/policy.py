@@ -10,7 +10,7 @@ from collections.abc import Generator
 
 from llm_as_rnn.answers import Field
 from llm_as_rnn.errors import UsageError
-from llm_as_rnn.method import Calls, T
+from llm_as_rnn.method import KEEPS_CASES, Calls, T, Updating
 from llm_as_rnn.records import Completion, Record, Request, Target, Value
 from llm_as_rnn.task import Task
 
@@ -56,6 +56,26 @@ def check_when(when: str) -> None:
     """
     if when not in ("every", "on_error", "surprise") and not re.fullmatch(r"every:[1-9]\d*", when):
         raise UsageError(f"there is no update policy {when!r}", "choose from every, on_error, surprise, every:K")
+
+
+def require_outcomes_unneeded(updating: Updating) -> None:
+    """Refuse what compares answers with outcomes, for a method that is never shown one.
+
+    Raises
+    ------
+    UsageError
+        Naming the setting.
+    """
+    needs = {
+        f"--when {updating.when}": updating.when in ("on_error", "surprise"),
+        "--recheck": updating.recheck > 0,
+        "--watch": updating.watch,
+        f"--rule {updating.rule}": updating.rule in KEEPS_CASES,
+    }
+    for option, needed in needs.items():
+        if needed:
+            hint = "leave it out, or add another kind of feedback: --feedback judge+scorecard"
+            raise UsageError(f"{option} needs outcomes, and with --feedback judge none is shown", hint)
 
 
 def why_not(when: str, allowance: int, past: Past, error: float) -> str:

@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import msgspec
@@ -25,12 +26,17 @@ from llm_as_rnn.records import StepRecord
 from llm_as_rnn.report import tables
 from llm_as_rnn.report.charts import score_charts, styles
 from llm_as_rnn.report.trace import script_json, viewer_data
+from llm_as_rnn.runs.versions import Event
 from llm_as_rnn.task import Task
 
 TEMPLATES = Path(__file__).parent / "templates"
 
 FEW_SEQUENCES = 10
 """Below this, bootstrap intervals are known to be too narrow, and the page says so."""
+
+Lessons = Mapping[tuple[str, str], Sequence[Event]]
+
+_NO_LESSONS: Lessons = MappingProxyType({})
 
 _environment = Environment(
     loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -45,7 +51,12 @@ class Asset(NamedTuple):
 
 
 def write_report(
-    path: Path, task: Task, run: Mapping[str, Any], records: Sequence[StepRecord], summaries: Sequence[MethodSummary]
+    path: Path,
+    task: Task,
+    run: Mapping[str, Any],
+    records: Sequence[StepRecord],
+    summaries: Sequence[MethodSummary],
+    lessons: Lessons = _NO_LESSONS,
 ) -> None:
     """Write a run's page, at once: whoever opens it sees the old one or the new one.
 
@@ -61,13 +72,15 @@ def write_report(
         The journal.
     summaries : sequence of MethodSummary
         What it comes to, one a method of ``records``.
+    lessons : mapping
+        What sequences left to those after them (see `runs.versions.lessons`).
 
     Raises
     ------
     RunError
         If the file cannot be written.
     """
-    page = render_report(task, run, records, summaries).encode("utf-8", "replace")
+    page = render_report(task, run, records, summaries, lessons).encode("utf-8", "replace")
     try:
         write_atomically(path, page)
     except OSError as error:
@@ -75,7 +88,11 @@ def write_report(
 
 
 def render_report(
-    task: Task, run: Mapping[str, Any], records: Sequence[StepRecord], summaries: Sequence[MethodSummary]
+    task: Task,
+    run: Mapping[str, Any],
+    records: Sequence[StepRecord],
+    summaries: Sequence[MethodSummary],
+    lessons: Lessons = _NO_LESSONS,
 ) -> str:
     """Make a run's page; parameters as for `write_report`."""
     spec = _part(run, "spec")
@@ -93,6 +110,7 @@ def render_report(
         few_sequences=FEW_SEQUENCES,
         looks=looks,
         charts=score_charts(task, records, looks),
+        lessons=lessons,
         settings=settings(run),
         data=Markup(script_json(data)),  # noqa: S704 - script_json escapes what could end the tag
         style=_asset("report.css"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,6 +18,7 @@ from llm_as_rnn.files import write_atomically
 from llm_as_rnn.records import Record, StepRecord
 from llm_as_rnn.runs.journal import read_journal
 from llm_as_rnn.runs.spec import RunSpec
+from llm_as_rnn.runs.versions import Event, lessons
 from llm_as_rnn.task import Task
 
 RunStatus = Literal["running", "finished", "failed", "interrupted"]
@@ -135,6 +137,10 @@ class RunDirectory:
             write_atomically(self.path / name, content)
         except OSError as error:
             raise RunError(f"{self.path / name} cannot be written: {error.strerror}", "make room there") from error
+
+    def lessons(self) -> Mapping[tuple[str, str], tuple[Event, ...]]:
+        """Tell what sequences left to those after them (see `versions.lessons`), in the order in which they ran."""
+        return lessons(read_journal(self.journal)) if self.info().spec.updating.shared else {}
 
     def records(self) -> list[StepRecord]:
         """Read the journal's complete steps, by method in the run's order, then sequence and timestep."""

@@ -130,7 +130,7 @@ def make_spec(
         prompts_digest=prompts.digest,
         delay=options.delay,
         data_digest=table.digest if table else "",
-        updating=msgspec.structs.replace(options.updating, rule=options.updating.suited(form).rule),
+        updating=msgspec.structs.replace(options.updating, rule=options.updating.suited(form, options.feedback).rule),
     )
 
 

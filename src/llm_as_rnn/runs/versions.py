@@ -7,6 +7,9 @@ from typing import Literal
 
 from llm_as_rnn.records import Memory, Record, StepRecord, UpdateOutcome
 
+LESSONS = "shared-lessons"
+"""What a run's second memory, which its sequences share, is called beside the names of the sequences."""
+
 
 class Event(Record, frozen=True):
     """What one step did to a memory.
@@ -60,4 +63,30 @@ def versions(records: Iterable[StepRecord]) -> Mapping[tuple[str, str], tuple[Ev
         changed = before is None or (before.version, before.sections) != (after.version, after.sections)
         update = record.update
         events.append(Event(record.t, update.outcome, update.reason, after, record.memory_tokens, changed))
+    return {name: tuple(events) for name, events in histories.items()}
+
+
+def lessons(records: Iterable[StepRecord]) -> Mapping[tuple[str, str], tuple[Event, ...]]:
+    """Tell what happened to the lessons that sequences left to those after them.
+
+    Parameters
+    ----------
+    records : iterable of StepRecord
+        A journal's steps; the sequences in the order in which they ran.
+
+    Returns
+    -------
+    dict of (str, str) to tuple of Event
+        By method and `LESSONS`: an event a sequence. Methods that share none are left out.
+    """
+    histories: dict[tuple[str, str], list[Event]] = {}
+    for record in records:
+        if record.lessons is None:
+            continue
+        events = histories.setdefault((record.method, LESSONS), [])
+        version, old = record.lessons.version, events[-1].memory.version if events else 0
+        done = record.notes[-1].removeprefix("lessons: ") if record.notes else ""
+        reason = f"after {record.sequence}: {done}"
+        outcome: UpdateOutcome = "accepted" if version != old else "kept"
+        events.append(Event(None, outcome, reason, record.lessons, record.lessons.tokens, version != old))
     return {name: tuple(events) for name, events in histories.items()}
