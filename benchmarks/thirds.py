@@ -1,8 +1,10 @@
-"""Tables of how well methods learned, from the journals of runs: python benchmarks/thirds.py RUN [RUN ...].
+"""A table of how well methods learned, from the journals of runs: python benchmarks/thirds.py RUN [RUN ...].
 
-For each method: the score in each third of a sequence, tokens and seconds a step, tokens a step in the last third alone
-(where full history is long), the longest memory, and the smallest ratio of a memory's length to its predecessor's:
-proposed, among those that were refused as collapsed, and accepted.
+Runs of one task and model go into one table. A sequence that a method has not ended is left out; of a method that
+several runs have, the last one counts. For each method: the score in each third of a sequence with the last third's
+95 % interval over sequences, its difference to full history on the same steps there, tokens and seconds a step, tokens
+a step in the last third alone (where full history is long), the longest memory, and the smallest ratio of an accepted
+memory's length to its predecessor's, with those that were refused as collapsed.
 """
 
 from __future__ import annotations
@@ -10,54 +12,70 @@ from __future__ import annotations
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import fmean
 
+from llm_as_rnn.metrics.extras import Metric
+from llm_as_rnn.metrics.intervals import interval, paired
 from llm_as_rnn.metrics.scores import task_metrics
 from llm_as_rnn.records import StepRecord
 from llm_as_rnn.runs.directory import RunDirectory
-from llm_as_rnn.task import Task
 
+BASE = "full_history"
 COLUMNS = (
-    "| method | {} by thirds | all | prompt tokens | in the last third | written | calls | s | memory | shrank to |"
-)
+    "method", "sequences", "{} by thirds", "last third", "less full history", "all", "prompt tokens",
+    "in the last third", "written", "calls", "s", "memory", "shrank to",
+)  # fmt: skip
 
 
 def main(runs: list[str]) -> None:
-    """Print a table for each run."""
-    for run in runs:
-        directory = RunDirectory(Path(run))
-        info = directory.info()
-        by_method: dict[str, list[StepRecord]] = defaultdict(list)
-        for record in directory.records():
-            by_method[record.method].append(record)
-        print(f"\n{info.spec.model}, {info.spec.split}, budget {info.spec.budget}\n")
-        for metric in task_metrics(info.task):
-            print(f"| {COLUMNS.format(metric.title)} |")
-            print("|---" * 10 + "|")
-            for method, records in by_method.items():
-                print(row(info.task, method, records, metric.name))
-            print()
+    """Print a table for each score of the task."""
+    directories = [RunDirectory(Path(run)) for run in runs]
+    info = directories[0].info()
+    records = complete(record for directory in directories for record in directory.records())
+    print(f"\n{info.spec.model}, {info.spec.split}, budget {info.spec.budget}\n")
+    for metric in task_metrics(info.task):
+        print(f"| {' | '.join(COLUMNS).format(metric.title)} |")
+        print("|---" * len(COLUMNS) + "|")
+        for method in dict.fromkeys(record.method for record in records):
+            print(row(method, records, metric))
+        print()
 
 
-def row(task: Task, method: str, records: list[StepRecord], score: str) -> str:
+def complete(records: Iterable[StepRecord]) -> list[StepRecord]:
+    """Give the records of sequences that are as long as the longest one, each step once."""
+    steps = {(record.method, record.sequence, record.t): record for record in records}
+    lengths: dict[tuple[str, str], int] = defaultdict(int)
+    for method, sequence, _ in steps:
+        lengths[method, sequence] += 1
+    longest = max(lengths.values())
+    return [record for (method, sequence, _), record in steps.items() if lengths[method, sequence] == longest]
+
+
+def row(method: str, everything: Sequence[StepRecord], metric: Metric) -> str:
     """Give one method's line."""
+    records = [record for record in everything if record.method == method]
     length = max(record.t for record in records) + 1
     thirds = [[r for r in records if r.t * 3 // length == third] for third in range(3)]
-    scores = [fmean(r.scores[score] for r in third if score in r.scores) for third in (*thirds, records)]
+    scores = [fmean(r.scores[metric.name] for r in part if metric.name in r.scores) for part in (*thirds, records)]
     calls = [call for record in records for call in record.calls]
-    memory = max((r.memory_tokens or 0 for r in records), default=0)
+    sure = interval(thirds[2], metric.name)
+    late = [record for record in everything if record.t * 3 // length == 2]
+    less = paired(late, method, BASE, metric.name) if method != BASE else None
     cells = [
         method,
+        str(len({record.sequence for record in records})),
         ", ".join(f"{value:.2f}" for value in scores[:3]),
+        f"{scores[2]:.2f} [{sure.low:.2f}, {sure.high:.2f}]" if sure else f"{scores[2]:.2f}",
+        f"{less.mean:+.2f} [{less.interval.low:+.2f}, {less.interval.high:+.2f}]" if less and less.interval else "",
         f"{scores[3]:.3f}",
         f"{sum(c.prompt_tokens or 0 for c in calls) / len(records):.0f}",
         f"{sum(c.prompt_tokens or 0 for r in thirds[2] for c in r.calls) / len(thirds[2]):.0f}",
         f"{sum(c.completion_tokens or 0 for c in calls) / len(records):.0f}",
         f"{len(calls) / len(records):.2f}",
         f"{sum(c.seconds for c in calls) / len(records):.2f}",
-        str(memory or "none"),
+        str(max((r.memory_tokens or 0 for r in records), default=0) or "none"),
         shrank(records),
     ]
     return f"| {' | '.join(cells)} |"

@@ -171,6 +171,8 @@ class _Core:
             self.choices = read_choices(choices)
         except msgspec.ValidationError as error:
             raise UsageError(str(error), f"choose from {', '.join(CHOICES)}") from error
+        if self.choices.updating.shared:
+            raise UsageError("a learner has one sequence: there is none to share lessons with", "leave shared out")
         self.sequence = SequenceInfo(sequence, dict(about or {}))
         self._prompts = Prompts.with_folder(prompts)
         self._saved = stream

@@ -132,3 +132,8 @@ def test_a_file_that_is_no_learner_is_refused(tmp_path: Path) -> None:
         Learner.load(tmp_path / "x.json", engine=engine())
     with pytest.raises(UsageError, match="cannot be read"):
         Learner.load(tmp_path / "none.json", engine=engine())
+
+
+def test_a_learner_has_nobody_to_share_lessons_with() -> None:
+    with pytest.raises(UsageError, match="none to share lessons with"):
+        Learner("weather", engine=engine(), budget=100, shared=50)

@@ -37,11 +37,6 @@ _OPTIONS = [
         "--recheck", type=int, help="Past steps that a new memory must predict no worse than the old one [default: 0]."
     ),
     click.option(
-        "--shared",
-        type=int,
-        help="Tokens of a second memory, of lessons that sequences leave to later ones [default: 0]",
-    ),
-    click.option(
         "--watch", is_flag=True, default=None, help="After a lasting fall of the score, go back to the best memory."
     ),
 ]
@@ -52,6 +47,12 @@ def updating_options(command: F) -> F:
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
+
+
+shared_option = click.option(
+    "--shared", type=int, help="Tokens of a second memory, of lessons that sequences leave to later ones [default: 0]"
+)
+"""For commands that run several sequences."""
 
 
 def take_updating(choices: dict[str, Any]) -> Updating:

@@ -14,7 +14,7 @@ from typing import Any
 import click
 from platformdirs import user_cache_path
 
-from llm_as_rnn.cli.learning import FEEDBACK_HELP, take_updating, updating_options
+from llm_as_rnn.cli.learning import FEEDBACK_HELP, shared_option, take_updating, updating_options
 from llm_as_rnn.cli.main import DONE, INTERRUPTED, SOME_FAILED
 from llm_as_rnn.cli.progress import RunProgress, console, download_progress, messages
 from llm_as_rnn.cli.results import show_run
@@ -82,6 +82,7 @@ FEW_STEPS = 8
 )
 @click.option("--feedback", default=AUTO_FEEDBACK, show_default=True, help=FEEDBACK_HELP)
 @updating_options
+@shared_option
 @click.option(
     "--sampling",
     type=click.Choice(list(PRESETS)),
