@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+import subprocess
+import sys
 import zlib
 from collections.abc import Callable, Hashable
 from typing import Any
@@ -197,3 +199,17 @@ def test_a_task_can_change_while_its_sections_stay(weather: Task) -> None:
         assert learner.learn_one(p.id, {"colour": "grey"}).fate == "learned"
         with pytest.raises(UsageError, match="other sections"):
             learner.change_task(weather)
+
+
+def test_without_river_the_adapter_names_what_to_install() -> None:
+    code = """
+import sys
+sys.modules["river"] = None
+try:
+    import llm_as_rnn.river
+except Exception as error:
+    print(repr(error), error.hint)
+"""
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.startswith("MissingExtraError")
+    assert "llm-as-rnn[river]" in said
