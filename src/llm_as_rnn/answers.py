@@ -21,12 +21,12 @@ from llm_as_rnn.records import AnswerFormat, Record, Value
 
 Kind = Literal["label", "number", "ranked", "text"]
 Notation = Literal["json", "line", "block"]
-ExtraName = Literal["log", "facts"]
+ExtraName = Literal["log", "mse", "facts", "icd", "ccsr"]
 """Scores that a task can ask for beside those of a field's kind (see `metrics.extras`)."""
 
 Judging = Literal["align", "same"]
-"""What a judge can be asked about an answer: how well a text agrees with the outcome's, or which diagnoses mean the same
-(see `metrics.judged`)."""
+"""What a judge can be asked: how well a text agrees with the outcome's, or which entries of a list mean the same (see
+`metrics.judged`)."""
 
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)")
 
@@ -97,10 +97,14 @@ class Field(Record, frozen=True):
             raise ValueError(f"number field {self.name!r} needs a plausible range: low below high")
         if "log" in self.extras and not (self.kind == "number" and self.low > 0):
             raise ValueError(f"field {self.name!r} asks for the metric log: only a number with a low above 0 has one")
+        if {"icd", "ccsr"} & set(self.extras) and self.kind != "ranked":
+            raise ValueError(f"field {self.name!r} asks for the metric icd or ccsr: only a ranked list has one")
+        if "mse" in self.extras and self.kind != "number":
+            raise ValueError(f"field {self.name!r} asks for the metric mse: only a number has one")
         if "facts" in self.extras and self.kind != "text":
             raise ValueError(f"field {self.name!r} asks for the metric facts: only a text has one")
         if self.judged is not UNSET and self.kind != (kind := {"align": "text", "same": "ranked"}[self.judged]):
-            raise ValueError(f"field {self.name!r} cannot be judged by {self.judged}: that is for fields of kind {kind}")
+            raise ValueError(f"field {self.name!r} cannot be judged by {self.judged}: only a {kind} one can")
         if any(len(option.splitlines()) != 1 or option != option.strip() for option in self.options):
             raise ValueError(f"options of field {self.name!r} must be single lines without outer spaces")
 

@@ -22,7 +22,8 @@ from llm_as_rnn.online import Policy, Stream, Told, Version, Waiting, ask, begin
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import Form, Layout, Memory, Record, SequenceInfo, Style, Value
 from llm_as_rnn.recurrence.budget import require_room
-from llm_as_rnn.runs.execute import suit_budget
+from llm_as_rnn.runs.execute import suit_budget, suit_style, with_thinking
+from llm_as_rnn.runs.remote import is_credentialed, require_local
 from llm_as_rnn.task import Task, load_task
 
 
@@ -39,6 +40,8 @@ class Choices(Record, frozen=True):
         What to do with an outcome that comes after later ones (see `online.Policy`).
     updating : Updating
         How the memory is updated.
+    thinking : int
+        Tokens that a reasoning model may take to think, at every call.
     """
 
     budget: int | None = None
@@ -50,6 +53,7 @@ class Choices(Record, frozen=True):
     seed: int = 0
     policy: Policy = "apply"
     updating: Updating = Updating(rule="auto")
+    thinking: int = 0
 
     def settings(self, engine: EngineInfo) -> Settings:
         """Fill in what was left open.
@@ -59,6 +63,9 @@ class Choices(Record, frozen=True):
         UsageError
             If the engine's context window has no room for the budget, or there is no such sampling preset.
         """
+        if self.thinking < 0:
+            raise UsageError(f"thinking must be at least 0 tokens, not {self.thinking}", "correct it")
+        engine = with_thinking(engine, self.thinking)
         budget = suit_budget(self.budget, engine)
         if budget < 1:
             raise UsageError(f"a budget must be at least 1 token, not {budget}", "correct it")
@@ -66,7 +73,7 @@ class Choices(Record, frozen=True):
             raise UsageError(f"there is no sampling preset {self.sampling!r}", f"choose from {', '.join(PRESETS)}")
         return Settings(
             form=self.form or engine.form,
-            style=self.style or engine.style,
+            style=suit_style(self.style, engine),
             layout=self.layout,
             budget=budget,
             window=engine.context_window,
@@ -74,6 +81,7 @@ class Choices(Record, frozen=True):
             updating=self.updating,
             sampling=PRESETS[self.sampling],
             seed=self.seed,
+            thinking=self.thinking,
         )
 
 
@@ -116,6 +124,8 @@ class Saved(Record, frozen=True):
         The `Stream`, as JSON.
     format : int
         Of this file.
+    remote_data : tuple of str
+        Hosts outside this machine that were confirmed to get credentialed data (see `runs.remote`).
     """
 
     task: Task
@@ -125,6 +135,7 @@ class Saved(Record, frozen=True):
     sequence: SequenceInfo
     stream: msgspec.Raw
     format: int = 1
+    remote_data: tuple[str, ...] = ()
 
 
 def read_saved(path: Path) -> Saved:
@@ -161,12 +172,15 @@ class _Core:
         about: Mapping[str, Any] | None = None,
         prompts: Path | None = None,
         stream: bytes | None = None,
+        allow_remote_data: bool = False,
+        remote_data: tuple[str, ...] = (),
         **choices: Any,
     ) -> None:
         self.task = load_task(task) if isinstance(task, str) else task
         self._method_name = method
         self._engine = engine or resolve(model, base_url=base_url)
         self._model = engine.info.model if engine else model
+        self._remote_data = require_local(self.task, self._engine.info, allow_remote_data, remote_data)
         try:
             self.choices = read_choices(choices)
         except msgspec.ValidationError as error:
@@ -222,6 +236,8 @@ class _Core:
     def save(self, path: str | Path) -> None:
         """Write all that is needed to go on later into a file, whole or not at all.
 
+        With credentialed data the file is for its owner only.
+
         Raises
         ------
         UsageError
@@ -234,9 +250,10 @@ class _Core:
             self.choices,
             self.sequence,
             msgspec.Raw(self.dump()),
+            remote_data=self._remote_data,
         )
         try:
-            write_atomically(Path(path), msgspec.json.encode(saved))
+            write_atomically(Path(path), msgspec.json.encode(saved), private=is_credentialed(self.task))
         except OSError as error:
             raise UsageError(f"{path} cannot be written: {error.strerror}", "choose another file") from error
 
@@ -255,6 +272,7 @@ class _Core:
             "model": saved.model,
             "sequence": saved.sequence.id,
             "about": saved.sequence.about,
+            "remote_data": saved.remote_data,
             **named_choices(saved.choices),
             **options,
         }
@@ -325,6 +343,8 @@ class Learner(_Core):
         What stays the same in it, for the task's templates.
     prompts : Path, optional
         A folder of templates that replace shipped ones.
+    allow_remote_data : bool
+        Whether the terms of credentialed data cover an engine that is not on this machine; else it is refused.
     **choices
         The fields of `Choices` and of `Updating`: ``budget=512``, ``policy="replay"``, ``rule="delta"``, ...
 

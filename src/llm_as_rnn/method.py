@@ -169,6 +169,8 @@ class Settings(Record, frozen=True):
         Temperatures by kind of call.
     seed : int
         Where every call's own seed comes from.
+    thinking : int
+        Tokens that a reasoning model may take to think, besides its answer and outside of the window.
     """
 
     form: Form = "json"
@@ -180,6 +182,7 @@ class Settings(Record, frozen=True):
     updating: Updating = Updating()
     sampling: SamplingPreset = SamplingPreset()
     seed: int = 0
+    thinking: int = 0
 
 
 class Learned(Record, frozen=True):
@@ -290,7 +293,7 @@ class Asker:
         # A line answer ends with its line, also where no engine holds it to a grammar.
         stop = ("\n",) if answer is self.answer.format and self.answer.notation == "line" else ()
         seed = zlib.crc32(where.encode("utf-8", "replace")) >> 1  # 31 bits: what every engine takes
-        sampling = Sampling(kind.temperature, kind.top_p, max_tokens, seed, stop)
+        sampling = Sampling(kind.temperature, kind.top_p, max_tokens, seed, stop, self.settings.thinking)
         return Request(role, messages, sampling, self.settings.style, answer)
 
     def predict(self, messages: tuple[Message, ...], observation: Observation) -> Calls[Prediction]:

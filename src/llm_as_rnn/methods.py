@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import cast
 
 from llm_as_rnn.baselines.history import FullHistory, MemPrompt, ZeroShot
-from llm_as_rnn.baselines.references import MajoritySoFar, RepeatLast
+from llm_as_rnn.baselines.references import Linear, MajoritySoFar, NearestCase, RepeatLast, Zero
 from llm_as_rnn.errors import UsageError
 from llm_as_rnn.method import Method, RuleName, Settings
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.recurrence.cell import Recurrent
+from llm_as_rnn.recurrence.notes import ARROW, Resemblance
 from llm_as_rnn.recurrence.rules import RULES
 from llm_as_rnn.task import Task
 
@@ -19,10 +20,39 @@ METHODS: dict[str, Callable[[Task, Settings, Prompts], Method]] = {
 }
 """Methods that ask a model, in the order in which tables show them."""
 
+
+def _closest(lines: Sequence[str], shown: str) -> int | None:
+    # As cases of a memory are compared, each with its place for its outcome.
+    places = {f"{line.replace(ARROW, ' - ')}{ARROW}{place}": place for place, line in enumerate(lines)}
+    found = Resemblance(places).closest(shown.replace(ARROW, " - "), 1)
+    return places[found[0]] if found else None
+
+
+def _nearest_case(task: Task, settings: Settings, prompts: Prompts) -> Method:
+    return NearestCase(task, settings, prompts, _closest)
+
+
 REFERENCES: dict[str, Callable[[Task, Settings, Prompts], Method]] = {
-    method.name: method for method in (RepeatLast, MajoritySoFar)
+    RepeatLast.name: RepeatLast,
+    MajoritySoFar.name: MajoritySoFar,
+    NearestCase.name: _nearest_case,
+    Linear.name: Linear,
+    Zero.name: Zero,
 }
-"""References that need no model; every run has them."""
+"""References that need no model."""
+
+
+def references(task: Task) -> tuple[str, ...]:
+    """Name the references that suit a task: every run of it has them.
+
+    Examples
+    --------
+    >>> from llm_as_rnn.task import load_task
+    >>> references(load_task("weather"))
+    ('repeat_last', 'majority', 'nearest_case', 'linear')
+    """
+    unsuited = {kind.name for kind in (Linear, Zero) if not kind.suits(task)}
+    return tuple(name for name in REFERENCES if name not in unsuited)
 
 
 def require_method(name: str) -> None:

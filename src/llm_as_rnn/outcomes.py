@@ -43,7 +43,8 @@ def _verdict(field: Field, answer: Value, outcome: Value) -> str:
     if field.kind == "number" and not isinstance(answer, tuple) and not isinstance(outcome, tuple):
         error = float(answer) - float(outcome)
         return f"{field.show(abs(error))} too {'high' if error > 0 else 'low'}"
-    return "wrong"
+    # Of two texts code can only say that they differ: the same may be told in many ways.
+    return "in other words" if field.kind == "text" else "wrong"
 
 
 def last_value(field: Field, observed: Mapping[str, Any], latest: Value | None) -> Value | None:

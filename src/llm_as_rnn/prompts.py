@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +11,18 @@ from llm_as_rnn.errors import PromptError
 from llm_as_rnn.templates import render
 
 ROOMS = ("recurrence", "baselines")
+"""Where the templates of methods lie; their fingerprint is part of a run's spec."""
+
+EVERY_ROOM = (*ROOMS, "runs")
+"""With those for judges, who come after a run and have a fingerprint of their own (see `runs.judging`)."""
 
 
-def shipped_prompts() -> dict[str, str]:
+def shipped_prompts(rooms: Sequence[str] = ROOMS) -> dict[str, str]:
     """Read every shipped template, by its name (``recurrence/update``)."""
     here = Path(__file__).parent
     return {
         f"{room}/{path.stem}": path.read_text(encoding="utf-8")
-        for room in ROOMS
+        for room in rooms
         for path in sorted((here / room / "prompts").glob("*.j2"))
     }
 
@@ -41,7 +45,7 @@ class Prompts:
         self._sources = dict(shipped_prompts() if sources is None else sources)
 
     @classmethod
-    def with_folder(cls, folder: Path | None) -> Prompts:
+    def with_folder(cls, folder: Path | None, rooms: Sequence[str] = ROOMS) -> Prompts:
         """Take the shipped templates, those in a user's folder (``recurrence/update.j2``) in their place.
 
         Raises
@@ -49,15 +53,17 @@ class Prompts:
         PromptError
             If the folder is missing, cannot be read, or holds a template of a name that nothing uses.
         """
-        sources = shipped_prompts()
+        sources, known = shipped_prompts(rooms), shipped_prompts(EVERY_ROOM)
         if folder is None:
             return cls(sources)
         if not folder.is_dir():
             raise PromptError(f"prompt folder {folder} does not exist", "check the path")
         for path in sorted(folder.rglob("*.j2")):
             name = path.relative_to(folder).with_suffix("").as_posix()
+            if name not in known:
+                raise PromptError(f"no prompt is called {name!r} ({path})", f"names are {', '.join(known)}")
             if name not in sources:
-                raise PromptError(f"no prompt is called {name!r} ({path})", f"names are {', '.join(sources)}")
+                continue  # the same folder may hold templates for runs and for judges
             try:
                 sources[name] = path.read_text(encoding="utf-8")
             except (OSError, UnicodeDecodeError) as error:

@@ -211,6 +211,8 @@ class Sampling(Record, frozen=True):
         For engines that can repeat a draw.
     stop : tuple of str
         Texts at which the answer ends.
+    thinking : int
+        Tokens that a reasoning model may take to think, besides those of the answer; 0 for models that do not.
     """
 
     temperature: float = 0.0
@@ -218,6 +220,7 @@ class Sampling(Record, frozen=True):
     max_tokens: int = 256
     seed: int = 0
     stop: tuple[str, ...] = ()
+    thinking: int = 0
 
 
 class AnswerFormat(Record, frozen=True):
@@ -295,6 +298,8 @@ class Completion(Record, frozen=True):
         Attempts that failed before this one.
     error : str
         What went wrong, when ``finish_reason`` is ``error``.
+    reasoning_tokens : int
+        Those of ``completion_tokens`` that went into thinking, which is no part of ``text``.
     """
 
     text: str
@@ -305,6 +310,7 @@ class Completion(Record, frozen=True):
     seconds: float = 0.0
     retries: int = 0
     error: str = ""
+    reasoning_tokens: int = 0
 
     def __post_init__(self) -> None:
         """Replace what no file could hold (lone surrogates), so that nothing behind has to think of it."""
@@ -323,6 +329,7 @@ class Call(Record, frozen=True):
     seconds: float
     retries: int
     error: str = ""
+    reasoning_tokens: int = 0
 
     @classmethod
     def of(cls, role: Role, completion: Completion) -> Call:
@@ -337,6 +344,7 @@ class Call(Record, frozen=True):
             completion.seconds,
             completion.retries,
             completion.error,
+            completion.reasoning_tokens,
         )
 
     def completion(self) -> Completion:
@@ -350,6 +358,7 @@ class Call(Record, frozen=True):
             self.seconds,
             self.retries,
             self.error,
+            self.reasoning_tokens,
         )
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
+from llm_as_rnn.answers import Field
 from llm_as_rnn.errors import UsageError
 from llm_as_rnn.method import Calls, count_tokens
 from llm_as_rnn.records import Completion, Request, Target
 from llm_as_rnn.recurrence.policy import FEW, REMEMBERED, Past, check_when, error_of, metered, why_not
-from llm_as_rnn.task import Task
+from llm_as_rnn.task import Task, load_task
 from tests.core.stage import Stage
 from tests.helpers import by_hand
 
@@ -93,6 +95,16 @@ def test_errors_by_hand(weather: Task) -> None:
     assert error_of(weather, None, outcome) == 1.0
     assert error_of(weather, {"sky": "sun", "high": 10.0}, {"high": 10.0}) == 0.0
     assert error_of(weather, None, {}) == 0.0
+
+
+def test_a_text_is_the_less_wrong_the_more_of_the_outcomes_words_it_has() -> None:
+    task = msgspec.structs.replace(load_task("weather"), answer=(Field("words", "text"),))
+    outcome = {"words": "Rain all day, a high of 9"}
+    errors = [
+        error_of(task, {"words": said}, outcome)
+        for said in ("rain all day, a high of 9", "Rain all day, a high of 8", "sun")
+    ]
+    assert errors[0] == 0.0 < errors[1] < errors[2] == 1.0
 
 
 def test_metered_counts_what_is_read_and_written_but_no_counting() -> None:

@@ -83,7 +83,7 @@ class TestOpen:
 
     def test_a_server_that_lists_no_models_is_taken_as_it_is(self) -> None:
         server = FakeServer("openai", models=None)
-        assert info(server) == EngineInfo("openai:fake", "", 8192, 4, "estimate")
+        assert info(server) == EngineInfo("openai:fake", "", 8192, 4, "estimate", host="127.0.0.1")
         assert ask(server, CHAT)[0].text == "fine"
 
     def test_a_server_without_a_tokenizer_endpoint_gets_estimates(self) -> None:

@@ -23,15 +23,17 @@ from llm_as_rnn.errors import (
     UsageError,
 )
 from llm_as_rnn.method import Updating
-from llm_as_rnn.methods import METHODS, REFERENCES
+from llm_as_rnn.methods import METHODS, references
 from llm_as_rnn.records import Request, Status, StepRecord
 from llm_as_rnn.runs.directory import RunDirectory, RunInfo
 from llm_as_rnn.runs.execute import Options, execute
+from llm_as_rnn.task import load_task
 from tests.helpers import LINES, content
 
 INFO = EngineInfo("scripted:test", digest="d", form="line", style="completion", slots=3)
 # The paper's rule, whatever suits the engine: it asks for every kind of answer.
 OPTIONS = Options("weather", sequences=3, steps=4, budget=60, feedback="model", updating=Updating(rule="rewrite"))
+RAN = references(load_task("weather"))
 SKIES = ("rain", "sun", "fog")
 
 
@@ -73,11 +75,11 @@ def test_a_run_writes_every_step_of_every_method(tmp_path: Path) -> None:
     assert (info.status, info.failures) == ("finished", {})
     records = content(tmp_path / "run")
     keys = [(record.method, record.sequence, record.t) for record in records]
-    assert len(set(keys)) == len(keys) == (len(METHODS) + len(REFERENCES)) * 3 * 4
-    assert {record.method for record in records} == {*METHODS, *REFERENCES}
+    assert len(set(keys)) == len(keys) == (len(METHODS) + len(RAN)) * 3 * 4
+    assert {record.method for record in records} == {*METHODS, *RAN}
     assert all(record.status is Status.OK for record in records)
     scores = msgspec.json.decode((tmp_path / "run/scores.json").read_bytes())
-    assert {row["method"] for row in scores["methods"]} == {*METHODS, *REFERENCES}
+    assert {row["method"] for row in scores["methods"]} == {*METHODS, *RAN}
 
 
 def test_memory_links_from_step_to_step(tmp_path: Path) -> None:
@@ -137,7 +139,7 @@ def test_one_failed_call_is_a_step_with_a_status(tmp_path: Path) -> None:
     info = go(tmp_path / "run", answerer=sometimes)
     assert info.status == "finished"
     records = content(tmp_path / "run")
-    assert len(records) == (len(METHODS) + len(REFERENCES)) * 3 * 4
+    assert len(records) == (len(METHODS) + len(RAN)) * 3 * 4
     failed = [record for record in records if record.status is Status.ENGINE_ERROR]
     assert failed
     assert all(record.scores["sky.accuracy"] == 0 for record in failed)

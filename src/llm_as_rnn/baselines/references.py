@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
 
 from llm_as_rnn.answers import Field
+from llm_as_rnn.baselines.linear import LabelModel, Moments, NumberModel, split_fields
 from llm_as_rnn.method import Calls, Learned, Settings, at_once
 from llm_as_rnn.outcomes import last_value
 from llm_as_rnn.prompts import Prompts
@@ -22,6 +27,9 @@ from llm_as_rnn.records import (
 )
 from llm_as_rnn.task import Task
 
+MOST_CASES = 1000
+"""Past steps that the nearest one is looked for among: the latest ones."""
+
 
 class ReferenceState(Record, frozen=True):
     """The outcomes seen so far, oldest first."""
@@ -30,7 +38,7 @@ class ReferenceState(Record, frozen=True):
 
 
 class Reference(ABC):
-    """Predicts from past outcomes by a fixed rule.
+    """Predicts from past steps by a fixed rule.
 
     Where there is none yet, it answers what needs no knowledge: a label's first option, the middle of a number's range.
 
@@ -44,43 +52,66 @@ class Reference(ABC):
         Not used.
     """
 
-    state_type = ReferenceState
+    state_type: type[Any] = ReferenceState
 
     def __init__(self, task: Task, settings: Settings, prompts: Prompts) -> None:
         self.task = task
 
-    def start(self, sequence: SequenceInfo) -> ReferenceState:
-        """Begin with no outcome."""
-        return ReferenceState()
+    def start(self, sequence: SequenceInfo) -> Any:
+        """Begin with no past."""
+        return self.state_type()
 
-    def memory(self, state: ReferenceState) -> Memory | None:
+    def memory(self, state: Any) -> Memory | None:
         """Give none: there is no memory in language."""
         return None
 
-    def predict(self, state: ReferenceState, observation: Observation) -> Calls[Prediction]:
+    def predict(self, state: Any, observation: Observation) -> Calls[Prediction]:
         """Predict by the rule."""
-        values = {field.name: self._value(field, state, observation) for field in self.task.answer}
+        known = self._values(state, observation)
+        values = {
+            field.name: _ignorant(field) if known.get(field.name) is None else known[field.name]
+            for field in self.task.answer
+        }
         raw = self.task.spec("line").show(values)
         return (yield from at_once(Prediction(values, Status.OK, raw)))
 
     def learn(
-        self, state: ReferenceState, observation: Observation, prediction: Prediction, target: Target | None
+        self, state: Any, observation: Observation, prediction: Prediction, target: Target | None
     ) -> Calls[Learned]:
-        """Keep the outcome."""
-        outcomes = (*state.outcomes, dict(target)) if target else state.outcomes
-        return (yield from at_once(Learned(ReferenceState(outcomes), Update("skipped", "no memory"))))
+        """Keep what the rule needs of the step."""
+        after = self._after(state, observation, target) if target else state
+        return (yield from at_once(Learned(after, Update("skipped", "no memory"))))
 
-    def _value(self, field: Field, state: ReferenceState, observation: Observation) -> Value:
-        past = [outcome[field.name] for outcome in state.outcomes if field.name in outcome]
-        value = self._rule(field, past, observation)
-        return _ignorant(field) if value is None else value
+    @abstractmethod
+    def _values(self, state: Any, observation: Observation) -> Mapping[str, Value]:
+        """Give the fields that the rule has something to go by for."""
+
+    @abstractmethod
+    def _after(self, state: Any, observation: Observation, target: Target) -> Any:
+        """Give the state after a step."""
+
+
+class ByOutcomes(Reference):
+    """Predicts each field from its own past outcomes."""
+
+    def _values(self, state: ReferenceState, observation: Observation) -> Mapping[str, Value]:
+        values = {}
+        for field in self.task.answer:
+            past = [outcome[field.name] for outcome in state.outcomes if field.name in outcome]
+            value = self._rule(field, past, observation)
+            if value is not None:
+                values[field.name] = value
+        return values
+
+    def _after(self, state: ReferenceState, observation: Observation, target: Target) -> ReferenceState:
+        return ReferenceState((*state.outcomes, dict(target)))
 
     @abstractmethod
     def _rule(self, field: Field, past: list[Value], observation: Observation) -> Value | None:
         """Give the field's value, or None where the rule has nothing to go by."""
 
 
-class RepeatLast(Reference):
+class RepeatLast(ByOutcomes):
     """Tomorrow is like today: the latest known value of each quantity."""
 
     name = "repeat_last"
@@ -89,7 +120,7 @@ class RepeatLast(Reference):
         return last_value(field, observation.fields, past[-1] if past else None)
 
 
-class MajoritySoFar(Reference):
+class MajoritySoFar(ByOutcomes):
     """Always the same: the most frequent outcome so far, the mean of a number; of equals, the one seen first."""
 
     name = "majority"
@@ -100,6 +131,151 @@ class MajoritySoFar(Reference):
         if field.kind == "number":
             return sum(float(value) for value in past if not isinstance(value, tuple)) / len(past)
         return Counter(past).most_common(1)[0][0]
+
+
+class Zero(ByOutcomes):
+    """Nothing changes: 0 for each number that may be 0, and else what needs no knowledge."""
+
+    name = "zero"
+
+    @staticmethod
+    def suits(task: Task) -> bool:
+        """Tell whether the task has a number that is a change: one whose plausible range is even about 0."""
+        return any(field.kind == "number" and field.low == -field.high for field in task.answer)
+
+    def _rule(self, field: Field, past: list[Value], observation: Observation) -> Value | None:
+        return 0.0 if field.kind == "number" and field.low <= 0 <= field.high else None
+
+
+class CaseState(Record, frozen=True):
+    """Past steps, oldest first: x as a line, and y.
+
+    Attributes
+    ----------
+    sequence : SequenceInfo
+        What is known of the sequence from the start, which lines may show.
+    lines : tuple of str
+        One a step.
+    outcomes : tuple of dict
+        One a line.
+    """
+
+    sequence: SequenceInfo
+    lines: tuple[str, ...] = ()
+    outcomes: tuple[dict[str, Value], ...] = ()
+
+
+Closest = Callable[[Sequence[str], str], int | None]
+"""Gives the place of the line most like another one; None where none is alike."""
+
+
+class NearestCase(Reference):
+    """What came after the past step most like this one, by the words of its line; the latest one if none is alike.
+
+    At the first step it repeats the latest known values that x tells.
+
+    One neighbour, as in Cover and Hart 1967 (https://doi.org/10.1109/TIT.1967.1053964). A step compares its line with
+    all past ones, 0.1 to 0.5 ms each for lines of 12 to 46 words: the cost of a sequence grows with the square of its
+    length until there are `MOST_CASES` lines, and from then on with its length.
+
+    Parameters
+    ----------
+    task, settings, prompts
+        As of `Reference`.
+    closest : callable
+        Finds the most alike line.
+    """
+
+    name = "nearest_case"
+    state_type = CaseState
+
+    def __init__(self, task: Task, settings: Settings, prompts: Prompts, closest: Closest) -> None:
+        super().__init__(task, settings, prompts)
+        self._closest = closest
+
+    def start(self, sequence: SequenceInfo) -> CaseState:
+        """Begin with no case."""
+        return CaseState(sequence)
+
+    def _values(self, state: CaseState, observation: Observation) -> Mapping[str, Value]:
+        if not state.lines:
+            return _observed(self.task, observation)
+        place = self._closest(state.lines, self._line(state, observation))
+        return state.outcomes[-1 if place is None else place]
+
+    def _after(self, state: CaseState, observation: Observation, target: Target) -> CaseState:
+        lines = (*state.lines, self._line(state, observation))
+        outcomes = (*state.outcomes, dict(target))
+        return CaseState(state.sequence, lines[-MOST_CASES:], outcomes[-MOST_CASES:])
+
+    def _line(self, state: CaseState, observation: Observation) -> str:
+        return self.task.show(observation, "line", state.sequence.about)
+
+
+class LinearState(Record, frozen=True):
+    """Online linear models, one for each number and label of the answer.
+
+    Attributes
+    ----------
+    scales : dict of str to Moments
+        By numeric field of x.
+    numbers, labels : dict
+        Models by answer field.
+    """
+
+    scales: dict[str, Moments] = msgspec.field(default_factory=dict)
+    numbers: dict[str, NumberModel] = msgspec.field(default_factory=dict)
+    labels: dict[str, LabelModel] = msgspec.field(default_factory=dict)
+
+
+class Linear(Reference):
+    """Online linear regression for numbers and logistic regression for labels, on the numbers and categories of x.
+
+    Until a field's first outcome it repeats the latest known value, if x tells it.
+    """
+
+    name = "linear"
+    state_type = LinearState
+
+    @staticmethod
+    def suits(task: Task) -> bool:
+        """Tell whether the task has a number or a label."""
+        return any(field.kind in ("number", "label") for field in task.answer)
+
+    def _values(self, state: LinearState, observation: Observation) -> Mapping[str, Value]:
+        x = _features(state.scales, observation)
+        values = _observed(self.task, observation)
+        for field in self.task.answer:
+            if field.name in state.numbers:
+                values[field.name] = min(max(state.numbers[field.name].predict(x), field.low), field.high)
+            elif field.name in state.labels:
+                values[field.name] = state.labels[field.name].predict(x)
+        return values
+
+    def _after(self, state: LinearState, observation: Observation, target: Target) -> LinearState:
+        numbers, _ = split_fields(observation.fields)
+        scales = {name: state.scales.get(name, Moments()).after(value) for name, value in numbers.items()}
+        scales = {**state.scales, **scales}
+        x = _features(scales, observation)
+        numbers_after, labels_after = dict(state.numbers), dict(state.labels)
+        for field in self.task.answer:
+            y = target.get(field.name)
+            if field.kind == "number" and isinstance(y, int | float):
+                numbers_after[field.name] = numbers_after.get(field.name, NumberModel()).after(x, float(y))
+            elif field.kind == "label" and isinstance(y, str):
+                labels_after[field.name] = labels_after.get(field.name, LabelModel()).after(x, y)
+        return LinearState(scales, numbers_after, labels_after)
+
+
+def _observed(task: Task, observation: Observation) -> dict[str, Value]:
+    """Give the latest known values that x itself tells: all that there is before the first outcome."""
+    values = ((field.name, last_value(field, observation.fields, None)) for field in task.answer)
+    return {name: value for name, value in values if value is not None}
+
+
+def _features(scales: Mapping[str, Moments], observation: Observation) -> dict[str, float]:
+    numbers, categories = split_fields(observation.fields)
+    return {**{name: scales.get(name, Moments()).scaled(value) for name, value in numbers.items()}, **categories}
 
 
 def _ignorant(field: Field) -> Value:

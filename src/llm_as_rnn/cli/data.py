@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 from rich.table import Table
+from rich.text import Text
 
 from llm_as_rnn.cli.progress import console
 from llm_as_rnn.datasets.base import Selection, Sequence
@@ -13,7 +14,7 @@ from llm_as_rnn.datasets.registry import DATASETS, dataset
 from llm_as_rnn.errors import UsageError
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.runs.check import ADVICE, Report, examine
-from llm_as_rnn.runs.execute import own_data, usual_size
+from llm_as_rnn.runs.execute import own_data, shipped_data, usual_size
 from llm_as_rnn.runs.foresight import MIN_STEPS
 from llm_as_rnn.task import Task, load_task
 
@@ -29,11 +30,19 @@ def data() -> None:
 @data.command("list")
 def list_() -> None:
     """List the datasets: what is predicted, from where, on what terms, and whether they are ready here."""
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for heading in ("task", "predicts", "size", "source", "licence", "ready"):
-        table.add_column(heading)
+    table = Table(box=None, padding=(0, 2, 1, 0))  # two things in a cell, so that 80 columns are enough
+    table.add_column("task\n[dim]size[/dim]", max_width=20)
+    table.add_column("predicts\n[dim]ready here[/dim]", ratio=1)
+    table.add_column("source\n[dim]licence[/dim]", ratio=1)
     for entry in DATASETS.values():
-        table.add_row(entry.name, entry.predicts, entry.size, entry.source, entry.licence, entry.ready() or "yes")
+        why = entry.ready()
+        ready = Text(f"not ready: {why}", style="yellow") if why else Text("ready", style="green")
+        terms = "; credentialed: it must not leave this machine" if entry.credentialed else ""
+        table.add_row(
+            Text(f"{entry.name}\n").append(entry.size, style="dim"),
+            Text(f"{entry.predicts}\n").append(ready),
+            Text(f"{entry.source}\n").append(f"{entry.licence}{terms}", style="dim"),
+        )
     console.print(table)
 
 
@@ -41,12 +50,13 @@ def list_() -> None:
 @click.argument("name")
 @click.option("--steps", type=int, default=3, show_default=True, help="How many steps.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Chooses the sequence.")
-def show(name: str, steps: int, seed: int) -> None:
+@click.option("--data", "folder", type=click.Path(path_type=Path), help="The folder, for mimic.")
+def show(name: str, steps: int, seed: int, folder: Path | None) -> None:
     """Show the first steps of a sequence of NAME: what the model sees, and the outcome."""
     if steps < 1:
         raise UsageError(f"steps must be at least 1, not {steps}", "correct --steps")
-    source = dataset(name)
-    task = load_task(source.name)
+    task = load_task(dataset(name).name)
+    source = shipped_data(folder, task)
     sequence = source.load(Selection(1, steps, seed))[0]
     console.print(f"{source.title}, sequence {sequence.info.id}", highlight=False)
     for step in sequence.steps:
@@ -56,7 +66,7 @@ def show(name: str, steps: int, seed: int) -> None:
 
 @data.command()
 @click.argument("task_name", metavar="TASK")
-@click.option("--data", "file", type=click.Path(path_type=Path), help="Your own data, for a task file.")
+@click.option("--data", "file", type=click.Path(path_type=Path), help="Your own data: a table for a task file, a folder for mimic.")
 @click.option("--prompts", type=click.Path(path_type=Path), help="A folder of templates that replace shipped ones.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Chooses the sequences of a shipped dataset.")
 def check(task_name: str, file: Path | None, prompts: Path | None, seed: int) -> int:
@@ -84,7 +94,7 @@ def check(task_name: str, file: Path | None, prompts: Path | None, seed: int) ->
 def _sequences(task: Task, file: Path | None, seed: int) -> list[Sequence]:
     table = own_data(file, task)
     if table is None:
-        return dataset(task.dataset).load(Selection(*usual_size(task), seed))
+        return shipped_data(file, task).load(Selection(*usual_size(task), seed))
     # A table that is one sequence has a half of it in either split, by the same name: one of them is enough.
     return list({sequence.info.id: sequence for split in table.splits.values() for sequence in split}.values())
 

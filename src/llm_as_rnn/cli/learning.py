@@ -42,6 +42,14 @@ _OPTIONS = [
 ]
 
 
+remote_data_option = click.option(
+    "--allow-remote-data",
+    is_flag=True,
+    help="Confirm that the terms of credentialed data cover a server that is not on this machine.",
+)
+"""Of every command that sends data to an engine (see `runs.remote`)."""
+
+
 def updating_options(command: F) -> F:
     """Give a command the options of `Updating`."""
     for option in reversed(_OPTIONS):

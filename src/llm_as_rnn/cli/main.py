@@ -14,6 +14,7 @@ from llm_as_rnn.errors import LlmAsRnnError
 
 COMMANDS = {
     "run": "Run methods over a task's sequences, and report.",
+    "judge": "Judge the answers of a run, for tasks that ask for it.",
     "report": "Show a run's results again, or compare several runs.",
     "predict": "Predict and learn a stream of JSON lines.",
     "memory": "List, show, compare and restore the versions of a memory.",

@@ -10,7 +10,7 @@ from typing import Any
 import click
 import msgspec
 
-from llm_as_rnn.cli.learning import FEEDBACK_HELP, locked, updating_options
+from llm_as_rnn.cli.learning import FEEDBACK_HELP, locked, remote_data_option, updating_options
 from llm_as_rnn.cli.main import DONE, SOME_FAILED
 from llm_as_rnn.cli.progress import waiting
 from llm_as_rnn.engines.resolve import DEFAULT_MODEL
@@ -45,8 +45,12 @@ class Line(msgspec.Struct, forbid_unknown_fields=True):
 @click.option("--feedback", help=FEEDBACK_HELP)
 @updating_options
 @click.option("--base-url", help="URL of an OpenAI-compatible server [default: OPENAI_BASE_URL].")
+@click.option("--thinking", type=int, help="Tokens that a reasoning model may take to think [default: 0].")
+@remote_data_option
 @click.option("--memory", "show_memory", is_flag=True, help="Show the memory at the end, on standard error.")
-def predict(task: str, state: Path, base_url: str | None, show_memory: bool, **given: Any) -> int:
+def predict(
+    task: str, state: Path, base_url: str | None, allow_remote_data: bool, show_memory: bool, **given: Any
+) -> int:
     """Predict a stream of TASK from standard input, and learn outcomes when they come.
 
     \b
@@ -59,7 +63,8 @@ def predict(task: str, state: Path, base_url: str | None, show_memory: bool, **g
     "error", and the exit code is then 1.
     """
     chosen = {name: value for name, value in given.items() if value is not None}
-    with locked(state), _open(task, state, base_url, chosen) as learner:
+    where = {"base_url": base_url, "allow_remote_data": allow_remote_data}
+    with locked(state), _open(task, state, where, chosen) as learner:
         failed = 0
         for number, text in enumerate(sys.stdin.buffer, 1):
             for answer in _answers(learner, state, number, text):
@@ -71,10 +76,10 @@ def predict(task: str, state: Path, base_url: str | None, show_memory: bool, **g
     return SOME_FAILED if failed else DONE
 
 
-def _open(task: str, state: Path, base_url: str | None, chosen: dict[str, Any]) -> Learner:
+def _open(task: str, state: Path, where: dict[str, Any], chosen: dict[str, Any]) -> Learner:
     with waiting("loading the model"):
         if not state.exists():
-            learner = Learner(task, base_url=base_url, **chosen)
+            learner = Learner(task, **where, **chosen)
             learner.save(state)
             return learner
         saved = read_saved(state)
@@ -85,7 +90,7 @@ def _open(task: str, state: Path, base_url: str | None, chosen: dict[str, Any]) 
             if begun[name] != value:
                 hint = f"leave --{name} out, or take another --state"
                 raise UsageError(f"{state} was begun with --{name} {begun[name]}", hint)
-        return Learner.load(state, base_url=base_url)
+        return Learner.load(state, **where)
 
 
 def _answers(learner: Learner, state: Path, number: int, text: bytes) -> Iterator[dict[str, Any]]:

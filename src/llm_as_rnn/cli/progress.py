@@ -47,7 +47,7 @@ class RunProgress:
     """
 
     def __init__(self, task: Task) -> None:
-        self._metric = task_metrics(task)[0]
+        self._metric = next(metric for metric in task_metrics(task) if not metric.judged)  # judges come later
         self._bars: dict[str, TaskID] = {}
         self._scores: dict[str, list[float]] = defaultdict(list)
         self._tokens: dict[str, int] = defaultdict(int)

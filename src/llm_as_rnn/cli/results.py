@@ -9,8 +9,9 @@ import msgspec
 from rich.console import Console
 
 from llm_as_rnn.errors import UsageError
+from llm_as_rnn.metrics.judged import agreement_in_words, agreements, in_words, judging
 from llm_as_rnn.metrics.summary import MethodSummary, summarise
-from llm_as_rnn.records import StepRecord
+from llm_as_rnn.records import Status, StepRecord
 from llm_as_rnn.report.html import write_report
 from llm_as_rnn.report.tables import results_table
 from llm_as_rnn.runs.directory import RunDirectory, RunInfo
@@ -26,15 +27,21 @@ def show_run(directory: RunDirectory, console: Console) -> RunInfo:
     """
     info, records = directory.info(), directory.records()
     summaries = summarise(info.task, records)
-    directory.write("scores.json", {"methods": summaries})
-    write_report(directory.report, info.task, msgspec.to_builtins(info), records, summaries, directory.lessons())
+    judged = judging(info.task, records, directory.judgements())
+    told = {summary.field: in_words(summary, str(directory.path)) for summary in judged}
+    agreed = agreements(info.task, records)
+    told |= {names: agreement_in_words(names, found) for names, found in agreed.items()}
+    scores = {"methods": summaries, **({"judging": judged, "agreement": agreed} if judged else {})}
+    directory.write("scores.json", scores, private=info.credentialed)
+    run = {**msgspec.to_builtins(info), **({"judging": told} if told else {})}
+    write_report(directory.report, info.task, run, records, summaries, directory.lessons())
     spec = info.spec
     console.print(
         f"\n[bold]{info.task.title}[/bold]: {spec.model}, {_size(records)}, memory of at most {spec.budget} tokens",
         highlight=False,
     )
     console.print(results_table(info.task, summaries))
-    for line in _remarks(info, summaries):
+    for line in (*_remarks(info, summaries), *told.values()):
         console.print(line, highlight=False, style="dim")
     console.print(f"report: {directory.report}", highlight=False, soft_wrap=True)
     return info
@@ -86,6 +93,10 @@ def _differences(info: RunInfo, infos: Sequence[RunInfo]) -> str:
 
 def _remarks(info: RunInfo, summaries: Sequence[MethodSummary]) -> list[str]:
     remarks = []
+    if info.credentialed:
+        remarks.append("this folder holds credentialed data: it is for its owner only, and must not be shared")
+    if any(summary.reasoning_tokens and summary.statuses[Status.TRUNCATED] for summary in summaries):
+        remarks.append("some answers were cut short by thinking: leave more room for it with --thinking")
     if info.status != "finished":
         remarks.append(f"this run is not complete: it is {info.status}")
     if info.engine.tokenizer == "estimate":

@@ -14,7 +14,8 @@ from typing import Any
 import click
 from platformdirs import user_cache_path
 
-from llm_as_rnn.cli.learning import FEEDBACK_HELP, shared_option, take_updating, updating_options
+from llm_as_rnn.cli.judge import judge_and_show, prepare
+from llm_as_rnn.cli.learning import FEEDBACK_HELP, remote_data_option, shared_option, take_updating, updating_options
 from llm_as_rnn.cli.main import DONE, INTERRUPTED, SOME_FAILED
 from llm_as_rnn.cli.progress import RunProgress, console, download_progress, messages
 from llm_as_rnn.cli.results import show_run
@@ -25,8 +26,10 @@ from llm_as_rnn.engines.resolve import DEFAULT_MODEL, resolve
 from llm_as_rnn.errors import UsageError
 from llm_as_rnn.method import AUTO_FEEDBACK, PRESETS
 from llm_as_rnn.methods import METHODS
+from llm_as_rnn.prompts import EVERY_ROOM, Prompts
 from llm_as_rnn.runs.directory import RunDirectory
 from llm_as_rnn.runs.execute import Options, execute, own_data
+from llm_as_rnn.runs.judging import JudgeOptions
 from llm_as_rnn.task import Task, load_task
 
 QUICK = {"sequences": 4, "budget": 128}
@@ -51,7 +54,9 @@ FEW_STEPS = 8
     f"{','.join(METHODS)}].",
 )
 @click.option(
-    "--data", type=click.Path(path_type=Path), help="Your own data, for a task file: .csv, .tsv, .jsonl or .parquet."
+    "--data",
+    type=click.Path(path_type=Path),
+    help="Your own data: for a task file .csv, .tsv, .jsonl or .parquet; for mimic its folder.",
 )
 @click.option("--sequences", type=int, help="How many sequences [default: the task's; with --data all of the split].")
 @click.option("--steps", type=int, help="Most steps in each sequence [default: the task's; with --data all].")
@@ -90,8 +95,16 @@ FEW_STEPS = 8
     show_default=True,
     help="Temperatures: all 0, or the paper's.",
 )
+@click.option(
+    "--thinking",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Tokens that a reasoning model may take to think, besides every answer.",
+)
 @click.option("--prompts", type=click.Path(path_type=Path), help="Folder with templates of your own.")
 @click.option("--base-url", help="URL of an OpenAI-compatible server [default: OPENAI_BASE_URL].")
+@remote_data_option
 @click.option("--context", type=int, help="Context window in tokens, for the embedded engine.")
 @click.option("--concurrency", type=int, help="Sequences at a time [default: the engine's slots].")
 @click.option(
@@ -101,6 +114,8 @@ FEW_STEPS = 8
     show_default=True,
     help="Keep the model's answers, and reuse them for the same questions.",
 )
+@click.option("--judge", help="Judge the answers after the run: a model, named as for --model [default: not judged].")
+@click.option("--judge-times", type=int, default=1, show_default=True, help="Judgements of each answer.")
 @click.option("--out", type=click.Path(path_type=Path), help="The run's folder [default: a new one in runs/].")
 @click.option("--resume", is_flag=True, help="Go on with the run in --out; begin it if there is none.")
 @click.option("--quick", is_flag=True, help="A short run: 4 sequences of few steps, 128 tokens of memory.")
@@ -115,6 +130,8 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
     out: Path | None,
     resume: bool,
     quick: bool,
+    judge: str | None,
+    judge_times: int,
     **choices: Any,
 ) -> int:
     """Run methods over the sequences of TASK (a shipped task's name, or a task file), and report.
@@ -154,6 +171,8 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
             cache_folder=folder,
             progress=progress,
         )
+    judging = None if judge is None else prepare(loaded, judge, base_url if judge.startswith("openai:") else None)
+    how = JudgeOptions(judge_times, thinking=options.thinking, allow_remote_data=options.allow_remote_data)
     # Being told to stop is the same as Ctrl-C: the run can be resumed. Shells start background jobs of scripts with
     # Ctrl-C ignored; then asyncio would not listen to it either, and nothing short of SIGKILL would end the run.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -165,7 +184,10 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
         except KeyboardInterrupt:
             _say_how_to_go_on(watcher, directory)
             return INTERRUPTED
-    show_run(directory, console)
+    if judging is None:
+        show_run(directory, console)
+    elif not judge_and_show(directory, judging, how, Prompts.with_folder(options.prompts, EVERY_ROOM)):
+        return INTERRUPTED
     if info.failures:
         _say_what_failed(info.failures, directory)
     return SOME_FAILED if info.failures else DONE

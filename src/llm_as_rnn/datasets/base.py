@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal
 
 from llm_as_rnn.records import Observation, Record, SequenceInfo, Value
+
+Code = tuple[str, str, str, tuple[str, ...]]
+"""A title that an outcome may have: the edition of the classification, category and title, and further groups of it."""
 
 Split = Literal["development", "held_out"]
 """Prompts are tuned on ``development`` alone; ``held_out`` is for figures that are reported."""
@@ -80,6 +83,10 @@ class Dataset(Record, frozen=True):
         For data that a user has to bring: gives the dataset that reads the folder named by ``--data``.
     credentialed : bool
         Whether its terms forbid sending it to third parties: engines that are not on this machine are refused.
+    digest : str
+        Fingerprint of the folder that it reads; empty for data that is shipped.
+    codes : callable, optional
+        Gives the titles of a classification that outcomes are taken from, for scores by its categories.
     """
 
     name: str
@@ -95,3 +102,5 @@ class Dataset(Record, frozen=True):
     quick_steps: int = 8
     from_folder: Callable[[Path], Dataset] | None = None
     credentialed: bool = False
+    digest: str = ""
+    codes: Callable[[], Iterable[Code]] | None = None

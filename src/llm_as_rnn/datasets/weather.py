@@ -32,7 +32,15 @@ class Day(NamedTuple):
 
 
 def load(selection: Selection) -> list[Sequence]:
-    """Cut sequences of consecutive days that do not overlap.
+    """Cut sequences: each of their steps is a day, and the next day's sky and high.
+
+    Raises as `cut` does.
+    """
+    return [sequence_of(days) for days in cut(selection)]
+
+
+def cut(selection: Selection) -> list[list[Day]]:
+    """Cut spans of consecutive days that do not overlap, each one day longer than a sequence.
 
     Raises
     ------
@@ -54,7 +62,7 @@ def load(selection: Selection) -> list[Sequence]:
     rng = random.Random(selection.seed)  # noqa: S311 - a repeatable choice, not a secret
     offset = rng.randrange(len(days) - places * length + 1)
     chosen = sorted(rng.sample(range(places), selection.sequences))
-    return [_sequence(days[offset + place * length :][:length]) for place in chosen]
+    return [days[offset + place * length :][:length] for place in chosen]
 
 
 def read_days(path: Path) -> list[Day]:
@@ -88,7 +96,8 @@ def _day(row: dict[str, str], path: Path, number: int) -> Day:
         raise DatasetError(message, "install vega-datasets again") from error
 
 
-def _sequence(days: list[Day]) -> Sequence:
+def sequence_of(days: list[Day]) -> Sequence:
+    """Make a sequence of consecutive days; the last one is an outcome only."""
     name = days[0].day.isoformat()
     steps = (_step(name, t, today, tomorrow) for t, (today, tomorrow) in enumerate(pairwise(days)))
     return Sequence(SequenceInfo(name, {"place": "Seattle"}), tuple(steps))

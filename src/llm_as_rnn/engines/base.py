@@ -26,6 +26,11 @@ class EngineInfo(Record, frozen=True):
         How this model is best asked, where that was measured.
     budget : int or None
         A memory budget that suits the model; None for the paper's.
+    host : str or None
+        Where requests go: a server's host; empty for an engine inside this process; None where that is not known, which
+        counts as elsewhere (see `places.is_here`).
+    chats : bool
+        Whether it can be asked in chat style: a base model without a chat template cannot.
     """
 
     model: str
@@ -36,6 +41,8 @@ class EngineInfo(Record, frozen=True):
     form: Form = "json"
     style: Style = "chat"
     budget: int | None = None
+    host: str | None = None
+    chats: bool = True
 
 
 class Engine(Protocol):

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from llm_as_rnn.engines.base import Engine, EngineInfo
 from llm_as_rnn.errors import EngineUnavailableError, UsageError
-from llm_as_rnn.files import write_atomically
+from llm_as_rnn.files import make_private, write_atomically
 from llm_as_rnn.records import Completion, Record, Request
 
 CacheMode = Literal["off", "record", "replay"]
@@ -39,7 +40,8 @@ class CachedEngine:
     -----
     An entry is found by what decides an answer: the model string, the model's digest, and the request with its sampling
     and seed. What a call cost (tokens, seconds, retries) is kept with its answer, so that a replayed run reports what
-    the recorded one did. Errors are never kept. An entry that cannot be read counts as missing.
+    the recorded one did. Errors are never kept. An entry that cannot be read counts as missing. The cache holds what
+    the model was shown, which may be anything: its folders and files are for their owner only.
     """
 
     def __init__(
@@ -48,7 +50,7 @@ class CachedEngine:
         if mode == "record" and engine is None:
             raise UsageError("there is no engine whose answers could be recorded")
         self.folder = folder / f"{re.sub('[^A-Za-z0-9.]+', '-', model)[-60:]}-{_key(model)[:12]}"
-        self.info = engine.info if engine else EngineInfo(model)
+        self.info = engine.info if engine else EngineInfo(model, host="")  # to replay sends nothing anywhere
         self._engine = engine if mode == "record" else None
 
     async def open(self) -> None:
@@ -74,7 +76,7 @@ class CachedEngine:
         info = _read(path, EngineInfo)
         if info is None:
             raise EngineUnavailableError(f"nothing is recorded of {self.info.model} in {self.folder}", "record a run")
-        self.info = info
+        self.info = replace(info, host="")
 
     async def complete(self, request: Request) -> Completion:
         """Give the answer that is kept; else ask for it, and keep it."""
@@ -135,7 +137,7 @@ def _read(path: Path, kind: type[T]) -> T | None:
 def _write(path: Path, what: Record) -> None:
     """Write a file whole or not at all: another process may read it at any time."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, msgspec.json.encode(what))
+        make_private(path.parent)
+        write_atomically(path, msgspec.json.encode(what), private=True)
     except OSError as error:
         raise UsageError(f"the cache {path.parent} cannot be written: {error.strerror}", "choose another") from error

@@ -11,6 +11,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from llm_as_rnn.engines.base import EngineInfo
+from llm_as_rnn.engines.gguf import MAGIC, has_chat_template
 from llm_as_rnn.engines.models import ModelEntry, digest
 from llm_as_rnn.engines.openai_compatible import OpenAICompatibleEngine
 from llm_as_rnn.errors import EngineUnavailableError, MissingExtraError, ModelError
@@ -25,8 +26,6 @@ SPINS = "1000"
 By default it is milliseconds, and where others use the same cores that costs nearly all the speed: 2 tokens a second,
 and 17 with this (SmolLM2-135M on 2 cores beside 2 busy processes). On an idle machine both give 105.
 """
-
-_MAGIC = b"GGUF"
 
 
 class LlamaCppEngine:
@@ -71,7 +70,8 @@ class LlamaCppEngine:
     ) -> None:
         self.path = path
         window = min(DEFAULT_CONTEXT, entry.window) if entry else DEFAULT_CONTEXT
-        self.info = EngineInfo(model or f"llamacpp:{path}", context_window=context or window, slots=slots)
+        self.info = EngineInfo(model or f"llamacpp:{path}", context_window=context or window, slots=slots, host="")
+        self._known = entry is not None
         if entry:
             self.info = replace(self.info, form=entry.form, style=entry.style, budget=entry.budget)
         self._threads = threads or os.cpu_count() or 1
@@ -93,6 +93,7 @@ class LlamaCppEngine:
             If the file is not a whole GGUF file that this llama.cpp can run.
         """
         self._check_file()
+        self._suit_template()
         key = secrets.token_urlsafe(32)
         self._server = self._load(key)
         _LIVE.add(self)
@@ -144,11 +145,17 @@ class LlamaCppEngine:
     def _check_file(self) -> None:
         try:
             with self.path.open("rb") as file:
-                magic = file.read(len(_MAGIC))
+                magic = file.read(len(MAGIC))
         except OSError as error:
             raise ModelError(f"{self.path} cannot be read: {error.strerror}", "check the path") from error
-        if magic != _MAGIC:
+        if magic != MAGIC:
             raise ModelError(f"{self.path} is no GGUF file", "llama.cpp runs models in that format only")
+
+    def _suit_template(self) -> None:
+        """Ask a model without a chat template in completion style; llama.cpp would lend it one that it never saw."""
+        if not has_chat_template(self.path):
+            form = self.info.form if self._known else "line"
+            self.info = replace(self.info, chats=False, style="completion", form=form)
 
     def _load(self, key: str) -> Any:
         if "OMP_WAIT_POLICY" not in os.environ:

@@ -10,7 +10,7 @@ import os
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -19,12 +19,16 @@ from msgspec.structs import replace
 from llm_as_rnn.engines.base import EngineInfo
 from llm_as_rnn.engines.dialects import Server, answer_fields, detect, tokenize_body, tokenize_count
 from llm_as_rnn.engines.estimate import estimate_tokens
+from llm_as_rnn.engines.places import is_here
 from llm_as_rnn.engines.replies import (
     REFUSAL,
+    Reply,
     connection_error,
+    in_turns,
     read_reply,
     refusal_error,
     refused_field,
+    refuses_roles,
     server_message,
 )
 from llm_as_rnn.errors import EngineError, EngineUnavailableError
@@ -69,7 +73,11 @@ class OpenAICompatibleEngine:
     Notes
     -----
     A server that refuses ``max_tokens`` gets ``max_completion_tokens`` from then on, and a field that it refuses and
-    that an answer can do without (temperature, top_p, seed, stop, response_format) is left out from then on.
+    that an answer can do without (temperature, top_p, seed, stop, response_format) is left out from then on. A server
+    whose chat template refuses a system role, or turns that do not alternate, gets messages merged from then on.
+
+    No redirect is followed. A server on this machine is asked without any proxy, and only as long as its name stands
+    for the loopback interface alone.
     """
 
     def __init__(
@@ -87,13 +95,14 @@ class OpenAICompatibleEngine:
         self.model = model
         self.url = (base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL).rstrip("/")
         self.where = self.url  # as messages call it
-        self.info = info or EngineInfo(f"openai:{model}")
+        self.info = info or EngineInfo(f"openai:{model}", host=self._host or None)
         self._api_key = (api_key or os.environ.get("OPENAI_API_KEY") or "").strip()
         self._timeout = timeout
         self._max_retries = max_retries
         self._slots = slots
         self._context = context
         self._refused: set[str] = set()
+        self._in_turns = False
         self._server = Server()
         self._client: openai.AsyncOpenAI | None = None
         self._counts: OrderedDict[str, int] = OrderedDict()
@@ -106,7 +115,8 @@ class OpenAICompatibleEngine:
         EngineUnavailableError
             If there is no server, no access, or no such model.
         """
-        self._client = self._connect()
+        here = await asyncio.to_thread(is_here, self._host)
+        self._client = self._connect(here=here)
         try:
             async with self._deadline():
                 self._server = await detect(self._ask, self.url, self.model)
@@ -128,7 +138,8 @@ class OpenAICompatibleEngine:
         started = time.monotonic()
         async with self._deadline():
             content, retries = await self._create(request)
-        completion = read_reply(content, request, self.where)
+        reply = read_reply(content, request, self.where)
+        completion = await self._account(reply) if reply.uncounted else reply.completion
         return replace(completion, seconds=time.monotonic() - started, retries=retries)
 
     async def count_tokens(self, text: str) -> int:
@@ -154,7 +165,23 @@ class OpenAICompatibleEngine:
         if client is not None:
             await client.close()
 
-    def _connect(self) -> openai.AsyncOpenAI:
+    async def _account(self, reply: Reply) -> Completion:
+        """Count thinking of which the server gave no figure."""
+        completion = reply.completion
+        try:
+            tokens = await self.count_tokens(reply.uncounted)
+        except EngineError:  # an answer is not lost over a figure
+            tokens = estimate_tokens(reply.uncounted)
+        most = completion.completion_tokens or tokens
+        return replace(completion, reasoning_tokens=min(tokens, most))
+
+    @property
+    def _host(self) -> str:
+        with suppress(ValueError):
+            return urlsplit(self.url).hostname or ""
+        return ""
+
+    def _connect(self, *, here: bool) -> openai.AsyncOpenAI:
         import openai  # noqa: PLC0415  (it takes a second)
 
         address = urlsplit(self.url)
@@ -164,14 +191,21 @@ class OpenAICompatibleEngine:
             raise EngineUnavailableError("there is no API key for api.openai.com", "set OPENAI_API_KEY")
         if not (self._api_key.isascii() and self._api_key.isprintable()):
             raise EngineUnavailableError("the API key holds characters that no key has", "check OPENAI_API_KEY")
-        # A proxy from the environment stands between this machine and others, not between this machine and itself.
-        here = address.hostname in ("localhost", "127.0.0.1", "::1")
+        # Requests go to the server that was named and nowhere else: no redirect is followed. A proxy from the
+        # environment stands between this machine and others, not between this machine and itself.
+        client = (
+            openai.DefaultAsyncHttpxClient(
+                follow_redirects=False, trust_env=False, event_hooks={"request": [_require_still_here]}
+            )
+            if here
+            else openai.DefaultAsyncHttpxClient(follow_redirects=False)
+        )
         return openai.AsyncOpenAI(
             api_key=self._api_key or "none",
             base_url=self.url,
             timeout=self._timeout,
             max_retries=self._max_retries,
-            http_client=openai.DefaultAsyncHttpxClient(trust_env=False) if here else None,
+            http_client=client,
         )
 
     @property
@@ -215,13 +249,17 @@ class OpenAICompatibleEngine:
 
         failed = 0
         while True:
-            fields = self._fields(request)
+            fields, merged = self._fields(request), self._in_turns
             try:
                 reply = await self._send(request, fields)
             except openai.APIStatusError as error:
                 if error.code == "content_filter":
                     return REFUSAL, failed
                 said = server_message(error.body, error.message)
+                if request.style == "chat" and not merged and refuses_roles(error.status_code, said):
+                    self._in_turns = True
+                    failed += 1
+                    continue
                 refused = refused_field(said, fields) if error.status_code in _BAD_REQUEST else None
                 if refused is None:
                     raise self._failure(error) from error
@@ -238,7 +276,8 @@ class OpenAICompatibleEngine:
             return await self._open.completions.with_raw_response.create(
                 model=self.model, prompt=request.prompt, extra_body=fields
             )
-        messages: Any = [{"role": message.role, "content": message.content} for message in request.messages]
+        turns = in_turns(request.messages) if self._in_turns else request.messages
+        messages: Any = [{"role": turn.role, "content": turn.content} for turn in turns]
         return await self._open.chat.completions.with_raw_response.create(
             model=self.model, messages=messages, extra_body=fields
         )
@@ -248,11 +287,11 @@ class OpenAICompatibleEngine:
         fields: dict[str, Any] = {
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
-            "max_tokens": sampling.max_tokens,
+            "max_tokens": sampling.max_tokens + sampling.thinking,
             "seed": sampling.seed,
             **answer_fields(self._server.dialect, request.style, request.answer),
         }
-        if sampling.stop:
+        if sampling.stop and not sampling.thinking:  # it would end the thinking too: see `cut_answer`
             fields["stop"] = list(sampling.stop)
         if self._server.dialect == "llamacpp":
             fields["cache_prompt"] = True  # not the default of older servers
@@ -271,4 +310,13 @@ class OpenAICompatibleEngine:
             return refusal_error(error.status_code, said, self.where, self.model)
         if isinstance(error, openai.APITimeoutError) and type(error.__cause__).__name__ != "ConnectTimeout":
             return EngineError(f"no answer from {self.where} within {self._timeout:g} s", "allow more time")
+        if isinstance(error.__cause__, EngineError):
+            return error.__cause__
         return connection_error(error.__cause__ or error, self.where)
+
+
+async def _require_still_here(request: Any) -> None:
+    """Refuse a request to a name that stood for this machine when the engine was opened, and no longer does."""
+    host = request.url.host
+    if not await asyncio.to_thread(is_here, host):
+        raise EngineUnavailableError(f"{host} no longer stands for this machine", "name 127.0.0.1 instead")

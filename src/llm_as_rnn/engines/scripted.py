@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from llm_as_rnn.engines.base import EngineInfo
 from llm_as_rnn.errors import EngineError, ModelError
@@ -29,7 +30,7 @@ class ScriptedEngine:
     answer : callable
         Takes a `Request`; gives a `Completion`, or just its text. An exception passes as one of an engine's.
     info : EngineInfo, optional
-        What it says it is.
+        What it says it is; where it names no host, that it is here.
 
     Examples
     --------
@@ -43,7 +44,8 @@ class ScriptedEngine:
 
     def __init__(self, answer: Answer, info: EngineInfo | None = None) -> None:
         self._answer = answer
-        self.info = info or EngineInfo("scripted:function", digest="scripted")
+        info = info or EngineInfo("scripted:function", digest="scripted")
+        self.info = replace(info, host="") if info.host is None else info
         self.requests: list[Request] = []
 
     def __repr__(self) -> str:
@@ -82,7 +84,7 @@ class ScriptedEngine:
         self.requests.append(request)
         answer = self._answer(request)
         completion = Completion(answer) if isinstance(answer, str) else answer
-        return msgspec.structs.replace(
+        return replace(
             completion,
             prompt_tokens=completion.prompt_tokens or count_words(request.prompt),
             completion_tokens=completion.completion_tokens or count_words(completion.text),

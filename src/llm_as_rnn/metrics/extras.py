@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import NamedTuple
 
 from llm_as_rnn.answers import ExtraName, Field
+from llm_as_rnn.metrics.forecasts import compare
 from llm_as_rnn.records import Record, Value
 
 
@@ -26,7 +28,11 @@ class Metric(Record, frozen=True):
     about : str
         What it measures, in a line.
     higher_is_better : bool
-        Whether it is a share of right answers (0 to 1), not an error.
+        Whether it says how good answers are, and not an error.
+    best : float
+        The best score, where higher is better: 1 for shares of right answers.
+    judged : bool
+        Whether a judge gives it, after the run.
     """
 
     name: str
@@ -35,6 +41,13 @@ class Metric(Record, frozen=True):
     field: str
     about: str
     higher_is_better: bool = True
+    best: float = 1.0
+    judged: bool = False
+
+    @property
+    def is_share(self) -> bool:
+        """Whether a step's score is 1 for a right answer and 0 for a wrong one."""
+        return self.higher_is_better and self.best == 1
 
 
 class Extra(NamedTuple):
@@ -71,5 +84,44 @@ def _positive(value: Value | None) -> float | None:
     return math.log(number) if 0 < number < math.inf else None
 
 
-EXTRAS: dict[ExtraName, Extra] = {"log": Extra(_log_metrics, _log_score)}
+def _mse_metrics(field: Field) -> tuple[Metric, ...]:
+    name, about = f"{field.name}.sq_error", "mean squared error, in the square of the number's unit"
+    return (Metric(name, f"{field.name}.mse", f"{field.name} MSE", field.name, about, higher_is_better=False),)
+
+
+def _no_score(_field: Field, _answer: Value | None, _outcome: Value) -> Mapping[str, float]:
+    # Every number has its squared error already: here it is only listed, so that its mean is reported.
+    return {}
+
+
+def _facts_metrics(field: Field) -> tuple[Metric, ...]:
+    name, about = f"{field.name}.facts", "sky, temperatures and rain as read from the forecast by code, 0 to 100"
+    return (Metric(name, name, f"{field.name} facts", field.name, about, best=100.0),)
+
+
+def _facts_score(field: Field, answer: Value | None, outcome: Value) -> Mapping[str, float]:
+    return compare(answer if isinstance(answer, str) else "", outcome if isinstance(outcome, str) else "")
+
+
+def _category_metrics(level: str, what: str, field: Field) -> tuple[Metric, ...]:
+    ways = {1: "whose first answer is of the primary outcome's", field.top: "with any answer of any outcome's"}
+    names = {top: f"{field.name}.{level}.acc@{top}" for top in ways}
+    return tuple(
+        Metric(names[top], names[top], f"{level.upper()} acc@{top}", field.name, f"share of steps {way} {what}")
+        for top, way in ways.items()
+    )
+
+
+def _by_the_run(_field: Field, _answer: Value | None, _outcome: Value) -> Mapping[str, float]:
+    # Which category a text is of stands in the user's own data: the run adds these scores (see `metrics.icd`).
+    return {}
+
+
+EXTRAS: dict[ExtraName, Extra] = {
+    "log": Extra(_log_metrics, _log_score),
+    "mse": Extra(_mse_metrics, _no_score),
+    "facts": Extra(_facts_metrics, _facts_score),
+    "icd": Extra(partial(_category_metrics, "icd", "ICD category (three characters)"), _by_the_run),
+    "ccsr": Extra(partial(_category_metrics, "ccsr", "CCSR category"), _by_the_run),
+}
 """The extra scores by name."""

@@ -11,12 +11,15 @@ from collections.abc import Mapping
 
 from llm_as_rnn.answers import Field
 from llm_as_rnn.metrics.extras import EXTRAS, Metric
+from llm_as_rnn.metrics.judged import judged_metrics
 from llm_as_rnn.records import Target, Value
 from llm_as_rnn.task import Task
 
 
 def field_metrics(field: Field) -> tuple[Metric, ...]:
-    """List the metrics of one field, the one to look at first in front, those that its task asks for beside it last.
+    """List the metrics of one field, the one to look at first in front.
+
+    Those that its task asks for stand behind; of a text they say more than whether it is a copy, and stand for that.
 
     >>> [metric.mean for metric in field_metrics(Field("high", "number", low=-20, high=45))]
     ['high.mae']
@@ -24,7 +27,9 @@ def field_metrics(field: Field) -> tuple[Metric, ...]:
     ['diagnoses.acc@1', 'diagnoses.acc@5']
     """
     asked = [metric for name in field.extras for metric in EXTRAS[name].metrics(field)]
-    return (*_kind_metrics(field), *asked)
+    if field.kind == "text":
+        return (*judged_metrics(field), *(asked or _kind_metrics(field)))
+    return (*_kind_metrics(field), *asked, *judged_metrics(field))
 
 
 def _kind_metrics(field: Field) -> tuple[Metric, ...]:

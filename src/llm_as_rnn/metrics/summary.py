@@ -63,6 +63,8 @@ class MethodSummary(Record, frozen=True):
         Attempts that failed, in all calls.
     memory_tokens : int or None
         The longest memory, in tokens; None for methods without one.
+    reasoning_tokens : float
+        Those of ``completion_tokens`` that went into thinking.
     """
 
     method: str
@@ -82,6 +84,7 @@ class MethodSummary(Record, frozen=True):
     seconds: float
     retries: int
     memory_tokens: int | None
+    reasoning_tokens: float = 0.0
 
     @property
     def is_reference(self) -> bool:
@@ -122,7 +125,7 @@ def _summarise(task: Task, method: str, steps: Sequence[StepRecord]) -> MethodSu
     telling = [call for call in calls if call.cached_tokens is not None]
     cached = sum(call.cached_tokens or 0 for call in telling)
     readable = _total(telling, "prompt_tokens")
-    shares = [metric.name for metric in task_metrics(task) if metric.higher_is_better]
+    shares = [metric.name for metric in task_metrics(task) if metric.is_share]
     return MethodSummary(
         method=method,
         sequences=len({step.sequence for step in steps}),
@@ -136,6 +139,7 @@ def _summarise(task: Task, method: str, steps: Sequence[StepRecord]) -> MethodSu
         calls=len(calls) / len(steps),
         prompt_tokens=_total(calls, "prompt_tokens") / len(steps),
         completion_tokens=_total(calls, "completion_tokens") / len(steps),
+        reasoning_tokens=_total(calls, "reasoning_tokens") / len(steps),
         cached_tokens=cached / len(steps) if telling else None,
         cached_share=cached / readable if readable else None,
         seconds=_total(calls, "seconds") / len(steps),

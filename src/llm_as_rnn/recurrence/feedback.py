@@ -113,11 +113,20 @@ def read_judgement(spec: AnswerSpec, text: str) -> dict[str, Value]:
         If it is no judgement.
     """
     values = spec.read(text)
-    pattern = r'"score"\s*:\s*("[^"]*"|[^,}\s]+)' if spec.notation == "json" else r"(?im)^[\s*-]*score[\s*-]*:(.*)$"
-    figures = {figure.strip().strip('"').strip() for figure in re.findall(pattern, text)}
-    if len(figures) != 1 or not re.fullmatch(r"[0-9]{1,3}(\.0+)?", figures.pop()):
-        raise AnswerError("score must be one whole number from 0 to 100")
+    for field in spec.fields:
+        if field.kind == "number" and not _stands_once(spec, field.name, values[field.name], text):
+            raise AnswerError(f"{field.name} must be one whole number from {field.low:g} to {field.high:g}")
     return values
+
+
+def _stands_once(spec: AnswerSpec, name: str, value: Value, text: str) -> bool:
+    """Say whether the only figure of this name in the text is the one that was read, a plain whole number."""
+    json = spec.notation == "json"
+    pattern = rf'"{name}"\s*:\s*("[^"]*"|[^,}}\s]+)' if json else rf"(?im)^[\s*-]*{name}[\s*-]*:(.*)$"
+    figures = [figure.strip().strip('"').strip() for figure in re.findall(pattern, text)]
+    plain = len(set(figures)) == 1 and re.fullmatch(r"[0-9]{1,3}(\.0+)?", figures[0])
+    # Compared as well: a key in other letters (JSON escapes) can hide a second figure from the pattern.
+    return bool(plain) and float(figures[0]) == value
 
 
 def _figures(tally: Any) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from llm_as_rnn.answers import Field
 from llm_as_rnn.errors import UsageError
 from llm_as_rnn.method import KEEPS_CASES, Calls, T, Updating
 from llm_as_rnn.records import Completion, Record, Request, Target, Value
+from llm_as_rnn.recurrence.notes import likeness
 from llm_as_rnn.task import Task
 
 REMEMBERED = 64
@@ -131,7 +132,10 @@ def _error(field: Field, answer: Value | None, outcome: Value) -> float:
         return min(abs(float(answer) - float(outcome)) / (field.high - field.low), 1.0)
     if isinstance(answer, tuple) and isinstance(outcome, tuple):
         return float(not set(map(str.casefold, answer)) & set(map(str.casefold, outcome)))
-    return float(field.show(answer).casefold() != field.show(outcome).casefold())
+    said, came = field.show(answer), field.show(outcome)
+    if field.kind == "text":
+        return 1.0 - likeness(said, came)
+    return float(said.casefold() != came.casefold())
 
 
 def metered(calls: Calls[T]) -> Generator[Request, Completion, tuple[T, int]]:

@@ -115,7 +115,7 @@ def score_charts(task: Task, records: Sequence[StepRecord], looks: Sequence[Styl
 def _score_chart(metric: Metric, lines: Sequence[Line], latest: int | None) -> Chart:
     what = f"mean of the latest {latest} steps" if latest else "running mean"
     better = "higher" if metric.higher_is_better else "lower"
-    svg = line_chart(lines, metric.title, upper=1.0 if metric.higher_is_better else math.inf)
+    svg = line_chart(lines, metric.title, upper=metric.best if metric.higher_is_better else math.inf)
     return Chart(f"{metric.title}, {what}", f"{better} is better", svg)
 
 

@@ -67,7 +67,8 @@ def write_report(
     task : Task
         What was predicted.
     run : mapping
-        The content of ``run.json``; the page shows whatever is there.
+        The content of ``run.json``; the page shows whatever is there. With credentialed data the file is for its owner
+        only, and says at its top what it holds.
     records : sequence of StepRecord
         The journal.
     summaries : sequence of MethodSummary
@@ -82,7 +83,7 @@ def write_report(
     """
     page = render_report(task, run, records, summaries, lessons).encode("utf-8", "replace")
     try:
-        write_atomically(path, page)
+        write_atomically(path, page, private=bool(run.get("credentialed")))
     except OSError as error:
         raise RunError(f"the report {path} cannot be written: {error}", "check the folder") from error
 
@@ -102,6 +103,8 @@ def render_report(
     return _environment.get_template("report.html.j2").render(
         task=task,
         facts=facts(run, records),
+        credentialed=bool(run.get("credentialed")),
+        remote_data=_show(run.get("remote_data", ())),
         status=str(run.get("status", "")),
         results=tables.results(task, summaries),
         differences=tables.differences(task, records, summaries),

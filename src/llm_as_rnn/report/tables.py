@@ -56,7 +56,7 @@ COSTS = (
     Column("failed (inv.)", "steps without a usable answer, for any reason; invalid ones among them"),
     Column("calls /step", "model calls per step"),
     Column("prompt (cached)", "prompt tokens per step; the share that the engine did not have to read again"),
-    Column("out /step", "tokens written per step"),
+    Column("out /step", "tokens written per step; those of thinking among them"),
     Column("s /step", "seconds of model calls per step, summed also where they ran at the same time"),
     Column("memory max", "the longest memory, in tokens"),
 )
@@ -123,7 +123,7 @@ def differences(task: Task, records: Sequence[StepRecord], summaries: Sequence[M
 
 def corrections(task: Task, summaries: Sequence[MethodSummary]) -> Results | None:
     """Tell how often the step after a wrong one is right; None for tasks without right and wrong."""
-    metrics = [metric for metric in task_metrics(task) if metric.higher_is_better]
+    metrics = [metric for metric in task_metrics(task) if metric.is_share]
     if not metrics:
         return None
     about = "share of right steps among those that follow a wrong one"
@@ -166,13 +166,13 @@ def _cost_cells(summary: MethodSummary) -> tuple[Cell, ...]:
     failed = Cell(str(summary.failed), f"({summary.statuses[Status.INVALID]})")
     if summary.is_reference:
         return (steps, failed, *[Cell(NONE)] * (len(COSTS) - 2))
-    share, memory = summary.cached_share, summary.memory_tokens
+    share, memory, thought = summary.cached_share, summary.memory_tokens, summary.reasoning_tokens
     return (
         steps,
         failed,
         Cell(f"{summary.calls:.1f}"),
         Cell(f"{summary.prompt_tokens:.0f}", "" if share is None else f"({share:.0%})"),
-        Cell(f"{summary.completion_tokens:.0f}"),
+        Cell(f"{summary.completion_tokens:.0f}", f"({thought:.0f} th.)" if thought else ""),
         Cell(f"{summary.seconds:.1f}" if summary.seconds >= 1 else f"{summary.seconds:.2f}"),
         Cell(NONE if memory is None else str(memory)),
     )

@@ -224,12 +224,13 @@ def _call(call: Call, pool: _Pool) -> CallView:
 
 def _answer(field: Field, step: StepRecord) -> AnswerView:
     said, came = ((values or {}).get(field.name) for values in (step.prediction, step.target))
-    scores = [step.scores.get(metric.name) for metric in field_metrics(field)]
+    metrics = field_metrics(field)
+    scores = [step.scores.get(metric.name) for metric in metrics]
     return AnswerView(
         field.name,
         None if said is None else _show(field, said),
         None if came is None else _show(field, came),
-        None if field.kind == "number" or scores[0] is None else scores[0] == 1,
+        None if not metrics[0].is_share or scores[0] is None else scores[0] == 1,
         _note(field, said, came, scores),
         scores[0] if field.kind == "number" else None,
     )

@@ -14,9 +14,11 @@ import msgspec
 from llm_as_rnn._version import __version__
 from llm_as_rnn.engines.base import EngineInfo
 from llm_as_rnn.errors import RunError, TaskError
-from llm_as_rnn.files import write_atomically
+from llm_as_rnn.files import make_private, write_atomically
+from llm_as_rnn.metrics.judged import Judgement, with_judgements
 from llm_as_rnn.records import Record, StepRecord
-from llm_as_rnn.runs.journal import read_journal
+from llm_as_rnn.runs.journal import read_journal, read_lines
+from llm_as_rnn.runs.remote import is_credentialed
 from llm_as_rnn.runs.spec import RunSpec
 from llm_as_rnn.runs.versions import Event, lessons
 from llm_as_rnn.task import Task
@@ -24,6 +26,8 @@ from llm_as_rnn.task import Task
 RunStatus = Literal["running", "finished", "failed", "interrupted"]
 
 JOURNAL = "steps.jsonl"
+
+_judgements = msgspec.json.Decoder(Judgement)
 
 
 class RunInfo(Record, frozen=True):
@@ -47,6 +51,10 @@ class RunInfo(Record, frozen=True):
         ISO 8601, UTC.
     seconds : float
         Wall time over all sittings.
+    credentialed : bool
+        Whether the folder holds data whose terms forbid passing it on: all of it is then for its owner only.
+    remote_data : tuple of str
+        Hosts outside this machine that such data was sent to, as the user confirmed (``--allow-remote-data``).
     """
 
     spec: RunSpec
@@ -57,6 +65,8 @@ class RunInfo(Record, frozen=True):
     versions: dict[str, str] = msgspec.field(default_factory=dict)
     started: str = ""
     seconds: float = 0.0
+    credentialed: bool = False
+    remote_data: tuple[str, ...] = ()
 
 
 class RunDirectory:
@@ -72,9 +82,14 @@ class RunDirectory:
         self.path = path
         self.journal = path / JOURNAL
         self.report = path / "report.html"
+        self.judgements_file = path / "judgements.jsonl"
 
-    def begin(self, spec: RunSpec, task: Task, engine: EngineInfo, *, resume: bool) -> RunInfo:
+    def begin(
+        self, spec: RunSpec, task: Task, engine: EngineInfo, *, resume: bool, remote_data: tuple[str, ...] = ()
+    ) -> RunInfo:
         """Take the folder for a run, a new one or one that goes on.
+
+        The folder of credentialed data is for its owner only, whatever the umask says.
 
         Raises
         ------
@@ -90,15 +105,28 @@ class RunDirectory:
                 )
             info = self.info()
             spec.require_same(info.spec)
-            return msgspec.structs.replace(info, status="running", failures={})
+            return msgspec.structs.replace(info, status="running", failures={}, remote_data=remote_data)
         if self.path.is_dir() and any(self.path.iterdir()):
             raise RunError(f"{self.path} is not empty and holds no run", "choose another --out")
+        credentialed = is_credentialed(task)
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
+            if credentialed:
+                make_private(self.path)
+            else:
+                self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunError(f"{self.path} cannot be made: {error.strerror}", "choose another --out") from error
         started = datetime.now(UTC).isoformat(timespec="seconds")
-        info = RunInfo(spec, task, engine, "running", versions=_versions(), started=started)
+        info = RunInfo(
+            spec,
+            task,
+            engine,
+            "running",
+            versions=_versions(),
+            started=started,
+            credentialed=credentialed,
+            remote_data=remote_data,
+        )
         self.save(info)
         return info
 
@@ -122,10 +150,14 @@ class RunDirectory:
 
     def save(self, info: RunInfo) -> None:
         """Write ``run.json``."""
-        self.write("run.json", info)
+        self.write("run.json", info, private=info.credentialed)
 
-    def write(self, name: str, value: Any) -> None:
-        """Write a value as an indented JSON file.
+    def confirmed(self) -> tuple[str, ...]:
+        """Give the hosts that a run here was allowed to send credentialed data to; none where there is no run."""
+        return self.info().remote_data if (self.path / "run.json").exists() else ()
+
+    def write(self, name: str, value: Any, *, private: bool = False) -> None:
+        """Write a value as an indented JSON file, for its owner only if it is private.
 
         Raises
         ------
@@ -134,7 +166,7 @@ class RunDirectory:
         """
         content = msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
         try:
-            write_atomically(self.path / name, content)
+            write_atomically(self.path / name, content, private=private)
         except OSError as error:
             raise RunError(f"{self.path / name} cannot be written: {error.strerror}", "make room there") from error
 
@@ -143,9 +175,18 @@ class RunDirectory:
         return lessons(read_journal(self.journal)) if self.info().spec.updating.shared else {}
 
     def records(self) -> list[StepRecord]:
-        """Read the journal's complete steps, by method in the run's order, then sequence and timestep."""
-        order = {name: place for place, name in enumerate(self.info().spec.methods)}
-        return sorted(read_journal(self.journal), key=lambda step: (order[step.method], step.sequence, step.t))
+        """Read the journal's complete steps, by method in the run's order, then sequence and timestep.
+
+        Where their answers were judged, the judged scores stand beside the others.
+        """
+        info = self.info()
+        order = {name: place for place, name in enumerate(info.spec.methods)}
+        steps = sorted(read_journal(self.journal), key=lambda step: (order[step.method], step.sequence, step.t))
+        return with_judgements(info.task, steps, self.judgements())
+
+    def judgements(self) -> list[Judgement]:
+        """Read what was judged, in the order in which it was."""
+        return read_lines(self.judgements_file, _judgements)
 
 
 def _versions() -> dict[str, str]:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from collections.abc import Sequence as Many
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
-from llm_as_rnn.datasets.base import Sequence, Split
+from llm_as_rnn.datasets.base import Dataset, Sequence, Split
 from llm_as_rnn.datasets.registry import dataset
 from llm_as_rnn.datasets.tables import Table, read_table
 from llm_as_rnn.drive import drive
 from llm_as_rnn.engines.base import Engine, EngineInfo
 from llm_as_rnn.engines.scripted import ScriptedEngine
-from llm_as_rnn.errors import RunError, UsageError
+from llm_as_rnn.errors import DatasetError, RunError, UsageError
 from llm_as_rnn.method import AUTO_FEEDBACK, Method, Settings, Sharing, Updating
-from llm_as_rnn.methods import METHODS, REFERENCES, build
+from llm_as_rnn.methods import METHODS, REFERENCES, build, references
+from llm_as_rnn.metrics.icd import LEVELS, Coding, Term, with_categories
 from llm_as_rnn.metrics.summary import summarise
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import Form, Layout, Record, Request, StepRecord, Style
@@ -26,6 +29,7 @@ from llm_as_rnn.recurrence.memory import initial_memory, written
 from llm_as_rnn.runs.directory import RunDirectory, RunInfo, RunStatus
 from llm_as_rnn.runs.journal import Journal, read_journal
 from llm_as_rnn.runs.loop import run_all
+from llm_as_rnn.runs.remote import require_local
 from llm_as_rnn.runs.spec import RunSpec
 from llm_as_rnn.task import Task, load_task
 
@@ -56,6 +60,10 @@ class Options(Record, frozen=True):
         Steps in flight; the engine's slots by default, and never more.
     updating : Updating
         How the recurrent method updates its memory.
+    thinking : int
+        Tokens that a reasoning model may take to think, at every call.
+    allow_remote_data : bool
+        Whether the user confirms that the terms of the data cover an engine elsewhere (see `remote.require_local`).
     """
 
     task: str
@@ -75,6 +83,8 @@ class Options(Record, frozen=True):
     concurrency: int | None = None
     data: Path | None = None
     updating: Updating = Updating(rule="auto")
+    thinking: int = 0
+    allow_remote_data: bool = False
 
 
 class Watcher(Protocol):
@@ -90,7 +100,7 @@ class Watcher(Protocol):
 
 
 def make_spec(
-    options: Options, task: Task, prompts: Prompts, engine: EngineInfo, table: Table | None = None
+    options: Options, task: Task, prompts: Prompts, engine: EngineInfo, table: Table | None = None, digest: str = ""
 ) -> RunSpec:
     """Fill in what the user left open.
 
@@ -100,6 +110,8 @@ def make_spec(
         What is asked for, of what, how, and of whom.
     table : Table, optional
         The user's own data, if it is not the task's shipped dataset.
+    digest : str
+        Fingerprint of the folder that a shipped dataset reads, if it reads one of the user's.
 
     Raises
     ------
@@ -109,13 +121,14 @@ def make_spec(
     if not options.methods:
         raise UsageError("no method was named", f"choose from {', '.join([*METHODS, *REFERENCES])}")
     form = options.form or engine.form
+    engine = with_thinking(engine, options.thinking)
     every = (table.count(options.split), table.longest(options.split)) if table else usual_size(task)
     return RunSpec(
         task=task.name,
         task_digest=task.digest,
         model=engine.model,
         model_digest=engine.digest,
-        methods=(*dict.fromkeys(options.methods), *(name for name in REFERENCES if name not in options.methods)),
+        methods=(*dict.fromkeys(options.methods), *(name for name in references(task) if name not in options.methods)),
         sequences=every[0] if options.sequences is None else options.sequences,
         steps=every[1] if options.steps is None else options.steps,
         split=options.split,
@@ -123,14 +136,15 @@ def make_spec(
         budget=suit_budget(options.budget, engine),
         window=engine.context_window,
         form=form,
-        style=options.style or engine.style,
+        style=suit_style(options.style, engine),
         layout=options.layout,
         feedback=options.feedback,
         sampling=options.sampling,
         prompts_digest=prompts.digest,
         delay=options.delay,
-        data_digest=table.digest if table else "",
+        data_digest=table.digest if table else digest,
         updating=msgspec.structs.replace(options.updating, rule=options.updating.suited(form, options.feedback).rule),
+        thinking=options.thinking,
     )
 
 
@@ -158,6 +172,38 @@ def suit_budget(asked: int | None, engine: EngineInfo) -> int:
     return budget
 
 
+def suit_style(asked: Style | None, engine: EngineInfo) -> Style:
+    """Give the prompt style that was asked for, or the one that suits the engine.
+
+    Raises
+    ------
+    UsageError
+        If a base model is to chat.
+    """
+    if asked == "chat" and not engine.chats:
+        raise UsageError(
+            f"{engine.model} is a base model: it has no chat template", "leave the style out, or use completion"
+        )
+    return asked or engine.style
+
+
+def with_thinking(engine: EngineInfo, thinking: int) -> EngineInfo:
+    """Leave room in an engine's context window for a reasoning model to think.
+
+    Raises
+    ------
+    UsageError
+        If thinking alone would fill it.
+    """
+    window = engine.context_window - thinking
+    if window < 1:
+        raise UsageError(
+            f"{thinking} tokens of thinking do not fit into a context window of {engine.context_window}",
+            "allow fewer, or use a larger context",
+        )
+    return msgspec.structs.replace(engine, context_window=window)
+
+
 def largest_budget(window: int) -> int:
     """Give the largest memory that a context window has room for.
 
@@ -175,11 +221,30 @@ def own_data(path: Path | None, task: Task) -> Table | None:
     UsageError
         If the data is broken or does not fit the task, or if the task has no data at all.
     """
+    if task.dataset and dataset(task.dataset).from_folder:
+        shipped_data(path, task)
+        return None
     if path is not None:
         return read_table(path, task)
     if not task.dataset:
         raise UsageError(f"task {task.name} has no dataset of its own", "name a file with --data")
     return None
+
+
+def shipped_data(path: Path | None, task: Task) -> Dataset:
+    """Give a task's dataset: as it is shipped, or as it reads the folder that a user brings for it.
+
+    Raises
+    ------
+    UsageError
+        If there is no dataset of that name, or a folder has to be brought and is not there or broken.
+    """
+    source = dataset(task.dataset)
+    if source.from_folder is None:
+        return source
+    if path is None:
+        raise DatasetError(f"{source.name} is not shipped with this package", source.ready())
+    return source.from_folder(path)
 
 
 async def execute(
@@ -212,16 +277,25 @@ async def execute(
     """
     task = load_task(options.task)
     table = own_data(options.data, task)
+    source = None
+    if table is None:
+        source = shipped_data(options.data, task)
+        cut = source.load
+    else:
+        cut = table.cut
     prompts = Prompts.with_folder(options.prompts)
+    confirmed = directory.confirmed() if resume else ()
+    confirmed = require_local(task, engine.info, options.allow_remote_data, confirmed)
     await engine.open()
     try:
-        spec = make_spec(options, task, prompts, engine.info, table)
-        sequences = table.cut(spec.selection) if table else dataset(task.dataset).load(spec.selection)
+        spec = make_spec(options, task, prompts, engine.info, table, source.digest if source else "")
+        sequences = cut(spec.selection)
         methods = [build(name, task, spec.settings, prompts) for name in spec.methods]
         await drive(require_room(task, spec.budget), engine)
         await _rehearse(task, spec, prompts, sequences[0])
-        info = directory.begin(spec, task, engine.info, resume=resume)
-        return await _run(info, directory, methods, sequences, engine, options.concurrency, watcher)
+        info = directory.begin(spec, task, engine.info, resume=resume, remote_data=confirmed)
+        scored = _by_category(task, source)
+        return await _run(info, directory, methods, sequences, engine, options.concurrency, watcher, scored)
     finally:
         await engine.close()
 
@@ -234,16 +308,18 @@ async def _run(
     engine: Engine,
     concurrency: int | None,
     watcher: Watcher,
+    scored: Callable[[StepRecord], StepRecord],
 ) -> RunInfo:
     begun = time.monotonic()
     status: RunStatus = "interrupted"
     failures: dict[str, str] = {}
-    with Journal(directory.journal) as journal:
+    with Journal(directory.journal, private=info.credentialed) as journal:
         past = read_journal(directory.journal)
         directory.save(info)
         watcher.begin(info.spec.methods, sum(len(sequence.steps) for sequence in sequences), past)
 
         def commit(record: StepRecord) -> None:
+            record = scored(record)
             journal.append(record)
             watcher.step(record)
 
@@ -262,9 +338,18 @@ async def _run(
     return info
 
 
+def _by_category(task: Task, source: Dataset | None) -> Callable[[StepRecord], StepRecord]:
+    """Give what adds the scores that need the dataset's own titles; nothing is added where no field asks for any."""
+    asked = any(level in field.extras for field in task.answer for level in LEVELS)
+    if not asked or source is None or source.codes is None:
+        return lambda record: record
+    return partial(with_categories, task, Coding(Term(*code) for code in source.codes()))
+
+
 def _conclude(info: RunInfo, directory: RunDirectory) -> None:
     directory.save(info)
-    directory.write("scores.json", {"methods": summarise(info.task, directory.records())})
+    scores = {"methods": summarise(info.task, directory.records())}
+    directory.write("scores.json", scores, private=info.credentialed)
 
 
 def _first(group: BaseExceptionGroup[RunError]) -> RunError:

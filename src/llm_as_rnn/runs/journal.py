@@ -5,27 +5,35 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import msgspec
 from filelock import FileLock, Timeout
 
 from llm_as_rnn.errors import RunError
-from llm_as_rnn.records import StepRecord
+from llm_as_rnn.files import OWNER_FILE
+from llm_as_rnn.records import Record, StepRecord
+
+T = TypeVar("T")
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(StepRecord)
 
 
 def read_journal(path: Path) -> list[StepRecord]:
-    """Read all complete steps, in the order in which they were committed.
+    """Read all complete steps, as `read_lines` does."""
+    return read_lines(path, _decoder)
 
-    A torn last line, as a killed process leaves it, is no step and is left out.
+
+def read_lines(path: Path, decoder: msgspec.json.Decoder[T]) -> list[T]:
+    """Read all complete lines of a journal, in the order in which they were committed.
+
+    A torn last line, as a killed process leaves it, is no record and is left out.
 
     Raises
     ------
     RunError
-        If the file cannot be read, or a complete line of it is not a step; the message names the line.
+        If the file cannot be read, or a complete line of it is not a record; the message names the line.
     """
     try:
         content = path.read_bytes()
@@ -34,12 +42,12 @@ def read_journal(path: Path) -> list[StepRecord]:
     except OSError as error:
         raise RunError(f"{path} cannot be read: {error.strerror}", "check the folder") from error
     whole = content[: content.rfind(b"\n") + 1]
-    return [_step(path, number, line) for number, line in enumerate(whole.splitlines(), 1) if line.strip()]
+    return [_record(path, number, line, decoder) for number, line in enumerate(whole.splitlines(), 1) if line.strip()]
 
 
-def _step(path: Path, number: int, line: bytes) -> StepRecord:
+def _record(path: Path, number: int, line: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     try:
-        return _decoder.decode(line)
+        return decoder.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise RunError(f"{path}, line {number} is damaged: {error}", "restore the file, or begin a new run") from error
 
@@ -51,6 +59,8 @@ class Journal:
     ----------
     path : Path
         The file; it is made if it is not there. A torn last line is cut off.
+    private : bool
+        Whether it is for its owner only, whatever the umask says.
 
     Raises
     ------
@@ -58,9 +68,11 @@ class Journal:
         On entry: if another process writes to it, or the folder cannot be written.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, private: bool = False) -> None:
         self.path = path
-        self._lock = FileLock(path.with_suffix(".lock"), timeout=0)
+        self._private = private
+        mode = OWNER_FILE if private else 0o644
+        self._lock = FileLock(path.with_suffix(".lock"), timeout=0, mode=mode)
 
     def __enter__(self) -> Self:
         try:
@@ -70,7 +82,10 @@ class Journal:
         except OSError as error:
             raise RunError(f"{self.path.parent} cannot be written: {error.strerror}", "choose another --out") from error
         try:
-            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+            mode = OWNER_FILE if self._private else 0o666
+            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, mode)
+            if self._private:
+                self.path.chmod(OWNER_FILE)
             self._cut_torn_line()
         except OSError as error:
             self._lock.release()
@@ -83,8 +98,8 @@ class Journal:
         os.close(self._file)
         self._lock.release()
 
-    def append(self, record: StepRecord) -> None:
-        """Commit one step: when this returns, it is on the disk.
+    def append(self, record: Record) -> None:
+        """Commit one record: when this returns, it is on the disk.
 
         Raises
         ------
@@ -101,7 +116,8 @@ class Journal:
         except OSError as error:
             os.ftruncate(self._file, end)
             raise RunError(
-                f"{self.path} cannot be written: {error.strerror}", "make room, then go on with --resume"
+                f"{self.path} cannot be written: {error.strerror}",
+                "make room, then go on: the same command, for a run with --resume",
             ) from error
 
     def _cut_torn_line(self) -> None:

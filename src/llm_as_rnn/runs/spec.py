@@ -30,7 +30,7 @@ class RunSpec(Record, frozen=True):
     seed : int
         Chooses sequences and seeds of calls.
     budget, window : int
-        Tokens of a memory; of prompt and answer together.
+        Tokens of a memory; of prompt and answer together, without thinking.
     form, style, layout, feedback, sampling : str
         How the model is asked.
     prompts_digest : str
@@ -41,6 +41,8 @@ class RunSpec(Record, frozen=True):
         Fingerprint of the user's own data; empty for a shipped dataset.
     updating : Updating
         How the recurrent method updates its memory.
+    thinking : int
+        Tokens that a reasoning model may take to think, at every call.
     """
 
     task: str
@@ -63,10 +65,19 @@ class RunSpec(Record, frozen=True):
     delay: int = 0
     data_digest: str = ""
     updating: Updating = Updating()
+    thinking: int = 0
 
     def __post_init__(self) -> None:
         """Refuse settings that no run could have."""
-        for name, smallest in (("sequences", 1), ("steps", 1), ("budget", 1), ("window", 1), ("seed", 0), ("delay", 0)):
+        for name, smallest in (
+            ("sequences", 1),
+            ("steps", 1),
+            ("budget", 1),
+            ("window", 1),
+            ("seed", 0),
+            ("delay", 0),
+            ("thinking", 0),
+        ):
             value = getattr(self, name)
             if value < smallest:
                 raise UsageError(f"{name} must be at least {smallest}, not {value}", f"correct --{name}")
@@ -99,6 +110,7 @@ class RunSpec(Record, frozen=True):
             updating=self.updating,
             sampling=PRESETS[self.sampling],
             seed=self.seed,
+            thinking=self.thinking,
         )
 
     def require_same(self, begun: RunSpec) -> None:

@@ -1,0 +1,171 @@
+"""The sections of a discharge summary that tell what was known when a patient came, and nothing else.
+
+A summary is written at the end of a stay. Only sections that are listed here are ever taken, and reading stops for
+good at the first heading of those that tell how the stay went. When in doubt, a section ends.
+"""
+
+from __future__ import annotations
+
+import re
+
+SECTIONS = {
+    "chiefcomplaint": "chief_complaint",
+    "chiefcomplaints": "chief_complaint",
+    "historyofpresentillness": "present_illness",
+    "historyofthepresentillness": "present_illness",
+    "hpi": "present_illness",
+    "presentillness": "present_illness",
+    "pastmedicalhistory": "past_history",
+    "pastmedicalandsurgicalhistory": "past_history",
+    "pastmedicalsurgicalhistory": "past_history",
+    "pmh": "past_history",
+    "socialhistory": "social_history",
+    "familyhistory": "family_history",
+    "allergies": "allergies",
+    "allergiesadversereactions": "allergies",
+}
+"""What is taken: the heading, its letters alone, to the field of x."""
+
+MOST = {"present_illness": 1500, "past_history": 800}
+"""How many characters of a section are kept, where it is not `SHORT`."""
+
+SHORT = 300
+
+LATE = (
+    "hospital course",
+    "course in hospital",
+    "hospital stay",
+    "icu course",
+    "discharge diagnosis",
+    "discharge diagnoses",
+    "diagnosis at discharge",
+    "diagnoses at discharge",
+    "final diagnosis",
+    "final diagnoses",
+    "primary diagnosis",
+    "primary diagnoses",
+    "principal diagnosis",
+    "secondary diagnosis",
+    "secondary diagnoses",
+    "discharge dx",
+    "final dx",
+    "discharge medication",
+    "medications on discharge",
+    "medications at discharge",
+    "discharge condition",
+    "condition on discharge",
+    "condition at discharge",
+    "discharge disposition",
+    "discharge instruction",
+    "discharge exam",
+    "discharge physical",
+    "discharge lab",
+    "discharge status",
+    "pertinent result",
+    "relevant result",
+    "transitional issue",
+    "active issue",
+    "acute issue",
+    "chronic issue",
+    "followup instruction",
+    "follow up instruction",
+)
+"""Headings that tell how the stay went: from the first of them on, nothing is read."""
+
+OTHER = (
+    "exam",
+    "medication",
+    "procedure",
+    "result",
+    "studies",
+    "imaging",
+    "impression",
+    "assessment",
+    "plan",
+    "diagnos",
+    "attending",
+    "service",
+    "labs",
+    "course",
+    "discharge",
+)
+"""Words in a heading that end a section; the next one may follow."""
+
+MOST_WORDS = 8
+"""Of a heading."""
+
+
+def _spaced(phrase: str) -> str:
+    """Give a pattern for a phrase however it is spaced or split, even between its letters."""
+    return r"[\s_*\-.]*".join(re.escape(letter) for letter in phrase.replace(" ", ""))
+
+
+_LATE_KEYS = tuple(phrase.replace(" ", "") for phrase in LATE)
+_LATE = re.compile(
+    rf"(?:{'|'.join(_spaced(phrase) for phrase in LATE)})[a-z]{{0,3}}\W{{0,6}}?(?:[:=]|-{{1,3}}|\n|\Z)", re.I
+)
+_HEADING = re.compile(r"[\W_\d]*([^:\n]{2,80}?)\s*(?::|=+|\s-+\s|\Z)\s*(.*)\Z")
+
+
+def early_sections(text: str) -> dict[str, str]:
+    r"""Take the sections of a summary that were known at admission.
+
+    Parameters
+    ----------
+    text : str
+        The whole summary.
+
+    Returns
+    -------
+    dict of str to str
+        By field of x: one line each, cut at a length. What is not there, or blank, is left out.
+
+    Examples
+    --------
+    >>> early_sections("Chief Complaint:\nfever\n \nBRIEF  HOSPITAL COURSE :\nPneumonia.\nAllergies:\nnone")
+    {'chief_complaint': 'fever'}
+    """
+    found: dict[str, list[str]] = {}
+    current = ""
+    for line in text.splitlines():
+        heading, rest = _heading(line)
+        if _is_late(line, heading):
+            break
+        name = SECTIONS.get(heading)
+        if name:
+            # A heading that comes again adds nothing: the first is the summary's own.
+            current = "" if name in found else name
+            found.setdefault(name, [rest])
+        elif _ends(heading, line, rest):
+            current = ""
+        elif current:
+            found[current].append(line)
+    kept = {name: _tidy("\n".join(lines), MOST.get(name, SHORT)) for name, lines in found.items()}
+    return {name: section for name, section in kept.items() if section}
+
+
+def _heading(line: str) -> tuple[str, str]:
+    """Split a line into what may be a heading, its letters alone, and the rest."""
+    match = _HEADING.match(line)
+    if not match or len(match[1].split()) > MOST_WORDS:
+        return "", line
+    return re.sub(r"[^a-z]", "", match[1].casefold()), match[2]
+
+
+def _is_late(line: str, heading: str) -> bool:
+    return any(key in heading for key in _LATE_KEYS) or bool(_LATE.match(line.lstrip(" \t#*=_->.0123456789)(")))
+
+
+def _ends(heading: str, line: str, rest: str) -> bool:
+    if not heading or ":" not in line:
+        return False
+    return not rest.strip() or any(word in heading for word in OTHER)
+
+
+def _tidy(section: str, most: int) -> str:
+    """Cut a section where a late heading stands within a line, and to its length; blanks alone are nothing."""
+    late = _LATE.search(section)
+    text = " ".join((section[: late.start()] if late else section).split())
+    if not re.search(r"[A-Za-z0-9]", text):
+        return ""
+    return text if len(text) <= most else text[: text.rfind(" ", 0, most - 3)] + " ..."
