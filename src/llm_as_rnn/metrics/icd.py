@@ -55,30 +55,10 @@ ABBREVIATIONS: Mapping[str, str] = {
 SAME = {"renal": "kidney", "cardiac": "heart", "tumor": "neoplasm", "hemorrhage": "bleeding", "injury": "failure"}
 """Words of the same meaning; an acute kidney injury is coded as a failure."""
 
-_EMPTY = frozenset(
-    [
-        "a",
-        "an",
-        "and",
-        "as",
-        "at",
-        "by",
-        "for",
-        "from",
-        "in",
-        "is",
-        "nec",
-        "no",
-        "nos",
-        "not",
-        "of",
-        "on",
-        "or",
-        "other",
-    ]
-    + ["otherwise", "specified", "stated", "the", "to", "unspecified"]
-)
 _WORD = re.compile(r"[a-z]+|\d+")
+_EMPTY = frozenset(
+    _WORD.findall("a an and as at by for from in is nec no nos not of on or other otherwise specified stated the to")
+) | {"unspecified"}
 
 
 class Term(NamedTuple):
