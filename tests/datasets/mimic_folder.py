@@ -226,7 +226,7 @@ def write(folder: Path, rows: Rows, *, plain: tuple[str, ...] = ()) -> Path:
         path = folder / f"{name}.csv{'' if name in plain else '.gz'}"
         path.parent.mkdir(parents=True, exist_ok=True)
         opener = open if name in plain else gzip.open
-        with opener(path, "wt", encoding="utf-8", newline="") as file:  # type: ignore[operator]
+        with opener(path, "wt", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, columns.split(","), restval="", lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows[name])

@@ -20,7 +20,7 @@ from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.errors import DatasetError, SpecMismatchError
 from llm_as_rnn.methods import METHODS
 from llm_as_rnn.prompts import Prompts
-from llm_as_rnn.records import Request, StepRecord
+from llm_as_rnn.records import Request, StepRecord, Target
 from llm_as_rnn.runs.check import examine
 from llm_as_rnn.runs.directory import RunDirectory, RunInfo
 from llm_as_rnn.runs.execute import Options, execute
@@ -46,6 +46,12 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def mimic(folder: Path, cache: Path) -> Dataset:
     return from_folder(folder, cache=cache)
+
+
+def named(target: Target | None) -> tuple[str, ...]:
+    diagnoses = (target or {})["diagnoses"]
+    assert isinstance(diagnoses, tuple | list)
+    return tuple(diagnoses)
 
 
 def all_of(source: Dataset, steps: int = 99) -> list[Sequence]:
@@ -182,12 +188,12 @@ def test_sequences_are_patients_with_three_admissions_in_time_order(mimic: Datas
         ]
         assert ages == sorted(ages)
         for step in sequence.steps:
-            outcome = (step.target or {})["diagnoses"]
+            outcome = named(step.target)
             assert len(set(outcome)) == len(outcome) >= 1
 
 
 def test_parts_do_not_share_a_patient_and_a_seed_repeats_its_choice(mimic: Dataset) -> None:
-    parts = [{s.info.id for s in mimic.load(Selection(6, 9, 0, split))} for split in ("development", "held_out")]  # type: ignore[arg-type]
+    parts = [{s.info.id for s in mimic.load(Selection(6, 9, 0, split))} for split in get_args(Split)]
     assert not parts[0] & parts[1]
     assert mimic.load(Selection(4, 3, 1)) == mimic.load(Selection(4, 3, 1))
     assert {s.info.id for s in mimic.load(Selection(4, 3, 1))} != {s.info.id for s in mimic.load(Selection(4, 3, 2))}
@@ -256,7 +262,7 @@ def test_the_check_finds_a_discharge_diagnosis_that_is_planted_in_the_observatio
                 step,
                 observation=msgspec.structs.replace(
                     step.observation,
-                    fields={**step.observation.fields, "past_history": "; ".join((step.target or {})["diagnoses"])},
+                    fields={**step.observation.fields, "past_history": "; ".join(named(step.target))},
                 ),
             )
             for step in sequence.steps
@@ -309,8 +315,7 @@ def test_every_method_runs_and_is_scored_by_category(
     for name in ("diagnoses.icd.acc@1", "diagnoses.icd.acc@5"):
         assert {record.scores[name] for record in asked} <= {0.0, 1.0}
     for record in asked:
-        first = (record.target or {})["diagnoses"][0]
-        assert isinstance(first, str)
+        first = named(record.target)[0]
         heart = "heart failure" in first
         assert record.scores["diagnoses.icd.acc@1"] == heart
         assert record.scores["diagnoses.acc@1"] == 0

@@ -66,7 +66,12 @@ def show(name: str, steps: int, seed: int, folder: Path | None) -> None:
 
 @data.command()
 @click.argument("task_name", metavar="TASK")
-@click.option("--data", "file", type=click.Path(path_type=Path), help="Your own data: a table for a task file, a folder for mimic.")
+@click.option(
+    "--data",
+    "file",
+    type=click.Path(path_type=Path),
+    help="Your own data: a table for a task file, a folder for mimic.",
+)
 @click.option("--prompts", type=click.Path(path_type=Path), help="A folder of templates that replace shipped ones.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Chooses the sequences of a shipped dataset.")
 def check(task_name: str, file: Path | None, prompts: Path | None, seed: int) -> int:

@@ -119,7 +119,7 @@ class Index:
             places = sorted({patient % PARTS for patient in wanted})
             files = [file for place in places for file in sorted((self.path / name).glob(f"{place:02d}-*.parquet"))]
         for file in files:
-            frame = pl.scan_parquet(file).filter(col("subject_id").is_in(list(wanted))).collect()
+            frame = pl.read_parquet(file).filter(col("subject_id").is_in(list(wanted)))
             yield from frame.iter_rows(named=True)
 
     def table(self, name: str) -> pl.DataFrame:

@@ -100,10 +100,11 @@ def _spaced(phrase: str) -> str:
     return r"[\s_*\-.]*".join(re.escape(letter) for letter in phrase.replace(" ", ""))
 
 
-_LATE_KEYS = tuple(phrase.replace(" ", "") for phrase in LATE)
+_LATE_KEY = re.compile("|".join(phrase.replace(" ", "") for phrase in LATE))
 _LATE = re.compile(
     rf"(?:{'|'.join(_spaced(phrase) for phrase in LATE)})[a-z]{{0,3}}\W{{0,6}}?(?:[:=]|-{{1,3}}|\n|\Z)", re.I
 )
+_OTHER_THAN_LETTERS = re.compile(r"[^a-z]+")
 _HEADING = re.compile(r"[\W_\d]*([^:\n]{2,80}?)\s*(?::|=+|\s-+\s|\Z)\s*(.*)\Z")
 
 
@@ -149,11 +150,18 @@ def _heading(line: str) -> tuple[str, str]:
     match = _HEADING.match(line)
     if not match or len(match[1].split()) > MOST_WORDS:
         return "", line
-    return re.sub(r"[^a-z]", "", match[1].casefold()), match[2]
+    return _OTHER_THAN_LETTERS.sub("", match[1].casefold()), match[2]
 
 
 def _is_late(line: str, heading: str) -> bool:
-    return any(key in heading for key in _LATE_KEYS) or bool(_LATE.match(line.lstrip(" \t#*=_->.0123456789)(")))
+    if _LATE_KEY.search(heading):
+        return True
+    return _may_be_late(line) and bool(_LATE.match(line.lstrip(" \t#*=_->.0123456789)(")))
+
+
+def _may_be_late(text: str) -> bool:
+    """Say whether a text has the letters of a late heading: far quicker than the pattern, which then decides."""
+    return bool(_LATE_KEY.search(_OTHER_THAN_LETTERS.sub("", text.casefold())))
 
 
 def _ends(heading: str, line: str, rest: str) -> bool:
@@ -164,7 +172,7 @@ def _ends(heading: str, line: str, rest: str) -> bool:
 
 def _tidy(section: str, most: int) -> str:
     """Cut a section where a late heading stands within a line, and to its length; blanks alone are nothing."""
-    late = _LATE.search(section)
+    late = _LATE.search(section) if _may_be_late(section) else None
     text = " ".join((section[: late.start()] if late else section).split())
     if not re.search(r"[A-Za-z0-9]", text):
         return ""

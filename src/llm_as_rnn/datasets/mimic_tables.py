@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, cast
 
 import polars as pl
 
@@ -213,7 +213,7 @@ def stream(folder: Path, table: Table, progress: Progress) -> Iterator[pl.DataFr
 
 def _open(path: Path, raw: IO[bytes] | None = None) -> IO[bytes]:
     if path.suffix == ".gz":
-        return gzip.open(raw or path, "rb")
+        return cast("IO[bytes]", gzip.open(raw or path, "rb"))
     return raw or path.open("rb")
 
 
