@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_kill import OPTIONS, lines, script
+from tests.cli.test_kill import DEFAULT_STEPS, OPTIONS, lines, script
 from tests.helpers import content
 
 
@@ -134,7 +134,7 @@ def test_a_full_disk_keeps_whole_steps_and_resumes(tmp_path: Path) -> None:
     assert kept > 0
     assert (out / "steps.jsonl").read_bytes().endswith(b"\n")
     assert command(*arguments, "--resume").returncode == 0
-    assert lines(out / "steps.jsonl") == 72
+    assert lines(out / "steps.jsonl") == DEFAULT_STEPS
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
@@ -151,7 +151,7 @@ def test_ctrl_c_leaves_a_run_that_resumes(tmp_path: Path, stop: signal.Signals) 
     assert "--resume" in errors
     assert "Traceback" not in errors
     assert command(*arguments, "--resume").returncode == 0
-    assert lines(out / "steps.jsonl") == 72
+    assert lines(out / "steps.jsonl") == DEFAULT_STEPS
 
 
 def test_a_background_job_of_a_script_ends_when_it_is_told_to(tmp_path: Path) -> None:

@@ -11,11 +11,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from llm_as_rnn.methods import references
 from llm_as_rnn.runs.directory import RunDirectory
+from llm_as_rnn.task import load_task
 from tests.helpers import LINES, content
 
 METHODS = "zero_shot,full_history,memprompt,recurrent:rewrite,recurrent:cases"
-STEPS = 7 * 2 * 6  # methods with references, sequences, steps
+RAN = len(references(load_task("weather")))
+STEPS = (5 + RAN) * 2 * 6  # methods with references, sequences, steps
+DEFAULT_STEPS = (4 + RAN) * 2 * 6
+"""Steps of a run with `OPTIONS` alone."""
 OPTIONS = ["--sequences", "2", "--steps", "6", "--budget", "60", "--form", "line", "--style", "completion"]
 ALL_RULES = ["--methods", METHODS, "--shared", "60", "--recheck", "2"]
 
