@@ -313,6 +313,7 @@ async def _run(
     begun = time.monotonic()
     status: RunStatus = "interrupted"
     failures: dict[str, str] = {}
+    broken: RunError | None = None
     with Journal(directory.journal, private=info.credentialed) as journal:
         past = read_journal(directory.journal)
         directory.save(info)
@@ -330,11 +331,14 @@ async def _run(
             failures = dict(await failed)
             status = "failed" if failures else "finished"
         except* RunError as group:
-            raise _first(group) from None
+            # Raised below: from in here, Python before 3.11.4 would raise a group again.
+            broken = _first(group)
         finally:
             seconds = info.seconds + time.monotonic() - begun
             info = msgspec.structs.replace(info, status=status, failures=failures, seconds=round(seconds, 3))
             _conclude(info, directory)
+    if broken:
+        raise broken
     return info
 
 
