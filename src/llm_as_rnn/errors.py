@@ -20,6 +20,10 @@ Every error has a message of one line that says what is wrong, and a hint that s
 
 from __future__ import annotations
 
+from typing import TypeVar
+
+E = TypeVar("E", bound=Exception)
+
 
 class LlmAsRnnError(Exception):
     """The root of this package's errors.
@@ -98,3 +102,17 @@ class EngineUnavailableError(EngineError):
 
 class AnswerError(LlmAsRnnError):
     """A model's answer does not fit what was asked for."""
+
+
+def first_error(group: ExceptionGroup[E]) -> E:
+    """Give the first error of a group, however deep it lies.
+
+    To be raised after the ``except*`` that caught the group: from inside, Python 3.11.2 raises a group again.
+
+    Examples
+    --------
+    >>> first_error(ExceptionGroup("two tasks", [ExceptionGroup("one", [ValueError("a")]), ValueError("b")]))
+    ValueError('a')
+    """
+    error = group.exceptions[0]
+    return first_error(error) if isinstance(error, ExceptionGroup) else error

@@ -17,7 +17,7 @@ from llm_as_rnn.datasets.tables import Table, read_table
 from llm_as_rnn.drive import drive
 from llm_as_rnn.engines.base import Engine, EngineInfo
 from llm_as_rnn.engines.scripted import ScriptedEngine
-from llm_as_rnn.errors import DatasetError, RunError, UsageError
+from llm_as_rnn.errors import DatasetError, RunError, UsageError, first_error
 from llm_as_rnn.method import AUTO_FEEDBACK, Method, Settings, Sharing, Updating
 from llm_as_rnn.methods import METHODS, REFERENCES, build, references
 from llm_as_rnn.metrics.icd import LEVELS, Coding, Term, with_categories
@@ -331,8 +331,7 @@ async def _run(
             failures = dict(await failed)
             status = "failed" if failures else "finished"
         except* RunError as group:
-            # Raised below: from in here, Python before 3.11.4 would raise a group again.
-            broken = _first(group)
+            broken = first_error(group)  # see there why it is raised below
         finally:
             seconds = info.seconds + time.monotonic() - begun
             info = msgspec.structs.replace(info, status=status, failures=failures, seconds=round(seconds, 3))
@@ -354,11 +353,6 @@ def _conclude(info: RunInfo, directory: RunDirectory) -> None:
     directory.save(info)
     scores = {"methods": summarise(info.task, directory.records())}
     directory.write("scores.json", scores, private=info.credentialed)
-
-
-def _first(group: BaseExceptionGroup[RunError]) -> RunError:
-    error = group.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error
 
 
 async def _rehearse(task: Task, spec: RunSpec, prompts: Prompts, sequence: Sequence) -> None:

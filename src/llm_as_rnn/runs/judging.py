@@ -19,7 +19,7 @@ import msgspec
 from llm_as_rnn.answers import AnswerSpec, Field
 from llm_as_rnn.drive import drive
 from llm_as_rnn.engines.base import Engine, EngineInfo
-from llm_as_rnn.errors import AnswerError, LlmAsRnnError, UsageError
+from llm_as_rnn.errors import AnswerError, LlmAsRnnError, UsageError, first_error
 from llm_as_rnn.hygiene import defuse
 from llm_as_rnn.method import Asked, Asker, Calls, RoleSampling, SamplingPreset, Settings
 from llm_as_rnn.metrics import judged
@@ -265,12 +265,15 @@ async def _work(
             journal.append(judgement)
             watcher.judged(judgement)
 
+    broken: LlmAsRnnError | None = None
     try:
         async with asyncio.TaskGroup() as group:
             for _ in range(lanes):
                 group.create_task(lane(waiting))
     except* LlmAsRnnError as failed:
-        raise _first(failed) from None
+        broken = first_error(failed)  # see there why it is raised below
+    if broken:
+        raise broken
 
 
 async def _judged(asker: JudgeAsker, job: Job, engine: Engine) -> Judgement:
@@ -279,11 +282,6 @@ async def _judged(asker: JudgeAsker, job: Job, engine: Engine) -> Judgement:
     judge = asker.judge(job.pair.field)
     values = asked.value if asked.status.answered else None
     return Judgement(*job.pair, *judge, job.repeat, asked.status, values, asked.problem, tuple(calls))
-
-
-def _first(group: BaseExceptionGroup[LlmAsRnnError]) -> LlmAsRnnError:
-    error = group.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error
 
 
 def _texts(value: Value) -> tuple[str, ...]:
