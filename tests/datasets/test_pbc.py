@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,7 +12,9 @@ import pytest
 from llm_as_rnn.datasets.base import Selection, Sequence
 from llm_as_rnn.datasets.pbc import NOT_MEASURED, PBC, load, read_visits, sequence
 from llm_as_rnn.errors import DatasetError
+from llm_as_rnn.runs.directory import RunDirectory
 from llm_as_rnn.task import load_task
+from tests.cli.test_kill import script
 
 SPLITS = ("development", "held_out")
 
@@ -91,3 +95,13 @@ def test_a_missing_table_is_named(tmp_path: Path) -> None:
     assert PBC.ready() == ""
     with pytest.raises(DatasetError, match="cannot be read"):
         read_visits(tmp_path / "none.csv")
+
+
+def test_a_quick_run_has_room_for_a_few_cases(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    command = ["run", "pbc", "--quick", "-m", script(tmp_path), "--methods", "recurrent:cases", "--form", "line"]
+    subprocess.run([sys.executable, "-m", "llm_as_rnn", *command, "--out", str(out)], check=True, capture_output=True)
+    directory = RunDirectory(out)
+    assert directory.info().spec.budget == PBC.quick_budget
+    longest = max(record.memory_tokens or 0 for record in directory.records())
+    assert PBC.quick_budget / 2 < longest <= PBC.quick_budget

@@ -195,7 +195,8 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
 
 def _quick(task: Task, table: Table | None, split: Split) -> dict[str, int]:
     if table is None:
-        return {**QUICK, "steps": dataset(task.dataset).quick_steps}
+        source = dataset(task.dataset)
+        return {**QUICK, "steps": source.quick_steps, "budget": source.quick_budget}
     return {**QUICK, "sequences": min(QUICK["sequences"], table.count(split)), "steps": FEW_STEPS}
 
 

@@ -79,6 +79,8 @@ class Dataset(Record, frozen=True):
         How much a run takes where nothing else is said.
     quick_steps : int
         How many steps a quick run takes.
+    quick_budget : int
+        Tokens of its memory: room for a few cases.
     from_folder : callable, optional
         For data that a user has to bring: gives the dataset that reads the folder named by ``--data``.
     credentialed : bool
@@ -100,6 +102,7 @@ class Dataset(Record, frozen=True):
     sequences: int = 8
     steps: int = 12
     quick_steps: int = 8
+    quick_budget: int = 128
     from_folder: Callable[[Path], Dataset] | None = None
     credentialed: bool = False
     digest: str = ""

@@ -330,6 +330,7 @@ MIMIC = Dataset(
     ready=lambda: BRING,
     steps=12,
     quick_steps=4,
+    quick_budget=1024,
     from_folder=from_folder,
     credentialed=True,
 )

@@ -145,4 +145,5 @@ SP500 = Dataset(
     load=load,
     ready=_ready,
     steps=20,
+    quick_budget=256,
 )

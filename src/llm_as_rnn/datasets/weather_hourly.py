@@ -230,4 +230,5 @@ WEATHER_HOURLY = Dataset(
     ready=_ready,
     steps=24,
     quick_steps=12,
+    quick_budget=256,
 )

@@ -78,5 +78,6 @@ WEATHER_TEXT = msgspec.structs.replace(
     title="Daily weather in Seattle in words, 2012 to 2015",
     predicts="tomorrow's weather in a sentence or two (text), scored by a judge and by code",
     load=load,
+    quick_budget=512,
 )
 """The dataset; source, licence and size are `weather`'s."""
