@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import shlex
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import click
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import TaskID, TextColumn
 
 from llm_as_rnn.cli.main import DONE, INTERRUPTED
-from llm_as_rnn.cli.progress import console, download_progress, messages
+from llm_as_rnn.cli.progress import Bars, console, download_progress, messages
 from llm_as_rnn.cli.results import show_run
 from llm_as_rnn.engines.base import Engine
 from llm_as_rnn.engines.resolve import resolve
@@ -23,32 +22,13 @@ from llm_as_rnn.runs.judging import JudgeOptions, judge_run, require_judged
 from llm_as_rnn.task import Task
 
 
-class JudgingProgress:
+class JudgingProgress(Bars):
     """A live bar: judgements made, those that failed, time left; nothing where there is no terminal."""
 
     def __init__(self) -> None:
-        self.done = 0
-        self.total = 0
+        super().__init__(TextColumn("{task.fields[failed]}", style="dim"))
         self._failed = 0
         self._bar: TaskID | None = None
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[failed]}", style="dim"),
-            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
-            console=messages,
-            disable=not messages.is_terminal,
-        )
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
 
     def begin(self, total: int, done: int) -> None:
         """Draw the bar; what is done already counts."""

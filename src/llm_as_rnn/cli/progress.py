@@ -37,28 +37,25 @@ messages = Console(stderr=True)
 """Where everything else goes, so that results can be piped."""
 
 
-class RunProgress:
-    """A live bar for each method: steps done, running score, tokens, time left.
+class Bars:
+    """Live bars with what is done, columns of one's own, and the time left; nothing where there is no terminal.
 
     Parameters
     ----------
-    task : Task
-        Its first answer field gives the running score.
+    *columns : TextColumn
+        What stands between the figures and the time.
+    width : int
+        Of a bar's name, so that several bars begin at the same place.
     """
 
-    def __init__(self, task: Task) -> None:
-        self._metric = next(metric for metric in task_metrics(task) if not metric.judged)  # judges come later
-        self._bars: dict[str, TaskID] = {}
-        self._scores: dict[str, list[float]] = defaultdict(list)
-        self._tokens: dict[str, int] = defaultdict(int)
+    def __init__(self, *columns: TextColumn, width: int = 0) -> None:
         self.done = 0
         self.total = 0
         self._progress = Progress(
-            TextColumn("{task.description:<14}"),
+            TextColumn(f"{{task.description:<{width}}}" if width else "{task.description}"),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[score]}", style="bold"),
-            TextColumn("{task.fields[tokens]}", style="dim"),
+            *columns,
             TimeRemainingColumn(compact=True, elapsed_when_finished=True),
             console=messages,
             disable=not messages.is_terminal,
@@ -72,6 +69,24 @@ class RunProgress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._progress.stop()
+
+
+class RunProgress(Bars):
+    """A live bar for each method: steps done, running score, tokens, time left.
+
+    Parameters
+    ----------
+    task : Task
+        Its first answer field gives the running score.
+    """
+
+    def __init__(self, task: Task) -> None:
+        score = TextColumn("{task.fields[score]}", style="bold")
+        super().__init__(score, TextColumn("{task.fields[tokens]}", style="dim"), width=14)
+        self._metric = next(metric for metric in task_metrics(task) if not metric.judged)  # judges come later
+        self._bars: dict[str, TaskID] = {}
+        self._scores: dict[str, list[float]] = defaultdict(list)
+        self._tokens: dict[str, int] = defaultdict(int)
 
     def begin(self, methods: Sequence[str], steps: int, past: Sequence[StepRecord]) -> None:
         """Draw the bars; what is done already counts."""
