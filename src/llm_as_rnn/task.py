@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import yaml
@@ -89,6 +89,8 @@ class Task(Record, frozen=True, dict=True):
         Jinja template of x_t in full, for ``json`` answers.
     line : str
         Jinja template of x_t in one short line, for ``line`` answers.
+    case : str, optional
+        Jinja template of x_t as a memory keeps it, where the line is too long to be kept; by default the line.
     answer : tuple of Field
         What y holds.
     memory : tuple of MemorySection
@@ -114,6 +116,7 @@ class Task(Record, frozen=True, dict=True):
     dataset: str = ""
     # Unset is left out of the encoding: tasks without it keep the digests that their runs were begun with.
     data: Columns | UnsetType = UNSET
+    case: str | UnsetType = UNSET
     rubric: str | UnsetType = UNSET
 
     def __post_init__(self) -> None:
@@ -141,21 +144,29 @@ class Task(Record, frozen=True, dict=True):
     def _specs(self) -> Mapping[Form, AnswerSpec]:
         return {form: AnswerSpec(self.name, self.answer, form) for form in ("json", "line")}
 
-    def show(self, observation: Observation, form: Form, about: Mapping[str, Any] | None = None) -> str:
-        """Write x_t as the model sees it: control tokens of chat formats in the data are broken.
+    def show(
+        self, observation: Observation, form: Form | Literal["case"], about: Mapping[str, Any] | None = None
+    ) -> str:
+        """Write x_t as the model sees it, or as a memory keeps it: control tokens of chat formats are broken.
 
         Raises
         ------
         TaskError
             If the template uses a field that the observation does not have.
         """
-        source, name = (self.line, "line") if form == "line" else (self.observation, "observation")
+        name = "observation" if form == "json" else form
         try:
-            text = render(source, name, **{**observation.fields, "about": about or {}})
+            text = render(self.template(form), name, **{**observation.fields, "about": about or {}})
         except PromptError as error:
             raise TaskError(f"task {self.name}, template {error.message}", "name fields that the data has") from error
         text = defuse(text)
-        return " ".join(text.split()) if form == "line" else text
+        return text if form == "json" else " ".join(text.split())
+
+    def template(self, form: Form | Literal["case"]) -> str:
+        """Give the template that writes x_t in a form."""
+        if form == "json":
+            return self.observation
+        return self.line if form == "line" or self.case is UNSET else self.case
 
     @cached_property
     def digest(self) -> str:

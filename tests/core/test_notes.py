@@ -77,6 +77,14 @@ def test_a_note_in_other_words_tells_no_outcome(note: str) -> None:
     assert came(TASK, note) is None
 
 
+def test_a_task_may_keep_less_of_a_step_than_its_line() -> None:
+    short = msgspec.structs.replace(TASK, line="{{ seen }}, and much more", case="{{ seen }}\n in short")
+    seen = Observation("s", 0, {"seen": "fog"})
+    assert case(short, seen, {"sky": "sun"}, SequenceInfo("s")) == "fog in short -> sun"
+    assert short.show(seen, "line") == "fog, and much more"
+    assert TASK.show(seen, "case") == TASK.show(seen, "line")
+
+
 def test_cases_are_told_from_other_notes() -> None:
     assert cases(["fog -> sun", "fog clears by noon", "rain -> "]) == ["fog -> sun"]
 

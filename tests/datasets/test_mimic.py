@@ -192,6 +192,13 @@ def test_sequences_are_patients_with_three_admissions_in_time_order(mimic: Datas
             assert len(set(outcome)) == len(outcome) >= 1
 
 
+def test_a_memory_keeps_a_stay_in_short(mimic: Dataset) -> None:
+    stays = [step for found in all_of(mimic) for step in found.steps]
+    kept = [TASK.show(stay.observation, "case") for stay in stays]
+    assert max(map(len, kept)) < 450
+    assert max(len(TASK.show(stay.observation, "line")) for stay in stays) > 2 * max(map(len, kept))
+
+
 def test_parts_do_not_share_a_patient_and_a_seed_repeats_its_choice(mimic: Dataset) -> None:
     parts = [{s.info.id for s in mimic.load(Selection(6, 9, 0, split))} for split in get_args(Split)]
     assert not parts[0] & parts[1]

@@ -388,6 +388,18 @@ class TestOwnerOnly:
         assert self.command("weather", "-m", self.script(tmp_path), "--out", str(tmp_path / "open"), "--quick") == DONE
         assert "Credentialed" not in (tmp_path / "open/report.html").read_text()
 
+    def test_a_judge_elsewhere_is_refused_before_the_run(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        pytest.importorskip("vega_datasets")
+        monkeypatch.setitem(DATASETS, "weather-text", replace(DATASETS["weather-text"], credentialed=True))
+        out = tmp_path / "out"
+        words = ["weather-text", "-m", self.script(tmp_path), "--out", str(out), "--quick", "--judge", "openai:fake"]
+        with server() as fake, private_network(monkeypatch):
+            monkeypatch.setenv("OPENAI_BASE_URL", fake.url)
+            with pytest.raises(UsageError, match="must not leave"):
+                self.command(*words)
+            assert fake.requests == []
+        assert not out.exists()
+
 
 def test_a_list_of_data_says_all_of_it_in_80_columns(secret: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from rich.console import Console  # noqa: PLC0415

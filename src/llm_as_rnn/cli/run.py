@@ -22,6 +22,7 @@ from llm_as_rnn.cli.results import show_run
 from llm_as_rnn.datasets.base import Split
 from llm_as_rnn.datasets.registry import dataset
 from llm_as_rnn.datasets.tables import Table
+from llm_as_rnn.engines.base import Engine
 from llm_as_rnn.engines.resolve import DEFAULT_MODEL, resolve
 from llm_as_rnn.errors import UsageError
 from llm_as_rnn.method import AUTO_FEEDBACK, PRESETS
@@ -30,6 +31,7 @@ from llm_as_rnn.prompts import EVERY_ROOM, Prompts
 from llm_as_rnn.runs.directory import RunDirectory
 from llm_as_rnn.runs.execute import Options, execute, own_data
 from llm_as_rnn.runs.judging import JudgeOptions
+from llm_as_rnn.runs.remote import require_local
 from llm_as_rnn.task import Task, load_task
 
 QUICK = {"sequences": 4, "budget": 128}
@@ -171,8 +173,8 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
             cache_folder=folder,
             progress=progress,
         )
-    judging = None if judge is None else prepare(loaded, judge, base_url if judge.startswith("openai:") else None)
     how = JudgeOptions(judge_times, thinking=options.thinking, allow_remote_data=options.allow_remote_data)
+    judging = None if judge is None else _judge(loaded, judge, base_url, how, directory)
     # Being told to stop is the same as Ctrl-C: the run can be resumed. Shells start background jobs of scripts with
     # Ctrl-C ignored; then asyncio would not listen to it either, and nothing short of SIGKILL would end the run.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -191,6 +193,13 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
     if info.failures:
         _say_what_failed(info.failures, directory)
     return SOME_FAILED if info.failures else DONE
+
+
+def _judge(task: Task, model: str, base_url: str | None, how: JudgeOptions, directory: RunDirectory) -> Engine:
+    engine = prepare(task, model, base_url if model.startswith("openai:") else None)
+    # Before the run: a judge that must not see the data is not to be refused when hours have been spent.
+    require_local(task, engine.info, how.allow_remote_data, directory.confirmed())
+    return engine
 
 
 def _quick(task: Task, table: Table | None, split: Split) -> dict[str, int]:

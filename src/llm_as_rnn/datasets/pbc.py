@@ -134,5 +134,5 @@ PBC = Dataset(
     ready=lambda: "" if FILE.is_file() else "its table is missing: install llm-as-rnn again",
     sequences=12,
     steps=15,
-    quick_budget=512,
+    quick_budget=256,
 )

@@ -250,8 +250,8 @@ class _Reader:
         return first.cells[column]
 
     def require_templates(self, sequence: Sequence) -> None:
-        """Fill both templates once, so that a column that is not there is named before anything is asked."""
-        for form in ("line", "json"):
+        """Fill all templates once, so that a column that is not there is named before anything is asked."""
+        for form in ("line", "case", "json"):
             try:
                 self._task.show(sequence.steps[0].observation, form, sequence.info.about)
             except TaskError as error:

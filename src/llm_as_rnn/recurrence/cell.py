@@ -203,7 +203,7 @@ class Recurrent:
         past = state.past.after(step.error)
         if step.target is None:
             return msgspec.structs.replace(state, past=past)
-        line = self.task.show(step.observation, "line", state.sequence.about)
+        line = self.task.show(step.observation, "case", state.sequence.about)
         return msgspec.structs.replace(
             state,
             past=past,

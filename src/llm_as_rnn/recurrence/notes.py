@@ -80,7 +80,7 @@ Ledger = Mapping[str, Credit]
 def case(task: Task, observation: Observation, target: Target, sequence: SequenceInfo) -> str:
     """Write a step with its outcome as one line."""
     # The first arrow of a case is the one before its outcome, which is written as it will be read again.
-    shown = task.show(observation, "line", sequence.about).replace(ARROW, " - ")
+    shown = task.show(observation, "case", sequence.about).replace(ARROW, " - ")
     return tidy_item(f"{shown}{ARROW}{task.spec('line').show(target)}")
 
 

@@ -81,7 +81,7 @@ class Writer:
     ) -> tuple[Message, ...]:
         """Give the prompt of a prediction: instructions and memory, the cases most like x_t once more, then x_t."""
         shown = self.shown(sequence, observation)
-        line = self.task.show(observation, "line", sequence.about)
+        line = self.task.show(observation, "case", sequence.about)
         items = [item for level in (lessons, memory) if level for part in level.sections for item in part.items]
         recalled = Resemblance(items).closest(line, self.settings.updating.recall or 0)
         told = "" if lessons is None else str(lessons)

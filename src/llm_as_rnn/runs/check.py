@@ -20,6 +20,7 @@ from typing import Any, Literal, NamedTuple, cast, get_args
 
 import jinja2.meta
 import msgspec
+from msgspec import UNSET
 
 from llm_as_rnn.answers import Field
 from llm_as_rnn.datasets.base import Sequence, Step
@@ -231,7 +232,10 @@ def plant(task: Task, sequences: Many[Sequence], form: Form) -> Planted:
         Sequence(sequence.info, tuple(planter.step(step) for step in sequence.steps)) for sequence in sequences
     )
     marked = msgspec.structs.replace(
-        task, observation=f"{task.observation}\n{{{{ {MARK} }}}}", line=f"{task.line} {{{{ {MARK} }}}}"
+        task,
+        observation=f"{task.observation}\n{{{{ {MARK} }}}}",
+        line=f"{task.line} {{{{ {MARK} }}}}",
+        case=UNSET if task.case is UNSET else f"{task.case} {{{{ {MARK} }}}}",
     )
     shown = {
         (sequence.info.id, step.observation.t): _line(marked.show(step.observation, form, sequence.info.about))
@@ -246,8 +250,8 @@ class _Planter:
         first = next(sequence for sequence in sequences if sequence.steps)
         # A broken template is named here, with its line.
         task.show(first.steps[0].observation, form, first.info.about)
-        source = task.line if form == "line" else task.observation
-        shown = jinja2.meta.find_undeclared_variables(jinja2.Environment().parse(source))  # noqa: S701 - only parsed
+        template = jinja2.Environment().parse(task.template(form))  # noqa: S701 - only parsed
+        shown = jinja2.meta.find_undeclared_variables(template)
         # Code reads the fields of last values; canaries there would be told by rights.
         self._kept = shown | {field.last for field in task.answer}
         self._fields = {field.name: field for field in task.answer}
