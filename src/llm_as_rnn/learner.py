@@ -22,7 +22,7 @@ from llm_as_rnn.online import Policy, Stream, Told, Version, Waiting, ask, begin
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import Form, Layout, Memory, Record, SequenceInfo, Style, Value
 from llm_as_rnn.recurrence.budget import require_room
-from llm_as_rnn.runs.execute import suit_budget, suit_style, with_thinking
+from llm_as_rnn.runs.execute import suit_budget, suit_echo, suit_style, with_thinking
 from llm_as_rnn.runs.remote import is_credentialed, require_local
 from llm_as_rnn.task import Task, load_task
 
@@ -78,7 +78,7 @@ class Choices(Record, frozen=True):
             budget=budget,
             window=engine.context_window,
             feedback=self.feedback,
-            updating=self.updating,
+            updating=suit_echo(self.updating, engine),
             sampling=PRESETS[self.sampling],
             seed=self.seed,
             thinking=self.thinking,

@@ -88,6 +88,8 @@ class Updating(Record, frozen=True):
     recall : int, optional
         Cases of the memory that are shown once more right before x_t, the most alike last; by default one with the
         rules that keep cases, and else none.
+    echo : int, optional
+        How often each of these is shown; by default as often as suits the engine (see `EngineInfo.echo`).
     recheck : int
         A candidate must predict so many of the latest steps no worse than the memory that is there; 0 for no check.
     watch : bool
@@ -100,6 +102,7 @@ class Updating(Record, frozen=True):
     when: str = "every"
     allowance: int = 0
     recall: int | None = None
+    echo: int | None = None
     recheck: int = 0
     watch: bool = False
     shared: int = 0
@@ -114,7 +117,7 @@ class Updating(Record, frozen=True):
         suits: RuleName = "cases" if form == "line" and feedback != "judge" else "rewrite"
         rule = suits if self.rule == "auto" else self.rule
         recall = int(rule in KEEPS_CASES) if self.recall is None else self.recall
-        return msgspec.structs.replace(self, rule=rule, recall=recall)
+        return msgspec.structs.replace(self, rule=rule, recall=recall, echo=self.echo or 1)
 
 
 class RoleSampling(Record, frozen=True):

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from llm_as_rnn.errors import UsageError
-from llm_as_rnn.records import Completion, Form, Memory, Request, Section, Update
+from llm_as_rnn.records import Completion, Form, Memory, Observation, Request, Section, Update
 from llm_as_rnn.recurrence.guard import COLLAPSE
 from llm_as_rnn.recurrence.lessons import Lessons
 from llm_as_rnn.recurrence.notes import Credit
@@ -28,6 +28,21 @@ def test_an_unknown_rule_is_refused() -> None:
 
 
 # ------------------------------------------------------------------------------------------------------------- cases
+
+
+@pytest.mark.parametrize(
+    ("recall", "order"),
+    [(1, (TWO, "alpha bravo golf -> fog", ONE, ONE)), (0, (ONE, TWO, "alpha bravo golf -> fog"))],
+)
+def test_the_cases_most_like_a_step_are_read_last(recall: int, order: tuple[str, ...]) -> None:
+    stage = Stage("cases", recall=recall).holding(ONE, TWO, "alpha bravo golf -> fog")
+    system, asked = stage.method.writer.context(
+        stage.state.sequence, stage.state.memory, Observation("s", 1, {"seen": "alpha bravo"})
+    )
+    shown = [*system.content.splitlines(), *asked.content.splitlines()]
+    assert tuple(line.removeprefix("- ") for line in shown if "-> " in line) == order
+    assert shown[-1] == "alpha bravo ->"
+    assert stage.items == (ONE, TWO, "alpha bravo golf -> fog"), "the memory itself stays as it is"
 
 
 def test_a_new_frame_is_added_and_the_stand_in_goes() -> None:

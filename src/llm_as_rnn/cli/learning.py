@@ -33,6 +33,7 @@ _OPTIONS = [
     click.option(
         "--recall", type=int, help="Cases shown again right before the question [default: 1 with cases, else 0]."
     ),
+    click.option("--echo", type=int, help="How often each of them is shown [default: as suits the model]."),
     click.option(
         "--recheck", type=int, help="Past steps that a new memory must predict no worse than the old one [default: 0]."
     ),

@@ -26,6 +26,8 @@ class EngineInfo(Record, frozen=True):
         How this model is best asked, where that was measured.
     budget : int or None
         A memory budget that suits the model; None for the paper's.
+    echo : int
+        How often a case of the memory is shown before a question like it, where that was measured.
     host : str or None
         Where requests go: a server's host; empty for an engine inside this process; None where that is not known, which
         counts as elsewhere (see `places.is_here`).
@@ -41,6 +43,7 @@ class EngineInfo(Record, frozen=True):
     form: Form = "json"
     style: Style = "chat"
     budget: int | None = None
+    echo: int = 1
     host: str | None = None
     chats: bool = True
 

@@ -73,7 +73,8 @@ class LlamaCppEngine:
         self.info = EngineInfo(model or f"llamacpp:{path}", context_window=context or window, slots=slots, host="")
         self._known = entry is not None
         if entry:
-            self.info = replace(self.info, form=entry.form, style=entry.style, budget=entry.budget)
+            best = {name: getattr(entry, name) for name in ("form", "style", "budget", "echo")}
+            self.info = replace(self.info, **best)
         self._threads = threads or os.cpu_count() or 1
         self._timeout = timeout
         self._server: Any = None

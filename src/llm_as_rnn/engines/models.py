@@ -49,6 +49,8 @@ class ModelEntry(Record, frozen=True):
         How it is best asked.
     budget : int
         A memory budget that suits it, in tokens.
+    echo : int
+        How often a case of the memory is best shown before a question like it (docs/results/memory.md).
     note : str
         What else a user should know.
     """
@@ -64,6 +66,7 @@ class ModelEntry(Record, frozen=True):
     form: Form = "json"
     style: Style = "chat"
     budget: int = 1024
+    echo: int = 1
     note: str = ""
 
 
@@ -84,6 +87,7 @@ REGISTRY = {
             form="line",
             style="completion",
             budget=256,
+            echo=3,
             note="the default: small enough for tests and demonstrations",
         ),
         ModelEntry(

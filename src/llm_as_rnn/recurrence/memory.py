@@ -13,7 +13,7 @@ Items are single lines that cannot be mistaken for a heading or another item, wh
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -52,6 +52,20 @@ def tidy_items(texts: Iterable[str]) -> tuple[str, ...]:
     ('rain',)
     """
     return tuple(dict.fromkeys(item for item in map(tidy_item, texts) if item))
+
+
+def lined_up(memory: Memory, last: Sequence[str]) -> Memory:
+    """Give the memory with some of its items at the end of their sections, in the order in which they are given.
+
+    >>> print(lined_up(Memory((Section("Marks", ("bovi", "tarel", "ulo")),)), ["tarel", "bovi"]))
+    ## Marks
+    - ulo
+    - tarel
+    - bovi
+    """
+    place = {item: number for number, item in enumerate(last)}
+    sections = (Section(s.name, tuple(sorted(s.items, key=lambda i: place.get(i, -1)))) for s in memory.sections)
+    return msgspec.structs.replace(memory, sections=tuple(sections))
 
 
 def to_json(memory: Memory) -> str:

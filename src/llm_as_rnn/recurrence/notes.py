@@ -158,6 +158,10 @@ class Resemblance:
         enough = scored[-1][0] - AS_ALIKE if scored else 0.0
         return [item for score, _, item in scored[-most:] if score >= enough] if most else []
 
+    def ranked(self, shown: str) -> list[str]:
+        """Give all cases that bear on a line, the most alike last."""
+        return [item for _, _, item in sorted(self._scored(shown, ""))]
+
     def same(self, shown: str, *, but: str = "") -> list[str]:
         """Give the cases most like a line, if they are so alike that they are about the same thing."""
         scored = list(self._scored(shown, but))

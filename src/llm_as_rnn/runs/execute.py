@@ -143,7 +143,9 @@ def make_spec(
         prompts_digest=prompts.digest,
         delay=options.delay,
         data_digest=table.digest if table else digest,
-        updating=msgspec.structs.replace(options.updating, rule=options.updating.suited(form, options.feedback).rule),
+        updating=msgspec.structs.replace(
+            suit_echo(options.updating, engine), rule=options.updating.suited(form, options.feedback).rule
+        ),
         thinking=options.thinking,
     )
 
@@ -170,6 +172,11 @@ def suit_budget(asked: int | None, engine: EngineInfo) -> int:
             f"use a budget of {most} or less, or a larger context",
         )
     return budget
+
+
+def suit_echo(updating: Updating, engine: EngineInfo) -> Updating:
+    """Show recalled cases as often as was asked for, or as suits the engine."""
+    return msgspec.structs.replace(updating, echo=engine.echo if updating.echo is None else updating.echo)
 
 
 def suit_style(asked: Style | None, engine: EngineInfo) -> Style:

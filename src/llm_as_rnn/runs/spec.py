@@ -86,9 +86,10 @@ class RunSpec(Record, frozen=True):
         if self.feedback != "auto":
             feedback_kinds(self.feedback)
         check_when(self.updating.when)
-        for name in ("allowance", "recall", "recheck", "shared"):
-            if (getattr(self.updating, name) or 0) < 0:
-                raise UsageError(f"{name} must be at least 0, not {getattr(self.updating, name)}", f"correct --{name}")
+        for name, smallest in (("allowance", 0), ("recall", 0), ("echo", 1), ("recheck", 0), ("shared", 0)):
+            value = getattr(self.updating, name)
+            if value is not None and value < smallest:
+                raise UsageError(f"{name} must be at least {smallest}, not {value}", f"correct --{name}")
         if self.sampling not in PRESETS:
             raise UsageError(f"there is no sampling preset {self.sampling!r}", f"choose from {', '.join(PRESETS)}")
 
