@@ -31,11 +31,15 @@ def test_an_unknown_rule_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("recall", "order"),
-    [(1, (TWO, "alpha bravo golf -> fog", ONE, ONE)), (0, (ONE, TWO, "alpha bravo golf -> fog"))],
+    ("recall", "echo", "order"),
+    [
+        (1, None, (TWO, "alpha bravo golf -> fog", ONE, ONE)),
+        (1, 3, (TWO, "alpha bravo golf -> fog", ONE, ONE, ONE, ONE)),
+        (0, 3, (ONE, TWO, "alpha bravo golf -> fog")),
+    ],
 )
-def test_the_cases_most_like_a_step_are_read_last(recall: int, order: tuple[str, ...]) -> None:
-    stage = Stage("cases", recall=recall).holding(ONE, TWO, "alpha bravo golf -> fog")
+def test_the_cases_most_like_a_step_are_read_last(recall: int, echo: int | None, order: tuple[str, ...]) -> None:
+    stage = Stage("cases", recall=recall, echo=echo).holding(ONE, TWO, "alpha bravo golf -> fog")
     system, asked = stage.method.writer.context(
         stage.state.sequence, stage.state.memory, Observation("s", 1, {"seen": "alpha bravo"})
     )

@@ -22,11 +22,13 @@ from llm_as_rnn.errors import (
     SpecMismatchError,
     UsageError,
 )
+from llm_as_rnn.learner import Choices
 from llm_as_rnn.method import Updating
 from llm_as_rnn.methods import METHODS, references
+from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import Request, Status, StepRecord
 from llm_as_rnn.runs.directory import RunDirectory, RunInfo
-from llm_as_rnn.runs.execute import Options, execute
+from llm_as_rnn.runs.execute import Options, execute, make_spec
 from llm_as_rnn.task import load_task
 from tests.helpers import LINES, content
 
@@ -128,6 +130,15 @@ def test_resume_of_a_journal_that_cannot_have_come_from_here_is_refused(tmp_path
     journal.write_text(journal.read_text().replace("seen ", "Seen ", 1))
     with pytest.raises(SpecMismatchError, match="comes out otherwise"):
         go(tmp_path / "run", resume=True)
+
+
+@pytest.mark.parametrize(("asked", "taken"), [(None, 3), (1, 1)])
+def test_cases_are_echoed_as_suits_the_engine_or_as_asked(asked: int | None, taken: int) -> None:
+    best = EngineInfo("m", form="line", echo=3)
+    options = Options("weather", updating=Updating(rule="auto", echo=asked))
+    spec = make_spec(options, load_task("weather"), Prompts(), best)
+    assert (spec.updating.rule, spec.updating.echo) == ("cases", taken)
+    assert Choices(updating=options.updating).settings(best).updating.echo == taken
 
 
 def test_one_failed_call_is_a_step_with_a_status(tmp_path: Path) -> None:

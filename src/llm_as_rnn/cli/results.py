@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 import msgspec
 from rich.console import Console
@@ -12,7 +13,9 @@ from llm_as_rnn.errors import UsageError
 from llm_as_rnn.metrics.judged import agreement_in_words, agreements, in_words, judging
 from llm_as_rnn.metrics.summary import MethodSummary, summarise
 from llm_as_rnn.records import Status, StepRecord
+from llm_as_rnn.report.charts import score_charts, styles
 from llm_as_rnn.report.html import write_report
+from llm_as_rnn.report.pictures import write_pictures
 from llm_as_rnn.report.tables import results_table
 from llm_as_rnn.runs.directory import RunDirectory, RunInfo
 
@@ -45,6 +48,19 @@ def show_run(directory: RunDirectory, console: Console) -> RunInfo:
         console.print(line, highlight=False, style="dim")
     console.print(f"report: {directory.report}", highlight=False, soft_wrap=True)
     return info
+
+
+def draw(directory: RunDirectory) -> list[Path]:
+    """Write a run's charts as pictures.
+
+    Raises
+    ------
+    RunError
+        If the folder holds no run, or cannot be written.
+    """
+    info, records = directory.info(), directory.records()
+    charts = score_charts(info.task, records, styles(summarise(info.task, records)))
+    return write_pictures(directory.path / "pictures", charts, private=info.credentialed)
 
 
 def show_comparison(directories: Sequence[RunDirectory], console: Console) -> None:

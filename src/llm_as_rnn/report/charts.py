@@ -231,7 +231,7 @@ def _names(lines: Sequence[Line], frame: _Frame) -> list[Markup]:
         right = WIDTH - RIGHT
         lead = f"M{frame.x(t) + 5:.1f} {frame.y(value):.1f}L{right + 12} {place:.1f}"
         method = line.style.method
-        name = method if len(method) <= 15 else method[:14] + "…"  # noqa: PLR2004 - what the margin holds
+        name = method if len(method) <= 17 else method[:16] + "…"  # noqa: PLR2004 - what the margin holds
         parts.append(
             Markup('<g class="series-{}"><path class="lead" d="{}"/><text x="{}" y="{:.1f}">{}</text></g>').format(
                 line.style.colour, lead, right + 15, place + 4, name

@@ -116,7 +116,7 @@ def render_report(
         lessons=lessons,
         settings=settings(run),
         data=Markup(script_json(data)),  # noqa: S704 - script_json escapes what could end the tag
-        style=_asset("report.css"),
+        style=_asset("palette.css", "charts.css", "report.css"),
         script=_asset("viewer.js"),
     )
 
@@ -167,8 +167,8 @@ def duration(seconds: float) -> str:
 
 
 @cache
-def _asset(name: str) -> Asset:
-    text = (TEMPLATES / name).read_text(encoding="utf-8")
+def _asset(*names: str) -> Asset:
+    text = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in names)
     digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
     return Asset(Markup(text), f"sha256-{digest}")  # noqa: S704 - the package's own files
 
