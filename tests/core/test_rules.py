@@ -7,14 +7,15 @@ from typing import Any
 import msgspec
 import pytest
 
+from llm_as_rnn.answers import Field
 from llm_as_rnn.errors import UsageError
-from llm_as_rnn.records import Completion, Form, Memory, Observation, Request, Section, Update
+from llm_as_rnn.records import Completion, Form, Memory, Observation, Prediction, Request, Section, Status, Update
 from llm_as_rnn.recurrence.guard import COLLAPSE
 from llm_as_rnn.recurrence.lessons import Lessons
 from llm_as_rnn.recurrence.notes import Credit
 from llm_as_rnn.recurrence.rules import BETWEEN_CONSOLIDATIONS, RULES, build_rule, without
 from tests.core.stage import UNKNOWN, Stage, size, sky_task, written
-from tests.helpers import count, in_turn
+from tests.helpers import by_hand, count, in_turn
 
 ONE, TWO, THREE = "alpha bravo -> sun", "charlie delta -> rain", "echo foxtrot -> fog"
 LONG = "a b c d e f g h i j k l m n o p q r s t u v w {}"  # 23 of 24 words the same: one frame by any measure
@@ -71,6 +72,19 @@ def test_what_alike_cases_say_is_known_if_the_answer_was_right(seen: str) -> Non
     update = stage.meet(seen, "sun", right=True).update
     assert (update.outcome, update.reason.split(":")[0]) == ("kept", "known")
     assert stage.items == (ONE, LONG.format("x -> sun"))
+
+
+@pytest.mark.parametrize("rule", ["cases", "append", "hybrid"])
+@pytest.mark.parametrize("outcome", [{"sky": "rain"}, {"high": 9.0}, {"sky": "rain", "high": 99.0}])
+def test_an_outcome_that_is_no_whole_answer_makes_no_case(rule: str, outcome: dict[str, Any]) -> None:
+    task = sky_task()
+    high = Field("high", "number", low=-20, high=50, last="")
+    stage = Stage(rule, task=msgspec.structs.replace(task, answer=(*task.answer, high))).holding(ONE)
+    x, unanswered = Observation("s", 1, {"seen": "golf"}), Prediction(None, Status.INVALID)
+    learned = by_hand(stage.method.learn(stage.state, x, unanswered, outcome), stage.answer)
+    assert learned.update.outcome == "kept"
+    assert learned.update.reason.startswith("no case")
+    assert learned.state.memory.sections == stage.state.memory.sections
 
 
 def test_the_very_same_case_is_never_there_twice() -> None:

@@ -147,6 +147,8 @@ class Cases(Itemised):
         if step.target is None:
             return (yield from at_once(Proposal(None, "no outcome")))
         new = case(self.task, step.observation, step.target, step.sequence)
+        if came(self.task, new) is None:
+            return Proposal(None, "no case: the outcome is not a whole answer within its range")
         same = Resemblance(step.items).same(parts(new)[0])
         wrong = [item for item in same if not same_outcome(self.task, came(self.task, item), step.target)]
         if same and not wrong:
@@ -213,6 +215,8 @@ class Append(Itemised):
         if step.target is None:
             return (yield from at_once(Proposal(None, "no outcome")))
         new = case(self.task, step.observation, step.target, step.sequence)
+        if came(self.task, new) is None:
+            return Proposal(None, "no case: the outcome is not a whole answer within its range")
         # The same line again moves to the end.
         sections = self.added(without(step.memory.sections, new, self.unknown), 0, new)
         return (yield from self.roomy(sections, ledger, step.t, new, "appended"))
