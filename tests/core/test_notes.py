@@ -19,6 +19,7 @@ from llm_as_rnn.recurrence.notes import (
     case,
     cases,
     credit,
+    is_close,
     is_covered,
     is_doubtful,
     likeness,
@@ -60,6 +61,11 @@ def test_only_the_same_words_in_the_same_order_are_quite_alike(one: str, other: 
 )
 def test_likeness_by_hand(one: str, other: str, share: float) -> None:
     assert likeness(one, other) == pytest.approx(share)
+
+
+@given(words, words)
+def test_close_is_what_is_alike_enough(one: str, other: str) -> None:
+    assert is_close(one, other) == (likeness(one, other) >= CLOSE)
 
 
 # ------------------------------------------------------------------------------------------------------------- cases

@@ -112,6 +112,23 @@ def _tokens(text: str) -> tuple[str, ...]:
     return tuple(_TOKEN.findall(text.casefold()))
 
 
+@lru_cache(maxsize=4096)
+def _counted(text: str) -> Counter[str]:
+    return Counter(_tokens(text))
+
+
+def is_close(one: str, other: str) -> bool:
+    """Tell whether one line may bear on the other.
+
+    >>> is_close("what is like < ship > ?", "what is like < flag > ?"), is_close("fog", "sun")
+    (True, False)
+    """
+    # Words in common, whatever their order, bound the likeness from above and are counted ten times faster.
+    ones, others = _counted(one), _counted(other)
+    common = sum(min(number, others[token]) for token, number in ones.items() if token in others)
+    return 2 * common >= CLOSE * (ones.total() + others.total()) and likeness(one, other) >= CLOSE
+
+
 def likeness(one: str, other: str) -> float:
     """Say how alike two lines are, word for word in their order: 0 for nothing in common, 1 for the same.
 
@@ -171,7 +188,7 @@ class Resemblance:
     def _scored(self, shown: str, but: str) -> Iterator[tuple[float, int, str]]:
         asked = _tokens(shown)
         for place, item in enumerate(self.cases):
-            if item != but and likeness(parts(item)[0], shown) >= CLOSE:
+            if item != but and is_close(parts(item)[0], shown):
                 yield self._weighted(_tokens(parts(item)[0]), asked), place, item
 
     def _weighted(self, one: tuple[str, ...], asked: tuple[str, ...]) -> float:
