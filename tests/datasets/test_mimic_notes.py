@@ -59,6 +59,45 @@ def test_any_other_heading_ends_a_section(heading: str) -> None:
     assert early_sections(text) == {"present_illness": "a cough", "family_history": "none known"}
 
 
+@pytest.mark.parametrize(
+    "heading",
+    [
+        "Brief ___ Course:",
+        "Brief Hospital ___:",
+        "___ Hospital Course:",
+        "Discharge ___:",
+        "___ Diagnosis:",
+        "Pertinent ___:",
+    ],
+)
+def test_a_late_heading_with_a_masked_word_stops_for_good(heading: str) -> None:
+    text = f"Family History:\nnone\n{heading}\nLATE\nAllergies:\nLATE\n"
+    assert early_sections(text) == {"family_history": "none"}
+
+
+@pytest.mark.parametrize("heading", ["___:", "___ History:", "Physical ___:", "___ on Admission:"])
+def test_a_masked_heading_that_could_be_several_ends_a_section(heading: str) -> None:
+    text = f"Family History:\nnone\n{heading}\nSOME\nAllergies:\nnuts\n"
+    assert early_sections(text) == {"family_history": "none", "allergies": "nuts"}
+
+
+@pytest.mark.parametrize(
+    ("heading", "field"),
+    [
+        ("Past ___ History:", "past_history"),
+        ("Past Medical ___:", "past_history"),
+        ("History of ___ Illness:", "present_illness"),
+        ("Social ___:", "social_history"),
+        ("Chief ___:", "chief_complaint"),
+    ],
+)
+def test_a_masked_heading_that_could_be_one_only_is_read(heading: str, field: str) -> None:
+    assert early_sections(f"Allergies:\nnuts\n{heading}\nas told\nDr. ___: agrees\n") == {
+        "allergies": "nuts",
+        field: "as told Dr. ___: agrees",
+    }
+
+
 def test_prose_about_an_earlier_discharge_stays() -> None:
     text = "HPI:\nHe took none of his discharge medications since his last hospital stay, and came back.\n"
     assert early_sections(text)["present_illness"].endswith("came back.")

@@ -91,6 +91,23 @@ OTHER = (
 )
 """Words in a heading that end a section; the next one may follow."""
 
+MASK = "___"
+"""What stands where a name was taken out of a note; now and then a word of a heading was taken for one."""
+
+LATE_REST = (
+    "course",
+    "hospital",
+    "brief",
+    "discharge",
+    "diagnos",
+    "pertinent",
+    "result",
+    "disposition",
+    "instruct",
+    "followup",
+)
+"""What is left of a late heading with a word masked; also what could be."""
+
 MOST_WORDS = 8
 """Of a heading."""
 
@@ -132,7 +149,7 @@ def early_sections(text: str) -> dict[str, str]:
         heading, rest = _heading(line)
         if _is_late(line, heading):
             break
-        name = SECTIONS.get(heading)
+        name = SECTIONS.get(heading) or _unmasked(line)
         if name:
             # A heading that comes again adds nothing: the first is the summary's own.
             current = "" if name in found else name
@@ -154,7 +171,7 @@ def _heading(line: str) -> tuple[str, str]:
 
 
 def _is_late(line: str, heading: str) -> bool:
-    if _LATE_KEY.search(heading):
+    if _LATE_KEY.search(heading) or any(word in rest for rest in _masked(line) for word in LATE_REST):
         return True
     return _may_be_late(line) and bool(_LATE.match(line.lstrip(" \t#*=_->.0123456789)(")))
 
@@ -164,7 +181,25 @@ def _may_be_late(text: str) -> bool:
     return bool(_LATE_KEY.search(_OTHER_THAN_LETTERS.sub("", text.casefold())))
 
 
+def _masked(line: str) -> list[str]:
+    """Give the letters of a heading before, between and after its masked words; nothing if none is masked."""
+    head, colon, _ = line.partition(":")
+    if not colon or MASK not in head or len(head.split()) > MOST_WORDS:
+        return []
+    return [_OTHER_THAN_LETTERS.sub("", part.casefold()) for part in head.split(MASK)]
+
+
+def _unmasked(line: str) -> str:
+    """Name the field of a heading with masked words, if it could be of one field only."""
+    letters = _masked(line)
+    heading = re.compile("[a-z]+".join(letters))
+    fields = {field for name, field in SECTIONS.items() if letters and heading.fullmatch(name)}
+    return fields.pop() if len(fields) == 1 else ""
+
+
 def _ends(heading: str, line: str, rest: str) -> bool:
+    if _masked(line) and not line.partition(":")[2].strip():
+        return True
     if not heading or ":" not in line:
         return False
     return not rest.strip() or any(word in heading for word in OTHER)
