@@ -83,7 +83,8 @@ def row(method: str, everything: Sequence[StepRecord], metric: Metric) -> str:
 
 def shrank(records: Iterable[StepRecord]) -> str:
     """Say how far memories shrank in one step: the smallest ratio accepted, and the refused ones."""
-    accepted, refused = [1.0], []
+    accepted: list[float] = []
+    refused: list[float] = []
     for record in records:
         before, after = record.memory_before, record.memory_after
         found = re.match(r"collapsed: from (\d+) to (\d+)", record.update.reason)
@@ -92,7 +93,7 @@ def shrank(records: Iterable[StepRecord]) -> str:
         elif record.update.outcome == "accepted" and before and after and before.tokens and after.tokens:
             accepted.append(after.tokens / before.tokens)
     note = f"; {len(refused)} refused, down to {min(refused):.2f}" if refused else ""
-    return f"{min(accepted):.2f}{note}"
+    return f"{min(accepted):.2f}{note}" if accepted else note
 
 
 if __name__ == "__main__":
