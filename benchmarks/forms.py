@@ -1,0 +1,97 @@
+"""How often a model follows a case that is right, by form: python benchmarks/forms.py TABLE.csv MODEL BUDGET STEPS.
+
+The intents of `benchmarks/intents.py`, with memories as `benchmarks/retention.py` makes them (no model writes in them).
+STEPS of each sequence, drawn by a seed from those after the fortieth, are asked about, where the memory's nearest case
+has the right label: with the memory as it is kept, with the cases like the question last, and with the nearest one
+shown once more, or several times, right before it. This is how the form and `--echo` were chosen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sys
+from collections.abc import Callable
+from itertools import groupby
+from pathlib import Path
+from statistics import fmean
+
+import retention
+from following import items, nearest
+from llm_as_rnn.datasets.base import Selection
+from llm_as_rnn.datasets.tables import read_table
+from llm_as_rnn.engines.base import Engine
+from llm_as_rnn.engines.resolve import resolve
+from llm_as_rnn.method import Asker, Settings
+from llm_as_rnn.prompts import Prompts
+from llm_as_rnn.records import Memory, Message, Observation, Section, StepRecord
+from llm_as_rnn.recurrence.memory import lined_up
+from llm_as_rnn.recurrence.notes import Resemblance
+
+TASK = retention.TASK
+SETTLED = 40
+"""The step from which on memories are full."""
+
+Form = Callable[[Memory, Resemblance, str], tuple[Memory, list[str]]]
+
+FORMS: dict[str, Form] = {
+    "as it is kept": lambda memory, _, __: (memory, []),
+    "the nearest again": lambda memory, like, shown: (memory, like.closest(shown, 1)),
+    "the nearest twice": lambda memory, like, shown: (memory, like.closest(shown, 1) * 2),
+    "in order, the nearest again": lambda memory, like, shown: (ordered(memory, like, shown), like.closest(shown, 1)),
+    "in order, twice": lambda memory, like, shown: (ordered(memory, like, shown), like.closest(shown, 1) * 2),
+    "in order, three times": lambda memory, like, shown: (ordered(memory, like, shown), like.closest(shown, 1) * 3),
+}
+"""What is shown as the memory, and which lines right before the question."""
+
+
+def ordered(memory: Memory, like: Resemblance, shown: str) -> Memory:
+    """Put the cases like a line last, as the recurrent method does."""
+    return lined_up(memory, like.ranked(shown))
+
+
+async def main(path: str, model: str, budget: int, steps: int) -> None:
+    """Print a line for each form."""
+    engine = resolve(model)
+    await engine.open()
+    try:
+        retention.counted = engine.count_tokens
+        known = await right_ones(path, budget, steps)
+        held = fmean(len(items(record)) for record in known)
+        print(f"{model}, budget {budget}: {len(known)} steps, {held:.1f} cases held")
+        for name, form in FORMS.items():
+            answers = [await follows(engine, record, form) for record in known]
+            print(f"  {name}: {fmean(answers):.2f} followed")
+    finally:
+        await engine.close()
+
+
+async def right_ones(path: str, budget: int, steps: int) -> list[StepRecord]:
+    """Draw the steps whose nearest case is right."""
+    table = read_table(Path(path), TASK)
+    sequences = table.cut(Selection(table.count("development"), table.longest("development")))
+    records = [record for record in await retention.run(sequences, budget) if record.t >= SETTLED]
+    records.sort(key=lambda record: (record.sequence, record.t))
+    rng = random.Random(1)  # noqa: S311 - a repeatable choice, not a secret
+    drawn = [r for _, group in groupby(records, lambda r: r.sequence) for r in rng.sample(list(group), steps)]
+    return [record for record in drawn if nearest(TASK, record) == record.target]
+
+
+async def follows(engine: Engine, record: StepRecord, form: Form) -> bool:
+    """Ask about a step in a form; tell whether the answer was right."""
+    asker = Asker(TASK, Settings("line", "completion"), Prompts())
+    observation = Observation(record.sequence, record.t, record.observation)
+    shown = TASK.show(observation, "line")
+    kept = items(record)
+    memory, recalled = form(Memory((Section(TASK.memory[0].name, tuple(kept)),)), Resemblance(kept), shown)
+    messages = (
+        Message("system", asker.render("recurrence/system", memory=str(memory), lessons="")),
+        Message("user", asker.render("recurrence/predict", observation=shown, recalled=recalled)),
+    )
+    request = asker.request("predict", messages, observation, asker.answer.format, asker.answer.max_tokens())
+    completion = await engine.complete(request)
+    return asker.answer.read(completion.text) == record.target
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])))
