@@ -116,6 +116,15 @@ class Itemised:
             for number, section in enumerate(sections)
         )
 
+    def case_of(self, step: Step) -> tuple[str, str]:
+        """Write the step as a case; or say why it makes none."""
+        if step.target is None:
+            return "", "no outcome"
+        new = case(self.task, step.observation, step.target, step.sequence)
+        return (
+            (new, "") if came(self.task, new) else ("", "no case: the outcome is not a whole answer within its range")
+        )
+
     def roomy(self, sections: Sections, ledger: Ledger, t: int, new: str, reason: str) -> Calls[Proposal]:
         """Let the worst notes go until the rest fits."""
         alone = tuple(Section(section.name, tuple(i for i in section.items if i == new)) for section in sections)
@@ -144,11 +153,9 @@ class Cases(Itemised):
 
     def propose(self, step: Step, feedback: Feedback, ledger: Ledger) -> Calls[Proposal]:
         """Compare the step with the case most like it, and keep what is new."""
-        if step.target is None:
-            return (yield from at_once(Proposal(None, "no outcome")))
-        new = case(self.task, step.observation, step.target, step.sequence)
-        if came(self.task, new) is None:
-            return Proposal(None, "no case: the outcome is not a whole answer within its range")
+        new, why_none = self.case_of(step)
+        if why_none:
+            return (yield from at_once(Proposal(None, why_none)))
         same = Resemblance(step.items).same(parts(new)[0])
         wrong = [item for item in same if not same_outcome(self.task, came(self.task, item), step.target)]
         if same and not wrong:
@@ -212,11 +219,9 @@ class Append(Itemised):
 
     def propose(self, step: Step, feedback: Feedback, ledger: Ledger) -> Calls[Proposal]:
         """Append the step."""
-        if step.target is None:
-            return (yield from at_once(Proposal(None, "no outcome")))
-        new = case(self.task, step.observation, step.target, step.sequence)
-        if came(self.task, new) is None:
-            return Proposal(None, "no case: the outcome is not a whole answer within its range")
+        new, why_none = self.case_of(step)
+        if why_none:
+            return (yield from at_once(Proposal(None, why_none)))
         # The same line again moves to the end.
         sections = self.added(without(step.memory.sections, new, self.unknown), 0, new)
         return (yield from self.roomy(sections, ledger, step.t, new, "appended"))
