@@ -38,6 +38,10 @@ FORMS: dict[str, Form] = {
     "as it is kept": lambda memory, _, __: (memory, []),
     "the nearest again": lambda memory, like, shown: (memory, like.closest(shown, 1)),
     "the nearest twice": lambda memory, like, shown: (memory, like.closest(shown, 1) * 2),
+    "the nearest at the end, and again": lambda memory, like, shown: (
+        lined_up(memory, like.ranked(shown)[-1:]),
+        like.closest(shown, 1),
+    ),
     "in order, the nearest again": lambda memory, like, shown: (ordered(memory, like, shown), like.closest(shown, 1)),
     "in order, twice": lambda memory, like, shown: (ordered(memory, like, shown), like.closest(shown, 1) * 2),
     "in order, three times": lambda memory, like, shown: (ordered(memory, like, shown), like.closest(shown, 1) * 3),
