@@ -322,6 +322,14 @@ def test_a_field_that_one_method_alone_sees_is_found(weather: Task, days: list[S
     assert "predict, message 3, user" in leaks[0].where
 
 
+def test_a_case_that_keeps_what_the_line_does_not_show_is_found(weather: Task, days: list[Sequence]) -> None:
+    data = with_fields(days, lambda sequence, i: {"pressure": 1000.0 + i})
+    even = msgspec.structs.replace(weather, case="{{ date }}: {{ sky }}")
+    assert check(even, data, PROMPTS) == []
+    uneven = msgspec.structs.replace(weather, case="{{ date }}: {{ sky }}, pressure {{ pressure }}")
+    assert {(leak.kind, leak.field) for leak in check(uneven, data, PROMPTS)} == {("uneven_fields", "pressure")}
+
+
 @pytest.mark.parametrize(
     ("name", "old", "method"),
     [

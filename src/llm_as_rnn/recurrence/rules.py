@@ -120,10 +120,10 @@ class Itemised:
         """Write the step as a case; or say why it makes none."""
         if step.target is None:
             return "", "no outcome"
-        new = case(self.task, step.observation, step.target, step.sequence)
-        return (
-            (new, "") if came(self.task, new) else ("", "no case: the outcome is not a whole answer within its range")
-        )
+        missing = [field.name for field in self.task.answer if field.name not in step.target]
+        if missing:
+            return "", f"no case: the outcome lacks {', '.join(missing)}"
+        return case(self.task, step.observation, step.target, step.sequence), ""
 
     def roomy(self, sections: Sections, ledger: Ledger, t: int, new: str, reason: str) -> Calls[Proposal]:
         """Let the worst notes go until the rest fits."""
