@@ -11,7 +11,7 @@ from llm_as_rnn.errors import UsageError
 from llm_as_rnn.method import Method, RuleName, Settings
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.recurrence.cell import Recurrent
-from llm_as_rnn.recurrence.notes import ARROW, Resemblance
+from llm_as_rnn.recurrence.notes import ARROW, Resemblance, plain
 from llm_as_rnn.recurrence.rules import RULES
 from llm_as_rnn.task import Task
 
@@ -23,8 +23,8 @@ METHODS: dict[str, Callable[[Task, Settings, Prompts], Method]] = {
 
 def _closest(lines: Sequence[str], shown: str) -> int | None:
     # As cases of a memory are compared, each with its place for its outcome.
-    places = {f"{line.replace(ARROW, ' - ')}{ARROW}{place}": place for place, line in enumerate(lines)}
-    found = Resemblance(places).closest(shown.replace(ARROW, " - "), 1)
+    places = {f"{plain(line)}{ARROW}{place}": place for place, line in enumerate(lines)}
+    found = Resemblance(places).closest(plain(shown), 1)
     return places[found[0]] if found else None
 
 

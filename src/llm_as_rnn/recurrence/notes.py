@@ -11,7 +11,6 @@ others get wrong, count how each one does, and let go of those that do worst.
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import SequenceMatcher
@@ -20,6 +19,7 @@ from functools import lru_cache
 from llm_as_rnn.answers import Field
 from llm_as_rnn.errors import AnswerError
 from llm_as_rnn.records import Observation, Record, Section, SequenceInfo, Target, Value
+from llm_as_rnn.recurrence.blanks import BLANK, aligned, blanked, tokens
 from llm_as_rnn.recurrence.memory import tidy_item
 from llm_as_rnn.task import Task
 
@@ -37,8 +37,6 @@ AS_ALIKE = 0.1
 
 TOLERANCE = 0.05
 """Share of a number's plausible range within which two outcomes count as the same."""
-
-_TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]+|[^\w\s]")
 
 
 class Credit(Record, frozen=True):
@@ -79,9 +77,18 @@ Ledger = Mapping[str, Credit]
 
 def case(task: Task, observation: Observation, target: Target, sequence: SequenceInfo) -> str:
     """Write a step with its outcome as one line."""
-    # The first arrow of a case is the one before its outcome, which is written as it will be read again.
-    shown = task.show(observation, "case", sequence.about).replace(ARROW, " - ")
+    shown = plain(task.show(observation, "case", sequence.about))
+    # Written as it will be read again.
     return tidy_item(f"{shown}{ARROW}{task.spec('line').show(target)}")
+
+
+def plain(seen: str) -> str:
+    """Write a line without what means something in a note: an arrow, which comes before an outcome, and blanks.
+
+    >>> plain("well … -> sun")
+    'well ... - sun'
+    """
+    return seen.replace(ARROW, " - ").replace(BLANK, "...")
 
 
 def parts(item: str) -> tuple[str, str]:
@@ -99,6 +106,17 @@ def cases(items: Iterable[str]) -> list[str]:
     return [item for item in items if parts(item)[1]]
 
 
+def merged(one: str, other: str) -> str | None:
+    """Make one note of two cases that differ in one place and had the same outcome; None if they do not.
+
+    >>> merged("< ship > can be used how ? -> sentence", "< flag > can be used how ? -> sentence")
+    '… can be used how ? -> sentence'
+    """
+    (seen, outcome), (also_seen, same) = parts(one), parts(other)
+    line = blanked(seen, also_seen) if outcome == same else None
+    return line and f"{line}{ARROW}{outcome}"
+
+
 def came(task: Task, item: str) -> dict[str, Value] | None:
     """Read the outcome of a case; None if the note tells none."""
     try:
@@ -108,13 +126,8 @@ def came(task: Task, item: str) -> dict[str, Value] | None:
 
 
 @lru_cache(maxsize=4096)
-def _tokens(text: str) -> tuple[str, ...]:
-    return tuple(_TOKEN.findall(text.casefold()))
-
-
-@lru_cache(maxsize=4096)
 def _counted(text: str) -> Counter[str]:
-    return Counter(_tokens(text))
+    return Counter(tokens(text))
 
 
 def is_close(one: str, other: str) -> bool:
@@ -135,7 +148,7 @@ def likeness(one: str, other: str) -> float:
     >>> likeness("what is like < ship > ?", "what is like < flag > ?")
     0.8571428571428571
     """
-    return SequenceMatcher(None, _tokens(one), _tokens(other), autojunk=False).ratio()
+    return SequenceMatcher(None, tokens(one), tokens(other), autojunk=False).ratio()
 
 
 class Resemblance:
@@ -157,7 +170,7 @@ class Resemblance:
 
     def __init__(self, items: Iterable[str]) -> None:
         self.cases = cases(items)
-        self._in = Counter(token for item in self.cases for token in set(_tokens(parts(item)[0])))
+        self._in = Counter(token for item in self.cases for token in set(tokens(parts(item)[0])))
 
     def closest(self, shown: str, most: int, *, but: str = "") -> list[str]:
         """Give the cases most like a line, the best one last and the later of equals; those less alike stay out.
@@ -186,10 +199,10 @@ class Resemblance:
         return [item for score, _, item in scored if score == best] if best >= SAME_FRAME else []
 
     def _scored(self, shown: str, but: str) -> Iterator[tuple[float, int, str]]:
-        asked = _tokens(shown)
         for place, item in enumerate(self.cases):
-            if item != but and is_close(parts(item)[0], shown):
-                yield self._weighted(_tokens(parts(item)[0]), asked), place, item
+            one, other = aligned(parts(item)[0], shown)
+            if item != but and is_close(one, other):
+                yield self._weighted(tokens(one), tokens(other)), place, item
 
     def _weighted(self, one: tuple[str, ...], asked: tuple[str, ...]) -> float:
         # The line counts as one more case: else a word of its own would weigh more than one of a single case.
@@ -227,7 +240,8 @@ def credit(
     in the observation, by whether the answer was right.
     """
     items = list(items)
-    ledger = {item: ledger.get(item, Credit(born=t)) for item in items}
+    # What was made of two cases has helped: that is when they were merged.
+    ledger = {item: ledger.get(item, Credit(helped=int(BLANK in item), born=t)) for item in items}
     memory = Resemblance(items)
     for item in memory.same(shown) or memory.closest(shown, 1):
         ledger[item] = ledger[item].after(right=same_outcome(task, came(task, item), target), followed=right)
@@ -238,8 +252,8 @@ def credit(
 
 
 def _bears_on(note: str, shown: str) -> bool:
-    telling = {word for word in _tokens(note) if len(word) > 3 or word.isdigit()}  # noqa: PLR2004 - skips "the", "of"
-    return bool(telling) and len(telling & set(_tokens(shown))) * 2 >= len(telling)
+    telling = {word for word in tokens(note) if len(word) > 3 or word.isdigit()}  # noqa: PLR2004 - skips "the", "of"
+    return bool(telling) and len(telling & set(tokens(shown))) * 2 >= len(telling)
 
 
 def is_doubtful(credit: Credit) -> bool:

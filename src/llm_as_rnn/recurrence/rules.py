@@ -23,7 +23,8 @@ from llm_as_rnn.errors import UsageError
 from llm_as_rnn.method import Calls, at_once
 from llm_as_rnn.outcomes import SENTENCE
 from llm_as_rnn.records import Feedback, Section
-from llm_as_rnn.recurrence.budget import Sections, fit
+from llm_as_rnn.recurrence.blanks import blanked
+from llm_as_rnn.recurrence.budget import Sections, fit, measured
 from llm_as_rnn.recurrence.guard import COLLAPSE
 from llm_as_rnn.recurrence.memory import tidy_item, tidy_items, whole_words
 from llm_as_rnn.recurrence.notes import (
@@ -34,6 +35,7 @@ from llm_as_rnn.recurrence.notes import (
     case,
     is_doubtful,
     likeness,
+    merged,
     parts,
     same_outcome,
     spare,
@@ -147,7 +149,10 @@ class Itemised:
 
 
 class Cases(Itemised):
-    """Code keeps the step itself as a case, where the memory would have got it wrong."""
+    """Code keeps the step itself as a case, where the memory would have got it wrong.
+
+    When the budget is full, cases of the same outcome that differ in one place become one note with a blank there.
+    """
 
     name = "cases"
 
@@ -159,7 +164,7 @@ class Cases(Itemised):
         same = Resemblance(step.items).same(parts(new)[0])
         wrong = [item for item in same if not same_outcome(self.task, came(self.task, item), step.target)]
         if same and not wrong:
-            return (yield from self._one_more(step, new, ledger))
+            return (yield from self._known(step, new, same, ledger))
         doubted = [item for item in wrong if is_doubtful(ledger.get(item, Credit()))]
         if wrong and not doubted:
             return Proposal(None, f"disputed: what was seen {len(same)} times says otherwise")
@@ -177,11 +182,43 @@ class Cases(Itemised):
         """Make a memory fit that holds one case more."""
         return (yield from self.roomy(sections, ledger, step.t, new, "added"))
 
-    def _one_more(self, step: Step, new: str, ledger: Ledger) -> Calls[Proposal]:
-        """Give a case company that the model did not follow; only notes that say nothing of their own make room."""
+    def _known(self, step: Step, new: str, same: list[str], ledger: Ledger) -> Calls[Proposal]:
+        """Make one note of cases that say the same when the memory is full; or give one company."""
+        sections = self.added(step.memory.sections, 0, new)
+        general = self._general(step, new, same)
+        if general and (yield from length(sections)) > self.writer.settings.budget:
+            merger = yield from self._merger(step, new, general)
+            if merger:
+                return merger
         if not step.error:
             return Proposal(None, "known: a case like it is there")
-        sections = self.added(step.memory.sections, 0, new)
+        return (yield from self._one_more(step, sections, new, ledger))
+
+    def _general(self, step: Step, new: str, same: list[str]) -> str | None:
+        """Give the note with a blank that says what these cases say, if it is new and nothing speaks against it."""
+        general = next(filter(None, (merged(item, new) for item in same)), None)
+        return None if general is None or general in step.items or self._says_otherwise(general, step) else general
+
+    def _merger(self, step: Step, new: str, general: str) -> Calls[Proposal | None]:
+        """Put a note with a blank in the place of the cases it was made of, if that makes the memory shorter."""
+        sections = step.memory.sections
+        for item in step.items:
+            if merged(item, new) == general:
+                sections = without(sections, item, self.unknown)
+        sections = self.added(sections, 0, general)
+        tokens = yield from length(sections)
+        return Proposal(sections, "merged", tokens) if tokens < (yield from measured(step.memory)) else None
+
+    def _says_otherwise(self, general: str, step: Step) -> bool:
+        """Tell whether a note with a blank would fit a case of the memory that had another outcome."""
+        return any(
+            not same_outcome(self.task, came(self.task, item), step.target)
+            and blanked(parts(general)[0], parts(item)[0]) == parts(general)[0]
+            for item in step.items
+        )
+
+    def _one_more(self, step: Step, sections: Sections, new: str, ledger: Ledger) -> Calls[Proposal]:
+        """Give a case company that the model did not follow; only notes that say nothing of their own make room."""
         while (tokens := (yield from length(sections))) > self.writer.settings.budget:
             loser = spare(sections, ledger, self.task, step.t, but=(new, self.unknown))
             if loser is None:

@@ -1,0 +1,90 @@
+"""Lines with a blank: what two lines have in common that differ in one place alone.
+
+A line with a blank says as much as all the lines that it fits, in fewer tokens. (It is their least general
+generalisation, Plotkin 1970, where only one run of words may be left out.)
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+BLANK = "\N{HORIZONTAL ELLIPSIS}"
+"""What stands for the words that differ."""
+
+FEWEST_WORDS = 2
+"""A line that is left with fewer words than this says too little."""
+
+_TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]+|[^\w\s]")
+
+
+@lru_cache(maxsize=4096)
+def tokens(text: str) -> tuple[str, ...]:
+    """Split a text into words and marks, in small letters; signs of Chinese and Japanese are words of their own.
+
+    >>> tokens("What is like < ship > ?")
+    ('what', 'is', 'like', '<', 'ship', '>', '?')
+    """
+    return tuple(_TOKEN.findall(text.casefold()))
+
+
+def blanked(one: str, other: str) -> str | None:
+    """Write what two lines have in common, a blank for what differs; None if that is more than one run of words.
+
+    Marks on both sides of the blank are left out with it. A line that has a blank already stays as it is, if it fits.
+
+    Examples
+    --------
+    >>> blanked("< ship > can be used how ?", "< big flag > can be used how ?")
+    '… can be used how ?'
+    >>> blanked("… can be used how ?", "< tree > can be used how ?")
+    '… can be used how ?'
+    >>> blanked("rain, high 9", "fog, high 8") is None
+    True
+    """
+    words, others = tokens(one), tokens(other)
+    spans = [match.span() for match in _TOKEN.finditer(one)]
+    shorter = min(len(words), len(others))
+    start = _alike(words, others, shorter)
+    end = len(words) - _alike(words[::-1], others[::-1], shorter - start)
+    gap, other_gap = words[start:end], others[start : len(others) - (len(words) - end)]
+    if not gap or not other_gap or set(gap) & set(other_gap) or len(spans) != len(words):
+        return None
+    while start and end < len(words) and _is_mark(words[start - 1]) and _is_mark(words[end]):
+        start, end = start - 1, end + 1
+    if sum(not _is_mark(word) for word in (*words[:start], *words[end:])) < FEWEST_WORDS:
+        return None
+    before = one[: spans[start][0]]
+    after = one[spans[end - 1][1] :]
+    return f"{before}{BLANK}{after}"
+
+
+def aligned(one: str, other: str) -> tuple[str, str]:
+    """Leave out of one line what a blank in the other stands for, so that the rest can be compared.
+
+    >>> aligned("… means what ?", "< ship > means what ?")
+    ('… means what ?', 'means what ?')
+    >>> aligned("… means what ?", "what is < ship > ?")
+    ('… means what ?', 'what is < ship > ?')
+    """
+    if BLANK in one:
+        return one, _without_run(other, one)
+    return (_without_run(one, other), other) if BLANK in other else (one, other)
+
+
+def _without_run(line: str, pattern: str) -> str:
+    words, parts = tokens(line), tokens(pattern)
+    place = parts.index(BLANK)
+    before, after = parts[:place], parts[place + 1 :]
+    rest = len(words) - len(after)
+    fits = rest > place and words[:place] == before and words[rest:] == after
+    return " ".join(before + after) if fits else line
+
+
+def _alike(ones: tuple[str, ...], others: tuple[str, ...], most: int) -> int:
+    """Count how many words are the same from the start on."""
+    return next((n for n in range(most) if ones[n] != others[n]), most)
+
+
+def _is_mark(token: str) -> bool:
+    return not any(sign.isalnum() for sign in token) and token != BLANK
