@@ -120,6 +120,65 @@ def test_another_example_that_only_fits_in_place_of_others_that_count_is_left_ou
     assert stage.items == (old, TWO)
 
 
+SHIP, FLAG = "what has a < ship > like ring ? -> sun", "what has a < big flag > like ring ? -> sun"
+RING = "what has a … like ring ? -> sun"
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_a_full_memory_makes_one_note_of_cases_that_differ_in_one_place(right: bool) -> None:
+    stage = Stage("cases", budget=size(SHIP, TWO)).holding(SHIP, TWO, what=Credit(helped=1))
+    assert stage.meet("what has a < big flag > like ring ?", "sun", right=right).update == Update("accepted", "merged")
+    assert stage.items == (TWO, RING)
+    assert stage.state.memory.tokens == size(TWO, RING) < size(SHIP, TWO)
+    known = stage.meet("what has a < tree > like ring ?", "sun", right=True).update
+    assert (known.outcome, known.reason) == ("kept", "known: a case like it is there")
+
+
+def test_all_that_a_note_with_a_blank_says_goes_with_it() -> None:
+    stage = Stage("cases", budget=size(SHIP, FLAG, TWO)).holding(SHIP, TWO, FLAG)
+    assert stage.meet("what has a < tree > like ring ?", "sun", right=True).update.reason == "merged"
+    assert stage.items == (TWO, RING)
+
+
+def test_while_there_is_room_cases_stay_as_they_came() -> None:
+    stage = Stage("cases", budget=size(SHIP, FLAG)).holding(SHIP)
+    assert stage.meet("what has a < big flag > like ring ?", "sun", right=True).update.reason.startswith("known")
+    assert stage.items == (SHIP,)
+
+
+def test_nothing_is_left_blank_that_another_outcome_came_with() -> None:
+    other, held = "what has a < quite another word > like ring ? -> rain", (SHIP, TWO, THREE)
+    for items, merges in (((*held, other), False), (held, True)):
+        stage = Stage("cases", budget=size(*items)).holding(*items)
+        update = stage.meet("what has a < big flag > like ring ?", "sun", right=True).update
+        assert update.reason == ("merged" if merges else "known: a case like it is there")
+        assert (RING in stage.items) == merges
+
+
+def test_a_note_with_a_blank_is_disputed_once_and_replaced_after_two_misses_in_a_row() -> None:
+    held = (TWO, THREE, "golf hotel india -> sun")
+    stage = Stage("cases", budget=size(SHIP, *held)).holding(SHIP, *held)
+    assert stage.meet("what has a < big flag > like ring ?", "sun", right=True).update.reason == "merged"
+    assert stage.meet("what has a < tree > like ring ?", "fog").update.reason.startswith("disputed")
+    assert stage.items == (*held, RING)
+    assert stage.meet("what has a < leaf > like ring ?", "fog").update == Update("accepted", "corrected")
+    assert stage.items == (*held, "what has a < leaf > like ring ? -> fog")
+
+
+def test_a_note_with_a_blank_is_recalled_in_the_form_of_the_question() -> None:
+    stage = Stage("cases").holding(RING, TWO)
+    x = Observation("s", 1, {"seen": "what has a < tree > like ring ?"})
+    system, asked = stage.method.writer.context(stage.state.sequence, stage.state.memory, x)
+    assert system.content.splitlines()[-1] == f"- {RING}"
+    assert asked.content.splitlines() == ["what has a < … > like ring ? -> sun", "what has a < tree > like ring ? ->"]
+
+
+def test_a_blank_in_an_observation_is_none_in_its_case() -> None:
+    stage = Stage("cases")
+    stage.meet("well … like ring ?", "sun")
+    assert stage.items == ("well ... like ring ? -> sun",)
+
+
 def test_what_resembles_a_case_too_little_is_added_whatever_the_answer() -> None:
     for right in (True, False):
         stage = Stage("cases").holding(ONE)

@@ -63,7 +63,7 @@ def aligned(one: str, other: str) -> tuple[str, str]:
     """Leave out of one line what a blank in the other stands for, so that the rest can be compared.
 
     >>> aligned("… means what ?", "< ship > means what ?")
-    ('… means what ?', 'means what ?')
+    ('… means what ?', ' means what ?')
     >>> aligned("… means what ?", "what is < ship > ?")
     ('… means what ?', 'what is < ship > ?')
     """
@@ -72,13 +72,39 @@ def aligned(one: str, other: str) -> tuple[str, str]:
     return (_without_run(one, other), other) if BLANK in other else (one, other)
 
 
+def in_marks_of(line: str, pattern: str) -> str:
+    """Write a line with a blank as it fits another line: with the marks that stand there about what is blank.
+
+    >>> in_marks_of("< big ship > means what ?", "… means what ?")
+    '< … > means what ?'
+    """
+    run = _run(line, pattern)
+    if run is None:
+        return pattern
+    words = [match.span() for match in _TOKEN.finditer(line, *run) if not _is_mark(match[0])]
+    if not words:
+        return pattern
+    marks = f"{line[run[0] : words[0][0]]}{BLANK}{line[words[-1][1] : run[1]]}"
+    return pattern.replace(BLANK, marks, 1)
+
+
 def _without_run(line: str, pattern: str) -> str:
+    run = _run(line, pattern)
+    return line if run is None else line[: run[0]] + line[run[1] :]
+
+
+def _run(line: str, pattern: str) -> tuple[int, int] | None:
+    """Find where in a line that is stands which a pattern leaves blank; None if the pattern does not fit."""
     words, parts = tokens(line), tokens(pattern)
+    if BLANK not in parts:
+        return None
     place = parts.index(BLANK)
     before, after = parts[:place], parts[place + 1 :]
     rest = len(words) - len(after)
-    fits = rest > place and words[:place] == before and words[rest:] == after
-    return " ".join(before + after) if fits else line
+    spans = [match.span() for match in _TOKEN.finditer(line)]
+    if rest <= place or words[:place] != before or words[rest:] != after or len(spans) != len(words):
+        return None
+    return spans[place][0], spans[rest - 1][1]
 
 
 def _alike(ones: tuple[str, ...], others: tuple[str, ...], most: int) -> int:

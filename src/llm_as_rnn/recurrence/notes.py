@@ -19,7 +19,7 @@ from functools import lru_cache
 from llm_as_rnn.answers import Field
 from llm_as_rnn.errors import AnswerError
 from llm_as_rnn.records import Observation, Record, Section, SequenceInfo, Target, Value
-from llm_as_rnn.recurrence.blanks import BLANK, aligned, blanked, tokens
+from llm_as_rnn.recurrence.blanks import BLANK, aligned, blanked, in_marks_of, tokens
 from llm_as_rnn.recurrence.memory import tidy_item
 from llm_as_rnn.task import Task
 
@@ -115,6 +115,16 @@ def merged(one: str, other: str) -> str | None:
     (seen, outcome), (also_seen, same) = parts(one), parts(other)
     line = blanked(seen, also_seen) if outcome == same else None
     return line and f"{line}{ARROW}{outcome}"
+
+
+def as_asked(item: str, shown: str) -> str:
+    """Write a case in the form of a line that it is shown before: the marks about a blank are those of the line.
+
+    >>> as_asked("… means what ? -> definition", "< ship > means what ?")
+    '< … > means what ? -> definition'
+    """
+    seen, came = parts(item)
+    return f"{in_marks_of(shown, seen)}{ARROW}{came}"
 
 
 def came(task: Task, item: str) -> dict[str, Value] | None:

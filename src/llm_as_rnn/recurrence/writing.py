@@ -21,7 +21,7 @@ from llm_as_rnn.records import (
 )
 from llm_as_rnn.recurrence.budget import Sections, measured
 from llm_as_rnn.recurrence.memory import Bounds, answer_format, lined_up, read_memory, written
-from llm_as_rnn.recurrence.notes import Resemblance
+from llm_as_rnn.recurrence.notes import Resemblance, as_asked
 from llm_as_rnn.task import Task
 
 
@@ -82,14 +82,15 @@ class Writer:
         """Give the prompt of a prediction: instructions and memory, the cases most like x_t once more, then x_t.
 
         Where cases are recalled, the memory shows those that bear on x_t last, the most alike at the very end: small
-        models follow what they read last.
+        models follow what they read last. Those that have a blank are recalled in the form of x_t.
         """
         shown = self.shown(sequence, observation)
         line = self.task.show(observation, "case", sequence.about)
         items = [item for level in (lessons, memory) if level for part in level.sections for item in part.items]
         most = self.settings.updating.recall or 0
         resemblance = Resemblance(items)
-        recalled = [item for item in resemblance.closest(line, most) for _ in range(self.settings.updating.echo or 1)]
+        echo = self.settings.updating.echo or 1
+        recalled = [as_asked(item, line) for item in resemblance.closest(line, most) for _ in range(echo)]
         last = resemblance.ranked(line) if most else []
         told = "" if lessons is None else str(lined_up(lessons, last))
         system = self.asker.render("recurrence/system", memory=str(lined_up(memory, last)), lessons=told)
