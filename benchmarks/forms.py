@@ -3,7 +3,8 @@
 The intents of `benchmarks/intents.py`, with memories as `benchmarks/retention.py` makes them (no model writes in them).
 STEPS of each sequence, drawn by a seed from those after the fortieth, are asked about, where the memory's nearest case
 has the right label: with the memory as it is kept, with the cases like the question last, and with the nearest one
-shown once more, or several times, right before it. This is how the form and `--echo` were chosen.
+shown once more, or several times, right before it; where that one has a blank, as it is or in the question's marks.
+The second figure is for those alone. This is how the form and `--echo` were chosen.
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ from llm_as_rnn.engines.resolve import resolve
 from llm_as_rnn.method import Asker, Settings
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import Memory, Message, Observation, Section, StepRecord
+from llm_as_rnn.recurrence.blanks import BLANK
 from llm_as_rnn.recurrence.memory import lined_up
-from llm_as_rnn.recurrence.notes import Resemblance
+from llm_as_rnn.recurrence.notes import Resemblance, as_asked
 
 TASK = retention.TASK
 SETTLED = 40
@@ -36,17 +38,30 @@ Form = Callable[[Memory, Resemblance, str], tuple[Memory, list[str]]]
 
 FORMS: dict[str, Form] = {
     "as it is kept": lambda memory, _, __: (memory, []),
-    "the nearest again": lambda memory, like, shown: (memory, like.closest(shown, 1)),
-    "the nearest twice": lambda memory, like, shown: (memory, like.closest(shown, 1) * 2),
+    "the nearest again": lambda memory, like, shown: (memory, again(like, shown)),
+    "the nearest twice": lambda memory, like, shown: (memory, again(like, shown) * 2),
     "the nearest at the end, and again": lambda memory, like, shown: (
         lined_up(memory, like.ranked(shown)[-1:]),
+        again(like, shown),
+    ),
+    "in order, the nearest again": lambda memory, like, shown: (ordered(memory, like, shown), again(like, shown)),
+    "in order, again, a blank as it is": lambda memory, like, shown: (
+        ordered(memory, like, shown),
         like.closest(shown, 1),
     ),
-    "in order, the nearest again": lambda memory, like, shown: (ordered(memory, like, shown), like.closest(shown, 1)),
-    "in order, twice": lambda memory, like, shown: (ordered(memory, like, shown), like.closest(shown, 1) * 2),
-    "in order, three times": lambda memory, like, shown: (ordered(memory, like, shown), like.closest(shown, 1) * 3),
+    "in order, twice": lambda memory, like, shown: (ordered(memory, like, shown), again(like, shown) * 2),
+    "in order, three times": lambda memory, like, shown: (ordered(memory, like, shown), again(like, shown) * 3),
+    "in order, three times, a blank as it is": lambda memory, like, shown: (
+        ordered(memory, like, shown),
+        like.closest(shown, 1) * 3,
+    ),
 }
 """What is shown as the memory, and which lines right before the question."""
+
+
+def again(like: Resemblance, shown: str) -> list[str]:
+    """Give the nearest case in the form of the question, as the recurrent method does."""
+    return [as_asked(item, shown) for item in like.closest(shown, 1)]
 
 
 def ordered(memory: Memory, like: Resemblance, shown: str) -> Memory:
@@ -65,7 +80,8 @@ async def main(path: str, model: str, budget: int, steps: int) -> None:
         print(f"{model}, budget {budget}: {len(known)} steps, {held:.1f} cases held")
         for name, form in FORMS.items():
             answers = [await follows(engine, record, form) for record in known]
-            print(f"  {name}: {fmean(answers):.2f} followed")
+            blanks = [right for right, record in zip(answers, known, strict=True) if has_blank(record)]
+            print(f"  {name}: {fmean(answers):.2f} followed, {fmean(blanks or [0]):.2f} of {len(blanks)} with a blank")
     finally:
         await engine.close()
 
@@ -79,6 +95,12 @@ async def right_ones(path: str, budget: int, steps: int) -> list[StepRecord]:
     rng = random.Random(1)  # noqa: S311 - a repeatable choice, not a secret
     drawn = [r for _, group in groupby(records, lambda r: r.sequence) for r in rng.sample(list(group), steps)]
     return [record for record in drawn if nearest(TASK, record) == record.target]
+
+
+def has_blank(record: StepRecord) -> bool:
+    """Tell whether the memory's nearest case has a blank."""
+    shown = TASK.show(Observation(record.sequence, record.t, record.observation), "line")
+    return any(BLANK in item for item in Resemblance(items(record)).closest(shown, 1))
 
 
 async def follows(engine: Engine, record: StepRecord, form: Form) -> bool:

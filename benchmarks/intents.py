@@ -6,8 +6,8 @@ STREAMS.jsonl holds ``sequence, t, question, intent`` in streams of 30, derived 
 et al., EMNLP 2022; repository madaan/memprompt, Apache-2.0). Four streams in a row make one sequence of 120, so that
 full history has to pay for its length; the first six of these are taken. A sequence's name decides which part of the
 data it belongs to, so the names are chosen to fall into the part that is asked for: English is for tuning, Hindi for
-reporting. ``--letters devanagari`` spells the English words in those letters, so that a model has as little help from
-knowing the language, and as many tokens to read, as in another one: for tuning the form of prompts.
+reporting. ``--letters`` spells the English words in those of Devanagari, or in other Latin ones, so that a model has as
+little help from knowing the language, and as many tokens to read, as in another one: for tuning the form of prompts.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ from llm_as_rnn.datasets.tables import part_of
 
 SEQUENCES, STREAMS = 6, 4
 
-DEVANAGARI = str.maketrans("abcdefghijklmnopqrstuvwxyz", "अबचदएफगहइजकलमनओपखरसतउवशघयझ")
+LETTERS = {
+    "devanagari": str.maketrans("abcdefghijklmnopqrstuvwxyz", "अबचदएफगहइजकलमनओपखरसतउवशघयझ"),
+    "other": str.maketrans("abcdefghijklmnopqrstuvwxyz", "encdihgfojkmltapqsrbuvwxyz"),
+}
 
 
 def main() -> None:
@@ -32,7 +35,7 @@ def main() -> None:
     parser.add_argument("streams", type=Path)
     parser.add_argument("table", type=Path)
     parser.add_argument("--part", choices=["development", "held_out"], required=True)
-    parser.add_argument("--letters", choices=["devanagari"])
+    parser.add_argument("--letters", choices=LETTERS)
     asked = parser.parse_args()
     rows = [json.loads(line) for line in asked.streams.read_text(encoding="utf-8").splitlines()]
     streams = [list(group) for _, group in itertools.groupby(rows, key=lambda row: row["sequence"])]
@@ -43,14 +46,14 @@ def main() -> None:
             name = next(n for n in (f"user {number}.{k}" for k in itertools.count()) if part_of(n) == asked.part)
             chosen = itertools.chain(*streams[number * STREAMS : (number + 1) * STREAMS])
             for t, row in enumerate(chosen):
-                question = spelled(row["question"]) if asked.letters else row["question"]
+                question = spelled(row["question"], LETTERS[asked.letters]) if asked.letters else row["question"]
                 table.writerow([name, t, question, row["intent"]])
 
 
-def spelled(question: str) -> str:
+def spelled(question: str, letters: dict[int, int]) -> str:
     """Spell all but the word that is asked about in other letters."""
     parts = re.split(r"(<.*?>)", question)
-    return "".join(part if part.startswith("<") else part.lower().translate(DEVANAGARI) for part in parts)
+    return "".join(part if part.startswith("<") else part.lower().translate(letters) for part in parts)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from llm_as_rnn.recurrence.blanks import BLANK, aligned, blanked, in_marks_of, tokens
+from llm_as_rnn.recurrence.memory import tidy_item
 
 LINES = st.lists(
     st.sampled_from(["means", "what", "like", "<", ">", "?", '"', ",", "7", "天", "気", "ship", "İ", "ß", BLANK]),
@@ -47,6 +48,7 @@ def test_what_two_lines_have_in_common_fits_both(frame: str, one: str, other: st
     assume(common is not None)  # they may be the same, or one of them longer and else the same
     assert common
     assert common.count(BLANK) == 1
+    assert tidy_item(common) == common, "a memory keeps it as it is"
     rest = tokens(common.replace(BLANK, " "))
     for line in lines:
         assert tuple(map(tokens, aligned(common, line))) == (tokens(common), rest)
