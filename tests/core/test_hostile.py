@@ -19,8 +19,11 @@ from llm_as_rnn.method import Calls, Settings
 from llm_as_rnn.methods import build
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import Completion, Form, Message, Observation, Request, SequenceInfo, Status, Target, writable
+from llm_as_rnn.recurrence import notes
+from llm_as_rnn.recurrence.memory import tidy_item
 from llm_as_rnn.task import load_task
 from tests.core.hostile import CASES, COMMANDS, DISGUISES, TOKENS, Hostile, as_lines, as_memory, in_fields
+from tests.core.stage import sky_task
 from tests.helpers import LINES, OBJECTS, T
 
 TASK = load_task("weather")
@@ -127,6 +130,24 @@ def test_no_hostile_case_does_harm_under_any_rule(form: Form, rule: str) -> None
         except Exception as error:
             error.add_note(f"case: {case.name}")
             raise
+
+
+@pytest.mark.parametrize("frame", ["{} asks of < {} > now", "< {1} > is what {0} asks of", "{0} asks {1} of {0}"])
+def test_no_hostile_text_gets_through_a_note_with_a_blank(frame: str) -> None:
+    """What is left of two harmless lines is as harmless as they are, and shown so."""
+    merged_ones = 0
+    for hostile in filter(is_writable, in_fields()):
+        seen = [Observation("s", 0, {"seen": frame.format(hostile.text, word)}) for word in ("ship", "flag")]
+        task = sky_task()
+        note = notes.merged(*(notes.case(task, x, {"sky": "sun"}, SequenceInfo("s")) for x in seen))
+        if note is None:
+            continue
+        merged_ones += 1
+        shown = notes.as_asked(note, task.show(seen[0], "line"))
+        for text in (note, shown):
+            assert tidy_item(text) == text == defuse(text), hostile.name
+        assert notes.came(task, note) == {"sky": "sun"}, hostile.name
+    assert merged_ones > 100
 
 
 @pytest.mark.parametrize("form", FORMS)
