@@ -5,9 +5,11 @@ rule             who writes                                       when the budge
 ================ ================================================ =========================
 ``rewrite``      the model, everything anew (the paper)           compressed, then trimmed
 ``delta``        the model, one note added, changed or dropped    the worst notes go
-``cases``        code: the step itself, where it teaches anything the worst notes go
-``hybrid``       as ``cases``                                     the model rewrites all,
+``cases``        code: the step itself, where it teaches anything cases that differ in one
+                                                                  place become one note,
                                                                   else the worst notes go
+``hybrid``       as ``cases``                                     the same, and the model
+                                                                  rewrites all now and then
 ``append``       code: every step itself                          the oldest notes go
 ``none``         nobody                                           never
 ================ ================================================ =========================
