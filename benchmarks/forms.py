@@ -3,7 +3,7 @@
 The intents of `benchmarks/intents.py`, with memories as `benchmarks/retention.py` makes them (no model writes in them).
 STEPS of each sequence, drawn by a seed from those after the fortieth, are asked about, where the memory's nearest case
 has the right label: with the memory as it is kept, with the cases like the question last, and with the nearest one
-shown once more, or several times, right before it; where that one has a blank, as it is or in the question's marks.
+shown once more, or several times, right before it; where that one has a blank, as it is or filled in.
 The second figure is for those alone. This is how the form and `--echo` were chosen.
 """
 
@@ -39,7 +39,7 @@ Form = Callable[[Memory, Resemblance, str], tuple[Memory, list[str]]]
 FORMS: dict[str, Form] = {
     "as it is kept": lambda memory, _, __: (memory, []),
     "the nearest again": lambda memory, like, shown: (memory, again(like, shown)),
-    "the nearest twice": lambda memory, like, shown: (memory, again(like, shown) * 2),
+    "the nearest twice": lambda memory, like, shown: (memory, again(like, shown, 2)),
     "the nearest at the end, and again": lambda memory, like, shown: (
         lined_up(memory, like.ranked(shown)[-1:]),
         again(like, shown),
@@ -49,8 +49,8 @@ FORMS: dict[str, Form] = {
         ordered(memory, like, shown),
         like.closest(shown, 1),
     ),
-    "in order, twice": lambda memory, like, shown: (ordered(memory, like, shown), again(like, shown) * 2),
-    "in order, three times": lambda memory, like, shown: (ordered(memory, like, shown), again(like, shown) * 3),
+    "in order, twice": lambda memory, like, shown: (ordered(memory, like, shown), again(like, shown, 2)),
+    "in order, three times": lambda memory, like, shown: (ordered(memory, like, shown), again(like, shown, 3)),
     "in order, three times, a blank as it is": lambda memory, like, shown: (
         ordered(memory, like, shown),
         like.closest(shown, 1) * 3,
@@ -59,9 +59,9 @@ FORMS: dict[str, Form] = {
 """What is shown as the memory, and which lines right before the question."""
 
 
-def again(like: Resemblance, shown: str) -> list[str]:
-    """Give the nearest case in the form of the question, as the recurrent method does."""
-    return [as_asked(item, shown) for item in like.closest(shown, 1)]
+def again(like: Resemblance, shown: str, echo: int = 1) -> list[str]:
+    """Give the nearest case as often and in the form in which the recurrent method shows it again."""
+    return [text for item in like.closest(shown, 1) for text in as_asked(item, shown, echo)]
 
 
 def ordered(memory: Memory, like: Resemblance, shown: str) -> Memory:

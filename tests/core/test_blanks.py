@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from llm_as_rnn.recurrence.blanks import BLANK, aligned, blanked, in_marks_of, tokens
+from llm_as_rnn.recurrence.blanks import BLANK, FILLERS, aligned, blanked, filled, tokens
 from llm_as_rnn.recurrence.memory import tidy_item
 
 LINES = st.lists(
@@ -62,35 +62,38 @@ def test_a_line_with_a_blank_fits_whatever_comes_there(frame: str, one: str, oth
     assert common
     assert blanked(common, frame.format(third)) == common
     assert tokens(aligned(common, frame.format(third))[1]) == tokens(common.replace(BLANK, " "))
-    assert in_marks_of(frame.format(third), common) == frame.format(BLANK)
+    assert filled(common, frame.format(third)) == [frame.format(filler) for filler in FILLERS]
 
 
 @given(LINES, LINES)
 def test_lines_without_blanks_are_compared_whole(one: str, other: str) -> None:
     assume(BLANK not in one + other)
     assert aligned(one, other) == (one, other)
-    assert in_marks_of(one, other) == other
+    assert filled(one, other) == []
 
 
 @pytest.mark.parametrize(
-    ("line", "pattern", "shown"),
+    ("line", "pattern", "first"),
     [
-        ("< big ship > means what ?", "… means what ?", "< … > means what ?"),
-        ("ship means what ?", "… means what ?", "… means what ?"),
-        ("tell (« ship ») to me", "tell … to me", "tell (« … ») to me"),
-        ("< > means what ?", "… means what ?", "… means what ?"),  # no word to leave out
-        ("what is < ship > ?", "… means what ?", "… means what ?"),
-        ("means what ?", "… means what ?", "… means what ?"),
+        ("< big ship > means what ?", "… means what ?", "< bovi > means what ?"),
+        ("ship means what ?", "… means what ?", "bovi means what ?"),
+        ("tell (« ship ») to me", "tell … to me", "tell (« bovi ») to me"),
+        ("今日は雨です", "今日は…です", "今日はboviです"),
     ],
 )
-def test_a_blank_is_shown_in_the_marks_of_a_line_that_it_fits(line: str, pattern: str, shown: str) -> None:
-    assert in_marks_of(line, pattern) == shown
+def test_a_blank_is_filled_in_the_marks_of_a_line_that_it_fits(line: str, pattern: str, first: str) -> None:
+    assert filled(pattern, line) == [first.replace("bovi", filler) for filler in FILLERS]
+
+
+@pytest.mark.parametrize("line", ["< > means what ?", "what is < ship > ?", "means what ?", ""])
+def test_a_line_that_does_not_fit_fills_nothing(line: str) -> None:
+    assert filled("… means what ?", line) == []
 
 
 @given(LINES, LINES)
-def test_marks_change_nothing_else(line: str, pattern: str) -> None:
-    shown = in_marks_of(line, pattern)
-    assert shown.count(BLANK) >= pattern.count(BLANK) > 0 or shown == pattern
-    before, _, after = pattern.partition(BLANK)
-    assert shown.startswith(before)
-    assert shown.endswith(after)
+def test_filling_changes_nothing_else(line: str, pattern: str) -> None:
+    before, blank, after = pattern.partition(BLANK)
+    for text in filled(pattern, line):
+        assert blank
+        assert text.startswith(before)
+        assert text.endswith(after)

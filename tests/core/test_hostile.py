@@ -143,8 +143,7 @@ def test_no_hostile_text_gets_through_a_note_with_a_blank(frame: str) -> None:
         if note is None:
             continue
         merged_ones += 1
-        shown = notes.as_asked(note, task.show(seen[0], "line"))
-        for text in (note, shown):
+        for text in (note, *notes.as_asked(note, task.show(seen[0], "line"))):
             assert tidy_item(text) == text == defuse(text), hostile.name
         assert notes.came(task, note) == {"sky": "sun"}, hostile.name
     assert merged_ones > 100

@@ -10,6 +10,7 @@ import pytest
 from llm_as_rnn.answers import Field
 from llm_as_rnn.errors import UsageError
 from llm_as_rnn.records import Completion, Form, Memory, Observation, Prediction, Request, Section, Status, Update
+from llm_as_rnn.recurrence.blanks import FILLERS
 from llm_as_rnn.recurrence.guard import COLLAPSE
 from llm_as_rnn.recurrence.lessons import Lessons
 from llm_as_rnn.recurrence.notes import Credit
@@ -165,12 +166,13 @@ def test_a_note_with_a_blank_is_disputed_once_and_replaced_after_two_misses_in_a
     assert stage.items == (*held, "what has a < leaf > like ring ? -> fog")
 
 
-def test_a_note_with_a_blank_is_recalled_in_the_form_of_the_question() -> None:
-    stage = Stage("cases").holding(RING, TWO)
+def test_a_note_with_a_blank_is_recalled_filled_in_whatever_the_echo() -> None:
+    stage = Stage("cases", echo=7).holding(RING, TWO)
     x = Observation("s", 1, {"seen": "what has a < tree > like ring ?"})
     system, asked = stage.method.writer.context(stage.state.sequence, stage.state.memory, x)
     assert system.content.splitlines()[-1] == f"- {RING}"
-    assert asked.content.splitlines() == ["what has a < … > like ring ? -> sun", "what has a < tree > like ring ? ->"]
+    filled = [f"what has a < {word} > like ring ? -> sun" for word in FILLERS]
+    assert asked.content.splitlines() == [*filled, "what has a < tree > like ring ? ->"]
 
 
 def test_a_blank_in_an_observation_is_none_in_its_case() -> None:

@@ -12,6 +12,9 @@ from functools import lru_cache
 BLANK = "\N{HORIZONTAL ELLIPSIS}"
 """What stands for the words that differ."""
 
+FILLERS = ("bovi", "tarel", "ulok")
+"""Words without a meaning, for the place of a blank."""
+
 FEWEST_WORDS = 2
 """A line that is left with fewer words than this says too little."""
 
@@ -72,20 +75,21 @@ def aligned(one: str, other: str) -> tuple[str, str]:
     return (_without_run(one, other), other) if BLANK in other else (one, other)
 
 
-def in_marks_of(line: str, pattern: str) -> str:
-    """Write a line with a blank as it fits another line: with the marks that stand there about what is blank.
+def filled(pattern: str, line: str) -> list[str]:
+    """Write a line with a blank once for each of the `FILLERS`, in the marks of a line that it fits.
 
-    >>> in_marks_of("< big ship > means what ?", "… means what ?")
-    '< … > means what ?'
+    So a model sees that it holds whatever stands there: a blank itself, or letters in its place, small models follow
+    less (docs/results/memory.md). A line that does not fit gives nothing.
+
+    >>> filled("… means what ?", "< big ship > means what ?")
+    ['< bovi > means what ?', '< tarel > means what ?', '< ulok > means what ?']
     """
     run = _run(line, pattern)
-    if run is None:
-        return pattern
-    words = [match.span() for match in _TOKEN.finditer(line, *run) if not _is_mark(match[0])]
-    if not words:
-        return pattern
-    marks = f"{line[run[0] : words[0][0]]}{BLANK}{line[words[-1][1] : run[1]]}"
-    return pattern.replace(BLANK, marks, 1)
+    words = [match.span() for match in _TOKEN.finditer(line, *run) if not _is_mark(match[0])] if run else []
+    if not run or not words:
+        return []
+    before, after = line[run[0] : words[0][0]], line[words[-1][1] : run[1]]
+    return [pattern.replace(BLANK, f"{before}{filler}{after}", 1) for filler in FILLERS]
 
 
 def _without_run(line: str, pattern: str) -> str:

@@ -19,7 +19,7 @@ from functools import lru_cache
 from llm_as_rnn.answers import Field
 from llm_as_rnn.errors import AnswerError
 from llm_as_rnn.records import Observation, Record, Section, SequenceInfo, Target, Value
-from llm_as_rnn.recurrence.blanks import BLANK, aligned, blanked, in_marks_of, tokens
+from llm_as_rnn.recurrence.blanks import BLANK, aligned, blanked, filled, tokens
 from llm_as_rnn.recurrence.memory import tidy_item
 from llm_as_rnn.task import Task
 
@@ -117,14 +117,16 @@ def merged(one: str, other: str) -> str | None:
     return line and f"{line}{ARROW}{outcome}"
 
 
-def as_asked(item: str, shown: str) -> str:
-    """Write a case in the form of a line that it is shown before: the marks about a blank are those of the line.
+def as_asked(item: str, shown: str, echo: int = 1) -> list[str]:
+    """Write a case as it is shown before a line: ``echo`` times, or filled in where it has a blank and fits.
 
-    >>> as_asked("… means what ? -> definition", "< ship > means what ?")
-    '< … > means what ? -> definition'
+    >>> as_asked("… means what ? -> definition", "< ship > means what ?")[:2]
+    ['< bovi > means what ? -> definition', '< tarel > means what ? -> definition']
+    >>> as_asked("< flag > means what ? -> definition", "< ship > means what ?")
+    ['< flag > means what ? -> definition']
     """
     seen, came = parts(item)
-    return f"{in_marks_of(shown, seen)}{ARROW}{came}"
+    return [f"{line}{ARROW}{came}" for line in filled(seen, shown)] or [item] * echo
 
 
 def came(task: Task, item: str) -> dict[str, Value] | None:

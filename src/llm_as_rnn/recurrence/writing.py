@@ -82,7 +82,7 @@ class Writer:
         """Give the prompt of a prediction: instructions and memory, the cases most like x_t once more, then x_t.
 
         Where cases are recalled, the memory shows those that bear on x_t last, the most alike at the very end: small
-        models follow what they read last. Those that have a blank are recalled in the form of x_t.
+        models follow what they read last. One that has a blank is recalled filled in, in the form of x_t.
         """
         shown = self.shown(sequence, observation)
         line = self.task.show(observation, "case", sequence.about)
@@ -90,7 +90,7 @@ class Writer:
         most = self.settings.updating.recall or 0
         resemblance = Resemblance(items)
         echo = self.settings.updating.echo or 1
-        recalled = [as_asked(item, line) for item in resemblance.closest(line, most) for _ in range(echo)]
+        recalled = [text for item in resemblance.closest(line, most) for text in as_asked(item, line, echo)]
         last = resemblance.ranked(line) if most else []
         told = "" if lessons is None else str(lined_up(lessons, last))
         system = self.asker.render("recurrence/system", memory=str(lined_up(memory, last)), lessons=told)
