@@ -1,16 +1,14 @@
-"""A table of how well methods learned, from journals: python benchmarks/thirds.py [--first N] RUN [RUN ...].
+"""A table of how well methods learned, from the journals of runs: python benchmarks/thirds.py RUN [RUN ...].
 
 Runs of one task and model go into one table. A sequence that a method has not ended is left out; of a method that
 several runs have, the last one counts. For each method: the score in each third of a sequence with the last third's
 95 % interval over sequences, its difference to full history on the same steps there, tokens and seconds a step, tokens
 a step in the last third alone (where full history is long), the longest memory, and the smallest ratio of an accepted
-memory's length to its predecessor's, with those that were refused as collapsed. With --first, sequences count as if
-they had ended after N steps: for runs that were broken off.
+memory's length to its predecessor's, with those that were refused as collapsed.
 """
 
 from __future__ import annotations
 
-import argparse
 import re
 import sys
 from collections import defaultdict
@@ -31,14 +29,11 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def main() -> None:
+def main(runs: list[str]) -> None:
     """Print a table for each score of the task."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("runs", nargs="+", type=lambda run: RunDirectory(Path(run)), metavar="RUN")
-    parser.add_argument("--first", type=int, default=sys.maxsize, metavar="N", help="count the first N steps alone")
-    given = parser.parse_args()
-    info = given.runs[0].info()
-    records = complete(record for run in given.runs for record in run.records() if record.t < given.first)
+    directories = [RunDirectory(Path(run)) for run in runs]
+    info = directories[0].info()
+    records = complete(record for directory in directories for record in directory.records())
     print(f"\n{info.spec.model}, {info.spec.split}, budget {info.spec.budget}\n")
     for metric in task_metrics(info.task):
         print(f"| {' | '.join(COLUMNS).format(metric.title)} |")
@@ -102,4 +97,4 @@ def shrank(records: Iterable[StepRecord]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
