@@ -30,6 +30,12 @@ Judging = Literal["align", "same"]
 
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)")
 
+END_GBNF = '"\\n"? "\\n"?'
+"""How an answer of several lines may end: a model that is shown others ends its own with an empty line, as they do."""
+
+END_REGEX = "\\n?\\n?"
+"""The same as a regular expression."""
+
 MAX_CHARS = 400
 """The longest text field, in characters, where the task names no other limit."""
 
@@ -274,7 +280,7 @@ class AnswerSpec(Record, frozen=True, dict=True):
             return AnswerFormat(self.name, gbnf=f'root ::= " "? {body}', regex=f" ?{regex}", choices=choices)
         regex = "\\n".join(f"{field.name}: {field.regex()}" for field in self.fields)
         body = ' "\\n" '.join(f'"{field.name}: " {field.gbnf()}' for field in self.fields)
-        return AnswerFormat(self.name, gbnf=f'root ::= "\\n"? {body}', regex=f"\\n?{regex}")
+        return AnswerFormat(self.name, gbnf=f'root ::= "\\n"? {body} {END_GBNF}', regex=f"\\n?{regex}{END_REGEX}")
 
     def describe(self) -> str:
         """Say in words what an answer looks like; llama.cpp never shows the schema to the model."""

@@ -16,7 +16,7 @@ from llm_as_rnn.engines.base import Engine, EngineInfo
 from llm_as_rnn.engines.resolve import DEFAULT_MODEL, resolve
 from llm_as_rnn.errors import AnswerError, UsageError
 from llm_as_rnn.files import write_atomically
-from llm_as_rnn.method import AUTO_FEEDBACK, PRESETS, Calls, Method, Settings, Updating
+from llm_as_rnn.method import AUTO_FEEDBACK, PRESETS, Calls, Method, Settings, Updating, suit_layout
 from llm_as_rnn.methods import build
 from llm_as_rnn.online import Policy, Stream, Told, Version, Waiting, ask, begin, restore, revive, tell
 from llm_as_rnn.prompts import Prompts
@@ -47,7 +47,7 @@ class Choices(Record, frozen=True):
     budget: int | None = None
     form: Form | None = None
     style: Style | None = None
-    layout: Layout = "chained"
+    layout: Layout | None = None
     feedback: str = AUTO_FEEDBACK
     sampling: str = "greedy"
     seed: int = 0
@@ -74,7 +74,7 @@ class Choices(Record, frozen=True):
         return Settings(
             form=self.form or engine.form,
             style=suit_style(self.style, engine),
-            layout=self.layout,
+            layout=suit_layout(self.layout, self.form or engine.form),
             budget=budget,
             window=engine.context_window,
             feedback=self.feedback,

@@ -120,6 +120,15 @@ class Updating(Record, frozen=True):
         return msgspec.structs.replace(self, rule=rule, recall=recall, echo=self.echo or 1)
 
 
+def suit_layout(asked: Layout | None, form: Form) -> Layout:
+    """Give the layout that was asked for, or the one that suits the form.
+
+    In line form the prompts for critic and memory show how it is done, and stand alone: small models write better so
+    (docs/results/memory.md).
+    """
+    return asked or ("separate" if form == "line" else "chained")
+
+
 class RoleSampling(Record, frozen=True):
     """Temperature and nucleus of one kind of call."""
 
@@ -295,6 +304,9 @@ class Asker:
         where = f"{self.settings.seed}/{observation.sequence}/{observation.t}/{role}"
         # A line answer ends with its line, also where no engine holds it to a grammar.
         stop = ("\n",) if answer is self.answer.format and self.answer.notation == "line" else ()
+        # And one of several lines with an empty one: after it, a text would go on with the next step.
+        if not stop and self.settings.form == "line" and self.settings.style == "completion":
+            stop = ("\n\n",)
         seed = zlib.crc32(where.encode("utf-8", "replace")) >> 1  # 31 bits: what every engine takes
         sampling = Sampling(kind.temperature, kind.top_p, max_tokens, seed, stop, self.settings.thinking)
         return Request(role, messages, sampling, self.settings.style, answer)

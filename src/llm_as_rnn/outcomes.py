@@ -12,7 +12,7 @@ from llm_as_rnn.answers import Field
 from llm_as_rnn.records import Prediction, Target, Value
 from llm_as_rnn.task import Task
 
-SENTENCE = {"json": 240, "line": 80}
+SENTENCE = {"json": 240, "line": 120}
 """Characters of one free text within an answer; the line form is for small models, which do not come to an end."""
 
 
@@ -28,6 +28,23 @@ def facts(task: Task, prediction: Prediction, target: Target) -> str:
     """
     known = [field for field in task.answer if field.name in target]
     return "\n".join(_fact(field, (prediction.values or {}).get(field.name), target[field.name]) for field in known)
+
+
+def verdict(task: Task, prediction: Prediction, target: Target) -> str:
+    """Say in one line how the answer did, field by field; the outcome itself is left to a case.
+
+    >>> from llm_as_rnn.records import Status
+    >>> from llm_as_rnn.task import load_task
+    >>> said = Prediction({"sky": "rain", "high": 9.0}, Status.OK)
+    >>> verdict(load_task("weather"), said, {"sky": "sun", "high": 12.5})
+    'The answer was rain, 9.0: wrong, 3.5 too low.'
+    """
+    values = prediction.values
+    if values is None:
+        return "There was no usable answer."
+    known = [field for field in task.answer if field.name in target and field.name in values]
+    said = ", ".join(field.show(values[field.name]) for field in known)
+    return f"The answer was {said}: {', '.join(_verdict(f, values[f.name], target[f.name]) for f in known)}."
 
 
 def _fact(field: Field, answer: Value | None, outcome: Value) -> str:

@@ -178,9 +178,9 @@ def test_a_resumed_run_with_other_settings_is_refused(tmp_path: Path) -> None:
     assert command(*arguments).returncode == 0
     again = command(*arguments)
     assert (again.returncode, "--resume" in again.stderr) == (2, True)
-    other = command(*arguments, "--resume", "--layout", "separate")
+    other = command(*arguments, "--resume", "--layout", "chained")
     assert other.returncode == 2
-    assert "layout was chained, now separate" in other.stderr
+    assert "layout was separate, now chained" in other.stderr
     report = command("report", str(out))
     assert report.returncode == 0
     assert "recurrent" in report.stdout

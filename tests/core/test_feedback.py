@@ -57,7 +57,7 @@ def test_the_critic_hears_the_outcome_and_the_memory_hears_the_critic(
     assert learned.feedback.fields["suggestion"] == "look at the wind"
     assert "look at the wind" in log[2].prompt
     assert step.target is not None
-    assert f"sky: {step.target['sky']}" in log[1].prompt
+    assert f"-> {step.target['sky']}, {step.target['high']}\n" in log[1].prompt
 
 
 def test_chained_requests_go_on_with_the_conversation(weather: Task, days: list[Sequence]) -> None:
@@ -81,4 +81,4 @@ def test_the_scorecard_needs_no_call(weather: Task, days: list[Sequence]) -> Non
     assert [request.role for request in log] == ["predict", "update"]
     assert learned.feedback is not None
     assert "repeating the last" in learned.feedback.text
-    assert learned.feedback.text in log[1].prompt
+    assert learned.feedback.text.partition("So far:")[2] in log[1].prompt

@@ -90,7 +90,7 @@ def our_loop(task: Task, method: str, delay: int) -> list[StepRecord]:
         for t, (x, y) in enumerate(rows(task.answer[0]))
     )
     records: list[StepRecord] = []
-    settings = Settings(form="line", style="completion", budget=64, updating=Updating(rule="auto"))
+    settings = Settings("line", "completion", "separate", budget=64, updating=Updating(rule="auto"))
     built = build(method, task, settings, Prompts())
     engine = ScriptedEngine(by_prompt)
     sequence = Sequence(SequenceInfo("stream"), steps)

@@ -119,8 +119,8 @@ def test_resume_asks_nothing_again(tmp_path: Path) -> None:
 
 def test_resume_with_other_settings_is_refused_and_says_which(tmp_path: Path) -> None:
     go(tmp_path / "run")
-    other = msgspec.structs.replace(OPTIONS, budget=61, layout="separate")
-    with pytest.raises(SpecMismatchError, match=r"budget was 60, now 61; layout was chained, now separate"):
+    other = msgspec.structs.replace(OPTIONS, budget=61, layout="chained")
+    with pytest.raises(SpecMismatchError, match=r"budget was 60, now 61; layout was separate, now chained"):
         go(tmp_path / "run", other, resume=True)
 
 

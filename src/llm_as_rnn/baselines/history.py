@@ -9,7 +9,7 @@ import msgspec
 
 from llm_as_rnn.answers import Field
 from llm_as_rnn.method import Asker, Calls, Learned, Settings, at_once, count_tokens, said
-from llm_as_rnn.outcomes import SENTENCE, facts
+from llm_as_rnn.outcomes import SENTENCE, facts, verdict
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import Message, Observation, Prediction, Record, SequenceInfo, Target, Update
 from llm_as_rnn.task import Task
@@ -159,7 +159,13 @@ class MemPrompt(History):
     def _summary_messages(
         self, state: HistoryState, observation: Observation, prediction: Prediction, target: Target
     ) -> Calls[tuple[Message, ...]]:
-        parts = {"observation": self._shown(state, observation), "facts": facts(self.task, prediction, target)}
+        shown = self._shown(state, observation)
+        parts = {
+            "observation": shown,
+            "facts": facts(self.task, prediction, target),
+            "case": f"{shown} -> {self.task.spec('line').show(target)}",
+            "verdict": verdict(self.task, prediction, target),
+        }
         asked = Message("user", self.asker.render("baselines/summarise", spec=self._spec, **parts))
         if self.settings.layout == "separate":
             return Message("system", self.task.instructions.strip()), asked

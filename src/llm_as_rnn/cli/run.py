@@ -83,9 +83,7 @@ FEW_STEPS = 8
 @click.option(
     "--layout",
     type=click.Choice(["chained", "separate"]),
-    default="chained",
-    show_default=True,
-    help="One growing conversation a step, or the paper's separate prompts.",
+    help="One growing conversation a step, or the paper's separate prompts [default: separate for lines].",
 )
 @click.option("--feedback", default=AUTO_FEEDBACK, show_default=True, help=FEEDBACK_HELP)
 @updating_options

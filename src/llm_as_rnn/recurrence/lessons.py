@@ -97,7 +97,7 @@ class Teacher:
             budget=self.settings.budget,
         )
         messages = (Message("system", self.task.instructions.strip()), Message("user", prompt))
-        asked = yield from self.writer.ask_memory(last, "update", messages)
+        asked = yield from self.writer.ask_memory(last, "update", messages, str(lessons.memory), str(ended))
         if asked.value is None:
             return lessons, f"{asked.status}: {asked.problem}"
         fitted = yield from fit(asked.value, self.settings.budget, lambda *long: at_once(None))

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from llm_as_rnn.answers import gbnf_string, object_schema, read_object
+from llm_as_rnn.answers import END_GBNF, END_REGEX, gbnf_string, object_schema, read_object
 from llm_as_rnn.errors import AnswerError
 from llm_as_rnn.hygiene import defuse
 from llm_as_rnn.records import AnswerFormat, Form, Memory, Section
@@ -88,13 +88,14 @@ class Bounds(NamedTuple):
     def within(cls, budget: int, sections: int) -> Bounds:
         """Give the bounds that suit a budget, so that small models come to an end before it is used up.
 
-        A note gets sixteen tokens and more; three characters a token is what these short notes come to.
+        A note gets sixteen tokens and more; three characters a token is what short notes come to, and one may be twice
+        as long as that: where a note is cut off, a small model begins another one with its rest.
 
         >>> Bounds.within(budget=128, sections=3)
-        Bounds(items=2, chars=64)
+        Bounds(items=2, chars=128)
         """
         items = min(max(budget // (16 * sections), 1), 24)
-        return cls(items, min(max(3 * budget // (items * sections), 24), MAX_ITEM_CHARS))
+        return cls(items, min(max(6 * budget // (items * sections), 24), MAX_ITEM_CHARS))
 
 
 def answer_format(task: Task, form: Form, budget: int) -> AnswerFormat:
@@ -107,9 +108,10 @@ def answer_format(task: Task, form: Form, budget: int) -> AnswerFormat:
     item_regex = f"[^\\n]{{1,{bounds.chars}}}"
     headings = [f"## {section.name}" for section in task.memory]
     parts = [f'{gbnf_string(heading)} ("\\n- " {item_regex}){{1,{bounds.items}}}' for heading in headings]
-    gbnf = 'root ::= "\\n"? ' + ' "\\n" '.join(parts)
+    body = ' "\\n" '.join(parts)
+    gbnf = f'root ::= "\\n"? {body} {END_GBNF}'
     regex = "\\n?" + "\\n".join(f"{re.escape(heading)}(\\n- {item_regex}){{1,{bounds.items}}}" for heading in headings)
-    return AnswerFormat("memory", gbnf=gbnf, regex=regex)
+    return AnswerFormat("memory", gbnf=gbnf, regex=regex + END_REGEX)
 
 
 def whole_words(item: str, chars: int) -> str:
@@ -143,7 +145,7 @@ def read_memory(text: str, task: Task, form: Form, chars: int = MAX_ITEM_CHARS) 
     Returns
     -------
     tuple of Section
-        All of the task's sections in its order.
+        All of the task's sections in its order; what stands for an empty one is left out beside a note.
 
     Raises
     ------
@@ -155,12 +157,13 @@ def read_memory(text: str, task: Task, form: Form, chars: int = MAX_ITEM_CHARS) 
     missing = [section.name for section in task.memory if section.name.casefold() not in by_name]
     if missing:
         raise AnswerError(f"the memory lacks the section {', '.join(missing)}")
-    sections = tuple(
-        Section(
-            section.name, tidy_items(whole_words(tidy_item(item), chars) for item in by_name[section.name.casefold()])
-        )
-        for section in task.memory
-    )
+    unknown = tidy_item(task.initial).casefold()
+
+    def notes(items: list[str]) -> tuple[str, ...]:
+        tidy = tidy_items(whole_words(tidy_item(item), chars) for item in items)
+        return tuple(item for item in tidy if item.casefold() != unknown) or tidy
+
+    sections = tuple(Section(section.name, notes(by_name[section.name.casefold()])) for section in task.memory)
     if not any(section.items for section in sections):
         raise AnswerError("every section of the memory is empty")
     return sections

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from llm_as_rnn.answers import AnswerSpec
+from llm_as_rnn.errors import AnswerError
 from llm_as_rnn.method import Asked, Asker, Calls, Settings
+from llm_as_rnn.outcomes import verdict
 from llm_as_rnn.records import (
     Feedback,
     Memory,
@@ -20,8 +22,8 @@ from llm_as_rnn.records import (
     Value,
 )
 from llm_as_rnn.recurrence.budget import Sections, measured
-from llm_as_rnn.recurrence.memory import Bounds, answer_format, lined_up, read_memory, written
-from llm_as_rnn.recurrence.notes import Resemblance, as_asked
+from llm_as_rnn.recurrence.memory import Bounds, answer_format, lined_up, read_memory, tidy_item, written
+from llm_as_rnn.recurrence.notes import Resemblance, as_asked, case
 from llm_as_rnn.task import Task
 
 
@@ -55,6 +57,10 @@ class Step(NamedTuple):
     def t(self) -> int:
         """The timestep."""
         return self.observation.t
+
+    def case(self, task: Task) -> str:
+        """Write the step with its outcome as a case; nothing where the outcome is not known."""
+        return "" if self.target is None else case(task, self.observation, self.target, self.sequence)
 
 
 class Writer:
@@ -106,6 +112,8 @@ class Writer:
     def turn(self, step: Step, name: str, **values: Any) -> tuple[Message, ...]:
         """Go on with the step's conversation, or begin one that tells all that is needed."""
         told = {"memory": str(step.memory), "observation": step.shown, "said": step.prediction.raw}
+        told["case"] = step.case(self.task)
+        told["verdict"] = "" if step.target is None else verdict(self.task, step.prediction, step.target)
         prompt = self.asker.render(f"recurrence/{name}", facts=step.facts, **told, **values)
         chained = self.settings.layout == "chained"
         before = step.messages if chained else (Message("system", self.task.instructions.strip()),)
@@ -123,29 +131,53 @@ class Writer:
         request = self.asker.request(role, messages, step.observation, spec.format, spec.max_tokens())
         return (yield from self.asker.ask(request, read or spec.read))
 
-    def ask_memory(self, observation: Observation, role: Role, messages: tuple[Message, ...]) -> Calls[Asked[Sections]]:
-        """Ask for a whole memory."""
+    def ask_memory(
+        self, observation: Observation, role: Role, messages: tuple[Message, ...], *own: str
+    ) -> Calls[Asked[Sections]]:
+        """Ask for a whole memory; notes that only the examples in the prompt hold are left out.
+
+        What else the prompt tells (the old memory, feedback) is the step's ``own``, and may be noted word for word.
+        """
         answer = answer_format(self.task, self.settings.form, self.settings.budget)
         # Headings and JSON marks come on top of the budget, which counts a memory's text form.
         room = self.settings.budget + self.settings.budget // 4 + 16 * len(self.task.memory)
         request = self.asker.request(role, messages, observation, answer, room)
-        return (yield from self.asker.ask(request, self._read))
+        unknown = tidy_item(self.task.initial)
+        examples = _lines(message.content for message in messages) - _lines((*own, unknown))
+
+        def read(text: str) -> Sections:
+            written = self._read(text)
+            kept = [(part.name, tuple(item for item in part.items if item not in examples)) for part in written]
+            if not any(items for _, items in kept):
+                raise AnswerError("the memory holds nothing but notes of the examples")
+            return tuple(Section(name, items or (unknown,)) for name, items in kept)
+
+        return (yield from self.asker.ask(request, read))
 
     def rewrite(self, step: Step, feedback: Feedback) -> Calls[Asked[Sections]]:
         """Ask for the whole memory anew (paper, section 3)."""
         messages = self.turn(step, "update", feedback=feedback, bounds=self.bounds)
-        return (yield from self.ask_memory(step.observation, "update", messages))
+        return (
+            yield from self.ask_memory(
+                step.observation, "update", messages, str(step.memory), feedback.text, step.case(self.task)
+            )
+        )
 
     def compress(self, step: Step, sections: Sections, tokens: int) -> Calls[Sections | None]:
         """Ask once for a shorter version of a memory (paper, appendix C)."""
         text = written(Memory(sections), self.settings.form)
         prompt = self.asker.render("recurrence/compress", memory=text, tokens=tokens, bounds=self.bounds)
         messages = (Message("system", self.task.instructions.strip()), Message("user", prompt))
-        asked = yield from self.ask_memory(step.observation, "compress", messages)
+        asked = yield from self.ask_memory(step.observation, "compress", messages, text)
         return asked.value
 
     def _read(self, text: str) -> tuple[Section, ...]:
         return read_memory(text, self.task, self.settings.form, self.bounds.chars)
+
+
+def _lines(texts: Iterable[str]) -> set[str]:
+    """Give the lines of texts as notes are written."""
+    return {tidy_item(line) for text in texts for line in text.splitlines()}
 
 
 def length(sections: Sections) -> Calls[int]:

@@ -18,7 +18,7 @@ from llm_as_rnn.drive import drive
 from llm_as_rnn.engines.base import Engine, EngineInfo
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.errors import DatasetError, RunError, UsageError, first_error
-from llm_as_rnn.method import AUTO_FEEDBACK, Method, Settings, Sharing, Updating
+from llm_as_rnn.method import AUTO_FEEDBACK, Method, Settings, Sharing, Updating, suit_layout
 from llm_as_rnn.methods import METHODS, REFERENCES, build, references
 from llm_as_rnn.metrics.icd import LEVELS, Coding, Term, with_categories
 from llm_as_rnn.metrics.summary import summarise
@@ -75,7 +75,7 @@ class Options(Record, frozen=True):
     budget: int | None = None
     form: Form | None = None
     style: Style | None = None
-    layout: Layout = "chained"
+    layout: Layout | None = None
     feedback: str = AUTO_FEEDBACK
     sampling: str = "greedy"
     delay: int = 0
@@ -137,7 +137,7 @@ def make_spec(
         window=engine.context_window,
         form=form,
         style=suit_style(options.style, engine),
-        layout=options.layout,
+        layout=suit_layout(options.layout, form),
         feedback=options.feedback,
         sampling=options.sampling,
         prompts_digest=prompts.digest,
