@@ -43,7 +43,7 @@ from llm_as_rnn.recurrence.notes import (
     spare,
     worst,
 )
-from llm_as_rnn.recurrence.writing import Step, Writer, length
+from llm_as_rnn.recurrence.writing import Step, Writer, examples_in, length
 
 SAME_NOTE = 0.9
 """How alike two notes of the model's own must be for the later one to be a repetition."""
@@ -288,7 +288,11 @@ class Delta(Itemised):
         asked = yield from self.writer.ask_fields(step, "update", spec, messages)
         if asked.value is None:
             return Proposal(None, f"{asked.status}: {asked.problem}")
-        return (yield from self._apply(step, notes, {k: str(v) for k, v in asked.value.items()}, ledger))
+        change = {name: str(value) for name, value in asked.value.items()}
+        examples = examples_in(messages, str(step.memory), feedback.text, step.case(self.task))
+        if change.get("action") not in ("drop", "nothing") and tidy_item(change["note"]) in examples:
+            return Proposal(None, "invalid: the note is one of the examples")
+        return (yield from self._apply(step, notes, change, ledger))
 
     def _fields(self, notes: int, *, wrong: bool) -> tuple[Field, ...]:
         names = tuple(section.name for section in self.task.memory)

@@ -143,7 +143,7 @@ class Writer:
         room = self.settings.budget + self.settings.budget // 4 + 16 * len(self.task.memory)
         request = self.asker.request(role, messages, observation, answer, room)
         unknown = tidy_item(self.task.initial)
-        examples = _lines(message.content for message in messages) - _lines((*own, unknown))
+        examples = examples_in(messages, *own, unknown)
 
         def read(text: str) -> Sections:
             written = self._read(text)
@@ -173,6 +173,11 @@ class Writer:
 
     def _read(self, text: str) -> tuple[Section, ...]:
         return read_memory(text, self.task, self.settings.form, self.bounds.chars)
+
+
+def examples_in(messages: tuple[Message, ...], *own: str) -> set[str]:
+    """Give the lines of a prompt, as notes are written, that are not the step's own: none of them was learned."""
+    return _lines(message.content for message in messages) - _lines(own)
 
 
 def _lines(texts: Iterable[str]) -> set[str]:
