@@ -34,7 +34,6 @@ from llm_as_rnn.recurrence.notes import (
     Ledger,
     Resemblance,
     came,
-    case,
     is_doubtful,
     likeness,
     merged,
@@ -127,7 +126,7 @@ class Itemised:
         missing = [field.name for field in self.task.answer if field.name not in step.target]
         if missing:
             return "", f"no case: the outcome lacks {', '.join(missing)}"
-        return case(self.task, step.observation, step.target, step.sequence), ""
+        return step.case(self.task), ""
 
     def roomy(self, sections: Sections, ledger: Ledger, t: int, new: str, reason: str) -> Calls[Proposal]:
         """Let the worst notes go until the rest fits."""
