@@ -12,7 +12,19 @@ from llm_as_rnn.engines.base import EngineInfo
 from llm_as_rnn.learner import Choices
 from llm_as_rnn.method import suit_layout
 from llm_as_rnn.prompts import Prompts
-from llm_as_rnn.records import Form, Layout, Observation, Prediction, Request, Status, Update
+from llm_as_rnn.records import (
+    Form,
+    Layout,
+    Memory,
+    Observation,
+    Prediction,
+    Request,
+    Section,
+    SequenceInfo,
+    Status,
+    Update,
+)  # fmt: skip
+from llm_as_rnn.recurrence.lessons import Lessons
 from llm_as_rnn.recurrence.memory import answer_format, read_memory
 from llm_as_rnn.runs.execute import Options, make_spec
 from llm_as_rnn.task import Task, load_task, shipped_tasks
@@ -107,7 +119,7 @@ def test_examples_are_no_notes(rule: str) -> None:
     if rule == "rewrite":
         assert (update, stage.items) == (Update("accepted"), (FOG,))
     else:
-        assert (update, stage.items) == (Update("kept", "invalid: the note is one of the examples"), (UNKNOWN,))
+        assert (update, stage.items) == (Update("kept", "copied: the note is one of the examples"), (UNKNOWN,))
 
 
 def test_a_memory_of_examples_alone_gets_one_more_chance() -> None:
@@ -125,6 +137,15 @@ def test_what_the_step_itself_tells_may_be_noted() -> None:
     stage = Stage("rewrite", in_turn([CRITIC, "\n- ".join(("## Notes", *told))]), feedback="model", layout="separate")
     stage.holding("fog clears").meet("alpha bravo", "fog")
     assert stage.items == told
+
+
+def test_what_earlier_sequences_taught_may_be_noted() -> None:
+    stage = Stage("rewrite", lambda _: f"## Notes\n- dew means fog\n- {FOG}", layout="chained", shared=60)
+    lessons = Lessons(Memory((Section("Notes", ("dew means fog",)),)))
+    stage.state = stage.method.start_with(SequenceInfo("s"), lessons)
+    stage.meet("alpha bravo", "fog")
+    assert "dew means fog" in stage.log[-1].prompt
+    assert stage.items == ("dew means fog", FOG)
 
 
 def test_a_memory_may_hold_an_example_that_was_learned() -> None:

@@ -159,11 +159,10 @@ class MemPrompt(History):
     def _summary_messages(
         self, state: HistoryState, observation: Observation, prediction: Prediction, target: Target
     ) -> Calls[tuple[Message, ...]]:
-        shown = self._shown(state, observation)
         parts = {
-            "observation": shown,
+            "observation": self._shown(state, observation),
             "facts": facts(self.task, prediction, target),
-            "case": f"{shown} -> {self.task.spec('line').show(target)}",
+            "case": self._pair(state, observation, target),
             "verdict": verdict(self.task, prediction, target),
         }
         asked = Message("user", self.asker.render("baselines/summarise", spec=self._spec, **parts))

@@ -288,9 +288,9 @@ class Delta(Itemised):
         if asked.value is None:
             return Proposal(None, f"{asked.status}: {asked.problem}")
         change = {name: str(value) for name, value in asked.value.items()}
-        examples = examples_in(messages, str(step.memory), feedback.text, step.case(self.task))
+        examples = examples_in(messages, *step.own(self.task, feedback))
         if change.get("action") not in ("drop", "nothing") and tidy_item(change["note"]) in examples:
-            return Proposal(None, "invalid: the note is one of the examples")
+            return Proposal(None, "copied: the note is one of the examples")
         return (yield from self._apply(step, notes, change, ledger))
 
     def _fields(self, notes: int, *, wrong: bool) -> tuple[Field, ...]:

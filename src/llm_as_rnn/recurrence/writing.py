@@ -62,6 +62,10 @@ class Step(NamedTuple):
         """Write the step with its outcome as a case; nothing where the outcome is not known."""
         return "" if self.target is None else case(task, self.observation, self.target, self.sequence)
 
+    def own(self, task: Task, feedback: Feedback) -> tuple[str, ...]:
+        """Give all texts of a prompt that are of this step or were learned before: any line of them may be noted."""
+        return str(self.memory), str(self.lessons or ""), self.shown, self.case(task), feedback.text
+
 
 class Writer:
     """Writes the prompts of the recurrent method, and asks with them.
@@ -146,8 +150,8 @@ class Writer:
         examples = examples_in(messages, *own, unknown)
 
         def read(text: str) -> Sections:
-            written = self._read(text)
-            kept = [(part.name, tuple(item for item in part.items if item not in examples)) for part in written]
+            sections = read_memory(text, self.task, self.settings.form, self.bounds.chars)
+            kept = [(part.name, tuple(item for item in part.items if item not in examples)) for part in sections]
             if not any(items for _, items in kept):
                 raise AnswerError("the memory holds nothing but notes of the examples")
             return tuple(Section(name, items or (unknown,)) for name, items in kept)
@@ -157,11 +161,8 @@ class Writer:
     def rewrite(self, step: Step, feedback: Feedback) -> Calls[Asked[Sections]]:
         """Ask for the whole memory anew (paper, section 3)."""
         messages = self.turn(step, "update", feedback=feedback, bounds=self.bounds)
-        return (
-            yield from self.ask_memory(
-                step.observation, "update", messages, str(step.memory), feedback.text, step.case(self.task)
-            )
-        )
+        own = step.own(self.task, feedback)
+        return (yield from self.ask_memory(step.observation, "update", messages, *own))
 
     def compress(self, step: Step, sections: Sections, tokens: int) -> Calls[Sections | None]:
         """Ask once for a shorter version of a memory (paper, appendix C)."""
@@ -171,9 +172,6 @@ class Writer:
         asked = yield from self.ask_memory(step.observation, "compress", messages, text)
         return asked.value
 
-    def _read(self, text: str) -> tuple[Section, ...]:
-        return read_memory(text, self.task, self.settings.form, self.bounds.chars)
-
 
 def examples_in(messages: tuple[Message, ...], *own: str) -> set[str]:
     """Give the lines of a prompt, as notes are written, that are not the step's own: none of them was learned."""
@@ -182,7 +180,7 @@ def examples_in(messages: tuple[Message, ...], *own: str) -> set[str]:
 
 def _lines(texts: Iterable[str]) -> set[str]:
     """Give the lines of texts as notes are written."""
-    return {tidy_item(line) for text in texts for line in text.splitlines()}
+    return {tidy_item(line) for text in texts for line in text.splitlines() if line.strip()}
 
 
 def length(sections: Sections) -> Calls[int]:
