@@ -159,10 +159,12 @@ class MemPrompt(History):
     def _summary_messages(
         self, state: HistoryState, observation: Observation, prediction: Prediction, target: Target
     ) -> Calls[tuple[Message, ...]]:
+        shown = self._shown(state, observation)
         parts = {
-            "observation": self._shown(state, observation),
+            "observation": shown,
             "facts": facts(self.task, prediction, target),
-            "case": self._pair(state, observation, target),
+            # Not by the template of full history's pairs: changing that one must not change this method.
+            "case": f"{shown} -> {self.task.spec('line').show(target)}",
             "verdict": verdict(self.task, prediction, target),
         }
         asked = Message("user", self.asker.render("baselines/summarise", spec=self._spec, **parts))
