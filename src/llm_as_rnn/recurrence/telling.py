@@ -1,0 +1,110 @@
+"""Which words of a line tell its outcome: those whose cases had the same one.
+
+Where "a box marked bovi" and "a box marked tarel" had different outcomes, a box says little about the next one. But a
+memory holds few cases, and most words stand in one of them alone: so a word is judged also by the others that stand at
+its place, which is after the same word. Here "a jar" and "a crate" are expected to say little too.
+
+After the value difference metric (Stanfill and Waltz 1986, https://doi.org/10.1145/7902.7906), in which a symbol weighs
+as much as it tells of the class.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+from typing import NamedTuple
+
+from llm_as_rnn.recurrence.blanks import tokens
+
+UNPROVEN = 0.4
+"""How often two cases that share a word are taken to have the same outcome before there were any."""
+
+
+class Pairs(NamedTuple):
+    """Pairs of cases that share something.
+
+    Attributes
+    ----------
+    number : int
+        How many there are.
+    same : int
+        How many of them had the same outcome.
+    """
+
+    number: int = 0
+    same: int = 0
+
+    def rate(self, expected: float) -> float:
+        """Give the share that had the same outcome; what was expected counts as one pair more.
+
+        >>> Pairs().rate(0.4), Pairs(1, 1).rate(0.4), Pairs(3, 0).rate(0.4)
+        (0.4, 0.7, 0.1)
+        """
+        return (self.same + expected) / (self.number + 1)
+
+    def with_(self, other: Pairs, times: int = 1) -> Pairs:
+        """Add other pairs, or with -1 take them away."""
+        return Pairs(self.number + times * other.number, self.same + times * other.same)
+
+
+class Telling:
+    """How much the words of some cases tell.
+
+    Parameters
+    ----------
+    cases : iterable of (str, str)
+        What was seen and what came, case by case.
+
+    Examples
+    --------
+    >>> boxes = Telling([("a box marked bovi", "tea"), ("a box marked tarel", "coal"), ("a jar marked bovi", "tea")])
+    >>> [boxes.rate(word, after) for word, after in (("ulo", "marked"), ("crate", "a"), ("a", ""))]
+    [0.7, 0.2, 0.35]
+    """
+
+    def __init__(self, cases: Iterable[tuple[str, str]]) -> None:
+        outcomes: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self._placed: set[tuple[str, str]] = set()
+        for seen, came in cases:
+            placed = set(in_places(seen))
+            self._placed |= placed
+            for word in {word for _, word in placed}:
+                outcomes[word][came] += 1
+        self._words = {word: _pairs(counts) for word, counts in outcomes.items()}
+        self._places: defaultdict[str, Pairs] = defaultdict(Pairs)
+        for before, word in self._placed:
+            self._places[before] = self._places[before].with_(self._words[word])
+
+    def rate(self, word: str, after: str) -> float:
+        """Say how often two cases that share a word may be expected to have the same outcome, 0 to 1.
+
+        Parameters
+        ----------
+        word : str
+            The word, as `blanks.tokens` gives it.
+        after : str
+            The word before it; empty at the beginning.
+        """
+        own = self._words.get(word, Pairs())
+        others = self._places.get(after, Pairs())
+        if (after, word) in self._placed:
+            others = others.with_(own, times=-1)
+        return own.rate(others.rate(UNPROVEN))
+
+
+def in_places(line: str) -> Iterator[tuple[str, str]]:
+    """Give each word of a line after the one before it.
+
+    >>> list(in_places("a box"))
+    [('', 'a'), ('a', 'box')]
+    """
+    return pairwise(("", *tokens(line)))
+
+
+def _pairs(outcomes: Counter[str]) -> Pairs:
+    return Pairs(_twos(outcomes.total()), sum(map(_twos, outcomes.values())))
+
+
+def _twos(number: int) -> int:
+    return number * (number - 1) // 2
