@@ -54,6 +54,14 @@ def test_a_word_is_first_judged_by_others_at_its_place_and_never_by_itself_twice
     assert telling.rate("box", after="the") == pytest.approx((1 + UNPROVEN) / 2 / 2)
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [("sun, 12.8", "Sun, 3", 1), ("sun, 3", "fog, 3", 0), ("3", "3", 1), ("3", "4", 0), ("雨, 3", "雨, 4", 1)],
+)
+def test_numbers_beside_words_are_not_compared(one: str, other: str, same: int) -> None:
+    assert Telling([("a box", one), ("the box", other)]).rate("box", after="a") == (same + UNPROVEN) / 2
+
+
 def test_a_word_that_stands_twice_in_a_line_is_no_pair() -> None:
     assert Telling([("box box box", "tea")]).rate("box", after="box") == UNPROVEN
 

@@ -54,7 +54,8 @@ class Telling:
     Parameters
     ----------
     cases : iterable of (str, str)
-        What was seen and what came, case by case.
+        What was seen and what came, case by case. Of what came the words count, if it has any: numbers hardly come
+        twice.
 
     Examples
     --------
@@ -70,7 +71,7 @@ class Telling:
             placed = set(in_places(seen))
             self._placed |= placed
             for word in {word for _, word in placed}:
-                outcomes[word][came] += 1
+                outcomes[word][_told(came)] += 1
         self._words = {word: _pairs(counts) for word, counts in outcomes.items()}
         self._places: defaultdict[str, Pairs] = defaultdict(Pairs)
         for before, word in self._placed:
@@ -100,6 +101,11 @@ def in_places(line: str) -> Iterator[tuple[str, str]]:
     [('', 'a'), ('a', 'box')]
     """
     return pairwise(("", *tokens(line)))
+
+
+def _told(came: str) -> str:
+    """Give the words of an outcome, or else all of it."""
+    return " ".join(word for word in tokens(came) if any(map(str.isalpha, word))) or came
 
 
 def _pairs(outcomes: Counter[str]) -> Pairs:
