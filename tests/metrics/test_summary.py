@@ -48,6 +48,20 @@ def test_failed_steps_stay_in_the_denominator(weather: Task) -> None:
     }
 
 
+def test_each_error_has_a_mean_of_its_own_without_missing_answers(weather: Task) -> None:
+    sky, high = weather.answer
+    task = msgspec.structs.replace(weather, answer=(sky, msgspec.structs.replace(high, metrics=("mse",))))
+    scores = [step_scores(task, answer, RAIN) for answer in ({"sky": "rain", "high": 13.0}, None)]
+    statuses = (Status.OK, Status.INVALID)
+    records = [
+        step(t=t, target=RAIN, scores=found, status=status)
+        for t, (found, status) in enumerate(zip(scores, statuses, strict=True))
+    ]
+    found = {name: score.value for name, score in summarise(task, records)[0].scores.items()}
+    assert (found["high.mae_answered"], found["high.mse_answered"]) == (3.0, 9.0)
+    assert (found["high.mae"], found["high.mse"]) == ((3 + 35) / 2, (9 + 35**2) / 2)
+
+
 def test_an_answered_error_is_absent_when_nothing_was_answered(weather: Task) -> None:
     (summary,) = summarise(weather, [scored(weather, None)])
     assert set(summary.scores) == {"sky.accuracy", "high.mae", "high.rmse"}

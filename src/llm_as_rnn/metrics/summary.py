@@ -40,7 +40,8 @@ class MethodSummary(Record, frozen=True):
         Sequences; steps in all of them; steps with an outcome.
     scores : dict of str to Score
         By ``field.kind``: ``accuracy``, ``acc@1``, ``acc@k`` and ``match`` between 0 and 1; ``mae`` and ``rmse`` in the
-        field's unit, with missing answers at their worst; ``mae_answered`` without them. What has no steps is absent.
+        field's unit, with missing answers at their worst, and what the task asks for; ``mae_answered`` and the like for
+        other errors without them. What has no steps is absent.
     self_correction : dict of str to SelfCorrection
         What came after wrong steps, by score.
     statuses : dict of str to int
@@ -159,7 +160,7 @@ def _scores(task: Task, steps: Sequence[StepRecord]) -> dict[str, Score]:
         scores[metric.mean] = _score(steps, metric.name)
         if not metric.higher_is_better:
             scores[f"{metric.field}.rmse"] = _root(_score(steps, f"{metric.field}.sq_error"))
-            scores[f"{metric.field}.mae_answered"] = _score(answered, metric.name)
+            scores[f"{metric.mean}_answered"] = _score(answered, metric.name)
     return {name: score for name, score in scores.items() if score}
 
 
