@@ -11,7 +11,9 @@ from llm_as_rnn.answers import Field
 from llm_as_rnn.records import Observation, Section, SequenceInfo, Target
 from llm_as_rnn.recurrence.notes import (
     ARROW,
+    CHANGED,
     CLOSE,
+    LATEST,
     TOLERANCE,
     Credit,
     Resemblance,
@@ -19,6 +21,8 @@ from llm_as_rnn.recurrence.notes import (
     case,
     cases,
     credit,
+    foretold,
+    has_changed,
     is_close,
     is_covered,
     is_doubtful,
@@ -311,6 +315,20 @@ def test_credit_adds_up(steps: list[tuple[bool, bool]]) -> None:
 )
 def test_one_miss_may_be_noise_and_two_are_a_change(one: Credit, doubtful: bool) -> None:
     assert is_doubtful(one) is doubtful
+    assert is_doubtful(one, changed=True)
+
+
+def test_it_is_known_whether_an_outcome_was_foretold_where_a_case_is_about_the_same() -> None:
+    both = [f"{SHOWN} -> sun", f"{SHOWN} -> fog", "alpha bravo -> rain"]
+    assert foretold(both, TASK, SHOWN, {"sky": "rain"}) == (False,)
+    assert foretold(both, TASK, SHOWN, {"sky": "Fog"}) == (True,)  # one of several is enough
+    assert foretold(both, TASK, "charlie delta", {"sky": "rain"}) == ()
+
+
+@given(st.lists(st.booleans(), max_size=LATEST))
+def test_the_world_has_changed_where_most_of_the_latest_outcomes_came_otherwise(latest: list[bool]) -> None:
+    assert has_changed(latest) == (sum(not one for one in latest) >= CHANGED)
+    assert not has_changed(latest[: CHANGED - 1])
 
 
 @given(st.integers(0, 20), st.integers(0, 20), st.integers(0, 50), st.integers(0, 50))

@@ -13,7 +13,7 @@ from llm_as_rnn.records import Completion, Form, Memory, Observation, Prediction
 from llm_as_rnn.recurrence.blanks import FILLERS
 from llm_as_rnn.recurrence.guard import COLLAPSE
 from llm_as_rnn.recurrence.lessons import Lessons
-from llm_as_rnn.recurrence.notes import Credit
+from llm_as_rnn.recurrence.notes import LATEST, Credit
 from llm_as_rnn.recurrence.rules import BETWEEN_CONSOLIDATIONS, RULES, build_rule, without
 from tests.core.stage import UNKNOWN, Stage, size, sky_task
 from tests.helpers import by_hand, count
@@ -200,6 +200,21 @@ def test_a_proved_case_is_disputed_once_and_replaced_after_two_misses_in_a_row()
     twice = stage.meet("alpha bravo", "rain").update
     assert (twice.outcome, twice.reason) == ("accepted", "corrected")
     assert stage.items == ("alpha bravo -> rain",)
+
+
+def test_where_other_cases_were_missing_too_a_proved_one_is_replaced_at_its_first_miss() -> None:
+    seen = ["alpha bravo", "charlie delta", "echo foxtrot", "golf hotel"]
+    stage = Stage("cases").holding(*(f"{line} -> sun" for line in seen))
+    for line in seen:
+        stage.meet(line, "sun")  # proves them
+    for line in seen[:2]:
+        assert stage.meet(line, "rain").update.reason.startswith("disputed")
+    assert stage.state.foretold == (True, True, False, False)
+    assert stage.meet(seen[2], "rain").update == Update("accepted", "corrected")
+    assert stage.meet(seen[3], "rain").update == Update("accepted", "corrected")
+    assert stage.items == ("alpha bravo -> sun", "charlie delta -> sun", "echo foxtrot -> rain", "golf hotel -> rain")
+    stage.meet("india juliett", "rain")  # of this nothing was known
+    assert stage.state.foretold == (False,) * LATEST
 
 
 @pytest.mark.parametrize("right", [True, False])

@@ -1,26 +1,13 @@
-"""Telling: which words of a line go with one outcome, and what that is good for."""
+"""Telling: which words of a line go with one outcome."""
 
 from __future__ import annotations
-
-import asyncio
-import re
-from statistics import fmean
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_as_rnn.datasets.base import Selection
-from llm_as_rnn.datasets.probes import LABELS, Order, Outcomes, few_marks, growing_marks, lasting, load, noisy
-from llm_as_rnn.engines.scripted import ScriptedEngine
-from llm_as_rnn.method import Settings
-from llm_as_rnn.methods import build
-from llm_as_rnn.prompts import Prompts
-from llm_as_rnn.records import Request, StepRecord
-from llm_as_rnn.recurrence.notes import ARROW, Resemblance
+from llm_as_rnn.recurrence.notes import Resemblance
 from llm_as_rnn.recurrence.telling import UNPROVEN, Telling, in_places
-from llm_as_rnn.runs.loop import run_sequence
-from llm_as_rnn.task import load_task
 
 WORDS = st.sampled_from(["a", "box", "jar", "marked", "bovi", "tarel"])
 CASES = st.lists(st.tuples(st.lists(WORDS, max_size=5).map(" ".join), st.sampled_from(["tea", "coal"])), max_size=7)
@@ -79,28 +66,3 @@ def test_what_told_nothing_so_far_does_not_make_a_case_the_nearest() -> None:
     boxes = ["a box marked bovi -> tea", "a box marked tarel -> coal", "a jar marked ulo -> rice"]
     assert Resemblance(boxes).closest("a box marked ulo", 1) == boxes[2:]
     assert Resemblance([*boxes, "a jar marked nesk -> silk"]).same("a jar marked fipug") == []
-
-
-def last_case_shown(request: Request) -> str:
-    """Answer as the case that stands last: the one most like the question."""
-    shown = re.findall(f"{ARROW}({'|'.join(LABELS)})$", request.prompt, re.MULTILINE)
-    return shown[-1] if shown else LABELS[0]
-
-
-@pytest.mark.parametrize(
-    ("probe", "order", "outcomes", "right"),
-    [("probe-noise", few_marks, noisy, 0.65), ("probe-recall", growing_marks, lasting, 0.72)],
-)
-def test_it_is_found_out_that_the_mark_tells_and_the_thing_does_not(
-    probe: str, order: Order, outcomes: Outcomes, right: float
-) -> None:
-    """Follow the nearest case of the memory: were all words to tell the same, 0.56 and 0.70 would be right."""
-    task = load_task(probe)
-    records: list[StepRecord] = []
-    engine = ScriptedEngine(last_case_shown)
-    settings = Settings("line", "completion", budget=128, feedback="auto")
-    for sequence in load(probe, order, outcomes, Selection(20, 24)):
-        method = build("recurrent:cases", task, settings, Prompts())
-        asyncio.run(run_sequence(method, sequence, task, engine, [], records.append))
-    late = [record.prediction == record.target for record in records if record.t >= 12]
-    assert fmean(late) > right

@@ -14,7 +14,7 @@ from llm_as_rnn.recurrence.feedback import Reflection
 from llm_as_rnn.recurrence.guard import Seen, refusal, trial_by_replay
 from llm_as_rnn.recurrence.lessons import Lessons, Teacher
 from llm_as_rnn.recurrence.memory import initial_memory
-from llm_as_rnn.recurrence.notes import Credit, credit
+from llm_as_rnn.recurrence.notes import LATEST, Credit, credit, foretold, has_changed
 from llm_as_rnn.recurrence.policy import Past, check_when, error_of, metered, require_outcomes_unneeded, why_not
 from llm_as_rnn.recurrence.rules import Proposal, build_rule
 from llm_as_rnn.recurrence.scorecard import Tally
@@ -36,6 +36,8 @@ class RecurrentState(Record, frozen=True):
         Exact figures so far; they enter the memory only through feedback.
     ledger : dict of str to Credit
         How often each note of the memory helped, by its text.
+    foretold : tuple of bool
+        Of the latest outcomes that a case of the memory spoke to, whether they came as it said, oldest first.
     past : Past
         What the update policy goes by.
     recent : tuple of Seen
@@ -52,6 +54,7 @@ class RecurrentState(Record, frozen=True):
     memory: Memory
     scorecard: dict[str, Tally]
     ledger: dict[str, Credit] = msgspec.field(default_factory=dict)
+    foretold: tuple[bool, ...] = ()
     past: Past = Past()
     recent: tuple[Seen, ...] = ()
     watch: Watch = Watch()
@@ -153,6 +156,7 @@ class Recurrent:
 
     def _reflect_and_update(self, state: RecurrentState, step: Step) -> Calls[Learned]:
         step, feedback = yield from self.reflection.of(step, state.scorecard)
+        step = step._replace(changed=has_changed(state.foretold))
         memory, update, proposal = yield from self.update(state, step, feedback)
         state = msgspec.structs.replace(
             state, memory=memory, consolidated=step.t if proposal.consolidated else state.consolidated
@@ -211,6 +215,7 @@ class Recurrent:
                 state.scorecard, self.task, step.observation.fields, step.prediction.values, step.target
             ),
             ledger=credit(state.ledger, step.items, self.task, line, step.target, right=not step.error, t=step.t),
+            foretold=(*state.foretold, *foretold(step.items, self.task, line, step.target))[-LATEST:],
             recent=(*state.recent, Seen(step.observation, dict(step.target)))[-self.updating.recheck - 1 :]
             if self.updating.recheck
             else (),

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 from functools import lru_cache
 
@@ -35,6 +35,12 @@ SAME_FRAME = 0.48
 
 AS_ALIKE = 0.1
 """How much less than the best one a case may resemble a line and still be shown beside it."""
+
+LATEST = 4
+"""Of how many of the latest outcomes it is remembered whether a case foretold them."""
+
+CHANGED = 3
+"""How many of these have to have come otherwise for the world to have changed."""
 
 TOLERANCE = 0.05
 """Share of a number's plausible range within which two outcomes count as the same."""
@@ -275,9 +281,30 @@ def _bears_on(note: str, shown: str) -> bool:
     return bool(telling) and len(telling & set(tokens(shown))) * 2 >= len(telling)
 
 
-def is_doubtful(credit: Credit) -> bool:
-    """Tell whether a case that an outcome speaks against is to give way: one miss may be noise, two are a change."""
-    return not credit.helped or credit.missed > 1
+def foretold(items: Iterable[str], task: Task, shown: str, target: Target) -> tuple[bool, ...]:
+    """Say whether an outcome is in line with a case about the same thing; nothing where there is none.
+
+    The parameters are those of `credit`.
+    """
+    same = Resemblance(items).same(shown)
+    return (any(same_outcome(task, came(task, item), target) for item in same),) if same else ()
+
+
+def has_changed(latest: Sequence[bool]) -> bool:
+    """Tell from the latest outcomes, whether each was `foretold`, that what the cases say holds no more.
+
+    >>> has_changed([True, False, False, False]), has_changed([False, True, False]), has_changed([])
+    (True, False, False)
+    """
+    return latest.count(False) >= CHANGED
+
+
+def is_doubtful(credit: Credit, *, changed: bool = False) -> bool:
+    """Tell whether a case that an outcome speaks against is to give way.
+
+    One miss may be noise; two in a row are a change, or one where other cases are missing too.
+    """
+    return changed or not credit.helped or credit.missed > 1
 
 
 def worst(sections: Iterable[Section], ledger: Ledger, task: Task, t: int, *, but: tuple[str, ...] = ()) -> str | None:

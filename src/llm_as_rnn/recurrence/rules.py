@@ -166,7 +166,7 @@ class Cases(Itemised):
         wrong = [item for item in same if not same_outcome(self.task, came(self.task, item), step.target)]
         if same and not wrong:
             return (yield from self._known(step, new, same, ledger))
-        doubted = [item for item in wrong if is_doubtful(ledger.get(item, Credit()))]
+        doubted = [item for item in wrong if is_doubtful(ledger.get(item, Credit()), changed=step.changed)]
         if wrong and not doubted:
             return Proposal(None, f"disputed: what was seen {len(same)} times says otherwise")
         sections = step.memory.sections

@@ -32,7 +32,7 @@ class Step(NamedTuple):
 
     ``target`` is None, and ``facts`` are empty, where learning goes by a judge alone.
     ``error`` is 0 for a right answer and 1 for one as wrong as can be; ``consolidated`` is the step at which the memory
-    was last consolidated.
+    was last consolidated; ``changed`` says that what the memory's cases say seems to hold no more.
     """
 
     messages: tuple[Message, ...]
@@ -46,6 +46,7 @@ class Step(NamedTuple):
     error: float
     consolidated: int
     lessons: Memory | None = None
+    changed: bool = False
 
     @property
     def items(self) -> list[str]:
