@@ -43,9 +43,13 @@ class Pairs(NamedTuple):
         """
         return (self.same + expected) / (self.number + 1)
 
-    def with_(self, other: Pairs, times: int = 1) -> Pairs:
-        """Add other pairs, or with -1 take them away."""
-        return Pairs(self.number + times * other.number, self.same + times * other.same)
+    def plus(self, other: Pairs) -> Pairs:
+        """Take others in."""
+        return Pairs(self.number + other.number, self.same + other.same)
+
+    def minus(self, other: Pairs) -> Pairs:
+        """Leave some out."""
+        return Pairs(self.number - other.number, self.same - other.same)
 
 
 class Telling:
@@ -68,14 +72,14 @@ class Telling:
         outcomes: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._placed: set[tuple[str, str]] = set()
         for seen, came in cases:
-            placed = set(in_places(seen))
+            told, placed = _told(came), set(in_places(seen))
             self._placed |= placed
             for word in {word for _, word in placed}:
-                outcomes[word][_told(came)] += 1
+                outcomes[word][told] += 1
         self._words = {word: _pairs(counts) for word, counts in outcomes.items()}
         self._places: defaultdict[str, Pairs] = defaultdict(Pairs)
         for before, word in self._placed:
-            self._places[before] = self._places[before].with_(self._words[word])
+            self._places[before] = self._places[before].plus(self._words[word])
 
     def rate(self, word: str, after: str) -> float:
         """Say how often two cases that share a word may be expected to have the same outcome, 0 to 1.
@@ -90,7 +94,7 @@ class Telling:
         own = self._words.get(word, Pairs())
         others = self._places.get(after, Pairs())
         if (after, word) in self._placed:
-            others = others.with_(own, times=-1)
+            others = others.minus(own)
         return own.rate(others.rate(UNPROVEN))
 
 
