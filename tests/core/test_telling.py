@@ -28,17 +28,19 @@ def test_a_word_that_nothing_is_known_of_is_unproven() -> None:
     ],
 )
 def test_a_word_tells_as_much_as_pairs_that_share_it_agree(outcomes: list[str], rate: float) -> None:
-    cases = [(f"{place} box", outcome) for place, outcome in enumerate(outcomes)]  # it stands after no word twice
-    assert Telling(cases).rate("box", after="0") == pytest.approx(rate)
+    telling = Telling([("box", outcome) for outcome in outcomes])
+    assert telling.rate("box", after="") == pytest.approx(rate)
+    assert telling.rate("box", after="a") == UNPROVEN  # at another place it is another word
 
 
 def test_a_word_is_first_judged_by_others_at_its_place_and_never_by_itself_twice() -> None:
-    telling = Telling([("a box", "tea"), ("a box", "coal"), ("the jar", "tea"), ("the jar", "tea")])
-    others = UNPROVEN / 2  # the boxes' one pair
-    assert telling.rate("crate", after="a") == telling.rate("", after="a") == pytest.approx(others)
-    assert telling.rate("jar", after="a") == pytest.approx((1 + others) / 2)
-    assert telling.rate("box", after="a") == pytest.approx(UNPROVEN / 2)
-    assert telling.rate("box", after="the") == pytest.approx((1 + UNPROVEN) / 2 / 2)
+    cases = [("a box", "tea"), ("a box", "coal"), ("a jar", "tea"), ("a jar", "tea"), ("the box", "tea")]
+    telling = Telling(cases)
+    box, jar = (0 + UNPROVEN) / 2, (1 + UNPROVEN) / 2  # one pair each
+    assert telling.rate("crate", after="a") == pytest.approx((1 + UNPROVEN) / 3)
+    assert telling.rate("jar", after="a") == pytest.approx((1 + box) / 2)
+    assert telling.rate("box", after="a") == pytest.approx((0 + jar) / 2)
+    assert telling.rate("box", after="the") == UNPROVEN
 
 
 @pytest.mark.parametrize(
@@ -46,7 +48,7 @@ def test_a_word_is_first_judged_by_others_at_its_place_and_never_by_itself_twice
     [("sun, 12.8", "Sun, 3", 1), ("sun, 3", "fog, 3", 0), ("3", "3", 1), ("3", "4", 0), ("雨, 3", "雨, 4", 1)],
 )
 def test_numbers_beside_words_are_not_compared(one: str, other: str, same: int) -> None:
-    assert Telling([("a box", one), ("the box", other)]).rate("box", after="a") == (same + UNPROVEN) / 2
+    assert Telling([("a box", one), ("a box", other)]).rate("box", after="a") == (same + UNPROVEN) / 2
 
 
 def test_a_word_that_stands_twice_in_a_line_is_no_pair() -> None:

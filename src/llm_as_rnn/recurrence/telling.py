@@ -2,7 +2,8 @@
 
 Where "a box marked bovi" and "a box marked tarel" had different outcomes, a box says little about the next one. But a
 memory holds few cases, and most words stand in one of them alone: so a word is judged also by the others that stand at
-its place, which is after the same word. Here "a jar" and "a crate" are expected to say little too.
+its place, which is after the same word. Here "a jar" and "a crate" are expected to say little too. At another place a
+word is another one: "what" in "means what" tells more than in "what is".
 
 After the value difference metric (Stanfill and Waltz 1986, https://doi.org/10.1145/7902.7906), in which a symbol weighs
 as much as it tells of the class.
@@ -17,8 +18,8 @@ from typing import NamedTuple
 
 from llm_as_rnn.recurrence.blanks import tokens
 
-UNPROVEN = 0.4
-"""How often two cases that share a word are taken to have the same outcome before there were any."""
+UNPROVEN = 0.35
+"""How often two cases that share a word are taken to have the same outcome where nothing is known of its place."""
 
 
 class Pairs(NamedTuple):
@@ -65,24 +66,22 @@ class Telling:
     --------
     >>> boxes = Telling([("a box marked bovi", "tea"), ("a box marked tarel", "coal"), ("a jar marked bovi", "tea")])
     >>> [boxes.rate(word, after) for word, after in (("ulo", "marked"), ("crate", "a"), ("a", ""))]
-    [0.7, 0.2, 0.35]
+    [0.675, 0.175, 0.3375]
     """
 
     def __init__(self, cases: Iterable[tuple[str, str]]) -> None:
-        outcomes: defaultdict[str, Counter[str]] = defaultdict(Counter)
-        self._placed: set[tuple[str, str]] = set()
+        outcomes: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
         for seen, came in cases:
-            told, placed = _told(came), set(in_places(seen))
-            self._placed |= placed
-            for word in {word for _, word in placed}:
-                outcomes[word][told] += 1
-        self._words = {word: _pairs(counts) for word, counts in outcomes.items()}
+            told = _told(came)
+            for placed in set(in_places(seen)):
+                outcomes[placed][told] += 1
+        self._words = {placed: _pairs(counts) for placed, counts in outcomes.items()}
         self._places: defaultdict[str, Pairs] = defaultdict(Pairs)
-        for before, word in self._placed:
-            self._places[before] = self._places[before].plus(self._words[word])
+        for (before, _), pairs in self._words.items():
+            self._places[before] = self._places[before].plus(pairs)
 
     def rate(self, word: str, after: str) -> float:
-        """Say how often two cases that share a word may be expected to have the same outcome, 0 to 1.
+        """Say how often two cases that share a word at its place may be expected to have the same outcome, 0 to 1.
 
         Parameters
         ----------
@@ -91,10 +90,8 @@ class Telling:
         after : str
             The word before it; empty at the beginning.
         """
-        own = self._words.get(word, Pairs())
-        others = self._places.get(after, Pairs())
-        if (after, word) in self._placed:
-            others = others.minus(own)
+        own = self._words.get((after, word), Pairs())
+        others = self._places.get(after, Pairs()).minus(own)
         return own.rate(others.rate(UNPROVEN))
 
 
