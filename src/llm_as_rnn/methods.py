@@ -10,7 +10,6 @@ from llm_as_rnn.baselines.references import Linear, MajoritySoFar, NearestCase, 
 from llm_as_rnn.errors import UsageError
 from llm_as_rnn.method import Method, RuleName, Settings
 from llm_as_rnn.prompts import Prompts
-from llm_as_rnn.records import Target
 from llm_as_rnn.recurrence.cell import Recurrent
 from llm_as_rnn.recurrence.notes import ARROW, Resemblance, plain
 from llm_as_rnn.recurrence.rules import RULES
@@ -22,10 +21,9 @@ METHODS: dict[str, Callable[[Task, Settings, Prompts], Method]] = {
 """Methods that ask a model, in the order in which tables show them."""
 
 
-def _closest(lines: Sequence[str], outcomes: Sequence[Target], shown: str) -> int | None:
-    # As the cases of a memory are compared.
-    past = zip(lines, outcomes, strict=True)
-    places = {f"{plain(line)}{ARROW}{' '.join(map(str, y.values()))}": place for place, (line, y) in enumerate(past)}
+def _closest(lines: Sequence[str], shown: str) -> int | None:
+    # As cases of a memory are compared, each with its place for its outcome.
+    places = {f"{plain(line)}{ARROW}{place}": place for place, line in enumerate(lines)}
     found = Resemblance(places).closest(plain(shown), 1)
     return places[found[0]] if found else None
 

@@ -63,7 +63,7 @@ def rows(count: int, seed: int = 0) -> list[tuple[dict[str, Any], dict[str, Valu
 
 def test_the_nearest_case_is_the_one_most_like_the_line() -> None:
     marks = ["a box marked bovi", "a crate marked tarel", "a box marked ulo", "a box marked tarel", "a jar marked bovi"]
-    colours = ["red", "blue", "green", "green", "green"]  # boxes had different ones
+    colours = ["red", "blue", "red", "green", "green"]
     steps: list[Any] = [({"a": mark}, {"colour": colour}) for mark, colour in zip(marks, colours, strict=True)]
     steps[3] = (steps[3][0], None)
     said = predictions("nearest_case", a_task(LABEL), steps)

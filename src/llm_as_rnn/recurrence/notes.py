@@ -21,7 +21,6 @@ from llm_as_rnn.errors import AnswerError
 from llm_as_rnn.records import Observation, Record, Section, SequenceInfo, Target, Value
 from llm_as_rnn.recurrence.blanks import BLANK, aligned, blanked, filled, tokens
 from llm_as_rnn.recurrence.memory import tidy_item
-from llm_as_rnn.recurrence.telling import Telling, in_places
 from llm_as_rnn.task import Task
 
 ARROW = " -> "
@@ -171,10 +170,9 @@ def likeness(one: str, other: str) -> float:
 
 
 class Resemblance:
-    """How much a line resembles the cases of a memory.
+    """How much a line resembles the cases of a memory: a word counts for more, the fewer cases have it.
 
-    A word counts for more, the fewer cases have it, and the more often those had the same outcome (`Telling`). So what
-    a case is about (the mark on a box, the turn of a phrase) decides, and not what all of them share.
+    So what a case is about (the mark on a box, the turn of a phrase) decides, and not what all of them share.
 
     Parameters
     ----------
@@ -183,7 +181,7 @@ class Resemblance:
 
     Examples
     --------
-    >>> marks = Resemblance(["a box marked bovi -> red", "a crate marked tarel -> blue", "a box marked ulo -> blue"])
+    >>> marks = Resemblance(["a box marked bovi -> red", "a crate marked tarel -> blue", "a box marked ulo -> red"])
     >>> marks.closest("a box marked tarel", most=1)
     ['a crate marked tarel -> blue']
     """
@@ -191,7 +189,6 @@ class Resemblance:
     def __init__(self, items: Iterable[str]) -> None:
         self.cases = cases(items)
         self._in = Counter(token for item in self.cases for token in set(tokens(parts(item)[0])))
-        self._telling = Telling(map(parts, self.cases))
 
     def closest(self, shown: str, most: int, *, but: str = "") -> list[str]:
         """Give the cases most like a line, the best one last and the later of equals; those less alike stay out.
@@ -223,23 +220,19 @@ class Resemblance:
         for place, item in enumerate(self.cases):
             one, other = aligned(parts(item)[0], shown)
             if item != but and is_close(one, other):
-                yield self._weighted(one, other), place, item
+                yield self._weighted(tokens(one), tokens(other)), place, item
 
-    def _weighted(self, one: str, asked: str) -> float:
+    def _weighted(self, one: tuple[str, ...], asked: tuple[str, ...]) -> float:
         # The line counts as one more case: else a word of its own would weigh more than one of a single case.
-        known = set(tokens(asked))
+        known = set(asked)
 
-        def rarity(word: str) -> float:
-            return math.log((len(self.cases) + 2) / (self._in[word] + (word in known) + 0.5))
+        def weight(token: str) -> float:
+            return math.log((len(self.cases) + 2) / (self._in[token] + (token in known) + 0.5))
 
-        def weights(line: str) -> list[float]:
-            return [rarity(word) * self._telling.rate(word, before) for before, word in in_places(line)]
-
-        ones, others = weights(one), weights(asked)
-        blocks = SequenceMatcher(None, tokens(one), tokens(asked), autojunk=False).get_matching_blocks()
-        shared = sum(sum(ones[at : at + size]) + sum(others[there : there + size]) for at, there, size in blocks)
-        whole = sum(ones) + sum(others)
-        return shared / whole if whole else 1.0
+        blocks = SequenceMatcher(None, one, asked, autojunk=False).get_matching_blocks()
+        shared = sum(weight(token) for block in blocks for token in one[block.a : block.a + block.size])
+        whole = sum(map(weight, one)) + sum(map(weight, asked))
+        return 2 * shared / whole if whole else 1.0
 
 
 def same_outcome(task: Task, one: Target | None, other: Target | None) -> bool:
