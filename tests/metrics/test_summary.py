@@ -51,11 +51,10 @@ def test_failed_steps_stay_in_the_denominator(weather: Task) -> None:
 def test_each_error_has_a_mean_of_its_own_without_missing_answers(weather: Task) -> None:
     sky, high = weather.answer
     task = msgspec.structs.replace(weather, answer=(sky, msgspec.structs.replace(high, metrics=("mse",))))
-    scores = [step_scores(task, answer, RAIN) for answer in ({"sky": "rain", "high": 13.0}, None)]
-    statuses = (Status.OK, Status.INVALID)
+    off_by_three: dict[str, Value] = {"sky": "rain", "high": 13.0}
     records = [
-        step(t=t, target=RAIN, scores=found, status=status)
-        for t, (found, status) in enumerate(zip(scores, statuses, strict=True))
+        step(t=0, target=RAIN, scores=step_scores(task, off_by_three, RAIN), status=Status.OK),
+        step(t=1, target=RAIN, scores=step_scores(task, None, RAIN), status=Status.INVALID),
     ]
     found = {name: score.value for name, score in summarise(task, records)[0].scores.items()}
     assert (found["high.mae_answered"], found["high.mse_answered"]) == (3.0, 9.0)
