@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from llm_as_rnn.errors import MissingExtraError
 from llm_as_rnn.records import Completion, Memory, Request, Section, Update
 from llm_as_rnn.recurrence.guard import COLLAPSE, WORTH_GUARDING, refusal
+from llm_as_rnn.recurrence.notes import LATEST
 from llm_as_rnn.recurrence.watch import KEPT, LONGEST, PROVED, Served, Watch, has_fallen
 from tests.core.stage import Stage, sky_task
 
@@ -186,6 +187,17 @@ def test_a_lasting_fall_goes_back_to_the_best_version(when: str) -> None:
     assert stage.items == ("good",)
     assert stage.state.memory.version == 8
     assert stage.state.memory.tokens is not None
+
+
+def test_what_a_memory_foretold_is_forgotten_when_another_one_is_back() -> None:
+    stage = Stage("none", watch=True).holding("alpha bravo -> sun")
+    for _ in range(64):
+        stage.meet("alpha bravo", "sun", right=True)
+    assert stage.state.foretold == (True,) * LATEST
+    stage.state = msgspec.structs.replace(stage.state, memory=Memory(notes("alpha bravo -> fog"), 7))
+    outcomes = (stage.meet("alpha bravo", "sun").update.outcome for _ in range(64))
+    assert "rolled_back" in outcomes
+    assert stage.state.foretold == ()
 
 
 def test_without_a_watch_nothing_goes_back() -> None:

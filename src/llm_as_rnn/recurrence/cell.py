@@ -232,7 +232,8 @@ class Recurrent:
             return None
         memory = Memory(best.memory.sections, state.memory.version + 1, (yield from measured(best.memory)))
         reason = f"fallen: back to version {best.memory.version}, mean error {best.mean:.2f} in {best.steps} steps"
-        state = msgspec.structs.replace(state, memory=memory, watch=watch)
+        # What the memory that fell foretold says nothing of the one that is back.
+        state = msgspec.structs.replace(state, memory=memory, watch=watch, foretold=())
         return Learned(state, Update("rolled_back", reason))
 
 
