@@ -13,6 +13,7 @@ from llm_as_rnn.method import at_once
 from llm_as_rnn.records import Memory, Section
 from llm_as_rnn.recurrence.budget import Fitted, fit
 from llm_as_rnn.recurrence.memory import (
+    Bounds,
     answer_format,
     initial_memory,
     read_memory,
@@ -37,7 +38,7 @@ def no_answer(request: Any) -> str:
 
 
 def compressing(answer: Any) -> Any:
-    return lambda sections, tokens: at_once(answer)
+    return {"compressed": lambda sections, tokens: at_once(answer)}
 
 
 @given(memories, st.sampled_from(["json", "line"]))
@@ -85,10 +86,11 @@ def test_extra_sections_and_loose_text_are_left_out(weather: Task) -> None:
 
 
 def test_the_grammar_names_every_section(weather: Task) -> None:
-    answer = answer_format(weather, "line", 128)
+    bounds = Bounds.within(128, len(NAMES))
+    answer = answer_format(weather, "line", bounds)
     assert answer.gbnf is not None
     assert all(f'"## {name}"' in answer.gbnf for name in NAMES)
-    schema = answer_format(weather, "json", 128).schema
+    schema = answer_format(weather, "json", bounds).schema
     assert schema is not None
     assert schema["required"] == NAMES
 
@@ -123,6 +125,14 @@ def test_a_longer_compression_is_not_taken() -> None:
     fitted = by_hand(fit(sections, 5, compressing(longer)), no_answer)
     assert fitted is not None
     assert fitted.sections == (Section("A", ("One. Two.",)),)
+
+
+def test_ways_to_shorten_are_tried_in_order_until_it_fits() -> None:
+    long = (Section("A", ("One. Two. Three. Four. Five. Six.",)),)
+    shorter, short = (Section("A", ("One. Two. Three. Four.",)),), (Section("A", ("One. Two.",)),)
+    ways = compressing(shorter) | {"retired": lambda sections, tokens: at_once(short if sections == shorter else None)}
+    assert by_hand(fit(long, 5, ways), no_answer) == Fitted(short, count("## A\n- One. Two."), "compressed and retired")
+    assert by_hand(fit(long, 99, ways), no_answer) == Fitted(long, count(f"## A\n- {long[0].items[0]}"), "")
 
 
 def test_one_sentence_over_the_budget_is_no_memory() -> None:

@@ -25,7 +25,7 @@ from llm_as_rnn.records import (
     Update,
 )  # fmt: skip
 from llm_as_rnn.recurrence.lessons import Lessons
-from llm_as_rnn.recurrence.memory import answer_format, read_memory
+from llm_as_rnn.recurrence.memory import Bounds, answer_format, read_memory
 from llm_as_rnn.runs.execute import Options, make_spec
 from llm_as_rnn.task import Task, load_task, shipped_tasks
 from tests.core.stage import UNKNOWN, Stage, sky_task, written
@@ -59,7 +59,9 @@ def test_a_rewriting_is_shown_as_it_is_asked_for(names: tuple[str, ...], feedbac
     for example in shown:
         sections = read_memory(example, sky_task(*names), "line")
         assert all(" -> " in item for item in sections[0].items)
-        assert re.fullmatch(answer_format(sky_task(*names), "line", 200).regex or "", example)
+        assert re.fullmatch(
+            answer_format(sky_task(*names), "line", Bounds.within(200, len(names))).regex or "", example
+        )
     assert prompt.endswith(f"What came:\n- {FOG}\nNotes again:")
     assert "The answer was sun: wrong." in prompt
     assert ("suggestion: wait for noon" in prompt) == (feedback == "model")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -152,3 +153,26 @@ def test_rewrite_compresses_and_then_trims_what_is_too_long() -> None:
         assert stage.meet("alpha", "sun").update == Update("accepted", reason)
         assert stage.roles == ["update", "compress"]
     assert stage.items == ("One two three.",)
+
+
+def test_where_a_rewritten_memory_is_too_long_the_worst_of_its_old_notes_go() -> None:
+    notes = ("alpha clears", "bravo rains", "charlie stays")
+    stage = Stage("rewrite", lambda _: "\n- ".join(["## Notes", *notes, "delta fogs"]), budget=size(*notes))
+    stage.holding(*notes, t=20, alpha=Credit(helped=3), bravo=Credit(hurt=3), charlie=Credit(helped=3))
+    assert stage.meet("echo", "sun").update == Update("accepted", "retired")
+    assert stage.items == ("alpha clears", "charlie stays", "delta fogs")
+    assert stage.roles == ["update"]
+
+
+@pytest.mark.parametrize("form", ["line", "json"])
+@pytest.mark.parametrize("rule", ["rewrite", "hybrid"])
+def test_a_memory_may_always_be_written_with_more_notes_than_it_has(form: Form, rule: str) -> None:
+    notes = tuple(f"{letter} -> sun" for letter in "abcdefghijklmnopqrstuvwxyz")
+    stage = Stage(rule, lambda _: "", form=form, budget=size(*notes)).holding(*notes, t=30)
+    stage.meet("unheard of", "rain")
+    answer = next(request.answer for request in stage.log if request.role in ("update", "compress"))
+    items = len(notes) + 1
+    if answer.schema:
+        assert answer.schema["properties"]["Notes"]["maxItems"] > items
+    else:
+        assert re.fullmatch(answer.regex or "", "## Notes" + "\n- a -> sun" * items)

@@ -8,7 +8,7 @@ sentence, by the same rule every time.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from llm_as_rnn.errors import UsageError
@@ -18,6 +18,9 @@ from llm_as_rnn.recurrence.memory import initial_memory
 from llm_as_rnn.task import Task
 
 Sections = tuple[Section, ...]
+
+Way = Callable[[Sections, int], Calls[Sections | None]]
+"""A way to make sections shorter that hold so many tokens; None where it does not."""
 
 
 class Fitted(NamedTuple):
@@ -51,9 +54,7 @@ def require_room(task: Task, budget: int) -> Calls[None]:
         )
 
 
-def fit(
-    sections: Sections, budget: int, compress: Callable[[Sections, int], Calls[Sections | None]]
-) -> Calls[Fitted | None]:
+def fit(sections: Sections, budget: int, ways: Mapping[str, Way]) -> Calls[Fitted | None]:
     """Make sections fit the budget.
 
     Parameters
@@ -62,8 +63,9 @@ def fit(
         What the model wrote.
     budget : int
         lambda, in tokens.
-    compress : callable
-        Asks the model once for a shorter version of sections that hold so many tokens; None if none came.
+    ways : mapping of str to callable
+        What may be done to make them shorter, in order, each under the word that says that it was; what is too long
+        even then is trimmed.
 
     Returns
     -------
@@ -71,17 +73,18 @@ def fit(
         None if not even the shortest version fits.
     """
     tokens = yield from _length(sections)
+    done: list[str] = []
+    for how, way in ways.items():
+        if tokens <= budget:
+            break
+        shorter = yield from way(sections, tokens)
+        size = tokens if shorter is None else (yield from _length(shorter))
+        if shorter is not None and size < tokens:
+            sections, tokens = shorter, size
+            done.append(how)
     if tokens <= budget:
-        return Fitted(sections, tokens, "")
-    shorter = yield from compress(sections, tokens)
-    how = "trimmed"
-    if shorter is not None:
-        compressed = yield from _length(shorter)
-        if compressed <= budget:
-            return Fitted(shorter, compressed, "compressed")
-        if compressed < tokens:
-            sections, how = shorter, "compressed and trimmed"
-    return (yield from _trim(sections, budget, how))
+        return Fitted(sections, tokens, " and ".join(done))
+    return (yield from _trim(sections, budget, " and ".join([*done, "trimmed"])))
 
 
 def _trim(sections: Sections, budget: int, how: str) -> Calls[Fitted | None]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
-from llm_as_rnn.method import KEEPS_CASES, Asker, Calls, Settings, at_once
+from llm_as_rnn.method import KEEPS_CASES, Asker, Calls, Settings
 from llm_as_rnn.records import Memory, Message, Observation, Record
 from llm_as_rnn.recurrence.budget import fit
 from llm_as_rnn.recurrence.guard import refusal
@@ -89,18 +89,19 @@ class Teacher:
         return Lessons(new, _of(new, ledger)), f"{taken} notes carried over"
 
     def _rewrite(self, lessons: Lessons, ended: Memory, last: Observation) -> Calls[tuple[Lessons, str]]:
+        bounds = self.writer.bounds.beyond(lessons.memory.sections)
         prompt = self.writer.asker.render(
             "recurrence/lessons",
             lessons=str(lessons.memory),
             memory=str(ended),
-            bounds=self.writer.bounds,
+            bounds=bounds,
             budget=self.settings.budget,
         )
         messages = (Message("system", self.task.instructions.strip()), Message("user", prompt))
-        asked = yield from self.writer.ask_memory(last, "update", messages, str(lessons.memory), str(ended))
+        asked = yield from self.writer.ask_memory(last, "update", messages, bounds, str(lessons.memory), str(ended))
         if asked.value is None:
             return lessons, f"{asked.status}: {asked.problem}"
-        fitted = yield from fit(asked.value, self.settings.budget, lambda *long: at_once(None))
+        fitted = yield from fit(asked.value, self.settings.budget, {})
         if fitted is None:
             return lessons, "over_budget: not even one sentence of it fits"
         before = Memory(lessons.memory.sections, lessons.memory.version, (yield from length(lessons.memory.sections)))

@@ -27,6 +27,9 @@ from llm_as_rnn.task import Task
 MAX_ITEM_CHARS = 300
 """The longest item that is asked for, in characters; longer ones are kept as far as the budget goes."""
 
+MORE = 2
+"""Notes a section that a memory may grow by when it is written again, however many it holds."""
+
 _MARKS = re.compile(r"\A(?:(?:#+|[-*•]|\d+[.)])\s+)+")
 
 
@@ -97,10 +100,18 @@ class Bounds(NamedTuple):
         items = min(max(budget // (16 * sections), 1), 24)
         return cls(items, min(max(6 * budget // (items * sections), 24), MAX_ITEM_CHARS))
 
+    def beyond(self, sections: Sequence[Section]) -> Bounds:
+        """Leave room for more notes than there are: a model that may only write as many can learn nothing new.
 
-def answer_format(task: Task, form: Form, budget: int) -> AnswerFormat:
+        >>> Bounds(items=2, chars=128).beyond([Section("Marks", ("bovi", "tarel"))])
+        Bounds(items=4, chars=128)
+        """
+        longest = max((len(section.items) for section in sections), default=0)
+        return self._replace(items=max(self.items, longest + MORE))
+
+
+def answer_format(task: Task, form: Form, bounds: Bounds) -> AnswerFormat:
     """Say what a rewritten memory must look like, for the engine."""
-    bounds = Bounds.within(budget, len(task.memory))
     if form == "json":
         item = {"type": "string", "maxLength": bounds.chars}
         items = {"type": "array", "items": item, "maxItems": bounds.items}

@@ -3,7 +3,8 @@
 ================ ================================================ =========================
 rule             who writes                                       when the budget is full
 ================ ================================================ =========================
-``rewrite``      the model, everything anew (the paper)           compressed, then trimmed
+``rewrite``      the model, everything anew (the paper)           the worst old notes go, or the
+                                                                  model compresses it
 ``delta``        the model, one note added, changed or dropped    the worst notes go
 ``cases``        code: the step itself, where it teaches anything cases that differ in one
                                                                   place become one note,
@@ -82,26 +83,6 @@ class Rule(Protocol):
         ...
 
 
-class Rewrite:
-    """The paper's rule: the model writes the whole memory anew."""
-
-    name = "rewrite"
-
-    def __init__(self, writer: Writer) -> None:
-        self.writer = writer
-
-    def propose(self, step: Step, feedback: Feedback, ledger: Ledger) -> Calls[Proposal]:
-        """Ask for the memory, and make it fit."""
-        asked = yield from self.writer.rewrite(step, feedback)
-        if asked.value is None:
-            return Proposal(None, f"{asked.status}: {asked.problem}")
-        budget = self.writer.settings.budget
-        fitted = yield from fit(asked.value, budget, lambda *long: self.writer.compress(step, *long))
-        if fitted is None:
-            return Proposal(None, "over_budget: not even one sentence of it fits")
-        return Proposal(fitted.sections, fitted.how, fitted.tokens)
-
-
 class Itemised:
     """What the rules share that change single notes: placing one, and making room for it."""
 
@@ -133,20 +114,55 @@ class Itemised:
         alone = tuple(Section(section.name, tuple(i for i in section.items if i == new)) for section in sections)
         if (yield from length(alone)) > self.writer.settings.budget // 2:
             return Proposal(None, "over_budget: this note alone would take more than half of it")
+        left, tokens, gone = yield from self.lighter(sections, ledger, t, (new,))
+        if tokens > self.writer.settings.budget:
+            return Proposal(None, "over_budget: the note does not fit beside the headings")
+        return Proposal(left, f"{reason}, {gone} retired" if gone else reason, tokens)
+
+    def lighter(
+        self, sections: Sections, ledger: Ledger, t: int, new: tuple[str, ...]
+    ) -> Calls[tuple[Sections, int, int]]:
+        """Let notes go until the rest fits or all others are new; give the rest, its length, and how many went."""
         gone = 0
         while (tokens := (yield from length(sections))) > self.writer.settings.budget:
-            loser = self.loser(sections, ledger, t, new) or new
-            if not any(loser in section.items for section in sections):
-                return Proposal(None, "over_budget: there is no room for a note")
+            loser = self.loser(sections, ledger, t, new)
+            if loser is None:
+                break
             sections = without(sections, loser, self.unknown)
             gone += 1
-        if not any(new in section.items for section in sections):
-            return Proposal(None, "over_budget: the note does not fit beside the headings")
-        return Proposal(sections, f"{reason}, {gone} retired" if gone else reason, tokens)
+        return sections, tokens, gone
 
-    def loser(self, sections: Sections, ledger: Ledger, t: int, new: str) -> str | None:
+    def loser(self, sections: Sections, ledger: Ledger, t: int, new: tuple[str, ...]) -> str | None:
         """Name the note that is to go next."""
-        return worst(sections, ledger, self.task, t, but=(new, self.unknown))
+        return worst(sections, ledger, self.task, t, but=(*new, self.unknown))
+
+
+class Rewrite(Itemised):
+    """The paper's rule: the model writes the whole memory anew."""
+
+    name = "rewrite"
+
+    def propose(self, step: Step, feedback: Feedback, ledger: Ledger) -> Calls[Proposal]:
+        """Ask for the memory, and make it fit."""
+        asked = yield from self.writer.rewrite(step, feedback)
+        if asked.value is None:
+            return Proposal(None, f"{asked.status}: {asked.problem}")
+
+        def retire(sections: Sections, _: int) -> Calls[Sections | None]:
+            # What was just learned stays, or a memory that is full would never change again.
+            new = tuple(item for section in sections for item in section.items if item not in step.items)
+            lighter, tokens, _ = yield from self.lighter(sections, ledger, step.t, new)
+            return lighter if tokens <= budget else None
+
+        def compress(sections: Sections, tokens: int) -> Calls[Sections | None]:
+            return self.writer.compress(step, sections, tokens)
+
+        budget = self.writer.settings.budget
+        # No call where a few notes too many are the matter: asked to shorten these, a small model copies them.
+        fitted = yield from fit(asked.value, budget, {"retired": retire, "compressed": compress})
+        if fitted is None:
+            return Proposal(None, "over_budget: not even one sentence of it fits")
+        return Proposal(fitted.sections, fitted.how, fitted.tokens)
 
 
 class Cases(Itemised):
@@ -264,9 +280,9 @@ class Append(Itemised):
         sections = self.added(without(step.memory.sections, new, self.unknown), 0, new)
         return (yield from self.roomy(sections, ledger, step.t, new, "appended"))
 
-    def loser(self, sections: Sections, ledger: Ledger, t: int, new: str) -> str | None:
+    def loser(self, sections: Sections, ledger: Ledger, t: int, new: tuple[str, ...]) -> str | None:
         """Name the oldest note."""
-        return next((item for item in sections[0].items if item not in (new, self.unknown)), None)
+        return next((item for item in sections[0].items if item not in (*new, self.unknown)), None)
 
 
 class Delta(Itemised):

@@ -137,13 +137,13 @@ class Writer:
         return (yield from self.asker.ask(request, read or spec.read))
 
     def ask_memory(
-        self, observation: Observation, role: Role, messages: tuple[Message, ...], *own: str
+        self, observation: Observation, role: Role, messages: tuple[Message, ...], bounds: Bounds, *own: str
     ) -> Calls[Asked[Sections]]:
         """Ask for a whole memory; notes that only the examples in the prompt hold are left out.
 
         What else the prompt tells (the old memory, feedback) is the step's ``own``, and may be noted word for word.
         """
-        answer = answer_format(self.task, self.settings.form, self.settings.budget)
+        answer = answer_format(self.task, self.settings.form, bounds)
         # Headings and JSON marks come on top of the budget, which counts a memory's text form.
         room = self.settings.budget + self.settings.budget // 4 + 16 * len(self.task.memory)
         request = self.asker.request(role, messages, observation, answer, room)
@@ -151,7 +151,7 @@ class Writer:
         examples = examples_in(messages, *own, unknown)
 
         def read(text: str) -> Sections:
-            sections = read_memory(text, self.task, self.settings.form, self.bounds.chars)
+            sections = read_memory(text, self.task, self.settings.form, bounds.chars)
             kept = [(part.name, tuple(item for item in part.items if item not in examples)) for part in sections]
             if not any(items for _, items in kept):
                 raise AnswerError("the memory holds nothing but notes of the examples")
@@ -161,16 +161,18 @@ class Writer:
 
     def rewrite(self, step: Step, feedback: Feedback) -> Calls[Asked[Sections]]:
         """Ask for the whole memory anew (paper, section 3)."""
-        messages = self.turn(step, "update", feedback=feedback, bounds=self.bounds)
+        bounds = self.bounds.beyond(step.memory.sections)
+        messages = self.turn(step, "update", feedback=feedback, bounds=bounds)
         own = step.own(self.task, feedback)
-        return (yield from self.ask_memory(step.observation, "update", messages, *own))
+        return (yield from self.ask_memory(step.observation, "update", messages, bounds, *own))
 
     def compress(self, step: Step, sections: Sections, tokens: int) -> Calls[Sections | None]:
         """Ask once for a shorter version of a memory (paper, appendix C)."""
         text = written(Memory(sections), self.settings.form)
-        prompt = self.asker.render("recurrence/compress", memory=text, tokens=tokens, bounds=self.bounds)
+        prompt = self.asker.render("recurrence/compress", memory=text, tokens=tokens)
         messages = (Message("system", self.task.instructions.strip()), Message("user", prompt))
-        asked = yield from self.ask_memory(step.observation, "compress", messages, text)
+        bounds = self.bounds.beyond(sections)
+        asked = yield from self.ask_memory(step.observation, "compress", messages, bounds, text)
         return asked.value
 
 
