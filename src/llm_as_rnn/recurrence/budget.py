@@ -1,8 +1,8 @@
 """The budget as an invariant: nothing longer than lambda tokens is ever accepted as a memory.
 
-The model is asked in words to keep within it, its answer is capped, and what still comes out too long is compressed
-by one more call (paper, appendix C). What is too long even then is trimmed here, item by item and sentence by
-sentence, by the same rule every time.
+The model is asked in words to keep within it, its answer is capped, and what still comes out too long is made shorter
+in the ways that the caller names, one of them another call (paper, appendix C). What is too long even then is trimmed
+here, item by item and sentence by sentence, by the same rule every time.
 """
 
 from __future__ import annotations

@@ -169,9 +169,9 @@ class Writer:
     def compress(self, step: Step, sections: Sections, tokens: int) -> Calls[Sections | None]:
         """Ask once for a shorter version of a memory (paper, appendix C)."""
         text = written(Memory(sections), self.settings.form)
-        prompt = self.asker.render("recurrence/compress", memory=text, tokens=tokens)
-        messages = (Message("system", self.task.instructions.strip()), Message("user", prompt))
         bounds = self.bounds.beyond(sections)
+        prompt = self.asker.render("recurrence/compress", memory=text, tokens=tokens, bounds=bounds)
+        messages = (Message("system", self.task.instructions.strip()), Message("user", prompt))
         asked = yield from self.ask_memory(step.observation, "compress", messages, bounds, text)
         return asked.value
 
