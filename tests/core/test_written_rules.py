@@ -164,6 +164,14 @@ def test_where_a_rewritten_memory_is_too_long_the_worst_of_its_old_notes_go() ->
     assert stage.roles == ["update"]
 
 
+def test_where_old_notes_are_not_enough_to_let_go_the_whole_is_compressed() -> None:
+    old, new = "alpha clears", ("bravo rains and rains and rains", "charlie stays as it is")
+    stage = Stage("rewrite", in_turn(["\n- ".join(["## Notes", old, *new]), f"## Notes\n- {old}"]), budget=size(new[0]))
+    assert stage.holding(old).meet("echo", "sun").update == Update("kept", "unchanged")
+    assert stage.roles == ["update", "compress"]
+    assert all(note in stage.log[-1].prompt for note in (old, *new))
+
+
 @pytest.mark.parametrize("form", ["line", "json"])
 @pytest.mark.parametrize("rule", ["rewrite", "hybrid"])
 def test_a_memory_may_always_be_written_with_more_notes_than_it_has(form: Form, rule: str) -> None:
