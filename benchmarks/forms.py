@@ -30,7 +30,7 @@ from llm_as_rnn.recurrence.blanks import BLANK
 from llm_as_rnn.recurrence.memory import lined_up
 from llm_as_rnn.recurrence.notes import Resemblance, as_asked
 
-TASK = retention.TASK
+TASK = retention.INTENTS
 SETTLED = 40
 """The step from which on memories are full."""
 
@@ -90,7 +90,8 @@ async def right_ones(path: str, budget: int, steps: int) -> list[StepRecord]:
     """Draw the steps whose nearest case is right."""
     table = read_table(Path(path), TASK)
     sequences = table.cut(Selection(table.count("development"), table.longest("development")))
-    records = [record for record in await retention.run(sequences, budget) if record.t >= SETTLED]
+    records = await retention.run(TASK, sequences, budget, retention.FOLLOWED)
+    records = [record for record in records if record.t >= SETTLED]
     records.sort(key=lambda record: (record.sequence, record.t))
     rng = random.Random(1)  # noqa: S311 - a repeatable choice, not a secret
     drawn = [r for _, group in groupby(records, lambda r: r.sequence) for r in rng.sample(list(group), steps)]

@@ -28,6 +28,8 @@ from llm_as_rnn.recurrence.notes import ARROW
 from llm_as_rnn.runs.loop import run_sequence
 from llm_as_rnn.task import Task, load_task
 
+INTENTS = load_task(str(Path(__file__).parent / "intents.yaml"))
+FOLLOWED = 0.75
 PROBE = Selection(sequences=60, steps=24)
 
 
@@ -37,7 +39,7 @@ def main(what: str, budgets: list[int]) -> None:
         task, followed = load_task(what), 1.0
         sequences = DATASETS[what].load(PROBE)
     else:
-        task, followed = load_task(str(Path(__file__).parent / "intents.yaml")), 0.75
+        task, followed = INTENTS, FOLLOWED
         table = read_table(Path(what), task)
         sequences = table.cut(Selection(table.count("development"), table.longest("development")))
     for budget in budgets:
