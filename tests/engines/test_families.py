@@ -22,7 +22,6 @@ from llm_as_rnn.engines.llamacpp import LlamaCppEngine
 from llm_as_rnn.engines.models import registered
 from llm_as_rnn.engines.openai_compatible import OpenAICompatibleEngine
 from llm_as_rnn.engines.replies import in_turns
-from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.engines.thinking import split_thinking
 from llm_as_rnn.errors import EngineError, EngineUnavailableError, ModelError, SpecMismatchError, UsageError
 from llm_as_rnn.learner import Choices
@@ -35,7 +34,7 @@ from llm_as_rnn.runs.directory import RunDirectory, RunInfo
 from llm_as_rnn.runs.execute import Options, execute, make_spec
 from llm_as_rnn.task import Task
 from tests.fake_server import FakeServer, Json, Seen, refuse
-from tests.helpers import LINES, OBJECTS, good_answer
+from tests.helpers import LINES, OBJECTS
 from tests.runs.test_execute import Watch
 
 GEMMA = """<bos>
@@ -478,41 +477,3 @@ class TestThinkingInRuns:
             make_spec(Options("weather", thinking=thinking), weather, Prompts(), engine)
         with pytest.raises(UsageError, match=said):
             Choices(thinking=thinking).settings(engine)
-
-
-PAPER = {
-    "predict": (0.7, 0.9),
-    "reflect": (0.3, 1.0),
-    "update": (0.5, 1.0),
-    "compress": (0.3, 1.0),
-    "summarise": (0.3, 1.0),
-}
-"""The paper's appendix C; it names nothing for summaries, which are as compression."""
-
-
-class TestPaperSampling:
-    """The preset's figures reach the requests, and the wire."""
-
-    def test_every_kind_of_call(self, tmp_path: Path) -> None:
-        long = LINES["update"].replace("- wet", "\n".join(f"- wet on day {number}" for number in range(20)))
-
-        def answer(request: Request) -> str:
-            return long if request.role == "update" else str(good_answer("line")(request))
-
-        engine = ScriptedEngine(answer, EngineInfo("scripted:test", form="line"))
-        options = Options(
-            "weather", ("recurrent", "memprompt"), 1, 2, budget=60, feedback="model", sampling="paper",
-            updating=Updating(rule="rewrite"),
-        )  # fmt: skip
-        asyncio.run(execute(options, engine, RunDirectory(tmp_path / "run"), resume=False, watcher=Watch()))
-        seen = {(request.role, request.sampling.temperature, request.sampling.top_p) for request in engine.requests}
-        assert seen == {(role, *figures) for role, figures in PAPER.items()}
-
-    def test_on_the_wire(self, tmp_path: Path) -> None:
-        server = FakeServer("llamacpp", answer=by_schema)
-        whole_run(server, tmp_path / "run", sampling="paper", methods=("recurrent",))
-        names = {"weather": "predict", "feedback": "reflect", "memory": "update"}
-        for seen in server.seen("completions"):
-            role = names[seen.body["response_format"]["json_schema"]["name"]]
-            assert (seen.body["temperature"], seen.body["top_p"]) == PAPER[role]
-        assert len(server.seen("completions")) == 9

@@ -457,63 +457,6 @@ class TestRefusedFields:
         assert len(server.seen("completions")) == 1
 
 
-class TestTokens:
-    """Counting."""
-
-    @pytest.mark.parametrize("dialect", ["llamacpp", "vllm", "sglang"])
-    def test_the_server_counts_and_is_asked_once(self, dialect: Any) -> None:
-        async def run() -> list[int]:
-            async with opened(server) as engine:
-                return [await engine.count_tokens(text) for text in ("a b c", "a b c", "", "x\ud800")]
-
-        with FakeServer(dialect) as server:
-            assert asyncio.run(run()) == [3, 3, 0, 1]
-            bodies = [seen.body for seen in server.seen("/tokenize")[1:]]  # the first one is the probe
-        text = "content" if dialect == "llamacpp" else "prompt"
-        special = "add_special" if dialect == "llamacpp" else "add_special_tokens"
-        assert [body[text] for body in bodies] == ["a b c", "", "x?"]
-        assert not any(body[special] for body in bodies)
-
-    def test_old_counts_are_forgotten(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(openai_compatible, "COUNTS_KEPT", 2)
-
-        async def run() -> None:
-            async with opened(server) as engine:
-                for text in ("a", "b", "a", "c", "a", "b"):
-                    await engine.count_tokens(text)
-
-        with FakeServer() as server:
-            asyncio.run(run())
-            assert [seen.body["content"] for seen in server.seen("/tokenize")[1:]] == ["a", "b", "c", "b"]
-
-    def test_estimates_need_no_server(self) -> None:
-        async def run() -> int:
-            async with opened(server) as engine:
-                return await engine.count_tokens("Sky: sun, high: 12.5")
-
-        with FakeServer("openai") as server:
-            assert asyncio.run(run()) == 11
-            assert server.seen("/tokenize") == []
-
-    def test_a_server_that_stops_counting(self) -> None:
-        async def run() -> None:
-            async with opened(server) as engine:
-                server.tokenizes = False
-                await engine.count_tokens("a")
-
-        with FakeServer() as server, pytest.raises(EngineError, match="no longer counts"):
-            asyncio.run(run())
-
-    def test_a_failing_count_is_an_error_of_the_engine(self) -> None:
-        async def run() -> None:
-            async with opened(server) as engine:
-                server.faults.append(Fault(status=500, headers={"retry-after-ms": "1"}, path="/tokenize", times=9))
-                await engine.count_tokens("a")
-
-        with FakeServer() as server, pytest.raises(EngineError, match="500"):
-            asyncio.run(run())
-
-
 def test_only_the_protocol_is_asked_of_openai(monkeypatch: pytest.MonkeyPatch) -> None:
     server = FakeServer("openai")
     ask(server, CHAT)
