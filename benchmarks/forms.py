@@ -14,13 +14,10 @@ import random
 import sys
 from collections.abc import Callable
 from itertools import groupby
-from pathlib import Path
 from statistics import fmean
 
 import retention
 from following import items, nearest
-from llm_as_rnn.datasets.base import Selection
-from llm_as_rnn.datasets.tables import read_table
 from llm_as_rnn.engines.base import Engine
 from llm_as_rnn.engines.resolve import resolve
 from llm_as_rnn.method import Asker, Settings
@@ -88,9 +85,7 @@ async def main(path: str, model: str, budget: int, steps: int) -> None:
 
 async def right_ones(path: str, budget: int, steps: int) -> list[StepRecord]:
     """Draw the steps whose nearest case is right."""
-    table = read_table(Path(path), TASK)
-    sequences = table.cut(Selection(table.count("development"), table.longest("development")))
-    records = await retention.run(TASK, sequences, budget, retention.FOLLOWED)
+    records = await retention.run(TASK, retention.intents(path), budget, retention.FOLLOWED)
     records = [record for record in records if record.t >= SETTLED]
     records.sort(key=lambda record: (record.sequence, record.t))
     rng = random.Random(1)  # noqa: S311 - a repeatable choice, not a secret

@@ -36,18 +36,21 @@ PROBE = Selection(sequences=60, steps=24)
 def main(what: str, budgets: list[int]) -> None:
     """Print a line for each budget."""
     if what in DATASETS:
-        task, followed = load_task(what), 1.0
-        sequences = DATASETS[what].load(PROBE)
+        task, followed, sequences = load_task(what), 1.0, DATASETS[what].load(PROBE)
     else:
-        task, followed = INTENTS, FOLLOWED
-        table = read_table(Path(what), task)
-        sequences = table.cut(Selection(table.count("development"), table.longest("development")))
+        task, followed, sequences = INTENTS, FOLLOWED, intents(what)
     for budget in budgets:
         records = asyncio.run(run(task, sequences, budget, followed))
         thirds = [[r for r in records if r.t * 3 // len(sequences[0].steps) == third] for third in range(3)]
         right = [fmean(nearest(task, record) == record.target for record in part) for part in thirds]
         held = fmean(len(items(record)) for record in thirds[2])
         print(f"budget {budget}: {', '.join(f'{share:.2f}' for share in right)}; {held:.1f} cases in the last third")
+
+
+def intents(path: str) -> list[Sequence]:
+    """Read all sequences of a table for tuning."""
+    table = read_table(Path(path), INTENTS)
+    return table.cut(Selection(table.count("development"), table.longest("development")))
 
 
 async def run(task: Task, sequences: list[Sequence], budget: int, followed: float) -> list[StepRecord]:
