@@ -1,10 +1,11 @@
-"""A table of how well methods learned, from the journals of runs: python benchmarks/thirds.py RUN [RUN ...].
+"""A table of how well methods learned: python benchmarks/thirds.py RUN|FILE.csv [RUN|FILE.csv ...].
 
-Runs of one task and model go into one table. A sequence that a method has not ended is left out; of a method that
-several runs have, the last one counts. For each method: the score in each third of a sequence with the last third's
-95 % interval over sequences, its difference to full history on the same steps there, tokens and seconds a step, tokens
-a step in the last third alone (where full history is long), the longest memory, and the smallest ratio of an accepted
-memory's length to its predecessor's, with those that were refused as collapsed.
+From the journals of runs of one task and model, or from files that ``keep.py`` made of them. A sequence that a method
+has not ended is left out; of steps that several sources have, the last one counts. For each method: the score in each
+third of a sequence with the last third's 95 % interval over sequences, its difference to full history on the same steps
+there, tokens and seconds a step, tokens a step in the last third alone (where full history is long), the longest
+memory, and the smallest ratio of an accepted memory's length to its predecessor's, with those that were refused as
+collapsed.
 """
 
 from __future__ import annotations
@@ -16,9 +17,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import fmean
 
-from llm_as_rnn.metrics.extras import Metric
+import keep
 from llm_as_rnn.metrics.intervals import interval, paired
-from llm_as_rnn.metrics.scores import task_metrics
 from llm_as_rnn.records import StepRecord
 from llm_as_rnn.runs.directory import RunDirectory
 
@@ -29,40 +29,42 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def main(runs: list[str]) -> None:
+def main(sources: list[str]) -> None:
     """Print a table for each score of the task."""
-    directories = [RunDirectory(Path(run)) for run in runs]
-    info = directories[0].info()
-    records = complete(record for directory in directories for record in directory.records())
-    print(f"\n{info.spec.model}, {info.spec.split}, budget {info.spec.budget}\n")
-    for metric in task_metrics(info.task):
-        print(f"| {' | '.join(COLUMNS).format(metric.title)} |")
+    records = complete(record for source in sources for record in steps(Path(source)))
+    print(f"\n{', '.join(sources)}")
+    for metric in dict.fromkeys(name for record in records for name in record.scores):
+        print(f"\n| {' | '.join(COLUMNS).format(metric)} |")
         print("|---" * len(COLUMNS) + "|")
         for method in dict.fromkeys(record.method for record in records):
             print(row(method, records, metric))
-        print()
+
+
+def steps(source: Path) -> Iterable[StepRecord]:
+    """Read a run's folder or a file of steps."""
+    return RunDirectory(source).records() if source.is_dir() else keep.read(source)
 
 
 def complete(records: Iterable[StepRecord]) -> list[StepRecord]:
     """Give the records of sequences that are as long as the longest one, each step once."""
-    steps = {(record.method, record.sequence, record.t): record for record in records}
+    last = {(record.method, record.sequence, record.t): record for record in records}
     lengths: dict[tuple[str, str], int] = defaultdict(int)
-    for method, sequence, _ in steps:
+    for method, sequence, _ in last:
         lengths[method, sequence] += 1
     longest = max(lengths.values())
-    return [record for (method, sequence, _), record in steps.items() if lengths[method, sequence] == longest]
+    return [record for (method, sequence, _), record in last.items() if lengths[method, sequence] == longest]
 
 
-def row(method: str, everything: Sequence[StepRecord], metric: Metric) -> str:
+def row(method: str, everything: Sequence[StepRecord], metric: str) -> str:
     """Give one method's line."""
     records = [record for record in everything if record.method == method]
     length = max(record.t for record in records) + 1
     thirds = [[r for r in records if r.t * 3 // length == third] for third in range(3)]
-    scores = [fmean(r.scores[metric.name] for r in part if metric.name in r.scores) for part in (*thirds, records)]
+    scores = [fmean(r.scores[metric] for r in part if metric in r.scores) for part in (*thirds, records)]
     calls = [call for record in records for call in record.calls]
-    sure = interval(thirds[2], metric.name)
+    sure = interval(thirds[2], metric)
     late = [record for record in everything if record.t * 3 // length == 2]
-    less = paired(late, method, BASE, metric.name) if method != BASE else None
+    less = paired(late, method, BASE, metric) if method != BASE else None
     cells = [
         method,
         str(len({record.sequence for record in records})),

@@ -1,0 +1,106 @@
+"""What tables need of runs, in one small file: python benchmarks/keep.py FILE.csv RUN [RUN ...].
+
+One row a step: its scores, tokens, seconds, and what became of the memory, without any text, since the data that a run
+was made on may not be ours to pass on. What the file held before stays, unless a run has the same step, so that the
+runs of several days come together. ``thirds.py`` reads such a file as it reads a run.
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from llm_as_rnn.records import Call, Memory, Status, StepRecord, Update
+from llm_as_rnn.runs.directory import RunDirectory
+
+COLUMNS = (
+    "method", "sequence", "t", "calls", "prompt_tokens", "cached_tokens", "completion_tokens", "seconds",
+    "tokens_before", "tokens_after", "outcome", "reason",
+)  # fmt: skip
+"""Those before the scores. Counts and seconds are of all calls of the step, ``tokens_*`` of its memory."""
+
+
+def main(file: str, *runs: str) -> None:
+    """Add the steps of runs to a file."""
+    path = Path(file)
+    records = list(read(path)) if path.exists() else []
+    for run in runs:
+        records.extend(RunDirectory(Path(run)).records())
+    write(path, {(record.method, record.sequence, record.t): record for record in records}.values())
+
+
+def write(path: Path, records: Iterable[StepRecord]) -> None:
+    """Write a row for each step."""
+    steps = list(records)
+    scores = list(dict.fromkeys(name for step in steps for name in step.scores))
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow((*COLUMNS, *scores))
+        for step in steps:
+            given = (f"{step.scores[name]:.6g}" if name in step.scores else "" for name in scores)
+            writer.writerow((*cells(step), *given))
+
+
+def cells(step: StepRecord) -> tuple[object, ...]:
+    """Give what stands in the columns before the scores."""
+    # Other reasons than a collapse's may quote the data.
+    reason = step.update.reason if step.update.reason.startswith("collapsed: ") else ""
+    return (
+        step.method,
+        step.sequence,
+        step.t,
+        len(step.calls),
+        sum(call.prompt_tokens for call in step.calls),
+        sum(call.cached_tokens or 0 for call in step.calls),
+        sum(call.completion_tokens for call in step.calls),
+        f"{sum(call.seconds for call in step.calls):.2f}",
+        step.memory_before.tokens if step.memory_before else None,
+        step.memory_after.tokens if step.memory_after else None,
+        step.update.outcome,
+        reason,
+    )
+
+
+def read(path: Path) -> Iterator[StepRecord]:
+    """Give the steps of a file; what was counted over a step's calls stands in the first of them."""
+    with path.open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            yield StepRecord(
+                row["method"],
+                row["sequence"],
+                int(row["t"]),
+                observation={},
+                target=None,
+                prediction=None,
+                status=Status.OK,
+                raw="",
+                memory_version=None,
+                memory_before=memory(row["tokens_before"]),
+                memory_after=memory(row["tokens_after"]),
+                memory_tokens=int(row["tokens_after"]) if row["tokens_after"] else None,
+                update=msgspec.convert({name: row[name] for name in ("outcome", "reason")}, Update),
+                feedback=None,
+                calls=calls(row),
+                scores={name: float(value) for name, value in row.items() if name not in COLUMNS and value},
+            )
+
+
+def memory(tokens: str) -> Memory | None:
+    """Give a memory of that length, of which nothing else is known."""
+    return Memory((), tokens=int(tokens)) if tokens else None
+
+
+def calls(row: dict[str, str]) -> tuple[Call, ...]:
+    """Give as many calls as there were."""
+    prompt, cached, written = (int(row[name]) for name in ("prompt_tokens", "cached_tokens", "completion_tokens"))
+    first = Call("predict", "", "stop", prompt, written, cached, float(row["seconds"]), retries=0)
+    others = Call("predict", "", "stop", 0, 0, 0, 0.0, retries=0)
+    return (first, *[others] * (int(row["calls"]) - 1)) if int(row["calls"]) else ()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
