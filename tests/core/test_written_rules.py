@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import msgspec
 import pytest
 
-from llm_as_rnn.records import Form, Request, Update
+from llm_as_rnn.records import Form, Memory, Observation, Request, Section, Update
+from llm_as_rnn.recurrence.lessons import Lessons
 from llm_as_rnn.recurrence.notes import Credit
 from tests.core.stage import UNKNOWN, Stage, size, sky_task, written
-from tests.helpers import count, in_turn
+from tests.helpers import by_hand, count, in_turn
 
 # ------------------------------------------------------------------------------------------------------------- delta
 
@@ -162,6 +164,16 @@ def test_where_a_rewritten_memory_is_too_long_the_worst_of_its_old_notes_go() ->
     assert stage.meet("echo", "sun").update == Update("accepted", "retired")
     assert stage.items == ("alpha clears", "charlie stays", "delta fogs")
     assert stage.roles == ["update"]
+
+
+def test_where_rewritten_lessons_are_too_long_the_worst_of_the_old_ones_go() -> None:
+    notes = ("alpha clears", "bravo rains", "charlie stays")
+    stage = Stage("rewrite", lambda _: "\n- ".join(["## Notes", *notes, "delta fogs"]), shared=size(*notes))
+    known = dict(zip(notes, (Credit(helped=3), Credit(hurt=3), Credit(helped=3)), strict=True))
+    earlier = Lessons(Memory((Section("Notes", notes),)))
+    state = msgspec.structs.replace(stage.holding("delta fogs").state, lessons=earlier, ledger=known)
+    later, _ = by_hand(stage.method.conclude(state, Observation("s", 20, {"seen": "echo"})), stage.answer)
+    assert later.memory.sections == (Section("Notes", ("alpha clears", "charlie stays", "delta fogs")),)
 
 
 def test_where_old_notes_are_not_enough_to_let_go_the_whole_is_compressed() -> None:

@@ -101,7 +101,8 @@ class Teacher:
         asked = yield from self.writer.ask_memory(last, "update", messages, bounds, str(lessons.memory), str(ended))
         if asked.value is None:
             return lessons, f"{asked.status}: {asked.problem}"
-        fitted = yield from fit(asked.value, self.settings.budget, {})
+        retire = self.items.retiring(_items(lessons.memory), lessons.ledger, last.t)
+        fitted = yield from fit(asked.value, self.settings.budget, {"retired": retire})
         if fitted is None:
             return lessons, "over_budget: not even one sentence of it fits"
         before = Memory(lessons.memory.sections, lessons.memory.version, (yield from length(lessons.memory.sections)))

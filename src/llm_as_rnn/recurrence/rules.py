@@ -18,7 +18,7 @@ rule             who writes                                       when the budge
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import NamedTuple, Protocol
 
 from llm_as_rnn.answers import Field
@@ -27,7 +27,7 @@ from llm_as_rnn.method import Calls, at_once
 from llm_as_rnn.outcomes import SENTENCE
 from llm_as_rnn.records import Feedback, Section
 from llm_as_rnn.recurrence.blanks import blanked
-from llm_as_rnn.recurrence.budget import Sections, fit, measured
+from llm_as_rnn.recurrence.budget import Sections, Way, fit, measured
 from llm_as_rnn.recurrence.guard import COLLAPSE
 from llm_as_rnn.recurrence.memory import tidy_item, tidy_items, whole_words
 from llm_as_rnn.recurrence.notes import (
@@ -132,6 +132,19 @@ class Itemised:
             gone += 1
         return sections, tokens, gone
 
+    def retiring(self, old: Collection[str], ledger: Ledger, t: int) -> Way:
+        """Give a way to make a memory fit that the model wrote: of the ``old`` notes in it, the worst go.
+
+        What was just learned stays, or a memory that is full would never change again.
+        """
+
+        def retire(sections: Sections, _: int) -> Calls[Sections | None]:
+            new = tuple(item for section in sections for item in section.items if item not in old)
+            lighter, tokens, _gone = yield from self.lighter(sections, ledger, t, new)
+            return lighter if tokens <= self.writer.settings.budget else None
+
+        return retire
+
     def loser(self, sections: Sections, ledger: Ledger, t: int, new: tuple[str, ...]) -> str | None:
         """Name the note that is to go next."""
         return worst(sections, ledger, self.task, t, but=(*new, self.unknown))
@@ -148,18 +161,12 @@ class Rewrite(Itemised):
         if asked.value is None:
             return Proposal(None, f"{asked.status}: {asked.problem}")
 
-        def retire(sections: Sections, _: int) -> Calls[Sections | None]:
-            # What was just learned stays, or a memory that is full would never change again.
-            new = tuple(item for section in sections for item in section.items if item not in step.items)
-            lighter, tokens, _ = yield from self.lighter(sections, ledger, step.t, new)
-            return lighter if tokens <= budget else None
-
         def compress(sections: Sections, tokens: int) -> Calls[Sections | None]:
             return self.writer.compress(step, sections, tokens)
 
-        budget = self.writer.settings.budget
         # No call where a few notes too many are the matter: asked to shorten these, a small model copies them.
-        fitted = yield from fit(asked.value, budget, {"retired": retire, "compressed": compress})
+        ways = {"retired": self.retiring(step.items, ledger, step.t), "compressed": compress}
+        fitted = yield from fit(asked.value, self.writer.settings.budget, ways)
         if fitted is None:
             return Proposal(None, "over_budget: not even one sentence of it fits")
         return Proposal(fitted.sections, fitted.how, fitted.tokens)
