@@ -19,6 +19,7 @@ from tests.core.stage import UNKNOWN, Stage, size, sky_task
 from tests.helpers import by_hand, count
 
 ONE, TWO, THREE = "alpha bravo -> sun", "charlie delta -> rain", "echo foxtrot -> fog"
+FOUR = "golf hotel -> fog"
 LONG = "a b c d e f g h i j k l m n o p q r s t u v w {}"  # 23 of 24 words the same: one frame by any measure
 
 
@@ -341,6 +342,13 @@ def test_hybrid_consolidates_a_full_memory() -> None:
     assert stage.state.consolidated == BETWEEN_CONSOLIDATIONS
 
 
+def test_a_consolidation_may_say_the_same_in_a_new_way_or_leave_a_case_out() -> None:
+    for notes in ((ONE, THREE), (ONE, "the charlie delta -> rain"), (ONE, "charlie delta is mostly wet")):
+        stage = full(lambda _, notes=notes: "\n- ".join(["## Notes", *notes]))
+        assert stage.meet("golf hotel", "fog").update.reason == "consolidated"
+        assert stage.items == notes
+
+
 def test_hybrid_waits_between_consolidations() -> None:
     stage = full(lambda _: "", t=BETWEEN_CONSOLIDATIONS - 1)
     assert stage.meet("golf hotel", "fog").update.reason == "added, 1 retired"
@@ -351,19 +359,22 @@ def test_hybrid_waits_between_consolidations() -> None:
 
 
 @pytest.mark.parametrize(
-    "answer",
+    ("answer", "why"),
     [
-        "that is not a memory",
-        Completion("", "error", error="500"),
-        Completion("", "content_filter"),
-        f"## Notes\n- {'w ' * 400}",
-        "## Notes\n- w",
-        "## Notes",
+        ("that is not a memory", "no answer"),
+        (Completion("", "error", error="500"), "no answer"),
+        (Completion("", "content_filter"), "no answer"),
+        (f"## Notes\n- {'w ' * 400}", "203 tokens"),
+        ("## Notes\n- w", f"{size('w')} tokens"),
+        ("## Notes", "no answer"),
+        (f"## Notes\n- {ONE}\n- {TWO}\n- {THREE}\n- {FOUR}", f"{size(ONE, TWO, THREE, FOUR)} tokens"),
+        (f"## Notes\n- {ONE}\n- charlie delta -> fog", "it overrules a case"),
+        (f"## Notes\n- {ONE}\n- golf hotel -> sun", "it overrules a case"),
     ],
 )
-def test_hybrid_falls_back_to_retiring(answer: Completion | str) -> None:
+def test_hybrid_falls_back_to_retiring(answer: Completion | str, why: str) -> None:
     stage = full(lambda _: answer)
-    assert stage.meet("golf hotel", "fog").update.reason == "added, 1 retired"
+    assert stage.meet("golf hotel", "fog").update.reason == f"added, 1 retired; not consolidated: {why}"
     assert stage.items == (TWO, THREE, "golf hotel -> fog")
     asked = len(stage.log)
     assert stage.meet("india juliett", "fog").update.outcome == "accepted"

@@ -260,17 +260,35 @@ class Hybrid(Cases):
         self, step: Step, feedback: Feedback, sections: Sections, ledger: Ledger, new: str
     ) -> Calls[Proposal]:
         """Have the memory rewritten now and then; where that does not make room, the worst notes go."""
-        budget = self.writer.settings.budget
         tokens = yield from length(sections)
         due = step.t - step.consolidated >= BETWEEN_CONSOLIDATIONS
-        if tokens <= budget or not due:
+        if tokens <= self.writer.settings.budget or not due:
             return (yield from self.roomy(sections, ledger, step.t, new, "added"))
         shorter = yield from self.writer.compress(step, sections, tokens)
         tokens = (yield from length(shorter)) if shorter else 0
-        if shorter and COLLAPSE * budget <= tokens <= budget:
+        why_not = self._why_not(sections, shorter, tokens)
+        if shorter and not why_not:
             return Proposal(shorter, "consolidated", tokens, consolidated=True)
         proposal = yield from self.roomy(sections, ledger, step.t, new, "added")
-        return proposal._replace(consolidated=True)
+        return proposal._replace(reason=f"{proposal.reason}; not consolidated: {why_not}", consolidated=True)
+
+    def _why_not(self, sections: Sections, shorter: Sections | None, tokens: int) -> str:
+        """Say why a consolidation is not to be taken; nothing if it is."""
+        budget = self.writer.settings.budget
+        if shorter is None:
+            return "no answer"
+        if not COLLAPSE * budget <= tokens <= budget:
+            return f"{tokens} tokens"
+        told = Resemblance(item for section in shorter for item in section.items)
+        if any(self._overrules(told, item) for section in sections for item in section.items):
+            return "it overrules a case"
+        return ""
+
+    def _overrules(self, told: Resemblance, item: str) -> bool:
+        """Tell whether notes say otherwise than a case, which has an outcome behind it and not a model's word."""
+        seen, outcome = parts(item)[0], came(self.task, item)
+        same = told.same(seen) if outcome else []
+        return bool(same) and not any(same_outcome(self.task, came(self.task, note), outcome) for note in same)
 
 
 class Append(Itemised):
