@@ -18,10 +18,13 @@ from llm_as_rnn.records import Call, Memory, Status, StepRecord, Update
 from llm_as_rnn.runs.directory import RunDirectory
 
 COLUMNS = (
-    "method", "sequence", "t", "calls", "prompt_tokens", "cached_tokens", "completion_tokens", "seconds",
+    "method", "sequence", "t", "status", "calls", "prompt_tokens", "cached_tokens", "completion_tokens", "seconds",
     "tokens_before", "tokens_after", "outcome", "reason",
 )  # fmt: skip
-"""Those before the scores. Counts and seconds are of all calls of the step, ``tokens_*`` of its memory."""
+"""Those before the scores; an empty cell is unknown, or not there.
+
+Counts and seconds are of all calls of the step, ``tokens_*`` of its memory.
+"""
 
 
 def main(file: str, *runs: str) -> None:
@@ -49,13 +52,15 @@ def cells(step: StepRecord) -> tuple[object, ...]:
     """Give what stands in the columns before the scores."""
     # Other reasons than a collapse's may quote the data.
     reason = step.update.reason if step.update.reason.startswith("collapsed: ") else ""
+    cached = [call.cached_tokens for call in step.calls]
     return (
         step.method,
         step.sequence,
         step.t,
+        step.status.value,
         len(step.calls),
         sum(call.prompt_tokens for call in step.calls),
-        sum(call.cached_tokens or 0 for call in step.calls),
+        None if None in cached else sum(tokens or 0 for tokens in cached),
         sum(call.completion_tokens for call in step.calls),
         f"{sum(call.seconds for call in step.calls):.2f}",
         step.memory_before.tokens if step.memory_before else None,
@@ -76,7 +81,7 @@ def read(path: Path) -> Iterator[StepRecord]:
                 observation={},
                 target=None,
                 prediction=None,
-                status=Status.OK,
+                status=Status(row["status"]),
                 raw="",
                 memory_version=None,
                 memory_before=memory(row["tokens_before"]),
@@ -96,7 +101,8 @@ def memory(tokens: str) -> Memory | None:
 
 def calls(row: dict[str, str]) -> tuple[Call, ...]:
     """Give as many calls as there were."""
-    prompt, cached, written = (int(row[name]) for name in ("prompt_tokens", "cached_tokens", "completion_tokens"))
+    prompt, written = int(row["prompt_tokens"]), int(row["completion_tokens"])
+    cached = int(row["cached_tokens"]) if row["cached_tokens"] else None
     first = Call("predict", "", "stop", prompt, written, cached, float(row["seconds"]), retries=0)
     others = Call("predict", "", "stop", 0, 0, 0, 0.0, retries=0)
     return (first, *[others] * (int(row["calls"]) - 1)) if int(row["calls"]) else ()
