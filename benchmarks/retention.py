@@ -16,6 +16,7 @@ from pathlib import Path
 from statistics import fmean
 
 from following import items, nearest
+from llm_as_rnn.answers import ARROW
 from llm_as_rnn.datasets.base import Selection, Sequence
 from llm_as_rnn.datasets.registry import DATASETS
 from llm_as_rnn.datasets.tables import read_table
@@ -24,7 +25,6 @@ from llm_as_rnn.method import Settings, Updating
 from llm_as_rnn.methods import build
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import Request, StepRecord
-from llm_as_rnn.recurrence.notes import ARROW
 from llm_as_rnn.runs.loop import run_sequence
 from llm_as_rnn.task import Task, load_task
 

@@ -48,11 +48,18 @@ RuleName = Literal["auto", "rewrite", "delta", "cases", "hybrid", "append", "non
 """The update rules (see `recurrence.rules`); ``auto`` takes the one that suits the form (see `Updating.suited`)."""
 
 KEEPS_CASES = ("cases", "hybrid", "append")
-"""Rules by which code keeps cases: no critic is needed, and small models do better when shown the nearest again."""
-
+"""Rules by which code keeps cases."""
 
 AUTO_FEEDBACK = "auto"
-"""In place of feedback: the critic for rules whose proposals the model makes, figures alone for the others."""
+"""In place of feedback: the critic for rules whose notes are the model's own words, figures alone for the others."""
+
+
+def notes_cases(rule: RuleName, form: Form) -> bool:
+    """Tell whether the notes of a rule are cases, by code or, in lines, by the grammar of a model's notes.
+
+    Then no critic is needed, and small models do better when shown the nearest case again (docs/results/memory.md).
+    """
+    return rule in KEEPS_CASES or (rule == "delta" and form == "line")
 
 
 def feedback_kinds(feedback: str) -> tuple[str, ...]:
@@ -86,8 +93,8 @@ class Updating(Record, frozen=True):
     allowance : int
         The most tokens that critic and updates may read and write a step on average; 0 for no limit.
     recall : int, optional
-        Cases of the memory that are shown once more right before x_t, the most alike last; by default one with the
-        rules that keep cases, and else none.
+        Cases of the memory that are shown once more right before x_t, the most alike last; by default one where notes
+        are cases (see `notes_cases`), and else none.
     echo : int, optional
         How often each of these is shown; by default as often as suits the engine (see `EngineInfo.echo`).
     recheck : int
@@ -116,7 +123,7 @@ class Updating(Record, frozen=True):
         """
         suits: RuleName = "cases" if form == "line" and feedback != "judge" else "rewrite"
         rule = suits if self.rule == "auto" else self.rule
-        recall = int(rule in KEEPS_CASES) if self.recall is None else self.recall
+        recall = int(notes_cases(rule, form)) if self.recall is None else self.recall
         return msgspec.structs.replace(self, rule=rule, recall=recall, echo=self.echo or 1)
 
 

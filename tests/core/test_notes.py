@@ -7,10 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_as_rnn.answers import Field
+from llm_as_rnn.answers import ARROW, Field
 from llm_as_rnn.records import Observation, Section, SequenceInfo, Target
 from llm_as_rnn.recurrence.notes import (
-    ARROW,
     CHANGED,
     CLOSE,
     LATEST,

@@ -6,6 +6,7 @@ import asyncio
 import re
 from statistics import fmean
 
+from llm_as_rnn.answers import ARROW
 from llm_as_rnn.datasets.base import Selection
 from llm_as_rnn.datasets.probes import LABELS, changing, few_marks, load
 from llm_as_rnn.engines.scripted import ScriptedEngine
@@ -13,7 +14,6 @@ from llm_as_rnn.method import Settings
 from llm_as_rnn.methods import build
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import Request, StepRecord
-from llm_as_rnn.recurrence.notes import ARROW
 from llm_as_rnn.runs.loop import run_sequence
 from llm_as_rnn.task import load_task
 

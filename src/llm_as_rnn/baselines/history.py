@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import msgspec
 
-from llm_as_rnn.answers import Field
+from llm_as_rnn.answers import ARROW, AnswerSpec
 from llm_as_rnn.method import Asker, Calls, Learned, Settings, at_once, count_tokens, said
-from llm_as_rnn.outcomes import SENTENCE, facts, verdict
+from llm_as_rnn.outcomes import facts, note_field, verdict
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import Message, Observation, Prediction, Record, SequenceInfo, Target, Update
 from llm_as_rnn.task import Task
@@ -134,40 +134,34 @@ class MemPrompt(History):
 
     name = "memprompt"
 
-    def __init__(self, task: Task, settings: Settings, prompts: Prompts) -> None:
-        super().__init__(task, settings, prompts)
-        chars = SENTENCE[settings.form]
-        summary = Field(
-            "summary", "text", "this step and its outcome, as you will want to remember it", max_chars=chars
-        )
-        self._spec = self.asker.block("summary", (summary,))
-
     def learn(
         self, state: HistoryState, observation: Observation, prediction: Prediction, target: Target | None
     ) -> Calls[Learned]:
         """Have the step summarised, and append the summary; without a usable one, append nothing."""
         if target is None:
             return Learned(state, Update("skipped", "no outcome"))
-        messages = yield from self._summary_messages(state, observation, prediction, target)
-        request = self.asker.request("summarise", messages, observation, self._spec.format, self._spec.max_tokens())
-        asked = yield from self.asker.ask(request, self._spec.read)
+        shown, about = self._shown(state, observation), "this step and its outcome, as you will want to remember it"
+        spec = self.asker.block("summary", (note_field("summary", about, self.task, self.settings.form, shown),))
+        messages = yield from self._summary_messages(state, observation, prediction, target, spec)
+        request = self.asker.request("summarise", messages, observation, spec.format, spec.max_tokens())
+        asked = yield from self.asker.ask(request, spec.read)
         if asked.value is None:
             return Learned(state, Update("kept", f"{asked.status}: {asked.problem}"))
         past = (*state.past, str(asked.value["summary"]))
         return Learned(HistoryState(state.sequence, past), Update("accepted", "appended"))
 
     def _summary_messages(
-        self, state: HistoryState, observation: Observation, prediction: Prediction, target: Target
+        self, state: HistoryState, observation: Observation, prediction: Prediction, target: Target, spec: AnswerSpec
     ) -> Calls[tuple[Message, ...]]:
         shown = self._shown(state, observation)
         parts = {
             "observation": shown,
             "facts": facts(self.task, prediction, target),
             # Not by the template of full history's pairs: changing that one must not change this method.
-            "case": f"{shown} -> {self.task.spec('line').show(target)}",
+            "case": f"{shown}{ARROW}{self.task.spec('line').show(target)}",
             "verdict": verdict(self.task, prediction, target),
         }
-        asked = Message("user", self.asker.render("baselines/summarise", spec=self._spec, **parts))
+        asked = Message("user", self.asker.render("baselines/summarise", spec=spec, **parts))
         if self.settings.layout == "separate":
             return Message("system", self.task.instructions.strip()), asked
         messages, _ = yield from self._context(state, observation)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from llm_as_rnn.method import AUTO_FEEDBACK, KEEPS_CASES, Asker, Calls, Learned, RuleName, Settings, said
+from llm_as_rnn.method import AUTO_FEEDBACK, Asker, Calls, Learned, RuleName, Settings, notes_cases, said
 from llm_as_rnn.outcomes import facts
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import Feedback, Memory, Observation, Prediction, Record, SequenceInfo, Target, Update
@@ -93,7 +93,8 @@ class Recurrent:
         self.updating = wanted.suited(settings.form, feedback)
         check_when(self.updating.when)
         if feedback == AUTO_FEEDBACK:
-            feedback = "scorecard" if self.updating.rule in (*KEEPS_CASES, "none") else "model"
+            unheard = self.updating.rule == "none" or notes_cases(self.updating.rule, settings.form)
+            feedback = "scorecard" if unheard else "model"
         settings = msgspec.structs.replace(settings, feedback=feedback, updating=self.updating)
         self.task = task
         self.settings = settings

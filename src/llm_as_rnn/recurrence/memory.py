@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from llm_as_rnn.answers import END_GBNF, END_REGEX, gbnf_string, object_schema, read_object
+from llm_as_rnn.answers import END_GBNF, END_REGEX, gbnf_string, object_schema, read_object, whole_words
 from llm_as_rnn.errors import AnswerError
 from llm_as_rnn.hygiene import defuse
 from llm_as_rnn.records import AnswerFormat, Form, Memory, Section
@@ -123,20 +123,6 @@ def answer_format(task: Task, form: Form, bounds: Bounds) -> AnswerFormat:
     gbnf = f'root ::= "\\n"? {body} {END_GBNF}'
     regex = "\\n?" + "\\n".join(f"{re.escape(heading)}(\\n- {item_regex}){{1,{bounds.items}}}" for heading in headings)
     return AnswerFormat("memory", gbnf=gbnf, regex=regex + END_REGEX)
-
-
-def whole_words(item: str, chars: int) -> str:
-    """Cut an item that a grammar stopped short back to its last sentence, or at least its last whole word.
-
-    >>> whole_words("Rain follows rain. Fog tends to li", chars=34)
-    'Rain follows rain.'
-    >>> whole_words("rain follows ra", chars=15)
-    'rain follows'
-    """
-    if len(item) != chars or item[-1:] in ".!?;)":
-        return item
-    ends = [match.end() for match in re.finditer(r"[.!?;](?=\s)", item)]
-    return item[: ends[-1]] if ends else item.rpartition(" ")[0] or item
 
 
 def read_memory(text: str, task: Task, form: Form, chars: int = MAX_ITEM_CHARS) -> tuple[Section, ...]:

@@ -16,15 +16,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 from functools import lru_cache
 
-from llm_as_rnn.answers import Field
+from llm_as_rnn.answers import ARROW, Field
 from llm_as_rnn.errors import AnswerError
 from llm_as_rnn.records import Observation, Record, Section, SequenceInfo, Target, Value
 from llm_as_rnn.recurrence.blanks import BLANK, aligned, blanked, filled, tokens
 from llm_as_rnn.recurrence.memory import tidy_item
 from llm_as_rnn.task import Task
-
-ARROW = " -> "
-"""Between what was seen and what came, as in the prompts of line answers."""
 
 CLOSE = 0.5
 """How alike two lines must be for one to bear on the other; 1 is equal."""

@@ -24,12 +24,12 @@ from typing import NamedTuple, Protocol
 from llm_as_rnn.answers import Field
 from llm_as_rnn.errors import UsageError
 from llm_as_rnn.method import Calls, at_once
-from llm_as_rnn.outcomes import SENTENCE
+from llm_as_rnn.outcomes import note_field
 from llm_as_rnn.records import Feedback, Section
 from llm_as_rnn.recurrence.blanks import blanked
 from llm_as_rnn.recurrence.budget import Sections, Way, fit, measured
 from llm_as_rnn.recurrence.guard import COLLAPSE
-from llm_as_rnn.recurrence.memory import tidy_item, tidy_items, whole_words
+from llm_as_rnn.recurrence.memory import tidy_item, tidy_items
 from llm_as_rnn.recurrence.notes import (
     Credit,
     Ledger,
@@ -323,7 +323,9 @@ class Delta(Itemised):
             for item in section.items
             if item != self.unknown
         ]
-        spec = self.writer.asker.block("delta", self._fields(len(notes), wrong=step.error > 0))
+        seen = parts(step.case(self.task))[0]
+        note = note_field("note", "the new or changed note", self.task, self.writer.settings.form, seen)
+        spec = self.writer.asker.block("delta", (*self._fields(len(notes), wrong=step.error > 0), note))
         messages = self.writer.turn(step, "delta", feedback=feedback, notes=notes, spec=spec)
         asked = yield from self.writer.ask_fields(step, "update", spec, messages)
         if asked.value is None:
@@ -344,14 +346,12 @@ class Delta(Itemised):
             fields.append(Field("number", "number", "the note to change or drop", low=1, high=notes, decimals=0))
         if len(names) > 1:
             fields.append(Field("section", "label", "where a new note goes", names))
-        chars = SENTENCE[self.writer.settings.form]
-        return (*fields, Field("note", "text", "the new or changed note", max_chars=chars))
+        return tuple(fields)
 
     def _apply(
         self, step: Step, notes: list[tuple[int, str]], change: dict[str, str], ledger: Ledger
     ) -> Calls[Proposal]:
-        new = whole_words(tidy_item(change["note"]), SENTENCE[self.writer.settings.form])
-        sections = step.memory.sections
+        new, sections = tidy_item(change["note"]), step.memory.sections
         action = change.get("action", "add")
         if action == "nothing":
             return (yield from at_once(Proposal(None, "nothing to change")))
