@@ -374,7 +374,7 @@ class Delta(Itemised):
     ) -> Calls[Proposal]:
         if new in ("", self.unknown):
             return Proposal(None, "invalid: the note is empty")
-        if any(likeness(new, item) >= SAME_NOTE for _, item in others):
+        if any(parts(new)[1] == parts(item)[1] and likeness(new, item) >= SAME_NOTE for _, item in others):
             return Proposal(None, "known: the same note is there")
         return (yield from self.roomy(sections, ledger, step.t, new, "added or changed"))
 
