@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from llm_as_rnn.answers import line_regex
 from llm_as_rnn.engines.base import Engine
 from llm_as_rnn.engines.llamacpp import LlamaCppEngine
 from llm_as_rnn.engines.openai_compatible import OpenAICompatibleEngine
@@ -98,3 +100,16 @@ def test_the_embedded_model_keeps_the_form(
     if layout == "chained":
         later = [call for r in records if r.method == "recurrent" for call in r.calls if call.role != "predict"]
         assert all((call.cached_tokens or 0) > 0 for call in later)
+
+
+@pytest.mark.model
+def test_what_the_embedded_model_notes_tells_an_outcome(tmp_path: Path, model_file: Path, weather: Task) -> None:
+    engine = LlamaCppEngine(model_file, slots=2)
+    options = Options(
+        "weather", ("recurrent:delta",), sequences=2, steps=2, budget=128, form="line", style="completion"
+    )
+    _, records = go(engine, tmp_path / "run", options)
+    memories = [record.memory_after for record in records if record.memory_after is not None]
+    notes = {item for memory in memories for section in memory.sections for item in section.items} - {weather.initial}
+    assert notes
+    assert all(re.search(f" -> {line_regex(weather.answer)}$", note) for note in notes)

@@ -1,0 +1,162 @@
+"""Notes of a model's own that tell an outcome: where they are asked for, what holds them to it, how they are read."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llm_as_rnn.answers import ARROW, AnswerSpec, Field, NoteField, whole_words
+from llm_as_rnn.datasets.base import Sequence
+from llm_as_rnn.outcomes import SENTENCE, SHORT, note_field
+from llm_as_rnn.records import Form, Observation, Update
+from llm_as_rnn.task import Task, load_task
+from tests.core.stage import OPTIONS, UNKNOWN, Stage, sky_task, written
+from tests.helpers import by_hand, good_answer, listening, make
+
+SKY = Field("sky", "label", options=OPTIONS)
+SEEN = "dew at dawn, wind from the west and no cloud"
+NOTE = NoteField("note", "text", max_chars=120, outcome=(SKY,), seen=30)
+
+
+@pytest.mark.parametrize(
+    ("task", "form", "seen", "told"),
+    [
+        (sky_task(), "line", SEEN, True),
+        (load_task("weather"), "line", SEEN, True),  # a label and a number
+        (load_task("weather-text"), "line", SEEN, False),  # an outcome of a sentence or two is no end of a note
+        (load_task("mimic"), "line", SEEN, False),
+        (sky_task(), "json", SEEN, False),
+        (sky_task(), "line", "", False),  # no outcome is known
+    ],
+)
+def test_a_note_tells_an_outcome_where_that_is_short_and_known(task: Task, form: Form, seen: str, told: bool) -> None:
+    field = note_field("note", "", task, form, seen)
+    assert field.outcome == (task.answer if told else ())
+    assert (ARROW in field.regex(), ARROW in field.gbnf()) == (told, told)
+    assert bool(re.fullmatch(field.regex(), "any words")) != told
+
+
+@pytest.mark.parametrize(
+    ("seen", "room"), [("dew", SHORT + 1), (SEEN, len(SEEN) + 1), ("long " * 40, SENTENCE["line"])]
+)
+def test_a_note_need_not_be_longer_than_what_was_seen(seen: str, room: int) -> None:
+    field = note_field("note", "", sky_task(), "line", seen)
+    assert re.fullmatch(field.regex(), f"{'x' * room} -> fog")
+    assert not re.fullmatch(field.regex(), f"{'x' * (room + 1)} -> fog")
+    assert not re.fullmatch(field.regex(), f"{seen[:room]} -> mist"), "an outcome of the task's own"
+
+
+@pytest.mark.parametrize(
+    ("answer", "read"),
+    [
+        ("dew -> fog", "dew -> fog"),
+        (" dew  at\tdawn -> fog ", "dew at dawn -> fog"),
+        ("dew -> sun, then dew -> fog", "dew - sun, then dew -> fog"),  # the last arrow is the grammar's
+        ("dew at dawn and wind from the w -> fog", "dew at dawn and wind from the -> fog"),  # stopped short
+        ("dew means fog", "dew means fog"),  # an engine without grammars
+        ("x" * 200, "x" * 120),
+    ],
+)
+def test_a_note_is_read_with_its_outcome(answer: str, read: str) -> None:
+    assert NOTE.read(answer) == read
+
+
+@given(st.text(max_size=300), st.sampled_from(OPTIONS))
+def test_whatever_stands_before_the_outcome_stays_whole(seen: str, outcome: str) -> None:
+    note = NOTE.read(f"x{seen}{ARROW}{outcome}")
+    assert note.endswith(f"{ARROW}{outcome}")
+    assert note.count(ARROW) == 1
+    assert len(note) <= NOTE.seen + len(f"{ARROW}{outcome}")
+    assert whole_words(note, NOTE.max_chars) == note
+
+
+def test_the_longest_note_may_be_written_whole() -> None:
+    options = ("sun", "a very long name for a kind of weather " * 3 + "and no end")
+    field = NoteField("note", "text", max_chars=20, outcome=(Field("sky", "label", options=options),), seen=120)
+    longest = f"note: {'x' * 120}{ARROW}{options[1]}"
+    assert AnswerSpec("delta", (field,), "block").max_tokens() >= len(longest) // 2
+
+
+# ------------------------------------------------------------------------------------------------- who asks for them
+
+
+@pytest.mark.parametrize("form", ["line", "json"])
+def test_delta_asks_for_them_in_lines(form: Form) -> None:
+    stage = Stage("delta", lambda _: written({"note": "dew at dawn -> fog"}, form), form=form)
+    stage.meet(SEEN, "fog")
+    answer = stage.log[0].answer
+    if form == "line":
+        assert re.fullmatch(answer.regex or "", "note: dew at dawn -> fog")
+        assert not re.fullmatch(answer.regex or "", "note: dew at dawn")
+        assert '" -> " ("sun" | "rain" | "fog")' in (answer.gbnf or "")
+    assert stage.items == ("dew at dawn -> fog",)
+
+
+def test_delta_after_a_judge_alone_takes_any_words() -> None:
+    judged = written({"critique": "bold", "suggestion": "wait", "score": "40"}, "line")
+    answers = {"judge": judged, "update": "action: add\nnote: wait for noon"}
+    stage = Stage("delta", lambda request: answers[request.role], feedback="judge")
+    stage.meet(SEEN, None)
+    assert re.fullmatch(stage.log[-1].answer.regex or "", answers["update"])
+    assert stage.items == ("wait for noon",)
+
+
+def test_memprompt_asks_for_them_in_lines(weather: Task, days: list[Sequence]) -> None:
+    answer, log = listening(good_answer("line"))
+    method, step = make("memprompt", weather, form="line"), days[0].steps[0]
+    prediction = by_hand(method.predict(method.start(days[0].info), step.observation), answer)
+    state = by_hand(method.learn(method.start(days[0].info), step.observation, prediction, step.target), answer).state
+    regex = log[-1].answer.regex or ""
+    assert re.fullmatch(regex, "summary: a wet day -> rain, 9.5")
+    assert not re.fullmatch(regex, "summary: a wet day, then rain")
+    assert state.past == ("a wet day, then rain",), "taken from an engine without grammars all the same"
+
+
+# -------------------------------------------------------------------------------------------------- what they are for
+
+
+@pytest.mark.parametrize(
+    ("form", "rule", "feedback", "recall", "roles"),
+    [
+        ("line", "delta", "auto", 1, ["update"]),
+        ("line", "delta", "model", 1, ["reflect", "update"]),
+        ("json", "delta", "auto", 0, ["reflect", "update"]),
+        ("line", "rewrite", "auto", 0, ["reflect", "update"]),
+        ("line", "cases", "auto", 1, []),
+        ("json", "cases", "auto", 1, []),
+        ("line", "none", "auto", 0, []),
+    ],
+)
+def test_where_notes_are_cases_there_is_no_critic_and_the_nearest_is_read_again(
+    form: Form, rule: str, feedback: str, recall: int, roles: list[str]
+) -> None:
+    stage = Stage(rule, lambda _: "", form=form, feedback=feedback)
+    assert stage.method.updating.recall == recall
+    stage.holding("a warm night -> sun", "dew at dawn -> fog", "wind -> rain")
+    by_hand(stage.method.predict(stage.state, Observation("s", 1, {"seen": "dew at dawn"})), stage.answer)
+    assert stage.log[0].messages[-1].content.count("dew at dawn -> fog") == recall
+    stage.log.clear()
+    stage.meet("dew at dawn", "sun")
+    assert list(dict.fromkeys(stage.roles)) == roles
+
+
+def test_a_note_that_tells_another_outcome_is_no_repetition() -> None:
+    stage = Stage("delta", lambda _: f"action: add\nnumber: 1\nnote: {SEEN} -> fog").holding(f"{SEEN} -> sun")
+    assert stage.meet(SEEN, "fog").update.outcome == "accepted"
+    assert stage.items == (f"{SEEN} -> sun", f"{SEEN} -> fog")
+    assert stage.meet(SEEN, "fog", right=True).update == Update("kept", "known: the same note is there")
+
+
+@pytest.mark.parametrize(("feedback", "told"), [("scorecard", False), ("model+scorecard", True)])
+def test_figures_have_no_place_in_a_note_that_is_a_case(feedback: str, told: bool) -> None:
+    critic = "correct: no\nmissed: the dew\nwhy: haste\nsuggestion: wait"
+    stage = Stage(
+        "delta", lambda request: critic if request.role == "reflect" else "note: dew -> fog", feedback=feedback
+    )
+    stage.meet(SEEN, "fog")
+    assert ("So far:" in stage.log[-1].prompt) == told
+    assert "The answer was sun: wrong." in stage.log[-1].prompt
+    assert UNKNOWN not in stage.items
