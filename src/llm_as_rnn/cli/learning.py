@@ -17,7 +17,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 FEEDBACK_HELP = (
     "Criticism by the model, exact figures by code (scorecard), a judge without the outcome; or several, joined by +. "
-    "auto: the model's where it writes the memory, else figures."
+    "auto: the model's where notes are in its own words, else figures."
 )
 
 _OPTIONS = [
@@ -31,7 +31,9 @@ _OPTIONS = [
     ),
     click.option("--allowance", type=int, help="Most tokens a step that learning may cost on average [default: any]."),
     click.option(
-        "--recall", type=int, help="Cases shown again right before the question [default: 1 with cases, else 0]."
+        "--recall",
+        type=int,
+        help="Cases shown again right before the question [default: 1 where notes are cases, else 0].",
     ),
     click.option("--echo", type=int, help="How often each of them is shown [default: as suits the model]."),
     click.option(
