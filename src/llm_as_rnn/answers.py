@@ -242,46 +242,41 @@ class Field(Record, frozen=True):
 
 
 class NoteField(Field, frozen=True):
-    r"""A note of a model's own: a text, or what was seen and, by the grammar, what came, so that it can go on from it.
+    r"""A note of a model's own about a step: any text, or what was seen and, by the grammar, what came.
 
     An engine without grammars may leave out what came; then the text alone is taken.
 
     Attributes
     ----------
-    outcome : tuple of Field
-        What came; empty where the note is not to tell it.
     seen : int
         The length of what was seen, in characters; ``max_chars`` is that of a text alone.
+    came : str
+        What came; empty where the note is not to tell it.
 
     Examples
     --------
-    >>> sky = Field("sky", "label", options=("rain", "sun"))
-    >>> note = NoteField("note", "text", outcome=(sky,), seen=20)
+    >>> note = NoteField("note", "text", seen=20, came="sun")
     >>> note.regex()
-    '[^\\n]{1,20} -> (rain|sun)'
+    '[^\\n]{1,20} -> sun'
     >>> note.read("fog -> mist, then clouds -> sun")
     'fog - mist, then -> sun'
     """
 
-    outcome: tuple[Field, ...] = ()
     seen: int = 0
+    came: str = ""
 
     def regex(self) -> str:
         """Give a regular expression for the note."""
-        if not self.outcome:
-            return super().regex()
-        return f"[^\\n]{{1,{self.seen}}}{ARROW}{line_regex(self.outcome)}"
+        return f"[^\\n]{{1,{self.seen}}}{ARROW}{re.escape(self.came)}" if self.came else super().regex()
 
     def gbnf(self) -> str:
         """Give the same in llama.cpp's grammar notation."""
-        if not self.outcome:
-            return super().gbnf()
-        return f"[^\\n]{{1,{self.seen}}} {gbnf_string(ARROW)} {line_gbnf(self.outcome)}"
+        return f"[^\\n]{{1,{self.seen}}} {gbnf_string(ARROW + self.came)}" if self.came else super().gbnf()
 
     def read(self, value: Any) -> str:
         """Check a note, and cut back one that was stopped short; of several arrows the last one is meant."""
         seen, arrow, came = " ".join(str(value).split()).rpartition(ARROW)
-        if not self.outcome or not seen:
+        if not self.came or not seen:
             return whole_words(str(super().read(value)), self.max_chars)
         return f"{whole_words(seen.replace(ARROW, ' - ')[: self.seen], self.seen)}{arrow}{came}"
 
@@ -298,16 +293,6 @@ def whole_words(text: str, chars: int) -> str:
         return text
     ends = [match.end() for match in re.finditer(r"[.!?;](?=\s)", text)]
     return text[: ends[-1]] if ends else text.rpartition(" ")[0] or text
-
-
-def line_regex(fields: tuple[Field, ...]) -> str:
-    """Give a regular expression for values with a comma between them."""
-    return ", ".join(field.regex() for field in fields)
-
-
-def line_gbnf(fields: tuple[Field, ...]) -> str:
-    """Give the same in llama.cpp's grammar notation."""
-    return ' ", " '.join(field.gbnf() for field in fields)
 
 
 class AnswerSpec(Record, frozen=True, dict=True):
@@ -345,7 +330,8 @@ class AnswerSpec(Record, frozen=True, dict=True):
         if self.notation == "json":
             return AnswerFormat(self.name, schema=object_schema({f.name: f.schema() for f in self.fields}))
         if self.notation == "line":
-            regex, body = line_regex(self.fields), line_gbnf(self.fields)
+            regex = ", ".join(field.regex() for field in self.fields)
+            body = ' ", " '.join(field.gbnf() for field in self.fields)
             only = self.fields[0]
             choices = only.options if len(self.fields) == 1 and only.kind == "label" else ()
             return AnswerFormat(self.name, gbnf=f'root ::= " "? {body}', regex=f" ?{regex}", choices=choices)
@@ -461,8 +447,8 @@ def _gbnf_choice(options: tuple[str, ...]) -> str:
 
 
 def _longest(field: Field) -> int:
-    if isinstance(field, NoteField) and field.outcome:
-        return max(field.max_chars, field.seen) + sum(_longest(part) + len(ARROW) for part in field.outcome)
+    if isinstance(field, NoteField) and field.came:
+        return max(field.max_chars, field.seen + len(ARROW) + len(field.came.encode()))
     if field.kind == "ranked":
         return field.top * (max((len(option.encode()) for option in field.options), default=80) + 4)
     if field.kind == "text":

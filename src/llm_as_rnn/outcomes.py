@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from llm_as_rnn.answers import Field, NoteField
+from llm_as_rnn.answers import ARROW, Field, NoteField
 from llm_as_rnn.records import Form, Prediction, Target, Value
 from llm_as_rnn.task import Task
 
@@ -19,32 +19,27 @@ SHORT = 40
 """Characters that the note on a step may have, however short the step is: the examples of prompts are not longer."""
 
 
-def note_field(name: str, about: str, task: Task, form: Form, seen: str) -> NoteField:
+def note_field(name: str, about: str, task: Task, form: Form, case: str) -> NoteField:
     """Give the field of a note about a step: in lines it tells what was seen and, by the grammar, what came.
 
-    Left to themselves small models leave out what came (docs/results/memory.md).
+    Left to themselves small models leave out what came, or tell another outcome (docs/results/memory.md).
 
     Parameters
     ----------
     name, about : str
         What it is called, and what is to stand in it.
     task : Task
-        Says what an outcome is; where it is more than labels and numbers, the note is a plain text.
+        Where its outcomes are more than labels and numbers, a note is any text.
     form : str
         ``json`` or ``line``.
-    seen : str
-        What was seen at the step, which its note need not be longer than; empty where no outcome is known.
+    case : str
+        The step with its outcome as one line: the note need not be longer. Empty where no outcome is known.
     """
-    brief = seen and form == "line" and all(field.kind in ("label", "number") for field in task.answer)
-    return NoteField(
-        name,
-        "text",
-        about,
-        max_chars=SENTENCE[form],
-        outcome=task.answer if brief else (),
-        # One more, by which what was stopped short is told from what is whole.
-        seen=min(max(len(seen), SHORT) + 1, SENTENCE[form]),
-    )
+    seen, _, came = case.rpartition(ARROW)
+    told = form == "line" and all(field.kind in ("label", "number") for field in task.answer)
+    # One more, by which what was stopped short is told from what is whole.
+    room = min(max(len(seen), SHORT) + 1, SENTENCE[form])
+    return NoteField(name, "text", about, max_chars=SENTENCE[form], seen=room, came=came if told else "")
 
 
 def facts(task: Task, prediction: Prediction, target: Target) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from llm_as_rnn.answers import ARROW, AnswerSpec
+from llm_as_rnn.answers import ARROW
 from llm_as_rnn.method import Asker, Calls, Learned, Settings, at_once, count_tokens, said
 from llm_as_rnn.outcomes import facts, note_field, verdict
 from llm_as_rnn.prompts import Prompts
@@ -140,9 +140,19 @@ class MemPrompt(History):
         """Have the step summarised, and append the summary; without a usable one, append nothing."""
         if target is None:
             return Learned(state, Update("skipped", "no outcome"))
-        shown, about = self._shown(state, observation), "this step and its outcome, as you will want to remember it"
-        spec = self.asker.block("summary", (note_field("summary", about, self.task, self.settings.form, shown),))
-        messages = yield from self._summary_messages(state, observation, prediction, target, spec)
+        shown = self._shown(state, observation)
+        # Not by the template of full history's pairs: changing that one must not change this method.
+        case = f"{shown}{ARROW}{self.task.spec('line').show(target)}"
+        about = "this step and its outcome, as you will want to remember it"
+        spec = self.asker.block("summary", (note_field("summary", about, self.task, self.settings.form, case),))
+        told = {
+            "observation": shown,
+            "facts": facts(self.task, prediction, target),
+            "case": case,
+            "verdict": verdict(self.task, prediction, target),
+        }
+        prompt = self.asker.render("baselines/summarise", spec=spec, **told)
+        messages = yield from self._asking(state, observation, prediction, prompt)
         request = self.asker.request("summarise", messages, observation, spec.format, spec.max_tokens())
         asked = yield from self.asker.ask(request, spec.read)
         if asked.value is None:
@@ -150,19 +160,11 @@ class MemPrompt(History):
         past = (*state.past, str(asked.value["summary"]))
         return Learned(HistoryState(state.sequence, past), Update("accepted", "appended"))
 
-    def _summary_messages(
-        self, state: HistoryState, observation: Observation, prediction: Prediction, target: Target, spec: AnswerSpec
+    def _asking(
+        self, state: HistoryState, observation: Observation, prediction: Prediction, prompt: str
     ) -> Calls[tuple[Message, ...]]:
-        shown = self._shown(state, observation)
-        parts = {
-            "observation": shown,
-            "facts": facts(self.task, prediction, target),
-            # Not by the template of full history's pairs: changing that one must not change this method.
-            "case": f"{shown}{ARROW}{self.task.spec('line').show(target)}",
-            "verdict": verdict(self.task, prediction, target),
-        }
-        asked = Message("user", self.asker.render("baselines/summarise", spec=spec, **parts))
+        """Go on with the conversation of the prediction, or ask in one of its own."""
         if self.settings.layout == "separate":
-            return Message("system", self.task.instructions.strip()), asked
+            return Message("system", self.task.instructions.strip()), Message("user", prompt)
         messages, _ = yield from self._context(state, observation)
-        return (*messages, said(prediction.raw), asked)
+        return (*messages, said(prediction.raw), Message("user", prompt))

@@ -323,8 +323,8 @@ class Delta(Itemised):
             for item in section.items
             if item != self.unknown
         ]
-        seen = parts(step.case(self.task))[0]
-        note = note_field("note", "the new or changed note", self.task, self.writer.settings.form, seen)
+        form, case = self.writer.settings.form, step.case(self.task)
+        note = note_field("note", "the new or changed note", self.task, form, case)
         spec = self.writer.asker.block("delta", (*self._fields(len(notes), wrong=step.error > 0), note))
         messages = self.writer.turn(step, "delta", feedback=feedback, notes=notes, spec=spec)
         asked = yield from self.writer.ask_fields(step, "update", spec, messages)
