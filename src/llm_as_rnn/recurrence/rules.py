@@ -325,7 +325,9 @@ class Delta(Itemised):
         ]
         form, case = self.writer.settings.form, step.case(self.task)
         note = note_field("note", "the new or changed note", self.task, form, case)
-        spec = self.writer.asker.block("delta", (*self._fields(len(notes), wrong=step.error > 0), note))
+        open_to = self._open_to_change(notes, case) if note.came else {item for _, item in notes}
+        fields = self._fields(len(notes) if open_to else 0, wrong=step.error > 0)
+        spec = self.writer.asker.block("delta", (*fields, note))
         messages = self.writer.turn(step, "delta", feedback=feedback, notes=notes, spec=spec)
         asked = yield from self.writer.ask_fields(step, "update", spec, messages)
         if asked.value is None:
@@ -334,7 +336,18 @@ class Delta(Itemised):
         examples = examples_in(messages, *step.own(self.task, feedback))
         if change.get("action") not in ("drop", "nothing") and tidy_item(change["note"]) in examples:
             return Proposal(None, "copied: the note is one of the examples")
+        touches = change.get("action") in ("change", "drop")
+        if touches and notes[int(float(change["number"])) - 1][1] not in open_to:
+            change["action"] = "add"
         return (yield from self._apply(step, notes, change, ledger))
+
+    def _open_to_change(self, notes: list[tuple[int, str]], case: str) -> set[str]:
+        """Give the notes that a step may change: cases about the same thing, and what is no case.
+
+        Small models overwrite any note with what the latest step taught.
+        """
+        items = [item for _, item in notes]
+        return {*Resemblance(items).same(parts(case)[0]), *(item for item in items if not parts(item)[1])}
 
     def _fields(self, notes: int, *, wrong: bool) -> tuple[Field, ...]:
         names = tuple(section.name for section in self.task.memory)
