@@ -162,3 +162,45 @@ def test_figures_have_no_place_in_a_note_that_is_a_case(feedback: str, told: boo
     assert ("So far:" in stage.log[-1].prompt) == told
     assert "The answer was sun: wrong." in stage.log[-1].prompt
     assert UNKNOWN not in stage.items
+
+
+OTHER = "a warm night after rain -> sun"
+LIKE = "dew at dawn, wind from the east and no cloud -> sun"
+
+
+@pytest.mark.parametrize(
+    ("notes", "right", "actions"),
+    [
+        ((OTHER, "hail and thunder -> rain"), False, None),  # nothing to change: the note is added
+        ((OTHER, "hail and thunder -> rain"), True, "add|nothing"),
+        ((OTHER, LIKE), False, "add|change|drop"),
+        ((OTHER, "wait for noon"), False, "add|change|drop"),  # what is no case may always be changed
+    ],
+)
+def test_a_step_may_change_what_it_bears_on(notes: tuple[str, ...], right: bool, actions: str | None) -> None:
+    stage = Stage("delta", lambda _: "").holding(*notes)
+    stage.meet(SEEN, "fog", right=right)
+    regex = stage.log[0].answer.regex or ""
+    assert (f"action: ({actions})" in regex) == (actions is not None)
+    assert ("action" in regex) == (actions is not None)
+
+
+@pytest.mark.parametrize(
+    ("action", "number", "after"),
+    [
+        ("change", 2, (OTHER, f"{SEEN} -> fog")),
+        ("drop", 2, (OTHER,)),
+        ("change", 1, (OTHER, LIKE, f"{SEEN} -> fog")),  # what the step says nothing of stays
+        ("drop", 1, (OTHER, LIKE, f"{SEEN} -> fog")),
+    ],
+)
+def test_a_change_of_something_else_is_an_addition(action: str, number: int, after: tuple[str, ...]) -> None:
+    answer = f"action: {action}\nnumber: {number}\nnote: {SEEN} -> fog"
+    stage = Stage("delta", lambda _: answer).holding(OTHER, LIKE)
+    assert stage.meet(SEEN, "fog").update.outcome == "accepted"
+    assert stage.items == after
+
+
+def test_doing_nothing_adds_nothing() -> None:
+    stage = Stage("delta", lambda _: f"action: nothing\nnumber: 1\nnote: {SEEN} -> fog").holding(OTHER, LIKE)
+    assert stage.meet(SEEN, "fog", right=True).update == Update("kept", "nothing to change")
