@@ -54,12 +54,12 @@ AUTO_FEEDBACK = "auto"
 """In place of feedback: the critic for rules whose notes are the model's own words, figures alone for the others."""
 
 
-def notes_cases(rule: RuleName, form: Form) -> bool:
-    """Tell whether the notes of a rule are cases, by code or, in lines, by the grammar of a model's notes.
+def notes_cases(rule: RuleName, *, told: bool) -> bool:
+    """Tell whether the notes of a rule are cases: those of code, and a model's where they tell what came.
 
     Then no critic is needed, and small models do better when shown the nearest case again (docs/results/memory.md).
     """
-    return rule in KEEPS_CASES or (rule == "delta" and form == "line")
+    return rule in KEEPS_CASES or (rule == "delta" and told)
 
 
 def feedback_kinds(feedback: str) -> tuple[str, ...]:
@@ -114,8 +114,8 @@ class Updating(Record, frozen=True):
     watch: bool = False
     shared: int = 0
 
-    def suited(self, form: Form, feedback: str = AUTO_FEEDBACK) -> Updating:
-        """Fill in what was left open.
+    def suited(self, form: Form, feedback: str = AUTO_FEEDBACK, *, told: bool = False) -> Updating:
+        """Fill in what was left open; ``told`` says that a model's notes tell what came (see `outcomes.is_told`).
 
         Small models, which answer in lines, learn from cases and not by rewriting (docs/results/memory.md); for the
         others nothing was measured, and they get the paper's rule. So does learning from a judge alone: without
@@ -123,7 +123,7 @@ class Updating(Record, frozen=True):
         """
         suits: RuleName = "cases" if form == "line" and feedback != "judge" else "rewrite"
         rule = suits if self.rule == "auto" else self.rule
-        recall = int(notes_cases(rule, form)) if self.recall is None else self.recall
+        recall = int(notes_cases(rule, told=told)) if self.recall is None else self.recall
         return msgspec.structs.replace(self, rule=rule, recall=recall, echo=self.echo or 1)
 
 

@@ -28,18 +28,26 @@ def note_field(name: str, about: str, task: Task, form: Form, case: str) -> Note
     ----------
     name, about : str
         What it is called, and what is to stand in it.
-    task : Task
-        Where its outcomes are more than labels and numbers, a note is any text.
-    form : str
-        ``json`` or ``line``.
+    task, form : Task, str
+        Say whether a note tells what came (see `is_told`); else it is any text.
     case : str
         The step with its outcome as one line: the note need not be longer. Empty where no outcome is known.
     """
     seen, _, came = case.rpartition(ARROW)
-    told = form == "line" and all(field.kind in ("label", "number") for field in task.answer)
     # One more, by which what was stopped short is told from what is whole.
     room = min(max(len(seen), SHORT) + 1, SENTENCE[form])
-    return NoteField(name, "text", about, max_chars=SENTENCE[form], seen=room, came=came if told else "")
+    told = came if is_told(task, form) else ""
+    return NoteField(name, "text", about, max_chars=SENTENCE[form], seen=room, came=told)
+
+
+def is_told(task: Task, form: Form) -> bool:
+    """Tell whether a model's notes are to tell what came: in lines, where that is labels and numbers.
+
+    >>> from llm_as_rnn.task import load_task
+    >>> is_told(load_task("weather"), "line"), is_told(load_task("weather-text"), "line")
+    (True, False)
+    """
+    return form == "line" and all(field.kind in ("label", "number") for field in task.answer)
 
 
 def facts(task: Task, prediction: Prediction, target: Target) -> str:

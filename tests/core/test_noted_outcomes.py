@@ -12,6 +12,7 @@ from llm_as_rnn.answers import ARROW, AnswerSpec, NoteField
 from llm_as_rnn.datasets.base import Sequence
 from llm_as_rnn.outcomes import SENTENCE, SHORT, note_field
 from llm_as_rnn.records import Form, Observation, Update
+from llm_as_rnn.recurrence.cell import Recurrent
 from llm_as_rnn.task import Task, load_task
 from tests.core.stage import UNKNOWN, Stage, sky_task, written
 from tests.helpers import by_hand, good_answer, listening, make
@@ -143,6 +144,12 @@ def test_where_notes_are_cases_there_is_no_critic_and_the_nearest_is_read_again(
     stage.log.clear()
     stage.meet("dew at dawn", "sun")
     assert list(dict.fromkeys(stage.roles)) == roles
+
+
+def test_where_outcomes_are_texts_delta_keeps_its_critic() -> None:
+    method = make("recurrent:delta", load_task("weather-text"), form="line", feedback="auto")
+    assert isinstance(method, Recurrent)
+    assert (method.settings.feedback, method.updating.recall) == ("model", 0)
 
 
 def test_a_note_that_tells_another_outcome_is_no_repetition() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from llm_as_rnn.method import AUTO_FEEDBACK, Asker, Calls, Learned, RuleName, Settings, notes_cases, said
-from llm_as_rnn.outcomes import facts
+from llm_as_rnn.outcomes import facts, is_told
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import Feedback, Memory, Observation, Prediction, Record, SequenceInfo, Target, Update
 from llm_as_rnn.recurrence import scorecard
@@ -90,10 +90,11 @@ class Recurrent:
             self.name = f"{Recurrent.name}:{rule}"
         wanted = msgspec.structs.replace(settings.updating, rule=rule) if rule else settings.updating
         feedback = settings.feedback
-        self.updating = wanted.suited(settings.form, feedback)
+        told = feedback != "judge" and is_told(task, settings.form)
+        self.updating = wanted.suited(settings.form, feedback, told=told)
         check_when(self.updating.when)
         if feedback == AUTO_FEEDBACK:
-            unheard = self.updating.rule == "none" or notes_cases(self.updating.rule, settings.form)
+            unheard = self.updating.rule == "none" or notes_cases(self.updating.rule, told=told)
             feedback = "scorecard" if unheard else "model"
         settings = msgspec.structs.replace(settings, feedback=feedback, updating=self.updating)
         self.task = task
