@@ -333,16 +333,17 @@ class Delta(Itemised):
         if asked.value is None:
             return Proposal(None, f"{asked.status}: {asked.problem}")
         change = {name: str(value) for name, value in asked.value.items()}
+        if change.get("action") in ("change", "drop") and notes[int(float(change["number"])) - 1][1] not in open_to:
+            if change["action"] == "drop":
+                return Proposal(None, "nothing to change: the step says nothing of the note to drop")
+            change["action"] = "add"
         examples = examples_in(messages, *step.own(self.task, feedback))
         if change.get("action") not in ("drop", "nothing") and tidy_item(change["note"]) in examples:
             return Proposal(None, "copied: the note is one of the examples")
-        touches = change.get("action") in ("change", "drop")
-        if touches and notes[int(float(change["number"])) - 1][1] not in open_to:
-            change["action"] = "add"
         return (yield from self._apply(step, notes, change, ledger))
 
     def _open_to_change(self, notes: list[tuple[int, str]], case: str) -> set[str]:
-        """Give the notes that a step may change: cases about the same thing, and what is no case.
+        """Give the notes that a step may change or drop: cases about the same thing, and what is no case.
 
         Small models overwrite any note with what the latest step taught.
         """
