@@ -81,6 +81,15 @@ def feedback_kinds(feedback: str) -> tuple[str, ...]:
     return kinds
 
 
+def knows_outcomes(feedback: str) -> bool:
+    """Tell whether feedback compares with outcomes; a judge alone is shown none, even where they are known.
+
+    >>> knows_outcomes("judge"), knows_outcomes("judge+scorecard")
+    (False, True)
+    """
+    return feedback != "judge"
+
+
 class Updating(Record, frozen=True):
     """How the recurrent method updates its memory.
 
@@ -121,7 +130,7 @@ class Updating(Record, frozen=True):
         others nothing was measured, and they get the paper's rule. So does learning from a judge alone: without
         outcomes there are no cases.
         """
-        suits: RuleName = "cases" if form == "line" and feedback != "judge" else "rewrite"
+        suits: RuleName = "cases" if form == "line" and knows_outcomes(feedback) else "rewrite"
         rule = suits if self.rule == "auto" else self.rule
         recall = int(notes_cases(rule, told=told)) if self.recall is None else self.recall
         return msgspec.structs.replace(self, rule=rule, recall=recall, echo=self.echo or 1)

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import msgspec
 
-from llm_as_rnn.method import AUTO_FEEDBACK, Asker, Calls, Learned, RuleName, Settings, notes_cases, said
+from llm_as_rnn.method import (
+    AUTO_FEEDBACK,
+    Asker,
+    Calls,
+    Learned,
+    RuleName,
+    Settings,
+    knows_outcomes,
+    notes_cases,
+    said,
+)
 from llm_as_rnn.outcomes import facts, is_told
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import Feedback, Memory, Observation, Prediction, Record, SequenceInfo, Target, Update
@@ -90,7 +100,7 @@ class Recurrent:
             self.name = f"{Recurrent.name}:{rule}"
         wanted = msgspec.structs.replace(settings.updating, rule=rule) if rule else settings.updating
         feedback = settings.feedback
-        told = feedback != "judge" and is_told(task, settings.form)
+        told = knows_outcomes(feedback) and is_told(task, settings.form)
         self.updating = wanted.suited(settings.form, feedback, told=told)
         check_when(self.updating.when)
         if feedback == AUTO_FEEDBACK:
@@ -104,7 +114,8 @@ class Recurrent:
         self.reflection = Reflection(self.writer)
         self.teacher = Teacher(self.asker, task, settings)
         self.rule = build_rule(self.updating.rule, self.writer)
-        if not self.reflection.knows_outcomes:
+        self.knows_outcomes = knows_outcomes(settings.feedback)
+        if not self.knows_outcomes:
             require_outcomes_unneeded(self.updating)
 
     def start(self, sequence: SequenceInfo) -> RecurrentState:
@@ -139,7 +150,7 @@ class Recurrent:
         self, state: RecurrentState, observation: Observation, prediction: Prediction, target: Target | None
     ) -> Calls[Learned]:
         """Reflect on the outcome, then update the memory."""
-        if not self.reflection.knows_outcomes:
+        if not self.knows_outcomes:
             target = None
         elif target is None:
             return Learned(state, Update("skipped", "no outcome"))

@@ -63,11 +63,6 @@ class Reflection:
         self.critic = writer.asker.block("feedback", critic_fields(writer.task, form))
         self.judge = writer.asker.block("judgement", judge_fields(form))
 
-    @property
-    def knows_outcomes(self) -> bool:
-        """Whether any kind needs the outcome; else it is not shown, even where it is known."""
-        return self.kinds != ("judge",)
-
     def of(self, step: Step, card: Scorecard) -> Calls[tuple[Step, Feedback]]:
         """Give e_t, and the step with the conversation that led to it."""
         texts: list[str] = [step.facts] if step.facts else []

@@ -27,7 +27,7 @@ from llm_as_rnn.datasets.base import Sequence, Step
 from llm_as_rnn.drive import drive
 from llm_as_rnn.engines.scripted import Answer, ScriptedEngine
 from llm_as_rnn.errors import UsageError
-from llm_as_rnn.method import Method, RuleName, Settings, Updating
+from llm_as_rnn.method import Method, RuleName, Settings, Updating, knows_outcomes
 from llm_as_rnn.methods import METHODS, REFERENCES
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import AnswerFormat, Form, Layout, Memory, Record, Request, Section, Style, Value
@@ -190,7 +190,7 @@ def examine(
                 looks, learns = thread.submit(asyncio.run, _watch(method, name, settings, planted)).result()
                 requests[name, form, settings.layout] += len(looks)
                 # A judge alone goes by the rubric: there, no outcome may be shown at all.
-                found += _search(looks, planted, learns=learns and settings.feedback != "judge")
+                found += _search(looks, planted, learns=learns and knows_outcomes(settings.feedback))
                 found += _hunt(looks, planted, task, some)
     first: dict[tuple[str, str, str], Leak] = {}
     for leak in found:
