@@ -25,6 +25,8 @@ from llm_as_rnn.engines.llamacpp import LlamaCppEngine
 from llm_as_rnn.engines.openai_compatible import OpenAICompatibleEngine
 from llm_as_rnn.errors import EngineError, EngineUnavailableError, MissingExtraError, ModelError
 from llm_as_rnn.records import AnswerFormat, Completion, Message, Request, Sampling
+from llm_as_rnn.recurrence.memory import Bounds, answer_format
+from llm_as_rnn.task import load_task
 
 T = TypeVar("T")
 
@@ -141,6 +143,16 @@ class TestModel:
                     assert json.loads(values.text).keys() == {"sky", "high"}
                 else:
                     assert re.match(r'\{\s*"sky"', values.text)
+
+        on(model_file, use)
+
+    def test_the_grammar_of_a_large_memory_is_taken(self, model_file: Path) -> None:
+        task = load_task("probe-recall")
+        memory = answer_format(task, "line", Bounds.within(4096, len(task.memory)))
+
+        async def use(engine: LlamaCppEngine) -> None:
+            written = await engine.complete(line("A memory:", answer=memory, sampling=Sampling(max_tokens=24)))
+            assert written.text.lstrip("\n").startswith(f"## {task.memory[0].name}\n- ")
 
         on(model_file, use)
 

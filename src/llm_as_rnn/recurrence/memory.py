@@ -118,9 +118,10 @@ def answer_format(task: Task, form: Form, bounds: Bounds) -> AnswerFormat:
         return AnswerFormat("memory", schema=object_schema({section.name: items for section in task.memory}))
     item_regex = f"[^\\n]{{1,{bounds.chars}}}"
     headings = [f"## {section.name}" for section in task.memory]
-    parts = [f'{gbnf_string(heading)} ("\\n- " {item_regex}){{1,{bounds.items}}}' for heading in headings]
+    parts = [f'{gbnf_string(heading)} ("\\n- " item){{1,{bounds.items}}}' for heading in headings]
     body = ' "\\n" '.join(parts)
-    gbnf = f'root ::= "\\n"? {body} {END_GBNF}'
+    # A note has a rule of its own: llama.cpp refuses a repetition within a repetition beyond 2,000 in all.
+    gbnf = f'item ::= {item_regex}\nroot ::= "\\n"? {body} {END_GBNF}'
     regex = "\\n?" + "\\n".join(f"{re.escape(heading)}(\\n- {item_regex}){{1,{bounds.items}}}" for heading in headings)
     return AnswerFormat("memory", gbnf=gbnf, regex=regex + END_REGEX)
 
