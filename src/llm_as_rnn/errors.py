@@ -12,7 +12,10 @@
     ├── RunError                a run directory cannot be used or written
     │   └── SpecMismatchError   a resumed run differs from what was begun
     ├── EngineError             one call got no answer, after all retries
+    │   ├── RequestRefusedError      the server refuses this request, and would again
     │   └── EngineUnavailableError   no call can get one (no server, no access)
+    │       └── EngineBusyError      no call can get one now: later it may
+    ├── DamagedError            bytes are not those that were written
     └── AnswerError             a model's answer does not fit what was asked
 
 Every error has a message of one line that says what is wrong, and a hint that says what to do.
@@ -98,6 +101,30 @@ class EngineError(LlmAsRnnError):
 
 class EngineUnavailableError(EngineError):
     """No call can get an answer: there is no server, no access, or no such model."""
+
+
+class RequestRefusedError(EngineError):
+    """A server refuses a request for what stands in it: asked again, it would say the same."""
+
+
+class EngineBusyError(EngineUnavailableError):
+    """No call can get an answer now: the server is overloaded, starting or away. It is worth waiting for.
+
+    Parameters
+    ----------
+    message, hint : str
+        As of every error here.
+    retry_after : float, optional
+        Seconds after which the server wants to be asked again, if it says.
+    """
+
+    def __init__(self, message: str, hint: str = "", *, retry_after: float | None = None) -> None:
+        super().__init__(message, hint)
+        self.retry_after = retry_after
+
+
+class DamagedError(LlmAsRnnError):
+    """Bytes that were read are not those that were written (see `files.unsealed`)."""
 
 
 class AnswerError(LlmAsRnnError):

@@ -1,14 +1,67 @@
-"""Writing files so that nobody ever sees half of one, and so that what is private stays so."""
+"""Writing files so that nobody ever sees half of one, so that what is private stays so, and damage is noticed."""
 
 from __future__ import annotations
 
 import os
+import re
 import tempfile
+import zlib
 from contextlib import suppress
 from pathlib import Path
 
+from llm_as_rnn.errors import DamagedError
+
 OWNER_FOLDER, OWNER_FILE = 0o700, 0o600
 """Modes of folders and files that nobody but their owner can look into."""
+
+_SEAL = re.compile(rb',"check":"([0-9a-f]{8})"\}\Z')
+
+
+def sealed(content: bytes) -> bytes:
+    """Give a JSON object with a check of its own bytes as its last entry, so that damage is noticed.
+
+    The check is a CRC-32 over all bytes before it: it finds every single flipped bit, and of other damage all but one
+    case in four thousand million.
+
+    Parameters
+    ----------
+    content : bytes
+        A JSON object with at least one entry, without white space at its end.
+
+    Examples
+    --------
+    >>> sealed(b'{"t":0}')
+    b'{"t":0,"check":"b7c26b55"}'
+    """
+    body = content[:-1]
+    return b'%s,"check":"%08x"}' % (body, zlib.crc32(body))
+
+
+def unsealed(content: bytes) -> bytes:
+    """Give back what was sealed.
+
+    Raises
+    ------
+    DamagedError
+        If there is no check at its end, or the bytes are not those that it was made of.
+
+    Examples
+    --------
+    >>> unsealed(b'{"t":0,"check":"b7c26b55"}')
+    b'{"t":0}'
+    """
+    found = _SEAL.search(content[-20:])
+    if found is None:
+        raise DamagedError("there is no check at its end", "restore it from a copy")
+    body = content[: len(content) - len(found[0])]
+    if zlib.crc32(body) != int(found[1], 16):
+        raise DamagedError("its bytes are not those that were written", "restore it from a copy")
+    return body + b"}"
+
+
+def is_sealed(content: bytes) -> bool:
+    """Tell whether there is a check at the end of a JSON object, whatever it says."""
+    return _SEAL.search(content[-20:]) is not None
 
 
 def write_atomically(path: Path, content: bytes, *, private: bool = False) -> None:

@@ -56,6 +56,15 @@ def references(task: Task) -> tuple[str, ...]:
     return tuple(name for name in REFERENCES if name not in unsuited)
 
 
+def asks_model(name: str) -> bool:
+    """Tell whether a method asks a model: references do not, and need none loaded.
+
+    >>> asks_model("recurrent:delta"), asks_model("nearest_case")
+    (True, False)
+    """
+    return name not in REFERENCES
+
+
 def require_method(name: str) -> None:
     """Refuse a name that no method has: ``recurrent:RULE`` is the recurrent method with that update rule.
 

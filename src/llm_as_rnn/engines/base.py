@@ -33,6 +33,10 @@ class EngineInfo(Record, frozen=True):
         counts as elsewhere (see `places.is_here`).
     chats : bool
         Whether it can be asked in chat style: a base model without a chat template cannot.
+    left_out : tuple of str
+        Fields of requests that the server refused, and that were left out from then on; known while it is used.
+    remarks : tuple of str
+        What else was noticed of the server while it was used (that it cuts prompts short, say), a line each.
     """
 
     model: str
@@ -46,6 +50,8 @@ class EngineInfo(Record, frozen=True):
     echo: int = 1
     host: str | None = None
     chats: bool = True
+    left_out: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 class Engine(Protocol):
