@@ -4,12 +4,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help install demo test check bench clean
+.PHONY: help install demo test check fuzz bench clean
 
 help:
 	@echo "make demo    install, fetch the default model (98 MB), then learn made-up associations and forecast weather"
 	@echo "make test    install, and run the tests"
 	@echo "make check   every check of style, types, imports and packaging"
+	@echo "make fuzz    give every reader of outside bytes SECONDS (30) of bytes that nobody would write"
 	@echo "make bench   measure speed"
 	@echo "make clean   remove .venv and caches"
 
@@ -41,9 +42,14 @@ check: .venv/.developing
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
+# Guided by coverage where atheris can be had; else hypothesis draws the bytes.
+fuzz: .venv/.developing
+	@$(BIN)/python -m pip install --quiet "atheris>=3" || echo "atheris cannot be had here: hypothesis takes its place"
+	@$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),30)
+
 bench: .venv/.developing
 	$(BIN)/python benchmarks/engine_overhead.py
 	$(BIN)/python benchmarks/startup.py
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .fuzz
