@@ -42,9 +42,10 @@ class CachedEngine:
     Notes
     -----
     An entry is found by what decides an answer: the model string, the server's address, what it says of itself (the
-    model's digest), and the request with its sampling and seed. What a call cost (tokens, seconds, retries) is kept with its answer, so that a replayed run reports what
-    the recorded one did. Errors are never kept. An entry that cannot be read counts as missing. The cache holds what
-    the model was shown, which may be anything: its folders and files are for their owner only.
+    model's digest), and the request with its sampling and seed. What a call cost (tokens, seconds, retries) is kept
+    with its answer, so that a replayed run reports what the recorded one did. Errors are never kept. An entry that
+    cannot be read counts as missing. The cache holds what the model was shown, which may be anything: its folders and
+    files are for their owner only.
     """
 
     def __init__(

@@ -108,5 +108,5 @@ def _named(refusal: Refusal, there: list[str]) -> list[set[str]]:
         return [*keywords, *whole]
     if not _OF_SCHEMA.search(said):
         return [*listed, *spoken, *keywords, *whole]
-    staged = [_keywords(there), *({name} for name in ("strict", "response_format") if name in there)]
-    return [*listed, *keywords, *spoken, *staged]
+    whole = [{name} for name in ("strict", "response_format") if name in there]
+    return [*listed, *keywords, *spoken, _keywords(there), *whole]

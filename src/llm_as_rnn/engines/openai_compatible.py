@@ -9,6 +9,7 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
@@ -66,10 +67,10 @@ class OpenAICompatibleEngine:
     Only the call for an answer decides whether a server can be used. What it says beside that (its models, its window,
     how it counts tokens) is used where it is there; `EngineInfo.remarks` says what is missing.
 
-    A server that refuses ``max_tokens`` gets ``max_completion_tokens`` from then on. A part of a request that it refuses
-    and that an answer can do without (see `fields`) is left out from then on, and listed in `EngineInfo.left_out`;
-    where the server does not say what it refuses, that is found out by trying. A server whose chat template refuses a
-    system role, or turns that do not alternate, gets messages merged from then on.
+    A server that refuses ``max_tokens`` gets ``max_completion_tokens`` from then on. A part of a request that it
+    refuses and that an answer can do without (see `fields`) is left out from then on, and listed in
+    `EngineInfo.left_out`; where the server does not say what it refuses, that is found out by trying. A server whose
+    chat template refuses a system role, or turns that do not alternate, gets messages merged from then on.
     """
 
     def __init__(
@@ -125,10 +126,7 @@ class OpenAICompatibleEngine:
         await self._wire.open()
         try:
             async with self._deadline():
-                listing = await self._probe(f"{self.url}/models")
-                if listing.refusal is not None and (listing.refusal.moved or listing.refusal.status == 401):  # noqa: PLR2004
-                    raise failure(listing.refusal, self.where, self.model)
-                self._server = await detect(self._probe, self.url, self.model, listing)
+                self._server = await detect(self._probe, self.url, self.model, await self._listing())
         except BaseException as error:
             await self.close()
             if isinstance(error, EngineError) and not isinstance(error, EngineUnavailableError):
@@ -207,6 +205,13 @@ class OpenAICompatibleEngine:
         if answer.refusal is not None and answer.refusal.loading:
             raise failure(answer.refusal, self.where, self.model, retry_after=answer.retry_after)
         return Probe(_decoded(answer), answer.refusal)
+
+    async def _listing(self) -> Probe:
+        """Ask for the server's models: who may not even ask that, or asks at the wrong address, learns it now."""
+        listing = await self._probe(f"{self.url}/models")
+        if listing.refusal is not None and (listing.refusal.moved or listing.refusal.status == HTTPStatus.UNAUTHORIZED):
+            raise failure(listing.refusal, self.where, self.model)
+        return listing
 
     async def _create(self, request: Request) -> tuple[bytes, int]:
         """Send a request, again without a part that the server refuses; give the reply and the failed attempts."""

@@ -187,7 +187,7 @@ class PatientEngine:
 
     def _next(self, error: EngineBusyError, outage: _Outage) -> float:
         """Say when to ask again: when the server wants it, and once more just before patience ends."""
-        pause = min(FIRST_PAUSE * 2 ** min(outage.pauses, 10), LONGEST_PAUSE)
+        pause = min(FIRST_PAUSE * 2.0 ** min(outage.pauses, 10), LONGEST_PAUSE)
         return min(self._clock() + max(pause, error.retry_after or 0.0), outage.end)
 
     def _spent(self, outage: _Outage) -> EngineUnavailableError:

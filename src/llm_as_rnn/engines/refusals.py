@@ -23,15 +23,23 @@ FILTERED = b'{"choices":[{"finish_reason":"content_filter"}]}'
 READ = 20_000
 """Characters of an error that are looked at."""
 
+_NOT_SERVED = "check the model's name, the prompt style, and that the address ends in /v1"
 _LATER = {425, 429, 502, 503, 504, 529, *range(520, 528)}
 """The server, or what stands before it, cannot answer now; above 504 these are those of content networks."""
 _AGAIN = _LATER | {408, 409, 500}
 _BLAMING = {400, 422}
 _NO_ACCESS = {401, 403}
 _NO_ENDPOINT = {404, 405, 501}
+_LENGTH_CODES = {"context_length_exceeded", "exceed_context_size_error"}
 _FILTERS = {"content_filter", "content_policy_violation"}
 _EMPTY_ACCOUNT = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"}
 _MEANINGS = (
+    (
+        402,
+        re.compile(
+            r"(?:insufficient|out of|no|exceed\w{0,4}|not enough).{0,20}(?:quota|credit|balance|funds)", re.IGNORECASE
+        ),
+    ),
     (429, re.compile(r"rate.?limit|too many requests|throttl|resource.?exhausted", re.IGNORECASE)),
     (
         503,
@@ -100,12 +108,9 @@ class Refusal(NamedTuple):
     @property
     def too_long(self) -> bool:
         """Whether the prompt is too long for the model."""
-        return self.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE or (
-            self._of_request
-            and (self.code in ("context_length_exceeded", "exceed_context_size_error"))
-            or self._of_request
-            and bool(_TOO_LONG.search(self.said))
-        )
+        if self.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            return True
+        return self._of_request and (self.code in _LENGTH_CODES or bool(_TOO_LONG.search(self.said)))
 
     @property
     def of_template(self) -> bool:
@@ -183,13 +188,8 @@ def read_refusal(status: int, content: bytes, hide: Callable[[str], str]) -> Ref
         body: Any = msgspec.json.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         body = None
-    if success:
-        if (
-            not isinstance(body, dict)
-            or body.get("choices")
-            or not (body.get("error") or body.get("object") == "error")
-        ):
-            return None
+    if success and not _is_error(body):
+        return None
     error = _error(body)
     said = _said(error) or content[: 4 * READ].decode("utf-8", "replace") or _phrase(status)
     code = next((value for name in ("code", "type") if isinstance(value := error.get(name), str)), "")
@@ -220,34 +220,36 @@ def failure(
     listed : str
         The models that it lists, for a hint, where it does not list this one.
     """
-    status, said = refusal.status, one_line(refusal.said)
-    answered = f"{where} answered {status}: {said}"
-    if refusal.moved:
-        hint = "requests go to the address that was named and nowhere else: name the one that it points to"
-        return EngineUnavailableError(f"{where} answered {status}: it points to another address", hint)
-    if refusal.empty_account:
-        return EngineUnavailableError(f"{where} gives no more: {said}", "look at the account")
-    if refusal.of_template and not refusal.of_roles:
-        hint = "ask in completion style: --style completion"
-        return EngineUnavailableError(f"{model} has no chat template: {said}", hint)
-    if status in _NO_ACCESS:
-        return EngineUnavailableError(f"{where} refuses access: {said}", "check the API key (OPENAI_API_KEY)")
+    lasting = _lasting(refusal, where, model, listed)
+    if lasting is not None:
+        return lasting
+    answered = f"{where} answered {refusal.status}: {one_line(refusal.said)}"
     if refusal.too_long:
         return RequestRefusedError(answered, "the prompt is too long for the model: take a smaller memory budget")
     if refusal.of_roles or refusal.of_fields:
         return RequestRefusedError(answered)
-    if refusal.no_endpoint:
-        hint = (
-            f"it lists {listed}"
-            if listed
-            else "check the model's name, the prompt style, and that the address ends in /v1"
-        )
-        return EngineUnavailableError(f"{where} does not serve {model!r}: {said}", hint)
-    if status in _LATER or refusal.loading:
+    if refusal.status in _LATER or refusal.loading:
         return EngineBusyError(answered, "it may answer later", retry_after=retry_after)
-    if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR and not refusal.passing:
-        return RequestRefusedError(answered)
-    return EngineError(answered)
+    of_request = HTTPStatus.BAD_REQUEST <= refusal.status < HTTPStatus.INTERNAL_SERVER_ERROR
+    return RequestRefusedError(answered) if of_request and not refusal.passing else EngineError(answered)
+
+
+def _lasting(refusal: Refusal, where: str, model: str, listed: str) -> EngineUnavailableError | None:
+    """Say what a refusal means that every call would meet; None if another call may fare better."""
+    said, message, hint = one_line(refusal.said), "", ""
+    if refusal.moved:
+        message = f"{where} answered {refusal.status}: it points to another address"
+        hint = "requests go to the address that was named and nowhere else: name the one that it points to"
+    elif refusal.empty_account:
+        message, hint = f"{where} gives no more: {said}", "look at the account"
+    elif refusal.of_template and not refusal.of_roles:
+        message, hint = f"{model} has no chat template: {said}", "ask in completion style: --style completion"
+    elif refusal.status in _NO_ACCESS:
+        message, hint = f"{where} refuses access: {said}", "check the API key (OPENAI_API_KEY)"
+    elif refusal.no_endpoint and not refusal.of_fields:
+        message = f"{where} does not serve {model!r}: {said}"
+        hint = f"it lists {listed}" if listed else _NOT_SERVED
+    return EngineUnavailableError(message, hint) if message else None
 
 
 def in_turns(messages: tuple[Message, ...]) -> tuple[Message, ...]:
@@ -269,6 +271,13 @@ def in_turns(messages: tuple[Message, ...]) -> tuple[Message, ...]:
         else:
             turns.append(Message(role, message.content))
     return tuple(turns)
+
+
+def _is_error(body: Any) -> bool:
+    """Tell whether a body that came with a status of success is an error, and no answer."""
+    return (
+        isinstance(body, dict) and not body.get("choices") and bool(body.get("error") or body.get("object") == "error")
+    )
 
 
 def _error(body: Any) -> dict[str, Any]:

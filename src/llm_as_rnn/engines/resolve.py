@@ -27,7 +27,7 @@ KINDS = {
 """The kinds of model strings, and how each is written."""
 
 
-def resolve(
+def resolve(  # noqa: PLR0913 - a keyword each for what a user may say of an engine
     model: str,
     *,
     base_url: str | None = None,

@@ -74,6 +74,14 @@ def address(text: str) -> Address:
     return Address(f"{scheme}{mark}{place.rstrip('/')}", (unquote(user), unquote(password)) if at else None, query)
 
 
+def credentials(where: Address) -> list[str]:
+    """List what must not be shown of an address: its password, or the user who stands for one, and what it asks with."""
+    user, password = where.login or ("", "")
+    asked = [value for part in where.query.split("&") if (value := part.partition("=")[2])]
+    alone = [user, f"{user}:"] if user else []
+    return [*([password, f"{user}:{password}"] if password else alone), *asked]
+
+
 def _split_login(rest: str) -> tuple[str, str, str]:
     """Split user and password off, also a password that holds the slash that it should have escaped."""
     host, _, _ = rest.partition("/")

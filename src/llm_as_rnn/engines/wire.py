@@ -33,7 +33,7 @@ from llm_as_rnn._version import __version__
 from llm_as_rnn.engines.places import is_bound, is_here, loopback
 from llm_as_rnn.engines.refusals import Refusal, read_refusal
 from llm_as_rnn.engines.replies import one_line
-from llm_as_rnn.engines.secrecy import Address, Redactor, address
+from llm_as_rnn.engines.secrecy import Address, Redactor, address, credentials
 from llm_as_rnn.errors import EngineBusyError, EngineError, EngineUnavailableError, UsageError
 from llm_as_rnn.records import writable
 
@@ -97,7 +97,7 @@ class Wire:
     ) -> None:
         self.address: Address = address(base_url)
         self.where = self.address.url  # as messages call it
-        self.hide = Redactor([key, *_credentials(self.address)])
+        self.hide = Redactor([key, *credentials(self.address)])
         self._key = key
         self._timeout = timeout
         self._retries = retries
@@ -220,21 +220,10 @@ class Wire:
         """Say in one line what a broken connection means."""
         import httpx2  # noqa: PLC0415
 
+        ours = self._of_environment(error)
+        if ours is not None:
+            return ours
         said = self.hide(one_line(str(error) or type(error).__name__))
-        for cause in _causes(error):
-            if isinstance(cause, OSError) and cause.errno in (errno.EMFILE, errno.ENFILE):
-                return EngineUnavailableError(
-                    "too many files are open: none is left for a connection", "raise the limit (ulimit -n)"
-                )
-            if isinstance(cause, ssl.SSLError):
-                return EngineUnavailableError(
-                    f"{self.where} cannot be reached safely: {self.hide(one_line(str(cause)))}",
-                    "check http or https in the address, and its certificate (SSL_CERT_FILE)",
-                )
-        if isinstance(error, httpx2.ProxyError):
-            return EngineUnavailableError(f"the proxy in {_proxy_variables()} gives no way to {self.where}: {said}")
-        if isinstance(error, httpx2.TimeoutException) and not isinstance(error, httpx2.ConnectTimeout):
-            return EngineError(f"no answer from {self.where} within {self._timeout:g} s", "allow more time: --timeout")
         if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.UnsupportedProtocol):
             if self._answered:
                 return EngineBusyError(f"there is no server at {self.where} any more: {said}", "start it again")
@@ -242,10 +231,33 @@ class Wire:
             return EngineUnavailableError(
                 f"there is no server at {self.where}", f"start it, or check the address{through}"
             )
+        if isinstance(error, httpx2.TimeoutException):
+            return EngineError(f"no answer from {self.where} within {self._timeout:g} s", "allow more time: --timeout")
         broke = f"the connection to {self.where} broke: {said}"
         return EngineBusyError(broke, "it may answer later") if self._answered else EngineError(broke)
 
+    def _of_environment(self, error: httpx2.TransportError) -> EngineUnavailableError | None:
+        """Tell what this machine lacks to connect, or what stands between; None if it is the server's matter."""
+        import httpx2  # noqa: PLC0415
 
+        for cause in _causes(error):
+            if isinstance(cause, OSError) and cause.errno in _NO_HANDLES:
+                return EngineUnavailableError("too many files are open: none is left for a connection", _MORE_HANDLES)
+            if isinstance(cause, ssl.SSLError):
+                return EngineUnavailableError(
+                    f"{self.where} cannot be reached safely: {self.hide(one_line(str(cause)))}",
+                    "check http or https in the address, and its certificate (SSL_CERT_FILE)",
+                )
+        if isinstance(error, httpx2.ProxyError):
+            said = self.hide(one_line(str(error)))
+            return EngineUnavailableError(
+                f"the proxy in {_proxy_variables()} gives no way to {self.where}: {said}", "check it, or unset it"
+            )
+        return None
+
+
+_NO_HANDLES = {errno.EMFILE, errno.ENFILE}
+_MORE_HANDLES = "raise the limit (ulimit -n), or run less at once"
 _ADDRESS_HINT = "write http://HOST:PORT/v1"
 
 
@@ -264,8 +276,8 @@ def usable_environment(*, proxies: bool = True) -> Iterator[None]:
         yield
     except OSError as error:  # that of a file, and those of TLS
         names = [name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name)]
-        if error.errno in (errno.EMFILE, errno.ENFILE):
-            raise UsageError("too many files are open", "raise the limit (ulimit -n)") from error
+        if error.errno in _NO_HANDLES:
+            raise UsageError("too many files are open", _MORE_HANDLES) from error
         what = f"the certificates that {names[0]} names" if names else "this system's certificates"
         raise UsageError(
             f"{what} cannot be read: {error.strerror or one_line(str(error))}",
@@ -339,16 +351,9 @@ def _encoded(body: Mapping[str, Any]) -> bytes:
         return writable(json.dumps(body, ensure_ascii=False)).encode()
 
 
-def _credentials(where: Address) -> list[str]:
-    """List what must not be shown of an address: the password, or the user where it stands for one."""
-    user, password = where.login or ("", "")
-    asked = [value for part in where.query.split("&") if (value := part.partition("=")[2])]
-    return [*([password, f"{user}:{password}"] if password else [user, f"{user}:"] if user else []), *asked]
-
-
 def _delay(failed: int) -> float:
     """Give the seconds to wait, a little different each time, so that calls do not come back together."""
-    return min(FIRST_WAIT * 2**failed, LONGEST_WAIT) * random.uniform(0.75, 1.0)  # noqa: S311 - nothing secret
+    return min(FIRST_WAIT * 2.0**failed, LONGEST_WAIT) * random.uniform(0.75, 1.0)  # noqa: S311 - nothing secret
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
