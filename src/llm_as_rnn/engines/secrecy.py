@@ -75,9 +75,9 @@ def address(text: str) -> Address:
 
 
 def credentials(where: Address) -> list[str]:
-    """List what must not be shown of an address: its password, or the user who stands for one, and what it asks with."""
+    """List what must not be shown of an address: its password, or the user in its place, and keys in its query."""
     user, password = where.login or ("", "")
-    asked = [value for part in where.query.split("&") if (value := part.partition("=")[2])]
+    asked = [value for part in where.query.split("&") if len(value := part.partition("=")[2]) >= PART]
     alone = [user, f"{user}:"] if user else []
     return [*([password, f"{user}:{password}"] if password else alone), *asked]
 
