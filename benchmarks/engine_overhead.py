@@ -1,4 +1,4 @@
-"""What a call costs beyond the server's own time: a bare HTTP client, the `openai` package, this package's engine.
+"""What a call costs beyond the server's own time: a bare HTTP client, and this package's engine.
 
 The server answers at once, from another process. Each way makes the same 300 chat calls, one after another and with 4
 in flight, in three rounds of which the fastest counts: ``python benchmarks/engine_overhead.py``.
@@ -16,7 +16,6 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 import httpx2
-import openai
 
 from llm_as_rnn.engines.openai_compatible import OpenAICompatibleEngine
 from llm_as_rnn.records import Message, Request, Sampling
@@ -90,11 +89,10 @@ async def timed(call: Call, workers: int) -> float:
 
 
 async def measure(url: str) -> None:
-    """Measure all ways against a server, and print the table."""
+    """Measure both ways against a server, and print the table."""
     engine = OpenAICompatibleEngine("fake", base_url=url, api_key="none")
     await engine.open()
-    package = openai.AsyncOpenAI(base_url=url, api_key="none")
-    async with httpx2.AsyncClient(trust_env=False) as bare, package:
+    async with httpx2.AsyncClient(trust_env=False) as bare:
 
         async def by_hand() -> object:
             reply = await bare.post(f"{url}/chat/completions", json=BODY)
@@ -102,7 +100,6 @@ async def measure(url: str) -> None:
 
         ways: dict[str, Call] = {
             "bare HTTP client": by_hand,
-            "openai package": lambda: package.chat.completions.create(**BODY),
             "this engine": lambda: engine.complete(REQUEST),
         }
         for call in ways.values():

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal, Self
+from urllib.parse import parse_qsl, urlsplit
 
 Json = dict[str, Any]
 Answer = Callable[[Json], str | Json]
@@ -24,6 +25,7 @@ class Seen:
     path: str
     headers: Mapping[str, str]
     body: Json
+    query: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -37,7 +39,7 @@ class Fault:
     kind: Literal["status", "reset", "cut", "stall", "trickle"] = "status"
     status: int = 500
     headers: Mapping[str, str] = field(default_factory=dict)
-    body: str | Json = field(default_factory=dict)
+    body: str | bytes | Json = field(default_factory=dict)
     path: str = "completions"
     times: int = 1
     having: str = ""
@@ -164,7 +166,9 @@ class FakeServer:
             choice["text"] = text
         else:
             choice["message"] = {"role": "assistant", "content": text}
-        usage = {"prompt_tokens": 7, "completion_tokens": len(text.split()), "prompt_tokens_details": None}
+        sent = [seen.body.get("prompt", ""), *(turn["content"] for turn in seen.body.get("messages", ()))]
+        read = max(7, sum(len(text.split()) for text in sent))
+        usage = {"prompt_tokens": read, "completion_tokens": len(text.split()), "prompt_tokens_details": None}
         return {"id": "1", "object": "completion", "created": 1, "model": "fake", "choices": [choice], "usage": usage}
 
 
@@ -205,7 +209,8 @@ class _Handler(BaseHTTPRequestHandler):
         fake = self.server.fake
         raw = self.rfile.read(int(self.headers.get("content-length") or 0))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        seen = Seen(self.command, self.path, headers, json.loads(raw) if raw else {})
+        place = urlsplit(self.path)
+        seen = Seen(self.command, place.path, headers, json.loads(raw) if raw else {}, dict(parse_qsl(place.query)))
         fake.requests.append(seen)
         fault = fake.take_fault(seen)
         match fault.kind if fault else None:
@@ -236,8 +241,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("content-length", str(length))
         self.end_headers()
 
-    def _send(self, status: int, body: str | Json, headers: Mapping[str, str] | None = None) -> None:
-        content = (body if isinstance(body, str) else json.dumps(body)).encode()
+    def _send(self, status: int, body: str | bytes | Json, headers: Mapping[str, str] | None = None) -> None:
+        content = body if isinstance(body, bytes) else (body if isinstance(body, str) else json.dumps(body)).encode()
         self._begin(status, len(content), headers)
         self.wfile.write(content)
         self.wfile.flush()

@@ -17,5 +17,5 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture(autouse=True)
 def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let attempts follow each other at once."""
-    monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.001)
+    monkeypatch.setattr("llm_as_rnn.engines.wire.FIRST_WAIT", 0.001)
     monkeypatch.setattr("llm_as_rnn.engines.sources.BACKOFF", 0.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -12,11 +13,13 @@ from typing import TypeVar
 import pytest
 from msgspec.structs import replace
 
-from llm_as_rnn.engines.base import EngineInfo
-from llm_as_rnn.engines.cache import CachedEngine
+from llm_as_rnn.engines.base import Engine, EngineInfo
+from llm_as_rnn.engines.cache import CachedEngine, CacheMode
+from llm_as_rnn.engines.resolve import resolve
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.errors import EngineError, EngineUnavailableError, UsageError
 from llm_as_rnn.records import Completion, Message, Request, Sampling
+from tests.fake_server import FakeServer
 
 T = TypeVar("T")
 
@@ -141,6 +144,49 @@ def test_another_model_of_the_same_name_is_another_model(tmp_path: Path) -> None
     newer = Counting(echo, replace(INFO, digest="d2"))
     record(tmp_path, newer, SUN)
     assert newer.requests == [SUN]
+
+
+def test_a_server_is_never_given_the_answers_of_another(tmp_path: Path) -> None:
+    async def run(engine: Counting | None, endpoint: str) -> str:
+        cached = CachedEngine("openai:m", tmp_path, "record" if engine else "replay", engine, endpoint=endpoint)
+        await cached.open()
+        return (await cached.complete(SUN)).text
+
+    one, other = Counting(lambda request: "of A"), Counting(lambda request: "of B")
+    assert asyncio.run(run(one, "http://a/v1")) == "of A"
+    assert asyncio.run(run(other, "http://b/v1")) == "of B", "though model and digest are the same"
+    assert [asyncio.run(run(None, f"http://{name}/v1")) for name in "ab"] == ["of A", "of B"]
+    with pytest.raises(EngineUnavailableError, match="nothing is recorded of openai:m at http://c/v1"):
+        asyncio.run(run(None, "http://c/v1"))
+
+
+def test_two_servers_by_the_command_of_a_user(tmp_path: Path) -> None:
+    async def run(engine: Engine) -> str:
+        await engine.open()
+        try:
+            return (await engine.complete(SUN)).text
+        finally:
+            await engine.close()
+
+    with FakeServer("openai", answer="of A") as one, FakeServer("openai", answer="of B") as other:
+        modes: tuple[CacheMode, ...] = ("record", "replay")
+        for mode in modes:
+            for server, said in ((one, "of A"), (other, "of B")):
+                engine = resolve("openai:fake", base_url=server.url, cache_mode=mode, cache_folder=tmp_path)
+                assert asyncio.run(run(engine)) == said
+
+
+def test_a_cache_of_a_model_that_is_here_stays_where_it_was(tmp_path: Path) -> None:
+    folder = CachedEngine("llamacpp:smollm2-135m", tmp_path, "replay").folder
+    assert folder.name == "llamacpp-smollm2-135m-" + hashlib.sha256(b'"llamacpp:smollm2-135m"').hexdigest()[:12]
+
+
+def test_what_is_noticed_while_it_is_used_is_told(tmp_path: Path) -> None:
+    engine = Counting(echo)
+    cached = CachedEngine("openai:m", tmp_path, "record", engine)
+    asyncio.run(cached.open())
+    engine.info = replace(INFO, left_out=("seed",))
+    assert cached.info.left_out == ("seed",)
 
 
 def test_models_with_like_names_have_folders_of_their_own(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from llm_as_rnn.engines.gguf import has_chat_template
 from llm_as_rnn.engines.llamacpp import LlamaCppEngine
 from llm_as_rnn.engines.models import registered
 from llm_as_rnn.engines.openai_compatible import OpenAICompatibleEngine
-from llm_as_rnn.engines.replies import in_turns
+from llm_as_rnn.engines.refusals import in_turns
 from llm_as_rnn.engines.thinking import split_thinking
 from llm_as_rnn.errors import EngineError, EngineUnavailableError, ModelError, SpecMismatchError, UsageError
 from llm_as_rnn.learner import Choices

@@ -13,7 +13,7 @@ import pytest
 from llm_as_rnn.engines import openai_compatible
 from llm_as_rnn.engines.base import EngineInfo
 from llm_as_rnn.engines.openai_compatible import OpenAICompatibleEngine
-from llm_as_rnn.errors import EngineError, EngineUnavailableError
+from llm_as_rnn.errors import EngineBusyError, EngineError, EngineUnavailableError
 from llm_as_rnn.records import AnswerFormat, Completion, Message, Request, Sampling
 from tests.fake_server import FakeServer, Fault, busy, refuse
 
@@ -98,14 +98,18 @@ class TestOpen:
         assert first == again != ""
         assert info(FakeServer("sglang")).digest != first
 
-    def test_a_model_that_is_not_there_names_those_that_are(self) -> None:
-        with pytest.raises(EngineUnavailableError, match=r"no model 'fake' \(it has fake-2, big\)"):
-            info(FakeServer("vllm", models=["big", "fake-2"]))
+    def test_a_model_that_is_not_listed_is_tried_and_then_named(self) -> None:
+        server = FakeServer("vllm", models=["big", "fake-2"], faults=[refuse("no such model", 404)])
+        with pytest.raises(EngineUnavailableError, match=r"does not serve 'fake': .* \(it lists fake-2, big\)"):
+            ask(server, CHAT)
+        assert (
+            "does not list 'fake'; it lists fake-2, big"
+            in info(FakeServer("openai", models=["big", "fake-2"])).remarks[0]
+        )
 
     def test_long_lists_of_models_are_cut(self) -> None:
-        with pytest.raises(EngineUnavailableError) as caught:
-            info(FakeServer("openai", models=[f"model-{number}" for number in range(50)]))
-        assert len(str(caught.value)) < 200
+        (remark,) = info(FakeServer("openai", models=[f"model-{number}" for number in range(50)])).remarks
+        assert len(remark) < 200
 
     def test_no_server(self) -> None:
         with socket.socket() as taken:
@@ -164,11 +168,7 @@ class TestOpen:
         with pytest.raises(EngineUnavailableError, match=r"no answer .* within 0.2 s"):
             info(FakeServer(faults=[fault]), timeout=0.2, max_retries=0)
 
-    def test_models_that_are_not_json(self) -> None:
-        with pytest.raises(EngineUnavailableError, match="not JSON"):
-            info(FakeServer(faults=[Fault(status=200, body="{", path="models")]))
-
-    @pytest.mark.parametrize("body", ["[]", '{"data": 3}', '{"data": [3]}', '"text"'])
+    @pytest.mark.parametrize("body", ["{", "<html>", "[]", '{"data": 3}', '{"data": [3]}', '"text"'])
     def test_models_of_another_shape_tell_nothing(self, body: str) -> None:
         found = info(FakeServer(faults=[Fault(status=200, body=body, path="models")]))
         assert (found.tokenizer, found.digest) == ("estimate", "")
@@ -311,7 +311,7 @@ class TestReplies:
 
     @pytest.mark.parametrize(
         "body",
-        ["", "{", "[]", "<html>wrong door</html>", '{"choices": []}', '{"error": "out of credit"}', '{"choices": [3]}'],
+        ["", "{", "[]", "<html>wrong door</html>", '{"choices": []}', '{"choices": [3]}'],
     )
     def test_bodies_that_hold_no_answer(self, body: str) -> None:
         with pytest.raises(EngineError, match="sent no answer") as caught:
@@ -334,11 +334,20 @@ class TestFaults:
 
     @pytest.mark.parametrize(
         ("fault", "said"),
-        [(busy(429, 9), "429: busy"), (busy(500, 9), "500: busy"), (Fault("reset", times=9), "connection .* broke")],
+        [
+            *((busy(status, 9), f"{status}: busy") for status in (429, 502, 503, 504, 529)),
+            (Fault("reset", times=9), "connection .* broke"),
+        ],
     )
-    def test_lasting_ones_are_an_error_of_this_call(self, fault: Fault, said: str) -> None:
+    def test_lasting_ones_are_an_outage(self, fault: Fault, said: str) -> None:
         server = FakeServer(faults=[fault])
-        with pytest.raises(EngineError, match=said) as caught:
+        with pytest.raises(EngineBusyError, match=said):
+            ask(server, CHAT, max_retries=2)
+        assert len(server.seen("completions")) == 3
+
+    def test_a_server_that_breaks_is_an_error_of_this_call(self) -> None:
+        server = FakeServer(faults=[busy(500, 9)])
+        with pytest.raises(EngineError, match="500: busy") as caught:
             ask(server, CHAT, max_retries=2)
         assert not isinstance(caught.value, EngineUnavailableError)
         assert len(server.seen("completions")) == 3
@@ -373,13 +382,13 @@ class TestFaults:
         with pytest.raises(EngineUnavailableError, match="no credit"):
             ask(FakeServer("openai", faults=[fault]), CHAT, max_retries=1)
 
-    def test_a_server_that_went_away_ends_everything(self) -> None:
+    def test_a_server_that_went_away_may_come_back(self) -> None:
         async def run() -> None:
             with FakeServer() as server:
                 engine = OpenAICompatibleEngine("fake", base_url=server.url, max_retries=1)
                 await engine.open()
             try:
-                with pytest.raises(EngineUnavailableError, match="no server"):
+                with pytest.raises(EngineBusyError, match="no server"):
                     await engine.complete(CHAT)
             finally:
                 await engine.close()
@@ -389,7 +398,7 @@ class TestFaults:
     def test_a_bad_request_is_one_short_line(self) -> None:
         with pytest.raises(EngineError, match="answered 400: too long") as caught:
             ask(FakeServer(faults=[refuse("too long\n" + "x" * 5000)]), CHAT)
-        assert len(str(caught.value)) < 300
+        assert len(str(caught.value)) < 350
         assert "\n" not in str(caught.value)
 
     def test_calls_at_the_same_time_do_not_disturb_each_other(self) -> None:
@@ -448,13 +457,6 @@ class TestRefusedFields:
 
         with FakeServer("openai", faults=[refuse("'seed' is not supported", times=4, having="seed")]) as server:
             assert [completion.text for completion in asyncio.run(run())] == ["fine"] * 4
-
-    @pytest.mark.parametrize("message", ["'messages' is not supported", "temperature must be below 2"])
-    def test_other_complaints_are_errors(self, message: str) -> None:
-        server = FakeServer("openai", faults=[refuse(message)])
-        with pytest.raises(EngineError, match=message):
-            ask(server, CHAT)
-        assert len(server.seen("completions")) == 1
 
 
 def test_only_the_protocol_is_asked_of_openai(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from llm_as_rnn.engines import openai_compatible
-from llm_as_rnn.errors import EngineError
+from llm_as_rnn.engines.base import EngineInfo
+from llm_as_rnn.errors import EngineBusyError
 from tests.engines.test_openai_compatible import opened
 from tests.fake_server import FakeServer, Fault
 
@@ -51,20 +52,26 @@ class TestTokens:
             assert asyncio.run(run()) == 11
             assert server.seen("/tokenize") == []
 
-    def test_a_server_that_stops_counting(self) -> None:
+    @pytest.mark.parametrize("status", [400, 403, 404, 500])
+    def test_a_server_that_stops_counting_gets_estimates(self, status: int) -> None:
+        async def run() -> tuple[list[int], EngineInfo]:
+            async with opened(server) as engine:
+                server.faults.append(Fault(status=status, headers={"retry-after-ms": "1"}, path="/tokenize", times=99))
+                counts = [await engine.count_tokens("Sky: sun, high: 12.5"), await engine.count_tokens("a")]
+                return counts, engine.info
+
+        with FakeServer() as server:
+            counts, info = asyncio.run(run())
+        assert counts == [11, 1]
+        assert info.remarks == (
+            f"{server.url} no longer counts tokens: counts are estimates, which err to the long side",
+        )
+
+    def test_one_that_cannot_count_now_is_waited_for(self) -> None:
         async def run() -> None:
             async with opened(server) as engine:
-                server.tokenizes = False
+                server.faults.append(Fault(status=503, headers={"retry-after-ms": "1"}, path="/tokenize", times=99))
                 await engine.count_tokens("a")
 
-        with FakeServer() as server, pytest.raises(EngineError, match="no longer counts"):
-            asyncio.run(run())
-
-    def test_a_failing_count_is_an_error_of_the_engine(self) -> None:
-        async def run() -> None:
-            async with opened(server) as engine:
-                server.faults.append(Fault(status=500, headers={"retry-after-ms": "1"}, path="/tokenize", times=9))
-                await engine.count_tokens("a")
-
-        with FakeServer() as server, pytest.raises(EngineError, match="500"):
+        with FakeServer() as server, pytest.raises(EngineBusyError, match="503"):
             asyncio.run(run())

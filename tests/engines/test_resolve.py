@@ -11,6 +11,7 @@ from llm_as_rnn.engines import resolve as resolve_module
 from llm_as_rnn.engines.cache import CachedEngine
 from llm_as_rnn.engines.llamacpp import LlamaCppEngine
 from llm_as_rnn.engines.openai_compatible import OpenAICompatibleEngine
+from llm_as_rnn.engines.patience import PatientEngine
 from llm_as_rnn.engines.resolve import resolve
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.engines.sources import Progress
@@ -63,7 +64,8 @@ def test_a_file_that_is_missing(name: str) -> None:
 def test_a_model_on_a_server() -> None:
     with FakeServer("vllm", models=["org/m:v1"]) as server:
         engine = resolve("openai:org/m:v1", base_url=server.url, slots=6)
-        assert isinstance(engine, OpenAICompatibleEngine)
+        assert isinstance(engine, PatientEngine)
+        assert isinstance(engine.engine, OpenAICompatibleEngine)
 
         async def run() -> str:
             await engine.open()

@@ -39,8 +39,7 @@ def by_schema(body: dict[str, Any]) -> str:
 
 
 def test_a_server_that_keeps_failing_loses_no_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.001)
-    monkeypatch.setattr("openai._base_client.MAX_RETRY_DELAY", 0.001)
+    monkeypatch.setattr("llm_as_rnn.engines.wire.FIRST_WAIT", 0.001)
     rng = random.Random(7)
     kinds: list[Fault] = [busy(429), busy(500), busy(503), Fault("reset"), Fault("cut"), Fault("stall")]
     faults = [replace(rng.choice(kinds)) for _ in range(24)]

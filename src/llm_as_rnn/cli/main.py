@@ -64,7 +64,7 @@ def cli(debug: bool) -> None:
     """
     logging.basicConfig(level=logging.DEBUG if debug else logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
     # The HTTP clients report every request at these levels; of interest to nobody here.
-    for name in ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "asyncio"):
+    for name in ("httpx2", "httpcore2", "asyncio"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 

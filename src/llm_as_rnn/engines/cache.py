@@ -35,23 +35,39 @@ class CachedEngine:
         ``record`` uses what is there, asks for the rest and keeps it. ``replay`` uses what is there, and nothing else.
     engine : Engine, optional
         Who is asked; not needed to replay.
+    endpoint : str
+        The address of the server that is asked, without any secrets; empty for a model that is here. What one server
+        answered is never given for another, whatever it calls its model.
 
     Notes
     -----
-    An entry is found by what decides an answer: the model string, the model's digest, and the request with its sampling
-    and seed. What a call cost (tokens, seconds, retries) is kept with its answer, so that a replayed run reports what
-    the recorded one did. Errors are never kept. An entry that cannot be read counts as missing. The cache holds what
-    the model was shown, which may be anything: its folders and files are for their owner only.
+    An entry is found by what decides an answer: the model string, the server's address, what it says of itself (the
+    model's digest), and the request with its sampling and seed. What a call cost (tokens, seconds, retries) is kept
+    with its answer, so that a replayed run reports what the recorded one did. Errors are never kept. An entry that
+    cannot be read counts as missing. The cache holds what the model was shown, which may be anything: its folders and
+    files are for their owner only.
     """
 
     def __init__(
-        self, model: str, folder: Path, mode: Literal["record", "replay"], engine: Engine | None = None
+        self,
+        model: str,
+        folder: Path,
+        mode: Literal["record", "replay"],
+        engine: Engine | None = None,
+        *,
+        endpoint: str = "",
     ) -> None:
         if mode == "record" and engine is None:
             raise UsageError("there is no engine whose answers could be recorded")
-        self.folder = folder / f"{re.sub('[^A-Za-z0-9.]+', '-', model)[-60:]}-{_key(model)[:12]}"
-        self.info = engine.info if engine else EngineInfo(model, host="")  # to replay sends nothing anywhere
+        self.folder = folder / f"{re.sub('[^A-Za-z0-9.]+', '-', model)[-60:]}-{_key(self._names(model, endpoint))[:12]}"
+        self._endpoint = endpoint
         self._engine = engine if mode == "record" else None
+        self._known = EngineInfo(model, host="")  # to replay sends nothing anywhere
+
+    @property
+    def info(self) -> EngineInfo:
+        """What the engine is, or was when it was recorded."""
+        return self._engine.info if self._engine is not None else self._known
 
     async def open(self) -> None:
         """Open the engine, or read what is kept of it.
@@ -66,7 +82,6 @@ class CachedEngine:
         path = self.folder / "info.json"
         if self._engine is not None:
             await self._engine.open()
-            self.info = self._engine.info
             try:
                 _write(path, self.info)
             except BaseException:
@@ -75,8 +90,9 @@ class CachedEngine:
             return
         info = _read(path, EngineInfo)
         if info is None:
-            raise EngineUnavailableError(f"nothing is recorded of {self.info.model} in {self.folder}", "record a run")
-        self.info = replace(info, host="")
+            of = f"{self.info.model} at {self._endpoint}" if self._endpoint else self.info.model
+            raise EngineUnavailableError(f"nothing is recorded of {of} in {self.folder}", "record a run")
+        self._known = replace(info, host="")
 
     async def complete(self, request: Request) -> Completion:
         """Give the answer that is kept; else ask for it, and keep it."""
@@ -105,8 +121,13 @@ class CachedEngine:
             await self._engine.close()
 
     def _path(self, what: Request | str) -> Path:
-        key = _key([self.info.model, self.info.digest, what])
+        named = self._names(self.info.model, self._endpoint)
+        key = _key([named, self.info.digest, what])
         return self.folder / key[:2] / f"{key[2:]}.json"
+
+    @staticmethod
+    def _names(model: str, endpoint: str) -> str | list[str]:
+        return [model, endpoint] if endpoint else model
 
     def _ask(self, what: str) -> Engine:
         if self._engine is None:

@@ -5,19 +5,36 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Literal, TypeVar
+from collections.abc import Collection, Mapping
+from fnmatch import fnmatchcase
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
-from llm_as_rnn.errors import EngineUnavailableError
+from llm_as_rnn.engines.refusals import Refusal
 from llm_as_rnn.records import AnswerFormat, Record, Style
 
 Dialect = Literal["llamacpp", "vllm", "vllm_guided", "sglang", "other"]
 """Who answers. ``vllm_guided`` is vLLM before 0.11, which had other names for what holds an answer to a form."""
 
-Ask = Callable[[str, dict[str, Any] | None], Awaitable[Any]]
-"""GET a URL, or POST a body to it: the JSON that came back; None where the server has no such endpoint."""
+
+class Probe(NamedTuple):
+    """What came back from an endpoint that is not needed: JSON, or None and, if it was refused, how."""
+
+    value: Any
+    refusal: Refusal | None = None
+
+
+class Ask(Protocol):
+    """Asks an endpoint that is not needed."""
+
+    async def __call__(
+        self, url: str, body: dict[str, Any] | None = None, *, query: Mapping[str, str] | None = None
+    ) -> Probe:
+        """GET a URL, or POST a body to it."""
+        ...
+
 
 T = TypeVar("T")
 
@@ -42,6 +59,10 @@ class Server(Record, frozen=True):
         Whether it counts a text's tokens.
     digest : str
         SHA-256 over what it says of the model and what stays the same when it starts again.
+    listed : str
+        The models that it lists, where this one is not among them.
+    remarks : tuple of str
+        What of this is worth telling, each as what follows its name.
     """
 
     dialect: Dialect = "other"
@@ -50,44 +71,49 @@ class Server(Record, frozen=True):
     slots: int | None = None
     counts_tokens: bool = False
     digest: str = ""
+    listed: str = ""
+    remarks: tuple[str, ...] = ()
 
 
-async def detect(ask: Ask, base: str, model: str) -> Server:
-    """Find out what serves ``model`` at ``base``.
+async def detect(ask: Ask, base: str, model: str, listing: Probe) -> Server:
+    """Find out what serves ``model`` at ``base``; nothing that is missing, or refused, is held against it.
 
-    Raises
-    ------
-    EngineUnavailableError
-        If the server lists its models and this one is not among them.
+    Parameters
+    ----------
+    ask : callable
+        Asks one of the server's endpoints.
+    base : str
+        Its address.
+    model : str
+        The model's name.
+    listing : Probe
+        What it said when it was asked for its models.
     """
-    root = base.rstrip("/").removesuffix("/v1")
-    listing = await ask(f"{base.rstrip('/')}/models", None)
-    models = [entry for entry in _get(listing, "data", list, []) if isinstance(entry, dict)]
-    owner = _get(models[0], "owned_by", str, "") if models else ""
+    root = base.removesuffix("/v1")
+    models = [entry for entry in _get(listing.value, "data", list, []) if isinstance(entry, dict)]
+    names = [str(entry.get("id")) for entry in models]
+    entry = next((entry for entry, name in zip(models, names, strict=True) if _is_same(name, model)), None)
+    owner = _get(entry or (models[0] if models else None), "owned_by", str, "")
+    remarks = []
+    if listing.refusal is not None and not listing.refusal.no_endpoint:
+        remarks.append(f"does not list its models: it answered {listing.refusal.status}")
     if owner == "llamacpp":
-        # It serves one model and takes any name for it.
-        return await _detect_llamacpp(ask, root, models[0])
-    entry = next((entry for entry in models if entry.get("id") == model), None)
-    if models and entry is None:
-        raise _not_listed(model, [str(entry.get("id")) for entry in models], base)
-    dialect: Dialect = "other"
-    if owner == "vllm":
-        dialect = "vllm_guided" if await _older_vllm(ask, root) else "vllm"
-    elif owner == "sglang":
-        dialect = "sglang"
-    return Server(
-        dialect,
-        root,
-        window=next(filter(None, (_get(entry, name, int, None) for name in _WINDOWS)), None),
-        counts_tokens=dialect != "other" and await _counts_tokens(ask, dialect, root, model),
-        digest=_digest(entry, "id", "owned_by", "root", "max_model_len"),
-    )
+        # It serves one model and takes any name for it; as a router it lists those that it serves.
+        server = await _detect_llamacpp(ask, root, model, entry or models[0])
+    else:
+        server = await _detect_other(ask, root, model, owner, entry)
+        if models and entry is None and not any(fnmatchcase(model, name) for name in names if "*" in name):
+            remarks.append(f"does not list {model!r}; it lists {_nearest(model, names)}")
+            server = replace(server, listed=_nearest(model, names))
+    if not server.counts_tokens and server.dialect != "other":
+        remarks.append("does not count tokens: counts are estimates, which err to the long side")
+    return replace(server, remarks=(*remarks, *server.remarks))
 
 
 def tokenize_body(dialect: Dialect, model: str, text: str) -> dict[str, Any]:
     """Build what the server's ``/tokenize`` takes."""
     if dialect == "llamacpp":
-        return {"content": text, "add_special": False}
+        return {"model": model, "content": text, "add_special": False}
     return {"model": model, "prompt": text, "add_special_tokens": False}
 
 
@@ -104,7 +130,7 @@ def answer_fields(dialect: Dialect, style: Style, answer: AnswerFormat) -> dict[
         return _text_fields(dialect, answer)
     if style == "chat":
         # What is not known to take lengths gets none: the strict mode of OpenAI's own service refuses such a schema.
-        body = answer.schema if dialect != "other" else _without_lengths(answer.schema)
+        body = answer.schema if dialect != "other" else without_keywords(answer.schema, ("maxLength",))
         schema = {"name": answer.name, "schema": body, "strict": True}
         return {"response_format": {"type": "json_schema", "json_schema": schema}}
     fields: dict[Dialect, dict[str, Any]] = {
@@ -116,14 +142,21 @@ def answer_fields(dialect: Dialect, style: Style, answer: AnswerFormat) -> dict[
     return fields.get(dialect, {})
 
 
-def _without_lengths(schema: Any) -> Any:
-    if isinstance(schema, dict):
+def without_keywords(value: Any, names: Collection[str]) -> Any:
+    """Give a copy of a schema, or of what holds one, without some of JSON schema's keywords.
+
+    Examples
+    --------
+    >>> without_keywords({"pattern": {"type": "string", "pattern": "^a"}}, ["pattern"])
+    {'pattern': {'type': 'string'}}
+    """
+    if isinstance(value, dict):
         return {
-            key: _without_lengths(value)
-            for key, value in schema.items()
-            if key != "maxLength" or isinstance(value, dict)  # a property may have that name
+            key: without_keywords(part, names)
+            for key, part in value.items()
+            if key not in names or isinstance(part, dict)  # a property may have that name
         }
-    return schema
+    return value
 
 
 def _text_fields(dialect: Dialect, answer: AnswerFormat) -> dict[str, Any]:
@@ -141,26 +174,41 @@ def _text_fields(dialect: Dialect, answer: AnswerFormat) -> dict[str, Any]:
     return fields.get(dialect, {})
 
 
-async def _detect_llamacpp(ask: Ask, root: str, entry: dict[str, Any]) -> Server:
-    props = await ask(f"{root}/props", None)
+async def _detect_llamacpp(ask: Ask, root: str, model: str, entry: dict[str, Any]) -> Server:
+    props = (await ask(f"{root}/props", query={"model": model})).value
     defaults: dict[str, Any] = _get(props, "default_generation_settings", dict, {})
     return Server(
         "llamacpp",
         root,
         window=_get(defaults, "n_ctx", int, None),
         slots=_get(props, "total_slots", int, None),
-        counts_tokens=await _counts_tokens(ask, "llamacpp", root, ""),
+        counts_tokens=await _counts_tokens(ask, "llamacpp", root, model),
         digest=_digest(entry, "id", "meta"),
+    )
+
+
+async def _detect_other(ask: Ask, root: str, model: str, owner: str, entry: dict[str, Any] | None) -> Server:
+    dialect: Dialect = "other"
+    if owner == "vllm":
+        dialect = "vllm_guided" if await _older_vllm(ask, root) else "vllm"
+    elif owner == "sglang":
+        dialect = "sglang"
+    return Server(
+        dialect,
+        root,
+        window=next(filter(None, (_get(entry, name, int, None) for name in _WINDOWS)), None),
+        counts_tokens=dialect != "other" and await _counts_tokens(ask, dialect, root, model),
+        digest=_digest(entry, "id", "owned_by", "root", "max_model_len"),
     )
 
 
 async def _counts_tokens(ask: Ask, dialect: Dialect, root: str, model: str) -> bool:
     reply = await ask(f"{root}/tokenize", tokenize_body(dialect, model, "one two"))
-    return bool(tokenize_count(reply))
+    return bool(tokenize_count(reply.value))
 
 
 async def _older_vllm(ask: Ask, root: str) -> bool:
-    version = _get(await ask(f"{root}/version", None), "version", str, "")
+    version = _get((await ask(f"{root}/version")).value, "version", str, "")
     try:
         major, minor = (int(part) for part in version.split(".")[:2])
     except ValueError:
@@ -168,10 +216,15 @@ async def _older_vllm(ask: Ask, root: str) -> bool:
     return (major, minor) < (0, 11)
 
 
-def _not_listed(model: str, there: list[str], base: str) -> EngineUnavailableError:
+def _is_same(name: str, model: str) -> bool:
+    """Tell whether a listed name is the model's: some servers add a tag to names that have none."""
+    return name in (model, f"{model}:latest") or model == f"{name}:latest"
+
+
+def _nearest(model: str, names: list[str]) -> str:
+    there = [" ".join(name[:80].split()) for name in names[:1000]]  # a list from outside may be of any length
     near = difflib.get_close_matches(model, there, n=len(there), cutoff=0.0)
-    names = ", ".join(near[:8]) + (", ..." if len(near) > 8 else "")  # noqa: PLR2004
-    return EngineUnavailableError(f"the server at {base} has no model {model!r}", f"it has {names}")
+    return ", ".join(near[:8]) + (", ..." if len(near) > 8 else "")  # noqa: PLR2004
 
 
 def _digest(entry: Mapping[str, Any] | None, *names: str) -> str:

@@ -70,16 +70,21 @@ class LlamaCppEngine:
     ) -> None:
         self.path = path
         window = min(DEFAULT_CONTEXT, entry.window) if entry else DEFAULT_CONTEXT
-        self.info = EngineInfo(model or f"llamacpp:{path}", context_window=context or window, slots=slots, host="")
+        self._info = EngineInfo(model or f"llamacpp:{path}", context_window=context or window, slots=slots, host="")
         self._known = entry is not None
         if entry:
             best = {name: getattr(entry, name) for name in ("form", "style", "budget", "echo")}
-            self.info = replace(self.info, **best)
+            self._info = replace(self._info, **best)
         self._threads = threads or os.cpu_count() or 1
         self._timeout = timeout
         self._server: Any = None
         self._client: OpenAICompatibleEngine | None = None
         self._forked = False
+
+    @property
+    def info(self) -> EngineInfo:
+        """What this engine is."""
+        return self._info if self._client is None else self._client.info
 
     async def open(self) -> None:
         """Load the model.
@@ -112,7 +117,7 @@ class LlamaCppEngine:
         except BaseException:
             self._server = None
             raise
-        self._client, self.info = client, client.info
+        self._client = client
 
     async def complete(self, request: Request) -> Completion:
         """Answer a request."""
@@ -124,6 +129,7 @@ class LlamaCppEngine:
 
     async def close(self) -> None:
         """Stop the server and give back the memory; calls that it is answering break."""
+        self._info = self.info
         client, self._client = self._client, None
         if self._forked:
             return
@@ -156,7 +162,7 @@ class LlamaCppEngine:
         """Ask a model without a chat template in completion style; llama.cpp would lend it one that it never saw."""
         if not has_chat_template(self.path):
             form = self.info.form if self._known else "line"
-            self.info = replace(self.info, chats=False, style="completion", form=form)
+            self._info = replace(self._info, chats=False, style="completion", form=form)
 
     def _load(self, key: str) -> Any:
         if "OMP_WAIT_POLICY" not in os.environ:

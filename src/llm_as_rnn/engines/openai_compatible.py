@@ -1,41 +1,31 @@
-"""An engine that asks any server which speaks the OpenAI protocol: OpenAI, vLLM, SGLang, llama.cpp and others.
-
-It uses only what the releases 1.66 to 3 of the ``openai`` package have in common.
-"""
+"""An engine that asks any server which speaks the OpenAI protocol: OpenAI, vLLM, SGLang, llama.cpp and others."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import Any
 
+import msgspec
 from msgspec.structs import replace
 
 from llm_as_rnn.engines.base import EngineInfo
-from llm_as_rnn.engines.dialects import Server, answer_fields, detect, tokenize_body, tokenize_count
+from llm_as_rnn.engines.cuts import CutWatch
+from llm_as_rnn.engines.dialects import Probe, Server, detect, tokenize_body, tokenize_count
 from llm_as_rnn.engines.estimate import estimate_tokens
-from llm_as_rnn.engines.places import is_here
-from llm_as_rnn.engines.replies import (
-    REFUSAL,
-    Reply,
-    connection_error,
-    in_turns,
-    read_reply,
-    refusal_error,
-    refused_field,
-    refuses_roles,
-    server_message,
-)
-from llm_as_rnn.errors import EngineError, EngineUnavailableError
-from llm_as_rnn.records import Completion, Request, writable
-
-if TYPE_CHECKING:
-    import openai
+from llm_as_rnn.engines.fields import ALL, parts, request_fields, suspects
+from llm_as_rnn.engines.refusals import Refusal, failure, in_turns
+from llm_as_rnn.engines.replies import Reply, read_reply
+from llm_as_rnn.engines.secrecy import address
+from llm_as_rnn.engines.wire import Answer, Wire
+from llm_as_rnn.errors import EngineBusyError, EngineError, EngineUnavailableError
+from llm_as_rnn.records import Completion, Request
 
 OPENAI_URL = "https://api.openai.com/v1"
 DEFAULT_WINDOW = 8192
@@ -43,9 +33,10 @@ DEFAULT_SLOTS = 4
 COUNTS_KEPT = 1024
 BACKOFF_ROOM = 10.0
 """Seconds a call may take over all its attempts' own, to wait between them."""
+GUESSES = 2
+"""Requests for which it is tried in vain which unnamed field a server refuses; then it is left alone."""
 
-_MISSING_ENDPOINT = {404, 405, 501}
-_BAD_REQUEST = {400, 422}
+_log = logging.getLogger(__name__)
 
 
 class OpenAICompatibleEngine:
@@ -56,7 +47,8 @@ class OpenAICompatibleEngine:
     model : str
         The model's name on the server.
     base_url : str, optional
-        The server's address, with ``/v1``; else ``OPENAI_BASE_URL``, else OpenAI's own.
+        The server's address, with ``/v1``; else ``OPENAI_BASE_URL``, else OpenAI's own. User and password in it are
+        sent as Basic authentication, and shown nowhere.
     api_key : str, optional
         Else ``OPENAI_API_KEY``; a server other than OpenAI's may need none.
     timeout : float
@@ -72,12 +64,13 @@ class OpenAICompatibleEngine:
 
     Notes
     -----
-    A server that refuses ``max_tokens`` gets ``max_completion_tokens`` from then on, and a field that it refuses and
-    that an answer can do without (temperature, top_p, seed, stop, response_format) is left out from then on. A server
-    whose chat template refuses a system role, or turns that do not alternate, gets messages merged from then on.
+    Only the call for an answer decides whether a server can be used. What it says beside that (its models, its window,
+    how it counts tokens) is used where it is there; `EngineInfo.remarks` says what is missing.
 
-    No redirect is followed. A server on this machine is asked without any proxy, and only as long as its name stands
-    for the loopback interface alone.
+    A server that refuses ``max_tokens`` gets ``max_completion_tokens`` from then on. A part of a request that it
+    refuses and that an answer can do without (see `fields`) is left out from then on, and listed in
+    `EngineInfo.left_out`; where the server does not say what it refuses, that is found out by trying. A server whose
+    chat template refuses a system role, or turns that do not alternate, gets messages merged from then on.
     """
 
     def __init__(
@@ -93,33 +86,47 @@ class OpenAICompatibleEngine:
         info: EngineInfo | None = None,
     ) -> None:
         self.model = model
-        self.url = (base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL).rstrip("/")
-        self.where = self.url  # as messages call it
-        self.info = info or EngineInfo(f"openai:{model}", host=self._host or None)
         self._api_key = (api_key or os.environ.get("OPENAI_API_KEY") or "").strip()
-        self._timeout = timeout
-        self._max_retries = max_retries
+        self._wire = Wire(chosen_url(base_url), self._api_key, timeout=timeout, retries=max_retries)
+        self.url = self._wire.address.url
+        self.info = info or EngineInfo(f"openai:{model}", host=self._wire.address.host or None)
+        self._seconds = timeout * (1 + max_retries) + BACKOFF_ROOM
         self._slots = slots
         self._context = context
         self._refused: set[str] = set()
+        self._accepted: set[tuple[str, ...]] = set()
+        self._vain = 0
         self._in_turns = False
         self._server = Server()
-        self._client: openai.AsyncOpenAI | None = None
         self._counts: OrderedDict[str, int] = OrderedDict()
+        self._cuts = CutWatch(self.count_tokens)
+
+    @property
+    def where(self) -> str:
+        """What messages call the server."""
+        return self._wire.where
+
+    @where.setter
+    def where(self, name: str) -> None:
+        self._wire.where = name
 
     async def open(self) -> None:
         """Connect, and find out what the server is.
 
         Raises
         ------
+        EngineBusyError
+            If it is still loading its model.
         EngineUnavailableError
-            If there is no server, no access, or no such model.
+            If there is no server, or no access.
+        UsageError
+            If the environment names a proxy, or certificates, that cannot be used.
         """
-        here = await asyncio.to_thread(is_here, self._host)
-        self._client = self._connect(here=here)
+        self._check()
+        await self._wire.open()
         try:
             async with self._deadline():
-                self._server = await detect(self._ask, self.url, self.model)
+                self._server = await detect(self._probe, self.url, self.model, await self._listing())
         except BaseException as error:
             await self.close()
             if isinstance(error, EngineError) and not isinstance(error, EngineUnavailableError):
@@ -132,6 +139,8 @@ class OpenAICompatibleEngine:
             slots=self._slots or self._server.slots or DEFAULT_SLOTS,
             tokenizer="exact" if self._server.counts_tokens else "estimate",
         )
+        for remark in self._server.remarks:
+            self._remark(f"{self.where} {remark}")
 
     async def complete(self, request: Request) -> Completion:
         """Answer a request."""
@@ -140,6 +149,9 @@ class OpenAICompatibleEngine:
             content, retries = await self._create(request)
         reply = read_reply(content, request, self.where)
         completion = await self._account(reply) if reply.uncounted else reply.completion
+        read = completion.prompt_tokens
+        if cut := await self._cuts.saw(request.prompt, read, exact=self._server.counts_tokens):
+            self._remark(f"{self.where} cuts prompts: {cut}")
         return replace(completion, seconds=time.monotonic() - started, retries=retries)
 
     async def count_tokens(self, text: str) -> int:
@@ -150,10 +162,11 @@ class OpenAICompatibleEngine:
             self._counts.move_to_end(text)
             return self._counts[text]
         async with self._deadline():
-            body = tokenize_body(self._server.dialect, self.model, writable(text))
-            count = tokenize_count(await self._ask(f"{self._server.root}/tokenize", body))
+            body = tokenize_body(self._server.dialect, self.model, text)
+            answer = await self._wire.send(f"{self._server.root}/tokenize", body)
+        count = tokenize_count(_decoded(answer))
         if count is None:
-            raise EngineError(f"{self.where} no longer counts tokens")
+            return self._uncounted(text, answer)
         self._counts[text] = count
         if len(self._counts) > COUNTS_KEPT:
             self._counts.popitem(last=False)
@@ -161,9 +174,118 @@ class OpenAICompatibleEngine:
 
     async def close(self) -> None:
         """Close the connections."""
-        client, self._client = self._client, None
-        if client is not None:
-            await client.close()
+        await self._wire.close()
+
+    def _check(self) -> None:
+        place = self._wire.address
+        if place.scheme not in ("http", "https") or not place.host:
+            raise EngineUnavailableError(f"{self.url!r} is no address of a server", "write http://HOST:PORT/v1")
+        if not (self._api_key or place.login) and place.host == address(OPENAI_URL).host:
+            raise EngineUnavailableError("there is no API key for api.openai.com", "set OPENAI_API_KEY")
+        if not (self._api_key.isascii() and self._api_key.isprintable()):
+            raise EngineUnavailableError("the API key holds characters that no key has", "check OPENAI_API_KEY")
+
+    @asynccontextmanager
+    async def _deadline(self) -> AsyncIterator[None]:
+        """Limit a call as a whole: a server that sends a byte now and then never runs into an attempt's own limit."""
+        try:
+            async with asyncio.timeout(self._seconds):
+                yield
+        except TimeoutError as error:
+            raise EngineError(
+                f"no answer from {self.where} within {self._seconds:g} s",
+                "allow more time: --timeout, or ask for less at once",
+            ) from error
+
+    async def _probe(
+        self, url: str, body: dict[str, Any] | None = None, *, query: Mapping[str, str] | None = None
+    ) -> Probe:
+        """Ask an endpoint that is not needed (see `dialects.Ask`); only a model that is being loaded is waited for."""
+        answer = await self._wire.send(url, body, query=query, retries=1)
+        if answer.refusal is not None and answer.refusal.loading:
+            raise failure(answer.refusal, self.where, self.model, retry_after=answer.retry_after)
+        return Probe(_decoded(answer), answer.refusal)
+
+    async def _listing(self) -> Probe:
+        """Ask for the server's models: who may not even ask that, or asks at the wrong address, learns it now."""
+        listing = await self._probe(f"{self.url}/models")
+        if listing.refusal is not None and (listing.refusal.moved or listing.refusal.status == HTTPStatus.UNAUTHORIZED):
+            raise failure(listing.refusal, self.where, self.model)
+        return listing
+
+    async def _create(self, request: Request) -> tuple[bytes, int]:
+        """Send a request, again without a part that the server refuses; give the reply and the failed attempts."""
+        failed = 0
+        tried: frozenset[str] = frozenset()
+        cleared: set[str] = set()
+        said: Refusal | None = None
+        while True:
+            known = frozenset(self._refused)
+            fields, merged = self._fields(request, tried), self._in_turns
+            answer = await self._send(request, fields, merged=merged)
+            failed += answer.failed
+            refusal = answer.refusal
+            if refusal is None:
+                self._leave_out(tried)
+                self._accepted.add(self._shape(request))
+                return answer.content, failed
+            if refusal.instead is not None:
+                return refusal.instead, failed
+            failed += 1
+            if refusal.of_roles and request.style == "chat" and not merged:
+                self._in_turns = True
+                continue
+            if not refusal.of_fields:
+                raise self._failure(answer, refusal)
+            if known != self._refused:  # another call has found something out meanwhile
+                said, tried = None, frozenset()
+                continue
+            if said is not None and refusal.key == said.key:
+                cleared |= tried  # left out in vain
+            else:
+                self._leave_out(tried)
+            said = refusal
+            tried = suspects(refusal, self._fields(request), cleared, guess=self._may_guess(request))
+            if not tried:
+                self._vain += 1
+                raise self._failure(answer, refusal)
+
+    async def _send(self, request: Request, fields: dict[str, Any], *, merged: bool) -> Answer:
+        if request.style == "completion":
+            body = {"model": self.model, "prompt": request.prompt, **fields}
+            return await self._wire.send(f"{self.url}/completions", body)
+        turns = in_turns(request.messages) if merged else request.messages
+        messages = [{"role": turn.role, "content": turn.content} for turn in turns]
+        return await self._wire.send(
+            f"{self.url}/chat/completions", {"model": self.model, "messages": messages, **fields}
+        )
+
+    def _fields(self, request: Request, without: Collection[str] = ()) -> dict[str, Any]:
+        return request_fields(request, self._server.dialect, {*self._refused, *without})
+
+    def _shape(self, request: Request) -> tuple[str, ...]:
+        """Tell requests apart by what of them a server could refuse, whatever their content."""
+        return (request.style, *parts(self._fields(request)))
+
+    def _may_guess(self, request: Request) -> bool:
+        """Tell whether it may be the form of a request that is refused: not if that was accepted before."""
+        return self._vain < GUESSES and self._shape(request) not in self._accepted
+
+    def _leave_out(self, names: Collection[str]) -> None:
+        new = sorted(set(names) - self._refused - {ALL})
+        if new:
+            self._refused.update(new)
+            self.info = replace(self.info, left_out=tuple(sorted(self._refused)))
+            _log.warning("%s refuses %s: left out from now on", self.where, ", ".join(new))
+
+    def _remark(self, remark: str) -> None:
+        if remark not in self.info.remarks:
+            self.info = replace(self.info, remarks=(*self.info.remarks, remark))
+            _log.warning("%s", remark)
+
+    def _failure(self, answer: Answer, refusal: Refusal) -> EngineError:
+        listed = self._server.listed
+        return failure(refusal, self.where, self.model, retry_after=answer.retry_after, listed=listed)
 
     async def _account(self, reply: Reply) -> Completion:
         """Count thinking of which the server gave no figure."""
@@ -175,148 +297,34 @@ class OpenAICompatibleEngine:
         most = completion.completion_tokens or tokens
         return replace(completion, reasoning_tokens=min(tokens, most))
 
-    @property
-    def _host(self) -> str:
-        with suppress(ValueError):
-            return urlsplit(self.url).hostname or ""
-        return ""
+    def _uncounted(self, text: str, answer: Answer) -> int:
+        """Estimate what a server no longer counts; where it only cannot now, that is worth waiting for.
 
-    def _connect(self, *, here: bool) -> openai.AsyncOpenAI:
-        import openai  # noqa: PLC0415  (it takes a second)
-
-        address = urlsplit(self.url)
-        if address.scheme not in ("http", "https") or not address.hostname:
-            raise EngineUnavailableError(f"{self.url!r} is no address of a server", "write http://HOST:PORT/v1")
-        if not self._api_key and address.hostname == urlsplit(OPENAI_URL).hostname:
-            raise EngineUnavailableError("there is no API key for api.openai.com", "set OPENAI_API_KEY")
-        if not (self._api_key.isascii() and self._api_key.isprintable()):
-            raise EngineUnavailableError("the API key holds characters that no key has", "check OPENAI_API_KEY")
-        # Requests go to the server that was named and nowhere else: no redirect is followed. A proxy from the
-        # environment stands between this machine and others, not between this machine and itself.
-        client = (
-            openai.DefaultAsyncHttpxClient(
-                follow_redirects=False, trust_env=False, event_hooks={"request": [_require_still_here]}
-            )
-            if here
-            else openai.DefaultAsyncHttpxClient(follow_redirects=False)
-        )
-        return openai.AsyncOpenAI(
-            api_key=self._api_key or "none",
-            base_url=self.url,
-            timeout=self._timeout,
-            max_retries=self._max_retries,
-            http_client=client,
-        )
-
-    @property
-    def _open(self) -> openai.AsyncOpenAI:
-        if self._client is None:
-            raise EngineUnavailableError(f"the engine {self.info.model} is not open")
-        return self._client
-
-    @asynccontextmanager
-    async def _deadline(self) -> AsyncIterator[None]:
-        """Limit a call as a whole: a server that sends a byte now and then never runs into an attempt's own limit."""
-        seconds = self._timeout * (1 + self._max_retries) + BACKOFF_ROOM
-        try:
-            async with asyncio.timeout(seconds):
-                yield
-        except TimeoutError as error:
-            raise EngineError(
-                f"no answer from {self.where} within {seconds:g} s", "allow more time, or ask for less at once"
-            ) from error
-
-    async def _ask(self, url: str, body: dict[str, Any] | None) -> Any:
-        """Use an endpoint that is not part of the protocol (see `dialects.Ask`)."""
-        import openai  # noqa: PLC0415
-
-        try:
-            if body is None:
-                return await self._open.get(url, cast_to=object)
-            return await self._open.post(url, cast_to=object, body=body)
-        except openai.APIStatusError as error:
-            if error.status_code in _MISSING_ENDPOINT:
-                return None
-            raise self._failure(error) from error
-        except openai.OpenAIError as error:
-            raise self._failure(error) from error
-        except ValueError as error:  # a body that is not JSON
-            raise EngineError(f"{self.where} sent something that is not JSON") from error
-
-    async def _create(self, request: Request) -> tuple[bytes, int]:
-        """Send a request, again without a field that the server refuses; give the reply and the failed attempts."""
-        import openai  # noqa: PLC0415
-
-        failed = 0
-        while True:
-            fields, merged = self._fields(request), self._in_turns
-            try:
-                reply = await self._send(request, fields)
-            except openai.APIStatusError as error:
-                if error.code == "content_filter":
-                    return REFUSAL, failed
-                said = server_message(error.body, error.message)
-                if request.style == "chat" and not merged and refuses_roles(error.status_code, said):
-                    self._in_turns = True
-                    failed += 1
-                    continue
-                refused = refused_field(said, fields) if error.status_code in _BAD_REQUEST else None
-                if refused is None:
-                    raise self._failure(error) from error
-                self._refused.add(refused)
-                failed += 1
-            except openai.OpenAIError as error:
-                raise self._failure(error) from error
-            else:
-                return reply.content, failed + int(reply.retries_taken)
-
-    async def _send(self, request: Request, fields: dict[str, Any]) -> Any:
-        # The fields travel as extra ones: of the package's own parameters only those are used that never change.
-        if request.style == "completion":
-            return await self._open.completions.with_raw_response.create(
-                model=self.model, prompt=request.prompt, extra_body=fields
-            )
-        turns = in_turns(request.messages) if self._in_turns else request.messages
-        messages: Any = [{"role": turn.role, "content": turn.content} for turn in turns]
-        return await self._open.chat.completions.with_raw_response.create(
-            model=self.model, messages=messages, extra_body=fields
-        )
-
-    def _fields(self, request: Request) -> dict[str, Any]:
-        sampling = request.sampling
-        fields: dict[str, Any] = {
-            "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
-            "max_tokens": sampling.max_tokens + sampling.thinking,
-            "seed": sampling.seed,
-            **answer_fields(self._server.dialect, request.style, request.answer),
-        }
-        if sampling.stop and not sampling.thinking:  # it would end the thinking too: see `cut_answer`
-            fields["stop"] = list(sampling.stop)
-        if self._server.dialect == "llamacpp":
-            fields["cache_prompt"] = True  # not the default of older servers
-        if "max_tokens" in self._refused:
-            fields["max_completion_tokens"] = fields["max_tokens"]
-        return {name: value for name, value in fields.items() if name not in self._refused}
-
-    def _failure(self, error: openai.OpenAIError) -> EngineError:
-        """Say in one line what an error of the package means."""
-        import openai  # noqa: PLC0415
-
-        if isinstance(error, openai.APIStatusError):
-            said = server_message(error.body, error.message)
-            if error.code == "insufficient_quota":  # a 429 that does not pass
-                return EngineUnavailableError(f"{self.where} gives no more: {said}", "look at the account")
-            return refusal_error(error.status_code, said, self.where, self.model)
-        if isinstance(error, openai.APITimeoutError) and type(error.__cause__).__name__ != "ConnectTimeout":
-            return EngineError(f"no answer from {self.where} within {self._timeout:g} s", "allow more time")
-        if isinstance(error.__cause__, EngineError):
-            return error.__cause__
-        return connection_error(error.__cause__ or error, self.where)
+        Raises
+        ------
+        EngineBusyError
+            If it may count again in a moment.
+        """
+        refusal = answer.refusal
+        if refusal is not None and isinstance(busy := self._failure(answer, refusal), EngineBusyError):
+            raise busy
+        if refusal is None or refusal.no_endpoint:
+            self._server = replace(self._server, counts_tokens=False)
+            self.info = replace(self.info, tokenizer="estimate")
+        self._remark(f"{self.where} no longer counts tokens: counts are estimates, which err to the long side")
+        return estimate_tokens(text)
 
 
-async def _require_still_here(request: Any) -> None:
-    """Refuse a request to a name that stood for this machine when the engine was opened, and no longer does."""
-    host = request.url.host
-    if not await asyncio.to_thread(is_here, host):
-        raise EngineUnavailableError(f"{host} no longer stands for this machine", "name 127.0.0.1 instead")
+def chosen_url(base_url: str | None) -> str:
+    """Give the address that is asked: the one that was named, else ``OPENAI_BASE_URL``, else OpenAI's own."""
+    return base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL
+
+
+def _decoded(answer: Answer) -> Any:
+    """Read an answer as JSON; None if it is a refusal, or no JSON."""
+    if answer.refusal is not None:
+        return None
+    try:
+        return msgspec.json.decode(answer.content)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None

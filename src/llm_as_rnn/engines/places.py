@@ -9,6 +9,9 @@ from __future__ import annotations
 import ipaddress
 import socket
 
+_BOUND: set[str] = set()
+"""Names that were once taken for this machine: whoever relied on it is never led elsewhere (see `is_bound`)."""
+
 
 def is_here(host: str | None) -> bool:
     """Tell whether requests to a host stay on this machine.
@@ -34,7 +37,25 @@ def is_here(host: str | None) -> bool:
     if not host:
         return host == ""
     found = addresses(host)
-    return bool(found) and all(map(_is_loopback, found))
+    here = bool(found) and all(map(_is_loopback, found))
+    if here and not _is_address(host):
+        _BOUND.add(host)
+    return here
+
+
+def is_bound(host: str) -> bool:
+    """Tell whether a name was ever found to be here, in this process.
+
+    A guard asks `is_here` before an engine is opened, and a name can come to stand for something else at any time. So
+    the answer binds: an engine for such a name connects to this machine, or not at all.
+    """
+    return host in _BOUND
+
+
+def loopback(host: str) -> list[str]:
+    """Look up the addresses to connect to, for a host that must be here; empty if one of them is elsewhere."""
+    found = addresses(host)
+    return found if all(map(_is_loopback, found)) else []
 
 
 def addresses(host: str) -> list[str]:
@@ -43,6 +64,14 @@ def addresses(host: str) -> list[str]:
         return sorted({str(entry[4][0]) for entry in socket.getaddrinfo(host, None)})
     except (OSError, UnicodeError):
         return []
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_loopback(text: str) -> bool:

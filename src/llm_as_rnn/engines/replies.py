@@ -1,20 +1,14 @@
-"""What a server's reply or refusal means, in this package's terms."""
+"""What a server's reply means, in this package's terms."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from http import HTTPStatus
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
 from llm_as_rnn.engines.thinking import split_thinking
-from llm_as_rnn.errors import EngineError, EngineUnavailableError
-from llm_as_rnn.records import Completion, Message, Request
-
-REFUSAL = b'{"choices":[{"finish_reason":"content_filter"}]}'
-"""The reply of a server that filters a prompt with an error instead of an answer."""
+from llm_as_rnn.errors import EngineError
+from llm_as_rnn.records import Completion, Request
 
 _FINISH_REASONS = {
     "stop": "stop",
@@ -23,20 +17,6 @@ _FINISH_REASONS = {
     "abort": "error",
     "error": "error",
 }
-_NOT_NEEDED = ("temperature", "top_p", "seed", "stop", "response_format")
-_UNSUPPORTED = re.compile(
-    r"unsupported|not support|unavailable|unrecognized|extra inputs|extra_forbidden", re.IGNORECASE
-)
-_UNTOLD = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.INTERNAL_SERVER_ERROR)
-_NO_TEMPLATE = re.compile(
-    r"chat.template.{0,60}(?:not set|no longer allowed|missing|not found|must provide|not defined)"
-    r"|(?:no|without a|does not have a|must provide a) chat.template",
-    re.IGNORECASE,
-)
-_ROLES = re.compile(
-    r"system (?:role|message)s?\b.{0,30}not (?:be )?support|roles? must alternate|only user.{0,30}roles", re.IGNORECASE
-)
-_UNREACHABLE = {"ConnectError", "ConnectTimeout", "UnsupportedProtocol"}
 
 
 class _Details(msgspec.Struct):
@@ -132,89 +112,6 @@ def cut_answer(text: str, stop: tuple[str, ...], finish_reason: str) -> tuple[st
     begun = text.lstrip("\n")
     ends = [place for place in map(begun.find, stop) if place >= 0]
     return (begun[: min(ends)], "stop") if ends else (begun, finish_reason)
-
-
-def refused_field(message: str, fields: Mapping[str, Any]) -> str | None:
-    """Find the field that a server does not take and that an answer can do without.
-
-    Parameters
-    ----------
-    message : str
-        What the server said to a request.
-    fields : mapping
-        The fields of that request.
-
-    Returns
-    -------
-    str or None
-        The field's name; ``max_tokens`` if it wants ``max_completion_tokens`` instead; None if it complains of
-        something else.
-    """
-    if not _UNSUPPORTED.search(message):
-        return None
-    if "max_completion_tokens" in message and "max_tokens" in fields:
-        return "max_tokens"
-    return next((name for name in _NOT_NEEDED if name in fields and re.search(rf"\b{name}\b", message)), None)
-
-
-def refuses_roles(status: int, message: str) -> bool:
-    """Tell whether a server's chat template takes no system role, or only turns that alternate (as Gemma's does)."""
-    return status in _UNTOLD and bool(_ROLES.search(message))
-
-
-def in_turns(messages: tuple[Message, ...]) -> tuple[Message, ...]:
-    r"""Put messages into the strictest form of a chat: user and assistant in turn, the user first, no system role.
-
-    What the system says goes before what the user says next, in one turn.
-
-    Examples
-    --------
-    >>> turns = in_turns((Message("system", "Weather."), Message("user", "sun ->")))
-    >>> [(turn.role, turn.content) for turn in turns]
-    [('user', 'Weather.\n\nsun ->')]
-    """
-    turns: list[Message] = []
-    for message in messages:
-        role: Literal["user", "assistant"] = "assistant" if message.role == "assistant" else "user"
-        if turns and turns[-1].role == role:
-            turns[-1] = Message(role, f"{turns[-1].content}\n\n{message.content}")
-        else:
-            turns.append(Message(role, message.content))
-    return tuple(turns)
-
-
-def refusal_error(status: int, message: str, where: str, model: str) -> EngineError:
-    """Say in one line what an HTTP status other than success means."""
-    said = one_line(message)
-    if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
-        hint = "requests go to the address that was named and nowhere else: name the one that it points to"
-        return EngineUnavailableError(f"{where} answered {status}: it points to another address", hint)
-    if status in _UNTOLD and _NO_TEMPLATE.search(message):
-        return EngineUnavailableError(
-            f"{model} has no chat template: {said}", "ask in completion style: --style completion"
-        )
-    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        return EngineUnavailableError(f"{where} refuses access: {said}", "check the API key (OPENAI_API_KEY)")
-    if status == HTTPStatus.NOT_FOUND:
-        return EngineUnavailableError(
-            f"{where} does not serve {model!r}: {said}",
-            "check the model's name, the prompt style, and that the address ends in /v1",
-        )
-    return EngineError(f"{where} answered {status}: {said}")
-
-
-def connection_error(cause: BaseException, where: str) -> EngineError:
-    """Say in one line what a broken connection means."""
-    if type(cause).__name__ in _UNREACHABLE:
-        return EngineUnavailableError(f"there is no server at {where}", "start it, or check the address")
-    return EngineError(f"the connection to {where} broke: {one_line(str(cause) or type(cause).__name__)}")
-
-
-def server_message(body: object, default: str) -> str:
-    """Find what a server says in the body of an error; ``default`` if it says nothing."""
-    if isinstance(body, dict):
-        body = body.get("message") or body.get("detail") or body
-    return str(body) if body else default
 
 
 def one_line(text: str, length: int = 200) -> str:

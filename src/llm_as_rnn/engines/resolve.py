@@ -9,8 +9,10 @@ from llm_as_rnn.engines.base import Engine
 from llm_as_rnn.engines.cache import CachedEngine, CacheMode
 from llm_as_rnn.engines.llamacpp import LlamaCppEngine
 from llm_as_rnn.engines.models import DEFAULT_NAME, REGISTRY, ModelEntry, pull, registered
-from llm_as_rnn.engines.openai_compatible import DEFAULT_SLOTS, OpenAICompatibleEngine
+from llm_as_rnn.engines.openai_compatible import DEFAULT_SLOTS, OpenAICompatibleEngine, chosen_url
+from llm_as_rnn.engines.patience import PATIENCE, OnPause, PatientEngine
 from llm_as_rnn.engines.scripted import ScriptedEngine
+from llm_as_rnn.engines.secrecy import address
 from llm_as_rnn.engines.sources import Progress
 from llm_as_rnn.errors import ModelError, UsageError
 
@@ -25,7 +27,7 @@ KINDS = {
 """The kinds of model strings, and how each is written."""
 
 
-def resolve(
+def resolve(  # noqa: PLR0913 - a keyword each for what a user may say of an engine
     model: str,
     *,
     base_url: str | None = None,
@@ -34,6 +36,8 @@ def resolve(
     cache_mode: CacheMode = "off",
     cache_folder: Path | None = None,
     timeout: float | None = None,
+    patience: float | None = None,
+    on_pause: OnPause | None = None,
     progress: Progress | None = None,
 ) -> Engine:
     """Make the engine that a model string names; it is not open yet.
@@ -53,6 +57,10 @@ def resolve(
         Where the cache lies; needed unless it is off.
     timeout : float, optional
         Seconds for one attempt of a call; else 120 on a server and 300 here.
+    patience : float, optional
+        Seconds for which a server that cannot serve is waited for (see `PatientEngine`); else 600.
+    on_pause : callable, optional
+        Told when such a wait begins, and when it is over.
     progress : callable, optional
         Told how far a download is.
 
@@ -68,8 +76,9 @@ def resolve(
         raise ModelError(f"{model} is not on a server, so it has no base URL", f"write {KINDS['openai']}")
     if cache_mode != "off" and cache_folder is None:
         raise UsageError("a cache needs a folder", "give one, or turn the cache off")
+    endpoint = address(chosen_url(base_url)).url if kind == "openai" else ""
     if cache_folder is not None and cache_mode == "replay":
-        return CachedEngine(model, cache_folder, cache_mode)
+        return CachedEngine(model, cache_folder, cache_mode, endpoint=endpoint)
     engine: Engine
     if kind == "llamacpp":
         path, entry = _model_file(name, progress)
@@ -77,11 +86,12 @@ def resolve(
             path, model=model, entry=entry, slots=slots or DEFAULT_SLOTS, context=context, timeout=timeout or 300.0
         )
     elif kind == "openai":
-        engine = OpenAICompatibleEngine(name, base_url=base_url, slots=slots, context=context, timeout=timeout or 120.0)
+        server = OpenAICompatibleEngine(name, base_url=base_url, slots=slots, context=context, timeout=timeout or 120.0)
+        engine = PatientEngine(server, PATIENCE if patience is None else patience, on_pause)
     else:
         engine = ScriptedEngine.from_file(Path(name))
     if cache_folder is not None and cache_mode == "record":
-        return CachedEngine(model, cache_folder, cache_mode, engine)
+        return CachedEngine(model, cache_folder, cache_mode, engine, endpoint=endpoint)
     return engine
 
 

@@ -18,6 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llm_as_rnn.engines.replies import one_line
+from llm_as_rnn.engines.secrecy import Redactor, address, credentials
+from llm_as_rnn.engines.wire import usable_environment
+from llm_as_rnn.errors import UsageError
 from llm_as_rnn.records import Record
 
 if TYPE_CHECKING:
@@ -72,19 +75,19 @@ class HubFile(Record, frozen=True):
         """
         import httpx2  # noqa: PLC0415
 
-        hub = os.environ.get("HF_ENDPOINT", HUB).rstrip("/")
-        url = f"{hub}/{self.repository}/resolve/main/{wanted.file}"
+        hub = address(os.environ.get("HF_ENDPOINT") or HUB)
+        url = f"{hub.url}/{self.repository}/resolve/main/{wanted.file}"
         token = os.environ.get("HF_TOKEN", "").strip()
-        headers = {"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {token}"} if token else {})
+        hide = Redactor([token, *credentials(hub)])
         failures, most = 0, _size(part)
-        with httpx2.Client(follow_redirects=True, timeout=60.0, headers=headers) as client:
+        with _client(token, hub.login) as client:
             while True:
                 try:
                     return _stream(client, url, wanted, part, progress)
                 except (httpx2.RequestError, _TryAgainError) as error:
                     failures, most = (1 if _size(part) > most else failures + 1), max(most, _size(part))
                     if failures == ATTEMPTS:
-                        raise SourceError(one_line(str(error)) or type(error).__name__) from error
+                        raise SourceError(hide(one_line(str(error))) or type(error).__name__) from error
                     time.sleep(BACKOFF * 2 ** (failures - 1))
                 except httpx2.InvalidURL as error:
                     raise SourceError(f"{url!r} is no address") from error
@@ -128,6 +131,19 @@ Source = HubFile | Wheels
 
 class _TryAgainError(Exception):
     """An attempt failed in a way that another may not."""
+
+
+def _client(token: str, login: tuple[str, str] | None) -> httpx2.Client:
+    import httpx2  # noqa: PLC0415
+
+    if not (token.isascii() and token.isprintable()):
+        raise SourceError("HF_TOKEN holds characters that no token has")
+    headers = {"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {token}"} if token and not login else {})
+    try:
+        with usable_environment():
+            return httpx2.Client(follow_redirects=True, timeout=60.0, headers=headers, auth=login)
+    except UsageError as error:
+        raise SourceError(str(error)) from error
 
 
 def run_pip(command: list[str], folder: Path, tick: Callable[[], None]) -> None:

@@ -195,7 +195,7 @@ def _versions() -> dict[str, str]:
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
     }
-    for package in ("openai", "xllamacpp"):
+    for package in ("httpx2", "xllamacpp"):
         try:
             versions[package] = version(package)
         except PackageNotFoundError:

@@ -1,0 +1,171 @@
+"""Keys and passwords: sent, and shown nowhere."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llm_as_rnn.engines.cache import CachedEngine
+from llm_as_rnn.engines.openai_compatible import OpenAICompatibleEngine
+from llm_as_rnn.engines.resolve import resolve
+from llm_as_rnn.engines.secrecy import HIDDEN, Redactor, address, credentials
+from llm_as_rnn.errors import EngineError, EngineUnavailableError
+from llm_as_rnn.records import Message, Request
+from tests.fake_server import FakeServer, Fault, refuse
+
+KEY = "sk-proj-4Zk1Qw9XbT7mVn2LrY8s"
+REQUEST = Request("predict", (Message("user", "sun ->"),))
+
+
+class TestRedactor:
+    """What is hidden in a text."""
+
+    @pytest.mark.parametrize(
+        "said",
+        [
+            f"Incorrect API key provided: {KEY}.",
+            f"Bearer {KEY}",
+            f"key {KEY[:12]} is not known",
+            f"no key ends in {KEY[-10:]}",
+            f"key {KEY[:7]}****{KEY[-4:]} is wrong",
+            f"key {KEY[:5]}...{KEY[-4:]} is wrong",
+            f"key {KEY[:5]}\N{HORIZONTAL ELLIPSIS} is wrong",
+            base64.b64encode(KEY.encode()).decode(),
+        ],
+    )
+    def test_a_key_whole_in_part_and_masked(self, said: str) -> None:
+        hidden = Redactor([KEY])(said)
+        assert HIDDEN in hidden
+        assert not any(KEY[place : place + 5] in hidden for place in range(len(KEY) - 4))
+
+    @given(st.text(), st.text(), st.integers(0, len(KEY) - 8), st.integers(8, len(KEY)))
+    def test_nothing_else_is_lost(self, before: str, after: str, start: int, length: int) -> None:
+        hidden = Redactor([KEY])(f"{before} {KEY[start : start + length]} {after}")
+        assert KEY[start : start + 8] not in hidden
+
+    @given(st.text(alphabet="ab.* "))
+    def test_texts_without_a_secret_stay_as_they_are(self, text: str) -> None:
+        assert Redactor([KEY, ""])(text) == text
+        assert Redactor([])(text) == text
+
+    def test_a_short_password_is_hidden_where_it_stands_alone(self) -> None:
+        assert (
+            Redactor(["rain"])("rain is no password, though it rained") == f"{HIDDEN} is no password, though it rained"
+        )
+
+    def test_long_texts_take_no_time_to_speak_of(self) -> None:
+        Redactor([KEY])("sk-..." * 20_000 + KEY[:6] * 20_000)
+
+
+class TestAddress:
+    """What is shown of an address."""
+
+    @pytest.mark.parametrize(
+        ("given_", "url", "login"),
+        [
+            ("http://host:8000/v1/", "http://host:8000/v1", None),
+            ("http://ann:pass@host/v1", "http://host/v1", ("ann", "pass")),
+            ("http://ann:p%40ss@host/v1#x", "http://host/v1", ("ann", "p@ss")),
+            ("http://ann:p@ss@host/v1", "http://host/v1", ("ann", "p@ss")),
+            ("http://ann:pa/ss@host/v1", "http://host/v1", ("ann", "pa/ss")),
+            ("http://token@host/v1", "http://host/v1", ("token", "")),
+            ("ann:pass@host/v1", "host/v1", ("ann", "pass")),
+            ("http://host:80/v1/@cf/meta", "http://host:80/v1/@cf/meta", None),
+            ("http://[::1]:80/v1", "http://[::1]:80/v1", None),
+            ("http://host/v1?key=secret-1", "http://host/v1", None),
+        ],
+    )
+    def test_parts(self, given_: str, url: str, login: tuple[str, str] | None) -> None:
+        assert address(given_)[:2] == (url, login)
+
+    @given(st.text(), st.text(min_size=9))
+    def test_anything_is_taken_apart(self, text: str, password: str) -> None:
+        place = address(f"http://ann:{password}@{text}")
+        assert isinstance(place.host, str)
+        Redactor(credentials(place))(text)
+
+
+class TestEngine:
+    """What a server, or an address, brings into messages, records and files."""
+
+    def failed(self, server: FakeServer, fault: Fault, key: str = KEY) -> EngineError:
+        async def run() -> None:
+            server.faults.append(fault)
+            engine = OpenAICompatibleEngine("fake", base_url=server.url, api_key=key, max_retries=0)
+            await engine.open()
+            try:
+                await engine.complete(REQUEST)
+            finally:
+                await engine.close()
+
+        with server, pytest.raises(EngineError) as caught:
+            asyncio.run(run())
+        return caught.value
+
+    @pytest.mark.parametrize("status", [200, 400, 401, 404, 429, 500])
+    @pytest.mark.parametrize("path", ["completions", "models"])
+    def test_a_server_that_echoes_the_key(self, status: int, path: str) -> None:
+        fault = refuse(f"Incorrect API key provided: {KEY}, or {KEY[:14]}****", status, 99)
+        fault.path = path
+        if path == "models" and status != 401:
+            fault.times = 0
+        server = FakeServer("openai", answer={"echo": KEY} if fault.times == 0 else "fine")
+        error = self.failed(server, fault)
+        assert "sk-" not in f"{error} {error.hint} {error.__cause__}"
+        assert HIDDEN in str(error) or fault.times == 0
+
+    def test_an_answer_that_echoes_the_key(self) -> None:
+        async def run() -> str:
+            engine = OpenAICompatibleEngine("fake", base_url=server.url, api_key=KEY)
+            await engine.open()
+            try:
+                return (await engine.complete(REQUEST)).text
+            finally:
+                await engine.close()
+
+        with FakeServer("openai", answer=f"the key is {KEY}") as server:
+            assert asyncio.run(run()) == f"the key is {HIDDEN}"
+
+    def test_a_login_is_sent_and_shown_nowhere(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level(logging.DEBUG, "llm_as_rnn")
+
+        async def run(url: str) -> str:
+            engine = CachedEngine("openai:m", tmp_path, "record", OpenAICompatibleEngine("fake", base_url=url))
+            await engine.open()
+            try:
+                await engine.complete(REQUEST)
+                server.faults.append(refuse("Basic YW5uOnNlY3JldC1wdw== for ann:secret-pw", 401))
+                with pytest.raises(EngineUnavailableError) as caught:
+                    await engine.complete(Request("update", REQUEST.messages))
+            finally:
+                await engine.close()
+            return f"{caught.value} {engine.info}"
+
+        with FakeServer("openai", models=["other"]) as server:
+            said = asyncio.run(run(server.url.replace("//", "//ann:secret-pw@")))
+            sent = {seen.headers["authorization"] for seen in server.requests}
+        assert sent == {"Basic " + base64.b64encode(b"ann:secret-pw").decode()}
+        written = "".join(path.read_text() for path in tmp_path.rglob("*") if path.is_file())
+        for text in (said, written, caplog.text):
+            assert "secret-pw" not in text
+            assert "YW5u" not in text
+        assert "does not list" in said
+
+    @pytest.mark.parametrize("url", ["ann:secret-pw@host/v1", "ftp://ann:secret-pw@host", "http://ann:secret-pw@/v1"])
+    def test_an_address_that_is_none(self, url: str) -> None:
+        with pytest.raises(EngineUnavailableError, match="is no address") as caught:
+            asyncio.run(OpenAICompatibleEngine("m", base_url=url).open())
+        assert "secret" not in str(caught.value)
+
+    def test_a_replay_names_the_endpoint_without_its_login(self, tmp_path: Path) -> None:
+        engine = resolve(
+            "openai:m", base_url="http://ann:secret-pw@127.0.0.1:1/v1", cache_mode="replay", cache_folder=tmp_path
+        )
+        with pytest.raises(EngineUnavailableError, match=r"of openai:m at http://127\.0\.0\.1:1/v1"):
+            asyncio.run(engine.open())

@@ -1,0 +1,168 @@
+"""Only the call for an answer decides whether a server can be used; what it says beside that vetoes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import pytest
+
+from llm_as_rnn.engines.base import EngineInfo
+from llm_as_rnn.engines.openai_compatible import OpenAICompatibleEngine
+from llm_as_rnn.errors import EngineBusyError, EngineUnavailableError
+from llm_as_rnn.records import Message, Request
+from tests.fake_server import FakeServer, Fault, Json, Seen, refuse
+
+REQUEST = Request("predict", (Message("user", "sun ->"),))
+
+
+class Router(FakeServer):
+    """A llama.cpp that serves many models, and wants to know of which one a request is."""
+
+    def __init__(self) -> None:
+        super().__init__("llamacpp", models=["other", "fake"])
+
+    def reply(self, seen: Seen) -> tuple[int, str | Json]:
+        if seen.path in ("/tokenize", "/props") and "fake" not in (seen.body.get("model"), seen.query.get("model")):
+            return 400, {"error": {"message": "model name is missing from the request"}}
+        return super().reply(seen)
+
+
+def use(server: FakeServer, **options: Any) -> EngineInfo:
+    """Open an engine on a server, ask it, count tokens."""
+
+    async def run() -> EngineInfo:
+        engine = OpenAICompatibleEngine("fake", base_url=server.url, **{"timeout": 5.0, **options})
+        await engine.open()
+        try:
+            assert (await engine.complete(REQUEST)).text == "fine"
+            assert await engine.count_tokens("three short words") >= 3
+        finally:
+            await engine.close()
+        return engine.info
+
+    with server:
+        return asyncio.run(run())
+
+
+def failing(path: str, status: int, dialect: Any = "llamacpp") -> FakeServer:
+    return FakeServer(dialect, faults=[Fault(status=status, body={"error": "no"}, path=path, times=99)])
+
+
+def test_a_router_is_told_which_model_is_meant() -> None:
+    info = use(Router())
+    assert (info.tokenizer, info.context_window, info.remarks) == ("exact", 2048, ())
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 422, 429, 500, 501, 503])
+@pytest.mark.parametrize("dialect", ["llamacpp", "vllm", "sglang"])
+def test_a_server_that_does_not_count_tokens_gets_estimates(dialect: Any, status: int) -> None:
+    info = use(failing("/tokenize", status, dialect))
+    assert info.tokenizer == "estimate"
+    assert len(info.remarks) == 1
+    assert "does not count tokens: counts are estimates" in info.remarks[0]
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 429, 500, 503])
+def test_a_server_that_does_not_tell_its_properties(status: int) -> None:
+    assert use(failing("/props", status)).context_window == 8192
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 405, 429, 500, 502])
+def test_a_server_that_does_not_list_its_models(status: int) -> None:
+    info = use(failing("/models", status, "openai"))
+    assert [f"it answered {status}" in remark for remark in info.remarks] == [True] * (status not in (404, 405))
+
+
+@pytest.mark.parametrize("listed", [["*"], ["openai/*", "*"], ["fa*"], ["fake:latest"], ["other", "fake:latest"]])
+def test_lists_that_hold_the_model_in_other_words(listed: list[str]) -> None:
+    assert use(FakeServer("openai", models=listed)).remarks == ()
+
+
+@pytest.mark.parametrize("listed", [["other"], ["openai/*"], ["fake:7b"]])
+def test_a_model_that_is_not_listed_is_used_all_the_same(listed: list[str]) -> None:
+    info = use(FakeServer("openai", models=listed))
+    assert len(info.remarks) == 1
+    assert f"does not list 'fake'; it lists {listed[0]}" in info.remarks[0]
+
+
+@pytest.mark.parametrize("owner", ["llamacpp", "vllm", "sglang"])
+def test_an_owner_that_promises_endpoints_that_are_not_there(owner: str) -> None:
+    listing = {"data": [{"id": "fake", "owned_by": owner}]}
+    server = FakeServer("openai", faults=[Fault(status=200, body=listing, path="models")])
+    info = use(server)
+    assert info.tokenizer == "estimate"
+    assert "does not count tokens" in info.remarks[0]
+
+
+def test_a_remark_is_made_once_and_logged(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "llm_as_rnn"):
+        info = use(failing("/tokenize", 404))
+    assert [record.message for record in caplog.records] == list(info.remarks)
+
+
+@pytest.mark.parametrize("path", ["models", "props", "tokenize"])
+def test_a_model_that_is_still_being_loaded_is_an_outage(path: str) -> None:
+    loading = {"error": {"code": 503, "message": "Loading model", "type": "unavailable_error"}}
+    with pytest.raises(EngineBusyError, match="503: Loading model"):
+        use(FakeServer(faults=[Fault(status=503, body=loading, path=path, times=99)]))
+
+
+def test_no_access_is_found_when_it_is_opened() -> None:
+    with pytest.raises(EngineUnavailableError, match="refuses access"):
+        use(failing("/models", 401))
+
+
+def test_a_name_that_nobody_serves_is_found_by_the_call() -> None:
+    server = FakeServer("openai", models=["big", "fake-2"], faults=[refuse("no such model", 404)])
+    with pytest.raises(EngineUnavailableError, match=r"does not serve 'fake': no such model \(it lists fake-2, big\)"):
+        use(server)
+
+
+class TestCutPrompts:
+    """A server that cuts prompts silently is noticed by its own figures, and named."""
+
+    def asked(self, server: FakeServer, lengths: list[int]) -> EngineInfo:
+        async def run() -> EngineInfo:
+            engine = OpenAICompatibleEngine("fake", base_url=server.url, timeout=5.0)
+            await engine.open()
+            try:
+                for length in lengths:
+                    await engine.complete(Request("predict", (Message("user", "rain " * length),)))
+            finally:
+                await engine.close()
+            return engine.info
+
+        with server:
+            return asyncio.run(run())
+
+    def cutting(self, dialect: Any, most: int, **usage: int) -> FakeServer:
+        def answer(body: Json) -> Json:
+            words = len(body["messages"][0]["content"].split())
+            figures = {"prompt_tokens": min(words, most), "completion_tokens": 1, **usage}
+            return {"choices": [{"message": {"content": "x"}}], "usage": figures}
+
+        return FakeServer(dialect, answer=answer)
+
+    def test_by_the_servers_own_tokenizer(self) -> None:
+        server = self.cutting("llamacpp", 2048)
+        info = self.asked(server, [1000, 5000, 5000, 9000])
+        assert info.remarks == (f"{server.url} cuts prompts: it read 2,048 tokens of about 5,000",)
+
+    def test_by_words_where_nobody_counts(self) -> None:
+        server = self.cutting("openai", 500)
+        assert self.asked(server, [1000, 2000]).remarks == ()
+        server = self.cutting("openai", 500)
+        info = self.asked(server, [1000, 2000, 3000, 4000])
+        assert info.remarks == (f"{server.url} cuts prompts: it read 500 tokens of about 3,000",)
+
+    @pytest.mark.parametrize("dialect", ["llamacpp", "openai"])
+    def test_no_false_alarm(self, dialect: Any) -> None:
+        assert self.asked(self.cutting(dialect, 10**6), [10, 500, 5000, 200, 9000]).remarks == ()
+        assert self.asked(self.cutting(dialect, 0), [500, 5000, 9000]).remarks == (), "it gives no figures"
+
+    def test_few_calls_are_spent_on_it(self) -> None:
+        server = self.cutting("llamacpp", 10**6)
+        self.asked(server, [1000] * 30)
+        assert len(server.seen("tokenize")) <= 2
