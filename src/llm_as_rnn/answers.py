@@ -7,6 +7,7 @@ answer is validated here again.
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping
@@ -32,6 +33,15 @@ ARROW = " -> "
 """Between what was seen and what came, in the prompts of line answers and in notes."""
 
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)")
+
+_OBJECT_BEGINS = re.compile(r'\{\s*["}]')
+"""Braces in prose, as in ``{name}``, are none."""
+
+_EXTENT = json.JSONDecoder(parse_float=str, parse_int=str)
+"""Finds where an object ends; no figure is computed, however long it is."""
+
+_FENCE = re.compile(r"\s*(?:```|~~~)\s*\w*\s*")
+"""A line that only marks what stands beside it as an answer."""
 
 END_GBNF = '"\\n"? "\\n"?'
 """How an answer of several lines may end: a model that is shown others ends its own with an empty line, as they do."""
@@ -382,7 +392,7 @@ class AnswerSpec(Record, frozen=True, dict=True):
         return read_object(text)
 
     def _split_line(self, text: str) -> dict[str, Any]:
-        lines = text.strip().splitlines()
+        lines = [line for line in text.strip().splitlines() if not _FENCE.fullmatch(line)]
         # The last field takes what is left, so that a text with commas in it stays whole.
         parts = lines[0].split(",", len(self.fields) - 1) if lines else []
         return {field.name: part.strip() for field, part in zip(self.fields, parts, strict=False) if part.strip()}
@@ -409,27 +419,42 @@ def object_schema(properties: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_object(text: str) -> dict[str, Any]:
-    r"""Read one JSON object, in a code fence or not.
+    r"""Read the one JSON object of an answer, whatever fence or prose stands around it.
 
     Raises
     ------
     AnswerError
-        If there is anything else.
+        If there is none, or more than one: then nobody knows which is meant.
 
     Examples
     --------
-    >>> read_object('```json\n{"sky": "sun"}\n```')
+    >>> read_object('Sure!\n```JSON\n{"sky": "sun"}\n```\nIt may change.')
     {'sky': 'sun'}
     """
-    bare = re.sub(r"\A\s*```(?:json)?\s*|\s*```\s*\Z", "", text)
     try:
         # Stricter than the standard library, which lets NaN and lone surrogates in.
-        value = msgspec.json.decode(bare)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise AnswerError("the answer is not one valid JSON object") from None
+        value = msgspec.json.decode(text)
+    except (ValueError, RecursionError):  # msgspec's errors and those of other decoders are ValueErrors
+        return _only_object(text)
     if not isinstance(value, dict):
         raise AnswerError("the answer is JSON, but not an object")
     return value
+
+
+def _only_object(text: str) -> dict[str, Any]:
+    """Read the only thing in a text that begins as a JSON object does; in linear time, whatever the text."""
+    begin = _OBJECT_BEGINS.search(text)
+    if begin is None:
+        raise AnswerError("the answer is not one valid JSON object")
+    try:
+        _, end = _EXTENT.raw_decode(text, begin.start())
+        value = msgspec.json.decode(text[begin.start() : end])
+    except (ValueError, RecursionError):
+        raise AnswerError("the answer is not one valid JSON object") from None
+    if _OBJECT_BEGINS.search(text, end):
+        raise AnswerError("the answer holds more than one JSON object")
+    object_: dict[str, Any] = value
+    return object_
 
 
 def gbnf_string(text: str) -> str:

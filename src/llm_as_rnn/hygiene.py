@@ -342,6 +342,10 @@ def _in_letters(word: str, figures: dict[int, int]) -> str:
     return core.translate(figures) + word[len(core) :] if mixed else word
 
 
+_NO_CHARACTER = re.compile("&#[0-9]{1000,}")
+"""A number that no character has, and Python reads none of that length."""
+
+
 def _decoded(text: str) -> Iterator[tuple[str, str]]:
     """Decode what may stand encoded in a text: only what is long enough to say something."""
     for found in re.findall(r"[A-Za-z0-9+/_-]{16,}={0,2}", text):
@@ -351,7 +355,7 @@ def _decoded(text: str) -> Iterator[tuple[str, str]]:
         figures = re.sub(r"0x|\\x|[\s:,]", "", found)
         yield "hex", bytes.fromhex(figures).decode("utf-8", "ignore")
     escaped = re.sub(r"\\(?:u\{?([0-9A-Fa-f]{4})\}?|x([0-9A-Fa-f]{2}))", lambda m: chr(int(m[1] or m[2], 16)), text)
-    escaped = unquote(html.unescape(escaped))
+    escaped = unquote(html.unescape(_NO_CHARACTER.sub("", escaped)))
     if escaped != text:
         yield "escapes", escaped
     hidden = re.findall("[\U000e0020-\U000e007e]", text)

@@ -38,6 +38,9 @@ from llm_as_rnn.task import Task
 
 T = TypeVar("T")
 
+MOST_SAID = 8_000
+"""Characters of an earlier answer that a conversation goes on with: what runs on for longer would fill the window."""
+
 Calls = Generator[Request, Completion, T]
 """A computation that asks a model on its way to a ``T``."""
 
@@ -393,8 +396,8 @@ def _failure(completion: Completion) -> tuple[Status, str] | None:
 
 
 def said(text: str) -> Message:
-    """Put an earlier answer into a conversation; some chat templates take no empty ones."""
-    return Message("assistant", text or " ")
+    """Put an earlier answer into a conversation, as far as it goes; some chat templates take no empty ones."""
+    return Message("assistant", text[:MOST_SAID] or " ")
 
 
 def count_tokens(text: str) -> Calls[int]:

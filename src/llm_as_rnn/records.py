@@ -279,13 +279,20 @@ class Request(Record, frozen=True):
         return text
 
 
+MOST_TEXT = 65_536
+"""Characters of an answer that are kept: more than any that is asked for, so that a journal's lines have an end."""
+
+MOST_ERROR = 2_000
+"""Characters of what went wrong that are kept."""
+
+
 class Completion(Record, frozen=True):
-    """What an engine answers to a request. Its text can always be written as UTF-8.
+    """What an engine answers to a request. Its texts can always be written as UTF-8, and have an end.
 
     Attributes
     ----------
     text : str
-        The answer.
+        The answer; of a longer one than `MOST_TEXT`, as much, and it counts as cut short.
     finish_reason : str
         ``stop``, ``length`` (cut short), ``content_filter`` (refused) or ``error``.
     prompt_tokens, completion_tokens : int
@@ -313,8 +320,11 @@ class Completion(Record, frozen=True):
     reasoning_tokens: int = 0
 
     def __post_init__(self) -> None:
-        """Replace what no file could hold (lone surrogates), so that nothing behind has to think of it."""
-        force_setattr(self, "text", writable(self.text))
+        """Replace what no file could hold (lone surrogates) and cut what is too long: nothing behind thinks of it."""
+        if len(self.text) > MOST_TEXT and self.finish_reason == "stop":
+            force_setattr(self, "finish_reason", "length")
+        force_setattr(self, "text", writable(self.text[:MOST_TEXT]))
+        force_setattr(self, "error", writable(self.error[:MOST_ERROR]))
 
 
 class Call(Record, frozen=True):

@@ -167,7 +167,6 @@ NO_JSON_FIGURE: dict[str, str] = {
     "nested": json.dumps({"judgement": JUDGEMENT}),
     "twice": '{"critique": "a", "suggestion": "b", "score": "40", "score": "90"}',
     "two objects": json.dumps(JUDGEMENT) + json.dumps(JUDGEMENT),
-    "text before it": "Here it is: " + json.dumps(JUDGEMENT),
     "a list of it": json.dumps([JUDGEMENT]),
     "NaN": '{"critique": "a", "suggestion": "b", "score": NaN}',
     "too many": json.dumps(JUDGEMENT | {"score": 101}),
@@ -197,6 +196,7 @@ def test_what_is_no_judgement_in_json_is_a_problem(text: str) -> None:
         (json.dumps(JUDGEMENT | {"critique": "score: 95"}), "json", 40.0),
         (json.dumps(JUDGEMENT | {"critique": 'I thought of "score": 95'}), "json", 40.0),
         (f"```json\n{json.dumps(JUDGEMENT)}\n```", "json", 40.0),
+        (f"Here it is: {json.dumps(JUDGEMENT)} Thank you!", "json", 40.0),
     ],
 )
 def test_the_figure_is_the_one_that_was_given(text: str, form: Form, score: float) -> None:

@@ -122,7 +122,7 @@ _LATE = re.compile(
     rf"(?:{'|'.join(_spaced(phrase) for phrase in LATE)})[a-z]{{0,3}}\W{{0,6}}?(?:[:=]|-{{1,3}}|\n|\Z)", re.I
 )
 _OTHER_THAN_LETTERS = re.compile(r"[^a-z]+")
-_HEADING = re.compile(r"[\W_\d]*([^:\n]{2,80}?)\s*(?::|=+|\s-+\s|\Z)\s*(.*)\Z")
+_HEADING = re.compile(r"[\W_\d]{0,40}([^:\n]{2,80}?)\s{0,40}(?::|=+|\s-+\s|\Z)\s*+")
 
 
 def early_sections(text: str) -> dict[str, str]:
@@ -167,7 +167,7 @@ def _heading(line: str) -> tuple[str, str]:
     match = _HEADING.match(line)
     if not match or len(match[1].split()) > MOST_WORDS:
         return "", line
-    return _OTHER_THAN_LETTERS.sub("", match[1].casefold()), match[2]
+    return _OTHER_THAN_LETTERS.sub("", match[1].casefold()), line[match.end() :]
 
 
 def _is_late(line: str, heading: str) -> bool:

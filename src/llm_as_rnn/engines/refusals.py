@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from http import HTTPStatus
+from itertools import groupby
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -263,14 +264,12 @@ def in_turns(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     >>> [(turn.role, turn.content) for turn in turns]
     [('user', 'Weather.\n\nsun ->')]
     """
-    turns: list[Message] = []
-    for message in messages:
-        role: Literal["user", "assistant"] = "assistant" if message.role == "assistant" else "user"
-        if turns and turns[-1].role == role:
-            turns[-1] = Message(role, f"{turns[-1].content}\n\n{message.content}")
-        else:
-            turns.append(Message(role, message.content))
-    return tuple(turns)
+
+    def role(message: Message) -> Literal["user", "assistant"]:
+        return "assistant" if message.role == "assistant" else "user"
+
+    turns = groupby(messages, role)
+    return tuple(Message(who, "\n\n".join(message.content for message in turn)) for who, turn in turns)
 
 
 def _is_error(body: Any) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -13,43 +15,14 @@ from llm_as_rnn.records import Completion, Request
 _FINISH_REASONS = {
     "stop": "stop",
     "length": "length",
+    "max_tokens": "length",
+    "model_length": "length",
     "content_filter": "content_filter",
     "abort": "error",
     "error": "error",
 }
-
-
-class _Details(msgspec.Struct):
-    cached_tokens: int | None = None
-
-
-class _Written(msgspec.Struct):
-    reasoning_tokens: int | None = None
-
-
-class _Usage(msgspec.Struct):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    prompt_tokens_details: _Details | None = None
-    completion_tokens_details: _Written | None = None
-
-
-class _Message(msgspec.Struct):
-    content: str | None = None
-    refusal: str | None = None
-    reasoning_content: Any = None
-    reasoning: Any = None
-
-
-class _Choice(msgspec.Struct):
-    message: _Message | None = None
-    text: str | None = None
-    finish_reason: str | None = None
-
-
-class _Reply(msgspec.Struct):
-    choices: list[_Choice]
-    usage: _Usage | None = None
+_MOST_TOKENS = 2**53
+"""No count is as large: a figure beyond is no figure."""
 
 
 class Reply(NamedTuple):
@@ -60,43 +33,122 @@ class Reply(NamedTuple):
 
 
 def read_reply(content: bytes, request: Request, where: str) -> Reply:
-    """Read the body of a reply, of either prompt style.
+    r"""Read the body of a reply, of either prompt style, by what is needed of it: nothing else can spoil an answer.
 
     An unknown finish reason counts as ``length`` when the answer is as long as was allowed, else as ``stop``. Token
-    figures that the server leaves out are 0; cached tokens that it leaves out are None.
+    figures that the server leaves out, or gives as no count, are 0; cached tokens are None then. Where the answer is
+    empty and whole, what stands in the field for thinking is taken for it: so servers answer that take a text without
+    thinking for thinking.
 
     Raises
     ------
     EngineError
         If there is no answer in it, or only a broken one.
+
+    Examples
+    --------
+    >>> body = b'{"choices":[{"message":{"content":[{"type":"text","text":"rain"}]}}],"usage":{"prompt_tokens":"9"}}'
+    >>> reply = read_reply(body, Request("predict", ()), "the server")
+    >>> reply.completion.text, reply.completion.prompt_tokens
+    ('rain', 9)
     """
-    try:
-        reply = msgspec.json.decode(content, type=_Reply)
-        choice = reply.choices[0]
-    except (msgspec.DecodeError, UnicodeDecodeError, IndexError) as error:
-        said = one_line(content.decode("utf-8", "replace"))
-        raise EngineError(f"{where} sent no answer, but {said or 'nothing'}") from error
-    message = choice.message or _Message()
-    usage = reply.usage or _Usage()
-    completion_tokens = usage.completion_tokens or 0
+    body = _decoded(content)
+    choices = _dict(body).get("choices")
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+        sent = one_line(content.decode("utf-8", "replace"))
+        raise EngineError(f"{where} sent no answer, but {sent or 'nothing'}")
+    choice, usage = choices[0], _dict(_dict(body).get("usage"))
+    completion_tokens = _count(usage.get("completion_tokens")) or 0
     full = completion_tokens >= request.sampling.max_tokens + request.sampling.thinking
-    finish_reason = _FINISH_REASONS.get(choice.finish_reason or "", "length" if full else "stop")
+    reason = str(choice.get("finish_reason")).casefold()
+    finish_reason = _FINISH_REASONS.get(reason, "length" if full else "stop")
     if finish_reason == "error":
-        raise EngineError(f"{where} broke off its answer ({choice.finish_reason})")
-    thinking, text = split_thinking(message.content or choice.text or "")
+        raise EngineError(f"{where} broke off its answer ({reason})")
+    said = _read_choice(choice)
+    answer, thinking = said.answer, said.thinking
+    if thinking and not answer.strip() and finish_reason == "stop":
+        _, answer = split_thinking(thinking)
+        thinking = ""
     if request.sampling.thinking:
-        text, finish_reason = cut_answer(text, request.sampling.stop, finish_reason)
-    counted = usage.completion_tokens_details.reasoning_tokens if usage.completion_tokens_details else None
+        answer, finish_reason = cut_answer(answer, request.sampling.stop, finish_reason)
+    counted = _count(_dict(usage.get("completion_tokens_details")).get("reasoning_tokens"))
     completion = Completion(
-        text=message.refusal or text,
-        finish_reason="content_filter" if message.refusal else finish_reason,
-        prompt_tokens=usage.prompt_tokens or 0,
+        text=said.refusal or answer,
+        finish_reason="content_filter" if said.refusal else finish_reason,
+        prompt_tokens=_count(usage.get("prompt_tokens")) or 0,
         completion_tokens=completion_tokens,
-        cached_tokens=usage.prompt_tokens_details.cached_tokens if usage.prompt_tokens_details else None,
+        cached_tokens=_count(_dict(usage.get("prompt_tokens_details")).get("cached_tokens")),
         reasoning_tokens=counted or 0,
     )
-    apart = next((field for field in (message.reasoning_content, message.reasoning) if isinstance(field, str)), "")
-    return Reply(completion, "" if counted else "\n".join(filter(None, (apart, thinking))))
+    return Reply(completion, "" if counted else thinking)
+
+
+class _Said(NamedTuple):
+    answer: str
+    thinking: str
+    refusal: str
+
+
+def _read_choice(choice: Mapping[str, Any]) -> _Said:
+    message = _dict(choice.get("message"))
+    content = message.get("content")
+    written = _text(content) or _text(choice.get("text"))
+    within, answer = split_thinking(written)
+    fields = (message.get("reasoning_content"), message.get("reasoning"))
+    apart = next((text for text in fields if isinstance(text, str) and text), "")
+    thinking = filter(None, (apart, _text(content, "thinking"), within))
+    return _Said(answer, "\n".join(thinking), _text(message.get("refusal")) or _text(content, "refusal"))
+
+
+def _text(content: Any, kind: str = "text") -> str:
+    """Read a text, or the blocks of one kind in a list of blocks: each a text, or an object that holds one."""
+    if isinstance(content, str):
+        return content if kind == "text" else ""
+    blocks = content if isinstance(content, list) else [content]
+    return "".join(_block(block, kind) for block in blocks)
+
+
+def _block(block: Any, kind: str) -> str:
+    if isinstance(block, str):
+        return block if kind == "text" else ""
+    fields = _dict(block)
+    if str(fields.get("type", "text")).removeprefix("output_") != kind:
+        return ""
+    inner = fields.get(kind)
+    if isinstance(inner, list):  # thinking in blocks of its own
+        return "".join(_block(part, "text") for part in inner if not isinstance(_dict(part).get("text"), list))
+    return inner if isinstance(inner, str) else ""
+
+
+def _decoded(content: bytes) -> Any:
+    """Decode JSON; also such as is not quite valid, with NaN or a broken character somewhere in it."""
+    try:
+        return msgspec.json.decode(content)
+    except (ValueError, RecursionError):
+        pass
+    try:
+        return json.loads(content.decode("utf-8-sig", "replace"), strict=False)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _count(value: Any) -> int | None:
+    """Read a number of tokens, in whatever type it comes; None for what is no such number.
+
+    >>> _count("100"), _count(100.0), _count(-1), _count("many"), _count(True)
+    (100, 100, None, None, None)
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return int(number) if 0 <= number < _MOST_TOKENS and number.is_integer() else None
 
 
 def cut_answer(text: str, stop: tuple[str, ...], finish_reason: str) -> tuple[str, str]:

@@ -10,7 +10,8 @@ import re
 
 _OPEN = re.compile(r"\s*(?:<(think|thinking|thought|reasoning)>|\[(THINK)\])")
 _CLOSE = re.compile(r"</(?:think|thinking|thought|reasoning)>|\[/THINK\]")
-_CHANNEL = re.compile(r"<\|channel\|>\s*(\w+)[^<]*(?:<\|constrain\|>[^<]*)?<\|message\|>")
+# Possessive: nothing that was read is tried again in another way, so that no text takes more than linear time.
+_CHANNEL = re.compile(r"<\|channel\|>\s*+(\w++)[^<]*+(?:<\|constrain\|>[^<]*+)?+<\|message\|>")
 _CONTROL = re.compile(r"<\|(?:start|end|return|call)\|>")
 _BARE_CHANNELS = re.compile(r"analysis(.*?)assistantfinal(.*)", re.DOTALL)
 
@@ -63,20 +64,21 @@ def _by_channel(text: str) -> tuple[str, str]:
 
 
 def _by_tag(text: str) -> tuple[str, str]:
-    thoughts = []
-    answer = text
+    thoughts: list[str] = []
+    place = 0
     while True:
-        opened, closed = _OPEN.match(answer), _CLOSE.search(answer)
+        opened, closed = _OPEN.match(text, place), _CLOSE.search(text, place)
         if closed is None:
             if opened:  # cut short
-                thoughts.append(answer[opened.end() :])
-                answer = ""
+                thoughts.append(text[opened.end() :])
+                place = len(text)
             break
-        inner = answer[opened.end() if opened else 0 : closed.start()]
+        inner = text[opened.end() if opened else place : closed.start()]
         if not opened and (thoughts or _is_answer(inner)):
             break
         thoughts.append(inner)
-        answer = answer[closed.end() :].lstrip()
+        place = closed.end()
+    answer = text[place:].lstrip() if thoughts else text
     return "\n".join(filter(None, map(str.strip, thoughts))), answer
 
 

@@ -22,6 +22,12 @@ HALF = 0.5
 LIKELY = 50.0
 """Per cent: rain of at least this chance counts as rain."""
 
+MOST_CHARS = 4_000
+"""Characters of a text that are read: no forecast is longer."""
+
+REACH = 200
+"""Characters before and after a word in which it may be denied."""
+
 SKIES = {
     "sun": r"sun(?:ny|shine)?|clear|fair|bright|cloudless|blue sk(?:y|ies)",
     "drizzle": r"drizzl(?:e|es|y|ing)",
@@ -47,7 +53,7 @@ _NOT_AFTER = re.compile(
     r"(?:unlikely|not (?:expected|likely|forecast)|absent|stays? away))"
 )
 _CHANCE_BEFORE = re.compile(
-    r"([0-9]+(?:\.[0-9]+)?) ?(?:%|per ?cent)(?: (?:chance|risk|probability|likelihood))?(?: of)? $"
+    r"(?<![0-9])([0-9]+(?:\.[0-9]+)?) ?(?:%|per ?cent)(?: (?:chance|risk|probability|likelihood))?(?: of)? $"
 )
 _DRY = re.compile(r"\bdry\b")
 
@@ -109,7 +115,7 @@ def read_facts(text: str) -> Facts:
     >>> read_facts("Foggy with light rain; 9 C, at night 4 C")
     Facts(skies=('fog', 'rain'), wet=True, high=9.0, low=4.0)
     """
-    plain = _plain(text)
+    plain = _plain(text[:MOST_CHARS])
     skies, denied = _skies(plain)
     wet = True if set(skies) & set(_WET) or _affirmed(plain) else None
     if wet is None and (skies or denied or _DRY.search(plain)):
@@ -166,7 +172,8 @@ def _affirmed(plain: str) -> bool:
 
 
 def _denied(plain: str, found: re.Match[str]) -> bool:
-    before, after = plain[: found.start()], plain[found.end() :]
+    before = plain[max(0, found.start() - REACH) : found.start()]
+    after = plain[found.end() : found.end() + REACH]
     chance = _CHANCE_BEFORE.search(before)
     if chance:
         return float(chance[1]) < LIKELY

@@ -21,14 +21,24 @@ FEWEST_WORDS = 2
 _TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]+|[^\w\s]")
 
 
-@lru_cache(maxsize=4096)
+MOST_KEPT = 2_000
+"""Characters of the longest text whose words are kept: thousands of long ones would fill the machine's memory."""
+
+
 def tokens(text: str) -> tuple[str, ...]:
     """Split a text into words and marks, in small letters; signs of Chinese and Japanese are words of their own.
 
     >>> tokens("What is like < ship > ?")
     ('what', 'is', 'like', '<', 'ship', '>', '?')
     """
+    return _split_before(text) if len(text) <= MOST_KEPT else _split(text)
+
+
+def _split(text: str) -> tuple[str, ...]:
     return tuple(_TOKEN.findall(text.casefold()))
+
+
+_split_before = lru_cache(maxsize=4096)(_split)
 
 
 def blanked(one: str, other: str) -> str | None:

@@ -8,6 +8,7 @@ here, item by item and sentence by sentence, by the same rule every time.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -18,6 +19,9 @@ from llm_as_rnn.recurrence.memory import initial_memory
 from llm_as_rnn.task import Task
 
 Sections = tuple[Section, ...]
+
+Texts = Mapping[str, list[list[str]]]
+"""The sentences of each item of each section."""
 
 Way = Callable[[Sections, int], Calls[Sections | None]]
 """A way to make sections shorter that hold so many tokens; None where it does not."""
@@ -88,38 +92,51 @@ def fit(sections: Sections, budget: int, ways: Mapping[str, Way]) -> Calls[Fitte
 
 
 def _trim(sections: Sections, budget: int, how: str) -> Calls[Fitted | None]:
-    """Find the longest version within the budget by bisection over the versions, longest first."""
-    versions = _shorter_versions(sections)
-    low, high = 0, len(versions) - 1
+    """Find the longest version within the budget by bisection over ever shorter ones."""
+    texts = {section.name: [_sentences(item) for item in section.items] for section in sections}
+    order = _order_of_cuts(texts)
+    low, high = 1, len(order) - 1  # without its last sentence it would be none
     best: Fitted | None = None
     while low <= high:
         middle = (low + high) // 2
-        tokens = yield from _length(versions[middle])
+        shorter = _without_last(texts, Counter(order[:middle]))
+        tokens = yield from _length(shorter)
         if tokens <= budget:
-            best = Fitted(versions[middle], tokens, how)
+            best = Fitted(shorter, tokens, how)
             high = middle - 1
         else:
             low = middle + 1
     return best
 
 
-def _shorter_versions(sections: Sections) -> list[Sections]:
-    """List ever shorter versions: the last sentence of the longest section goes, again and again.
+def _order_of_cuts(texts: Texts) -> list[str]:
+    """List the sections that lose a sentence, in order: the longest loses its last one, again and again.
 
     A model writes what matters first, and an edit at the end leaves most of the prefix cache alone. The longest
     section gives way so that no section is lost while another one rambles.
     """
-    versions = []
-    texts = {section.name: [_sentences(item) for item in section.items] for section in sections}
-    while any(texts.values()):
-        longest = max(texts.values(), key=lambda items: sum(len(s) for item in items for s in item))
-        longest[-1].pop()
-        if not longest[-1]:
-            longest.pop()
-        if not any(texts.values()):
-            break
-        versions.append(tuple(Section(name, tuple(" ".join(item) for item in items)) for name, items in texts.items()))
-    return versions
+    left = {name: [len(sentence) for item in items for sentence in item] for name, items in texts.items()}
+    size = {name: sum(lengths) for name, lengths in left.items()}
+    order = []
+    while any(left.values()):
+        longest = max((name for name in left if left[name]), key=lambda name: size[name])
+        size[longest] -= left[longest].pop()
+        order.append(longest)
+    return order
+
+
+def _without_last(texts: Texts, cuts: Counter[str]) -> Sections:
+    """Give the sections without so many of their last sentences."""
+    sections = []
+    for name, items in texts.items():
+        kept = sum(map(len, items)) - cuts[name]
+        whole = []
+        for item in items:
+            if kept > 0:
+                whole.append(" ".join(item[:kept]))
+            kept -= len(item)
+        sections.append(Section(name, tuple(whole)))
+    return tuple(sections)
 
 
 def _sentences(item: str) -> list[str]:

@@ -117,7 +117,7 @@ def read_judgement(spec: AnswerSpec, text: str) -> dict[str, Value]:
 def _stands_once(spec: AnswerSpec, name: str, value: Value, text: str) -> bool:
     """Say whether the only figure of this name in the text is the one that was read, a plain whole number."""
     json = spec.notation == "json"
-    pattern = rf'"{name}"\s*:\s*("[^"]*"|[^,}}\s]+)' if json else rf"(?im)^[\s*-]*{name}[\s*-]*:(.*)$"
+    pattern = rf'"{name}"\s*:\s*("[^"]*"|[^,}}\s]+)' if json else rf"(?im)^[ \t*-]*{name}[ \t*-]*:(.*)$"
     figures = [figure.strip().strip('"').strip() for figure in re.findall(pattern, text)]
     plain = len(set(figures)) == 1 and re.fullmatch(r"[0-9]{1,3}(\.0+)?", figures[0])
     # Compared as well: a key in other letters (JSON escapes) can hide a second figure from the pattern.

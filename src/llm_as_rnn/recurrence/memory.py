@@ -173,7 +173,7 @@ def _read_json(text: str) -> Mapping[str, list[str]]:
         if isinstance(items, str):
             items = [items]  # noqa: PLW2901 - one item without its list
         if not isinstance(items, list) or not all(_is_plain(item) for item in items):
-            raise AnswerError(f"the section {name!r} must be a list of texts")
+            raise AnswerError(f"the section {name[:40]!r} must be a list of texts")
         found[name] = [str(item) for item in items]
     return found
 
@@ -185,10 +185,9 @@ def _is_plain(item: Any) -> bool:
 def _read_text(text: str) -> Mapping[str, list[str]]:
     found: dict[str, list[str]] = {}
     items: list[str] | None = None
-    for line in text.splitlines():
-        heading = re.match(r"\s*#+\s*(.+?)\s*:?\s*\Z", line)
-        if heading:
-            items = found.setdefault(heading[1], [])
-        elif items is not None and line.strip():
+    for line in map(str.strip, text.splitlines()):
+        if line.startswith("#"):
+            items = found.setdefault(line.lstrip("#").removesuffix(":").strip(), [])
+        elif items is not None and line:
             items.append(line)
     return found

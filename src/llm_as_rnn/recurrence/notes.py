@@ -13,13 +13,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from difflib import SequenceMatcher
 from functools import lru_cache
 
+from llm_as_rnn.alignment import shared_words
 from llm_as_rnn.answers import ARROW, Field
 from llm_as_rnn.errors import AnswerError
 from llm_as_rnn.records import Observation, Record, Section, SequenceInfo, Target, Value
-from llm_as_rnn.recurrence.blanks import BLANK, aligned, blanked, filled, tokens
+from llm_as_rnn.recurrence.blanks import BLANK, MOST_KEPT, aligned, blanked, filled, tokens
 from llm_as_rnn.recurrence.memory import tidy_item
 from llm_as_rnn.task import Task
 
@@ -140,8 +140,12 @@ def came(task: Task, item: str) -> dict[str, Value] | None:
         return None
 
 
-@lru_cache(maxsize=4096)
 def _counted(text: str) -> Counter[str]:
+    return _counted_before(text) if len(text) <= MOST_KEPT else Counter(tokens(text))
+
+
+@lru_cache(maxsize=4096)
+def _counted_before(text: str) -> Counter[str]:
     return Counter(tokens(text))
 
 
@@ -160,10 +164,14 @@ def is_close(one: str, other: str) -> bool:
 def likeness(one: str, other: str) -> float:
     """Say how alike two lines are, word for word in their order: 0 for nothing in common, 1 for the same.
 
+    The order of very long lines counts for nothing (see `alignment`).
+
     >>> likeness("what is like < ship > ?", "what is like < flag > ?")
     0.8571428571428571
     """
-    return SequenceMatcher(None, tokens(one), tokens(other), autojunk=False).ratio()
+    ones, others = tokens(one), tokens(other)
+    length = len(ones) + len(others)
+    return 2 * len(shared_words(ones, others)) / length if length else 1.0
 
 
 class Resemblance:
@@ -226,8 +234,7 @@ class Resemblance:
         def weight(token: str) -> float:
             return math.log((len(self.cases) + 2) / (self._in[token] + (token in known) + 0.5))
 
-        blocks = SequenceMatcher(None, one, asked, autojunk=False).get_matching_blocks()
-        shared = sum(weight(token) for block in blocks for token in one[block.a : block.a + block.size])
+        shared = sum(map(weight, shared_words(one, asked)))
         whole = sum(map(weight, one)) + sum(map(weight, asked))
         return 2 * shared / whole if whole else 1.0
 

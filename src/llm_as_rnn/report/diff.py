@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from difflib import SequenceMatcher
 from typing import Literal, NamedTuple
 
+from llm_as_rnn.alignment import can_be_lined_up
 from llm_as_rnn.records import Memory, Record
 
 Mark = Literal["=", "+", "-", "~"]
@@ -148,7 +149,7 @@ def align(before: Sequence[str], after: Sequence[str]) -> list[tuple[int | None,
 
 
 def word_diff(old: str, new: str) -> tuple[Span, ...]:
-    """Tell how a text changed, word by word.
+    """Tell how a text changed, word by word; of very long ones, that the one took the place of the other.
 
     Examples
     --------
@@ -156,6 +157,8 @@ def word_diff(old: str, new: str) -> tuple[Span, ...]:
     [('=', 'right '), ('-', '7'), ('+', '8'), ('=', ' of '), ('-', '9'), ('+', '10')]
     """
     a, b = _TOKEN.findall(old), _TOKEN.findall(new)
+    if not can_be_lined_up(a, b):
+        return tuple(_changes(old, new))
     spans: list[Span] = []
     removed = added = ""
     for tag, i, j, k, m in SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
