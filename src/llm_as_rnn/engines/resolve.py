@@ -10,6 +10,7 @@ from llm_as_rnn.engines.cache import CachedEngine, CacheMode
 from llm_as_rnn.engines.llamacpp import LlamaCppEngine
 from llm_as_rnn.engines.models import DEFAULT_NAME, REGISTRY, ModelEntry, pull, registered
 from llm_as_rnn.engines.openai_compatible import DEFAULT_SLOTS, OpenAICompatibleEngine
+from llm_as_rnn.engines.patience import OnPause
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.engines.sources import Progress
 from llm_as_rnn.errors import ModelError, UsageError
@@ -25,7 +26,7 @@ KINDS = {
 """The kinds of model strings, and how each is written."""
 
 
-def resolve(
+def resolve(  # noqa: PLR0913 - each has a default
     model: str,
     *,
     base_url: str | None = None,
@@ -34,6 +35,8 @@ def resolve(
     cache_mode: CacheMode = "off",
     cache_folder: Path | None = None,
     timeout: float | None = None,
+    patience: float | None = None,
+    on_pause: OnPause | None = None,
     progress: Progress | None = None,
 ) -> Engine:
     """Make the engine that a model string names; it is not open yet.
@@ -53,6 +56,10 @@ def resolve(
         Where the cache lies; needed unless it is off.
     timeout : float, optional
         Seconds for one attempt of a call; else 120 on a server and 300 here.
+    patience : float, optional
+        Seconds for which a server that cannot serve is waited for; else 600.
+    on_pause : callable, optional
+        Told when such a wait begins, and when it is over.
     progress : callable, optional
         Told how far a download is.
 

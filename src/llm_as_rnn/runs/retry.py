@@ -1,8 +1,8 @@
 """Asking again what failed: the journal is cut before it, and the run goes on from there.
 
-A step that no model answered is a step like any other, and the steps behind it were made from a memory that lacks it. So
-of each sequence everything from its first such step on is set aside, and a resumed run does it anew: it ends like a run in
-which nothing had failed. The old journal is kept beside the new one.
+A step that no model answered is a step like any other, and the steps behind it were made from a memory that lacks it.
+So of each sequence everything from its first such step on is set aside, and a resumed run does it anew: it ends like a
+run in which nothing had failed. The old journal is kept beside the new one.
 """
 
 from __future__ import annotations

@@ -11,7 +11,6 @@ from llm_as_rnn.methods import asks_model, require_method
 from llm_as_rnn.records import Form, Layout, Record, Style
 from llm_as_rnn.recurrence.policy import check_when
 
-
 OF_MODELS = (
     "model",
     "model_digest",
