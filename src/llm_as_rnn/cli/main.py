@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import sys
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
@@ -13,11 +14,12 @@ import click
 from llm_as_rnn._version import __version__
 from llm_as_rnn.cli.process import (
     INTERRUPTED,
-    deaf_readers,
+    ReaderGoneError,
+    complain,
+    end_streams,
     environment_error,
     interrupts,
     prepare_streams,
-    printable,
     require_output,
 )
 from llm_as_rnn.errors import LlmAsRnnError
@@ -85,6 +87,7 @@ def main(arguments: list[str] | None = None) -> None:
     interrupts.listen(signal.SIGINT)
     code = _run(arguments, debug="--debug" in arguments)
     interrupts.done()
+    end_streams()
     sys.exit(code)
 
 
@@ -94,13 +97,16 @@ def _run(arguments: list[str], *, debug: bool) -> int:
         result: Any = cli.main(args=arguments, prog_name="llm-as-rnn", standalone_mode=False)
         sys.stdout.flush()
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
+        complain("interrupted")
         return INTERRUPTED
+    except ReaderGoneError:
+        return DONE
     except click.ClickException as error:
-        error.show()
+        with suppress(OSError, ReaderGoneError):
+            error.show()
         return BAD_USAGE
     except Exception as error:
-        if debug and not isinstance(error, BrokenPipeError):
+        if debug:
             raise
         return _explain(error)
     return result if isinstance(result, int) else DONE
@@ -108,12 +114,10 @@ def _run(arguments: list[str], *, debug: bool) -> int:
 
 def _explain(error: Exception) -> int:
     """Say in one line what ended a command, and give its exit code."""
-    if isinstance(error, BrokenPipeError) and deaf_readers():
-        return DONE  # whoever read our output has seen enough (`| head`)
     known = error if isinstance(error, LlmAsRnnError) else environment_error(error)
     if known is None:
         what = " ".join(f"{type(error).__name__}: {error}".split())
-        click.echo(printable(f"error: {what} (a bug: please report it with what --debug shows)"), err=True)
+        complain(f"error: {what} (a bug: please report it with what --debug shows)")
         return BUG
-    click.echo(printable(f"error: {known}"), err=True)
+    complain(f"error: {known}")
     return BAD_USAGE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import io
 import os
 import re
 import signal
@@ -12,9 +13,14 @@ import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from types import FrameType
-from typing import Any, NoReturn, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeVar
+
+import click
 
 from llm_as_rnn.errors import LlmAsRnnError, UsageError
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 T = TypeVar("T")
 
@@ -135,6 +141,39 @@ interrupts = Interrupts()
 """Those of this process."""
 
 
+class ReaderGoneError(Exception):
+    """Whoever read our output has seen enough (`| head`).
+
+    It is no OSError, because the libraries between us and the output end the process with an exit code of their own
+    when they see one of this kind.
+    """
+
+
+class _Stream(io.FileIO):
+    """A standard stream that is named in its errors, which else would not say what is full or closed."""
+
+    def __init__(self, number: int, title: str) -> None:
+        super().__init__(number, "wb", closefd=False)
+        self._title = title
+
+    def write(self, content: ReadableBuffer) -> int:
+        """Write, as every file does.
+
+        Raises
+        ------
+        ReaderGoneError
+            If nobody reads it any more.
+        OSError
+            If it cannot be written, with the stream's title for a file name.
+        """
+        try:
+            return super().write(content)
+        except BrokenPipeError:
+            raise ReaderGoneError from None
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, self._title) from None
+
+
 def prepare_streams() -> None:
     """See to it that standard streams are what they seem.
 
@@ -144,9 +183,21 @@ def prepare_streams() -> None:
     while (taken := os.open(os.devnull, os.O_RDWR)) <= 2:  # noqa: PLR2004 - the number of standard error
         pass
     os.close(taken)
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
+    sys.stdout = _prepared(sys.stdout, 1, "standard output")
+    sys.stderr = _prepared(sys.stderr, 2, "standard error")
+
+
+def _prepared(stream: TextIO, number: int, title: str) -> TextIO:
+    if not isinstance(stream, io.TextIOWrapper) or stream.fileno() != number:
+        return stream  # closed, or somebody else's
+    if stream.isatty():
+        stream.reconfigure(errors="backslashreplace")
+        return stream
+    stream.flush()
+    named = io.BufferedWriter(_Stream(number, title))
+    return io.TextIOWrapper(
+        named, stream.encoding, "backslashreplace", line_buffering=stream.line_buffering, write_through=number > 1
+    )
 
 
 def require_output() -> None:
@@ -161,23 +212,23 @@ def require_output() -> None:
         raise UsageError("standard output is closed", "send it somewhere, be it to /dev/null")
 
 
-def deaf_readers() -> list[TextIO]:
-    """List the standard streams that take nothing any more, and send what is left in them nowhere.
-
-    Else the interpreter would complain of them when it ends.
-    """
-    found = []
+def end_streams() -> None:
+    """Write what is left; where a stream takes no more, nowhere: else the interpreter complains of it at its end."""
     for stream in (sys.stdout, sys.stderr):
         try:
             if stream is not None:
                 stream.flush()
-        except (OSError, ValueError):
-            found.append(stream)
-            with suppress(OSError, ValueError):
+        except (OSError, ReaderGoneError):
+            with suppress(OSError):
                 nowhere = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(nowhere, stream.fileno())
                 os.close(nowhere)
-    return found
+
+
+def complain(text: str) -> None:
+    """Write a line to standard error, if there is any that takes it."""
+    with suppress(OSError, ReaderGoneError):
+        click.echo(printable(text), err=True)
 
 
 def environment_error(error: BaseException) -> LlmAsRnnError | None:
@@ -208,9 +259,7 @@ def environment_error(error: BaseException) -> LlmAsRnnError | None:
     if error.filename is not None:
         name = error.filename.decode(errors="replace") if isinstance(error.filename, bytes) else error.filename
         return UsageError(f"{name} cannot be used: {reason}", hint)
-    silent = sys.stdout in deaf_readers()
-    what = "standard output cannot be written" if silent else "a file or connection failed"
-    return UsageError(f"{what}: {reason}", hint)
+    return UsageError(f"a file or connection failed: {reason}", hint)
 
 
 def _show_cursor() -> None:

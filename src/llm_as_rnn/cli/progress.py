@@ -25,7 +25,7 @@ from rich.progress import (
 from rich.segment import Segment
 from rich.text import Text
 
-from llm_as_rnn.cli.process import printable
+from llm_as_rnn.cli.process import ReaderGoneError, printable
 from llm_as_rnn.engines.patience import Pause
 from llm_as_rnn.methods import asks_model
 from llm_as_rnn.metrics.scores import task_metrics
@@ -152,7 +152,7 @@ class Heartbeat:
             self._thread.join(1.0)
 
     def _beat(self) -> None:
-        with suppress(OSError, ValueError):  # nobody reads it any more
+        with suppress(OSError, ReaderGoneError):  # then nobody misses it
             while not self._wait(EVERY):
                 say(self._line())
 
