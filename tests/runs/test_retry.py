@@ -13,6 +13,7 @@ import pytest
 from llm_as_rnn.engines.base import EngineInfo
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.errors import EngineError, EngineUnavailableError, RunError
+from llm_as_rnn.files import write_atomically
 from llm_as_rnn.method import Updating
 from llm_as_rnn.metrics.summary import MOST_REASONS, REASON_CHARS, failed_calls
 from llm_as_rnn.records import Call, Completion, Request, Status
@@ -49,9 +50,7 @@ SHARED = msgspec.structs.replace(OPTIONS, updating=Updating(rule="rewrite", shar
 LATE = msgspec.structs.replace(OPTIONS, delay=2)
 
 
-@pytest.mark.parametrize(
-    ("options", "share"), [(OPTIONS, 7), (SHARED, 3), (LATE, 3)], ids=["plain", "shared", "late"]
-)
+@pytest.mark.parametrize(("options", "share"), [(OPTIONS, 7), (SHARED, 3), (LATE, 3)], ids=["plain", "shared", "late"])
 def test_a_run_whose_failures_are_asked_again_ends_like_one_without(
     tmp_path: Path, options: Options, share: int
 ) -> None:
@@ -107,7 +106,7 @@ def test_where_nothing_failed_nothing_is_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize("breaks_at", [1, 2])
 def test_cut_off_in_between_nothing_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, breaks_at: int) -> None:
     go(tmp_path / "run", answerer=failing(3))
-    before, written, real = content(tmp_path / "run"), 0, retry.write_atomically
+    before, written, real = content(tmp_path / "run"), 0, write_atomically
 
     def cut(*arguments: Any, **named: Any) -> None:
         nonlocal written

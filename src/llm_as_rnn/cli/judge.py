@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shlex
 import signal
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +80,7 @@ class JudgingProgress(Bars):
 @click.option("--times", type=int, default=1, show_default=True, help="Judgements of each answer.")
 @click.option("--base-url", help="URL of an OpenAI-compatible server [default: OPENAI_BASE_URL].")
 @engine_options
-@click.option("--context", type=int, help="Context window in tokens, for the embedded engine.")
+@click.option("--context", type=click.IntRange(min=1), help="Context window in tokens, for the embedded engine.")
 @click.option("--concurrency", type=int, help="Questions at a time [default: the engine's slots].")
 @click.option("--thinking", type=int, default=0, show_default=True, help="Tokens that a reasoning judge may think.")
 @click.option(
@@ -120,7 +122,7 @@ def judge(
     server = {"base_url": base_url, "timeout": timeout, "patience": patience, "on_pause": notice}
     engine = prepare(info.task, chosen, context=context, slots=options.concurrency, **server)
     interrupts.listen(signal.SIGTERM)
-    judged = judge_and_show(directory, engine, options, templates, notice)
+    judged = judge_and_show(directory, engine, options, templates, notice, sys.argv[1:])
     if judged is None:
         return INTERRUPTED
     if chosen == info.spec.model:
@@ -151,9 +153,23 @@ def prepare(task: Task, model: str, **server: Any) -> Engine:
 
 
 def judge_and_show(
-    directory: RunDirectory, engine: Engine, options: JudgeOptions, prompts: Prompts, notice: PauseNotice
+    directory: RunDirectory,
+    engine: Engine,
+    options: JudgeOptions,
+    prompts: Prompts,
+    notice: PauseNotice,
+    words: Sequence[str],
 ) -> FailedCalls | None:
     """Judge a run and show its results.
+
+    Parameters
+    ----------
+    directory, engine, options, prompts
+        As for `judge_run`.
+    notice : PauseNotice
+        What is shown while the judge's engine is waited for.
+    words : sequence of str
+        The command that goes on with this when it was interrupted, without the program's name.
 
     Returns
     -------
@@ -164,11 +180,8 @@ def judge_and_show(
         try:
             interrupts.run(judge_run(directory, engine, options, prompts, watcher))
         except KeyboardInterrupt:
-            words = ["llm-as-rnn", "judge", str(directory.path), "--judge", engine.info.model]
-            say(
-                f"interrupted; {watcher.done} of {watcher.total} judgements are kept. To go on:\n"
-                f"  {shlex.join([*words, '--times', str(options.times)])}"
-            )
+            kept = f"{watcher.done} of {watcher.total} judgements are kept" if watcher.total else "nothing was begun"
+            say(f"interrupted; {kept}. To go on:\n  {shlex.join(['llm-as-rnn', *words])}")
             return None
     show(directory)
     calls = watcher.calls

@@ -65,6 +65,11 @@ messages = PlainConsole(stderr=True)
 """Where everything else goes, so that results can be piped."""
 
 
+def shows_live() -> bool:
+    """Tell whether bars and countdowns can be shown: on a terminal that can move its cursor."""
+    return messages.is_terminal and not messages.is_dumb_terminal
+
+
 def say(text: str) -> None:
     """Print one message; where no terminal shows it, on one line."""
     messages.print(text, soft_wrap=True)
@@ -91,7 +96,7 @@ class PauseNotice:
     def __call__(self, pause: Pause | None) -> None:
         """Hear of a pause, or that it is over."""
         before, self._pause = self._pause, pause
-        if not messages.is_terminal:
+        if not shows_live():
             if pause and not before:
                 say(str(self))
             elif before and not pause:
@@ -140,7 +145,7 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
     def __enter__(self) -> Self:
-        if not messages.is_terminal:
+        if not shows_live():
             self._thread.start()
         return self
 
@@ -194,7 +199,7 @@ class Bars:
             *columns,
             TimeRemainingColumn(compact=True, elapsed_when_finished=True),
             console=messages,
-            disable=not messages.is_terminal,
+            disable=not shows_live(),
         )
         self._progress.notice = self.notice
 
@@ -339,7 +344,7 @@ def download_progress(what: str) -> Iterator[Callable[[int, int | None], None]]:
     def line() -> str:
         return f"fetching {what}{so_far}"
 
-    progress = Progress(*columns, console=messages, disable=not messages.is_terminal)
+    progress = Progress(*columns, console=messages, disable=not shows_live())
     with progress, Heartbeat(line):
         bars: list[TaskID] = []
 
@@ -357,7 +362,7 @@ def download_progress(what: str) -> Iterator[Callable[[int, int | None], None]]:
 @contextmanager
 def waiting(what: str) -> Iterator[None]:
     """Say what is being waited for."""
-    if messages.is_terminal:
+    if shows_live():
         with messages.status(Text(what)):
             yield
     else:

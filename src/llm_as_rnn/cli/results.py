@@ -23,13 +23,6 @@ from llm_as_rnn.report.tables import results_table
 from llm_as_rnn.runs.directory import RunDirectory, RunInfo
 from llm_as_rnn.runs.execute import needs_model
 
-INCOMPLETE = {
-    "running": "this run is not complete: it is running now",
-    "failed": "this run is not complete: sequences ended early, or no call to the model succeeded",
-    "interrupted": "this run is not complete: it was interrupted; its command with --out and --resume goes on with it",
-}
-"""What is said of a run by its status, unless it is finished."""
-
 
 def show_run(directory: RunDirectory, console: Console) -> RunInfo:
     """Read a run's journal again; write ``scores.json`` and ``report.html``; print the table.
@@ -49,7 +42,7 @@ def show_run(directory: RunDirectory, console: Console) -> RunInfo:
     directory.write("scores.json", scores, private=info.credentialed)
     run = {**msgspec.to_builtins(info), **({"judging": told} if told else {})}
     write_report(directory.report, info.task, run, records, summaries, directory.lessons())
-    console.print(Text.assemble("\n", (info.task.title, "bold"), f": {_what(info, records)}"))
+    console.print(Text.assemble("\n", (info.task.title, "bold"), f": {_what(info, records, summaries)}"))
     console.print(results_table(info.task, summaries))
     calls = failed_calls(call for record in records for call in record.calls)
     for line in (*_remarks(info, summaries), *filter(None, [str(calls)]), *told.values()):
@@ -112,11 +105,13 @@ def show_comparison(directories: Sequence[RunDirectory], console: Console) -> No
         console.print("these runs are on different data: their scores are not comparable", style="yellow")
 
 
-def _what(info: RunInfo, records: Sequence[StepRecord]) -> str:
-    """Say what a run is on, and who answered."""
+def _what(info: RunInfo, records: Sequence[StepRecord], summaries: Sequence[MethodSummary]) -> str:
+    """Say what a run is on, who answered, and with what memory."""
     if not needs_model(info.spec.methods):
         return f"{_size(records)}, no model was asked"
-    return f"{info.spec.model}, {_size(records)}, memory of at most {info.spec.budget} tokens"
+    remembers = any(summary.memory_tokens is not None for summary in summaries)
+    memory = f", memory of at most {info.spec.budget} tokens" if remembers else ""
+    return f"{info.spec.model}, {_size(records)}{memory}"
 
 
 def _size(records: Sequence[StepRecord]) -> str:
@@ -137,14 +132,22 @@ def _differences(info: RunInfo, infos: Sequence[RunInfo]) -> str:
     return "".join(f", {name} {getattr(info.spec, name)}" for name in names if not name.endswith("_digest"))
 
 
+def _why_incomplete(info: RunInfo) -> str:
+    if info.status == "running":
+        return "it is running now"
+    if info.status == "interrupted":
+        return "it was interrupted, and its command goes on with it when given again with --out and --resume"
+    return "sequences ended early" if info.failures else "no call to the model succeeded"
+
+
 def _remarks(info: RunInfo, summaries: Sequence[MethodSummary]) -> list[str]:
     remarks = []
     if info.credentialed:
         remarks.append("this folder holds credentialed data: it is for its owner only, and must not be shared")
     if any(summary.reasoning_tokens and summary.statuses[Status.TRUNCATED] for summary in summaries):
-        remarks.append("some answers were cut short by thinking: leave more room for it with --thinking")
+        remarks.append("some answers were cut short by thinking: a run with a larger --thinking leaves room for it")
     if info.status != "finished":
-        remarks.append(INCOMPLETE[info.status])
+        remarks.append(f"this run is not complete: {_why_incomplete(info)}")
     if info.engine.left_out:
         remarks.append(
             f"the server refused these fields of requests, so they were left out: {', '.join(info.engine.left_out)}"

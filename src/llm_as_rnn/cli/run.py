@@ -32,7 +32,7 @@ from llm_as_rnn.methods import METHODS, require_method
 from llm_as_rnn.prompts import EVERY_ROOM, Prompts
 from llm_as_rnn.runs.directory import RunDirectory, RunInfo
 from llm_as_rnn.runs.execute import Options, execute, needs_model, own_data
-from llm_as_rnn.runs.judging import JudgeOptions
+from llm_as_rnn.runs.judging import MOST_TIMES, JudgeOptions
 from llm_as_rnn.runs.remote import require_local
 from llm_as_rnn.task import Task, load_task
 
@@ -111,7 +111,7 @@ FEW_STEPS = 8
 @click.option("--base-url", help="URL of an OpenAI-compatible server [default: OPENAI_BASE_URL].")
 @engine_options
 @remote_data_option
-@click.option("--context", type=int, help="Context window in tokens, for the embedded engine.")
+@click.option("--context", type=click.IntRange(min=1), help="Context window in tokens, for the embedded engine.")
 @click.option(
     "--concurrency",
     type=int,
@@ -126,7 +126,9 @@ FEW_STEPS = 8
     help="Keep the model's answers, and reuse them for the same questions.",
 )
 @click.option("--judge", help="Judge the answers after the run: a model, named as for --model [default: not judged].")
-@click.option("--judge-times", type=int, default=1, show_default=True, help="Judgements of each answer.")
+@click.option(
+    "--judge-times", type=click.IntRange(1, MOST_TIMES), default=1, show_default=True, help="Judgements of each answer."
+)
 @click.option("--out", type=click.Path(path_type=Path), help="The run's folder [default: a new one in runs/].")
 @click.option("--resume", is_flag=True, help="Go on with the run in --out; begin it if there is none.")
 @click.option(
@@ -196,7 +198,9 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
     if judging is None:
         show(directory)
     else:
-        judged = judge_and_show(directory, judging, how, Prompts.with_folder(options.prompts, EVERY_ROOM), notice)
+        words = _to_judge(directory, judging.info.model, how, base_url, options.prompts)
+        prompts = Prompts.with_folder(options.prompts, EVERY_ROOM)
+        judged = judge_and_show(directory, judging, how, prompts, notice, words)
         if judged is None:
             return INTERRUPTED
         code = SOME_FAILED if judged.all_failed else code
@@ -239,6 +243,16 @@ def _judge(task: Task, model: str, how: JudgeOptions, directory: RunDirectory, s
     return engine
 
 
+def _to_judge(
+    directory: RunDirectory, model: str, how: JudgeOptions, base_url: str | None, prompts: Path | None
+) -> list[str]:
+    """Give the words of the command that judges this run alone."""
+    words = ["judge", str(directory.path), "--judge", model, "--times", str(how.times)]
+    words += ["--base-url", base_url] if base_url and model.startswith("openai:") else []
+    words += ["--thinking", str(how.thinking)] if how.thinking else []
+    return words + (["--prompts", str(prompts)] if prompts else [])
+
+
 def _quick(task: Task, table: Table | None, split: Split) -> dict[str, int]:
     if table is None:
         source = dataset(task.dataset)
@@ -260,7 +274,8 @@ def _say_what_failed(info: RunInfo, directory: RunDirectory) -> None:
         say(f"and {len(failures) - MOST_FAILURES} more sequences")
     again = f"the same command with --out {directory.path} --resume"
     if failures:
-        say(f"{len(failures)} sequences ended early; {again} goes on with them")
+        ended = "1 sequence" if len(failures) == 1 else f"{len(failures)} sequences"
+        say(f"{ended} ended early; {again} goes on there")
     if info.reasons:
         say(f"calls to the model failed; {again} --retry-failed asks again where they did")
     if info.status == "failed" and not failures:

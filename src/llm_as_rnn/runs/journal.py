@@ -97,7 +97,7 @@ class Journal:
         except Timeout:
             raise RunError(f"another process is writing to {self.path.parent}", "wait for it, or stop it") from None
         except OSError as error:
-            raise RunError(f"{self.path.parent} cannot be written: {error.strerror}", "choose another --out") from error
+            raise RunError(f"{self.path.parent} cannot be written: {error.strerror}", "check the folder") from error
         try:
             mode = OWNER_FILE if self._private else 0o666
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, mode)
@@ -106,7 +106,7 @@ class Journal:
             self._cut_torn_line()
         except OSError as error:
             self._lock.release()
-            raise RunError(f"{self.path} cannot be written: {error.strerror}", "choose another --out") from error
+            raise RunError(f"{self.path} cannot be written: {error.strerror}", "check the folder") from error
         return self
 
     def __exit__(

@@ -96,7 +96,8 @@ class RunSpec(Record, frozen=True):
         ):
             value = getattr(self, name)
             if value < smallest:
-                raise UsageError(f"{name} must be at least {smallest}, not {value}", f"correct --{name}")
+                option = "context" if name == "window" else name
+                raise UsageError(f"{name} must be at least {smallest}, not {value}", f"correct --{option}")
         for name in self.methods:
             require_method(name)
         if self.feedback != "auto":
