@@ -31,9 +31,9 @@ def data() -> None:
 def list_() -> None:
     """List the datasets: what is predicted, from where, on what terms, and whether they are ready here."""
     table = Table(box=None, padding=(0, 2, 1, 0))  # two things in a cell, so that 80 columns are enough
-    table.add_column("task\n[dim]size[/dim]", max_width=20)
-    table.add_column("predicts\n[dim]ready here[/dim]", ratio=1)
-    table.add_column("source\n[dim]licence[/dim]", ratio=1)
+    table.add_column(Text("task\n").append("size", "dim"), max_width=20)
+    table.add_column(Text("predicts\n").append("ready here", "dim"), ratio=1)
+    table.add_column(Text("source\n").append("licence", "dim"), ratio=1)
     for entry in DATASETS.values():
         why = entry.ready()
         ready = Text(f"not ready: {why}", style="yellow") if why else Text("ready", style="green")

@@ -2,32 +2,47 @@
 
 from __future__ import annotations
 
-import asyncio
 import shlex
+import signal
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.progress import TaskID, TextColumn
 
-from llm_as_rnn.cli.main import DONE, INTERRUPTED
-from llm_as_rnn.cli.progress import Bars, console, download_progress, messages
-from llm_as_rnn.cli.results import show_run
+from llm_as_rnn.cli.engines import engine_options
+from llm_as_rnn.cli.main import DONE, SOME_FAILED
+from llm_as_rnn.cli.process import INTERRUPTED, interrupts
+from llm_as_rnn.cli.progress import Bars, PauseNotice, download_progress, pause_notice, say
+from llm_as_rnn.cli.results import show
 from llm_as_rnn.engines.base import Engine
 from llm_as_rnn.engines.resolve import resolve
+from llm_as_rnn.errors import UsageError
 from llm_as_rnn.metrics.judged import Judgement
+from llm_as_rnn.metrics.summary import FailedCalls, failed_calls
 from llm_as_rnn.prompts import EVERY_ROOM, Prompts
+from llm_as_rnn.records import Call
 from llm_as_rnn.runs.directory import RunDirectory
+from llm_as_rnn.runs.execute import needs_model
 from llm_as_rnn.runs.judging import JudgeOptions, judge_run, require_judged
 from llm_as_rnn.task import Task
 
 
 class JudgingProgress(Bars):
-    """A live bar: judgements made, those that failed, time left; nothing where there is no terminal."""
+    """A live bar: judgements made, those that failed, time left; a line a minute where there is no terminal.
 
-    def __init__(self) -> None:
-        super().__init__(TextColumn("{task.fields[failed]}", style="dim"))
+    Parameters
+    ----------
+    notice : PauseNotice, optional
+        What is shown while the judge's engine is waited for.
+    """
+
+    def __init__(self, notice: PauseNotice | None = None) -> None:
+        super().__init__(TextColumn("{task.fields[failed]}", style="dim", markup=False), notice=notice)
         self._failed = 0
+        self._calls: list[Call] = []
         self._bar: TaskID | None = None
 
     def begin(self, total: int, done: int) -> None:
@@ -39,8 +54,20 @@ class JudgingProgress(Bars):
         """Move the bar by a judgement."""
         self.done += 1
         self._failed += not judgement.status.answered
+        self._calls += judgement.calls
         if self._bar is not None:
             self._progress.update(self._bar, advance=1, failed=f"{self._failed} failed" if self._failed else "")
+
+    def line(self) -> str:
+        """Say in one line how far judging is."""
+        failed = f", {self._failed} failed" if self._failed else ""
+        waits = f"; {self.notice}" if str(self.notice) else ""
+        return f"judging: {self.done} of {self.total} judgements{failed}{waits}"
+
+    @property
+    def calls(self) -> FailedCalls:
+        """What became of the calls of this sitting."""
+        return failed_calls(self._calls)
 
 
 @click.command()
@@ -52,7 +79,8 @@ class JudgingProgress(Bars):
 )
 @click.option("--times", type=int, default=1, show_default=True, help="Judgements of each answer.")
 @click.option("--base-url", help="URL of an OpenAI-compatible server [default: OPENAI_BASE_URL].")
-@click.option("--context", type=int, help="Context window in tokens, for the embedded engine.")
+@engine_options
+@click.option("--context", type=click.IntRange(min=1), help="Context window in tokens, for the embedded engine.")
 @click.option("--concurrency", type=int, help="Questions at a time [default: the engine's slots].")
 @click.option("--thinking", type=int, default=0, show_default=True, help="Tokens that a reasoning judge may think.")
 @click.option(
@@ -62,7 +90,14 @@ class JudgingProgress(Bars):
 )
 @click.option("--prompts", type=click.Path(path_type=Path), help="Folder with templates of your own.")
 def judge(
-    run: Path, model: str | None, base_url: str | None, context: int | None, prompts: Path | None, **how: Any
+    run: Path,
+    model: str | None,
+    base_url: str | None,
+    timeout: float | None,
+    patience: float | None,
+    context: int | None,
+    prompts: Path | None,
+    **how: Any,
 ) -> int:
     """Judge the answers of the run in DIR with a language model, and report again.
 
@@ -79,19 +114,33 @@ def judge(
     directory = RunDirectory(run)
     info = directory.info()
     templates = Prompts.with_folder(prompts, EVERY_ROOM)
+    require_judged(info.task)
+    if model is None and not needs_model(info.spec.methods):
+        raise UsageError(f"{run} asked no model that could judge it", "name one with --judge")
     chosen = model or info.spec.model
-    engine = prepare(info.task, chosen, base_url, context, options.concurrency)
-    if not judge_and_show(directory, engine, options, templates):
+    notice = pause_notice()
+    server = {"base_url": base_url, "timeout": timeout, "patience": patience, "on_pause": notice}
+    engine = prepare(info.task, chosen, context=context, slots=options.concurrency, **server)
+    interrupts.listen(signal.SIGTERM)
+    judged = judge_and_show(directory, engine, options, templates, notice, sys.argv[1:])
+    if judged is None:
         return INTERRUPTED
     if chosen == info.spec.model:
-        messages.print("the judge is the model that it judges; --judge names another", highlight=False)
-    return DONE
+        say("the judge is the model that it judges; --judge names another")
+    return SOME_FAILED if judged.all_failed else DONE
 
 
-def prepare(
-    task: Task, model: str, base_url: str | None, context: int | None = None, slots: int | None = None
-) -> Engine:
+def prepare(task: Task, model: str, **server: Any) -> Engine:
     """Give the engine of a judge, not open yet, for a task that has something to judge.
+
+    Parameters
+    ----------
+    task : Task
+        Whose answers are judged.
+    model : str
+        Who judges.
+    **server
+        As for `resolve`.
 
     Raises
     ------
@@ -100,22 +149,42 @@ def prepare(
     """
     require_judged(task)
     with download_progress(model) as progress:
-        return resolve(model, base_url=base_url, context=context, slots=slots, progress=progress)
+        return resolve(model, progress=progress, **server)
 
 
-def judge_and_show(directory: RunDirectory, engine: Engine, options: JudgeOptions, prompts: Prompts) -> bool:
-    """Judge a run and show its results; say how to go on, and give False, if interrupted."""
-    with JudgingProgress() as watcher:
+def judge_and_show(
+    directory: RunDirectory,
+    engine: Engine,
+    options: JudgeOptions,
+    prompts: Prompts,
+    notice: PauseNotice,
+    words: Sequence[str],
+) -> FailedCalls | None:
+    """Judge a run and show its results.
+
+    Parameters
+    ----------
+    directory, engine, options, prompts
+        As for `judge_run`.
+    notice : PauseNotice
+        What is shown while the judge's engine is waited for.
+    words : sequence of str
+        The command that goes on with this when it was interrupted, without the program's name.
+
+    Returns
+    -------
+    FailedCalls or None
+        What became of the calls that were made; None if interrupted, which has been said then, and how to go on.
+    """
+    with JudgingProgress(notice) as watcher:
         try:
-            asyncio.run(judge_run(directory, engine, options, prompts, watcher))
+            interrupts.run(judge_run(directory, engine, options, prompts, watcher))
         except KeyboardInterrupt:
-            words = ["llm-as-rnn", "judge", str(directory.path), "--judge", engine.info.model]
-            messages.print(
-                f"interrupted; {watcher.done} of {watcher.total} judgements are kept. To go on:\n"
-                f"  {shlex.join([*words, '--times', str(options.times)])}",
-                highlight=False,
-                soft_wrap=True,
-            )
-            return False
-    show_run(directory, console)
-    return True
+            kept = f"{watcher.done} of {watcher.total} judgements are kept" if watcher.total else "nothing was begun"
+            say(f"interrupted; {kept}. To go on:\n  {shlex.join(['llm-as-rnn', *words])}")
+            return None
+    show(directory)
+    calls = watcher.calls
+    if calls.failed:
+        say(f"judging: {calls}; llm-as-rnn judge asks for these again when it is given again")
+    return calls

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
 import click
 
 from llm_as_rnn._version import __version__
+from llm_as_rnn.cli.process import (
+    INTERRUPTED,
+    ReaderGoneError,
+    complain,
+    end_streams,
+    environment_error,
+    interrupts,
+    prepare_streams,
+    require_output,
+)
 from llm_as_rnn.errors import LlmAsRnnError
 
 COMMANDS = {
@@ -23,7 +35,7 @@ COMMANDS = {
 }
 """The subcommands, in the order in which help shows them; each is the module of its name."""
 
-DONE, SOME_FAILED, BAD_USAGE, BUG, INTERRUPTED = 0, 1, 2, 70, 130
+DONE, SOME_FAILED, BAD_USAGE, BUG = 0, 1, 2, 70
 
 
 class LazyGroup(click.Group):
@@ -71,31 +83,41 @@ def cli(debug: bool) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and leave the process."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    sys.exit(_run(arguments, debug="--debug" in arguments))
+    prepare_streams()
+    interrupts.listen(signal.SIGINT)
+    code = _run(arguments, debug="--debug" in arguments)
+    interrupts.done()
+    end_streams()
+    sys.exit(code)
 
 
 def _run(arguments: list[str], *, debug: bool) -> int:
     try:
+        require_output()
         result: Any = cli.main(args=arguments, prog_name="llm-as-rnn", standalone_mode=False)
-    except click.Abort:
-        click.echo("interrupted", err=True)
+        sys.stdout.flush()
+    except (click.Abort, KeyboardInterrupt):
+        complain("interrupted")
         return INTERRUPTED
-    except click.ClickException as error:
-        error.show()
-        return BAD_USAGE
-    except LlmAsRnnError as error:
-        if debug:
-            raise
-        click.echo(f"error: {error}", err=True)
-        return BAD_USAGE
-    except BrokenPipeError:
-        # Whoever read our output has seen enough (`| head`).
-        sys.stderr.close()
+    except ReaderGoneError:
         return DONE
+    except click.ClickException as error:
+        with suppress(OSError, ReaderGoneError):
+            error.show()
+        return BAD_USAGE
     except Exception as error:
         if debug:
             raise
-        what = " ".join(f"{type(error).__name__}: {error}".split())
-        click.echo(f"error: {what} (a bug: please report it with what --debug shows)", err=True)
-        return BUG
+        return _explain(error)
     return result if isinstance(result, int) else DONE
+
+
+def _explain(error: Exception) -> int:
+    """Say in one line what ended a command, and give its exit code."""
+    known = error if isinstance(error, LlmAsRnnError) else environment_error(error)
+    if known is None:
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        complain(f"error: {what} (a bug: please report it with what --debug shows)")
+        return BUG
+    complain(f"error: {known}")
+    return BAD_USAGE

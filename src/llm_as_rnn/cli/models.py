@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 from rich.table import Table
+from rich.text import Text
 
 from llm_as_rnn.cli.progress import console, download_progress
 from llm_as_rnn.engines import models as files
@@ -26,7 +27,7 @@ def list_() -> None:
             f"llamacpp:{entry.name}", size, entry.licence, f"{entry.style}, {entry.form}", "yes" if path else ""
         )
     console.print(table)
-    console.print(f"folder: {files.models_folder()}", highlight=False, soft_wrap=True)
+    console.print(f"folder: {files.models_folder()}", soft_wrap=True)
 
 
 @models.command()
@@ -35,7 +36,7 @@ def pull(name: str) -> None:
     """Fetch and check the model NAME, if it is not here."""
     with download_progress(name.removeprefix("llamacpp:")) as progress:
         path = files.pull(name.removeprefix("llamacpp:"), progress)
-    console.print(str(path), highlight=False, soft_wrap=True)
+    console.print(str(path), soft_wrap=True)
 
 
 @models.command()
@@ -58,4 +59,4 @@ def show(name: str) -> None:
         "here": f"{path} (checked)" if path else f"no; llm-as-rnn models pull {entry.name}",
     }
     for heading, fact in facts.items():
-        console.print(f"[dim]{heading:<9}[/dim] {fact}", highlight=False, soft_wrap=True)
+        console.print(Text.assemble((f"{heading:<9}", "dim"), f" {fact}"), soft_wrap=True)

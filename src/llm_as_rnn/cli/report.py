@@ -24,6 +24,6 @@ def report(directories: tuple[Path, ...], pictures: bool) -> None:
         show_run(run, console)
         if pictures:
             for path in draw(run):
-                console.print(f"picture: {path}", highlight=False, soft_wrap=True)
+                console.print(f"picture: {path}", soft_wrap=True)
     if len(runs) > 1:
         show_comparison(runs, console)

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 from rich.console import Console
+from rich.text import Text
 
+from llm_as_rnn.cli.progress import console, say
 from llm_as_rnn.errors import UsageError
 from llm_as_rnn.metrics.judged import agreement_in_words, agreements, in_words, judging
-from llm_as_rnn.metrics.summary import MethodSummary, summarise
+from llm_as_rnn.metrics.summary import MethodSummary, failed_calls, summarise
 from llm_as_rnn.records import Status, StepRecord
 from llm_as_rnn.report.charts import score_charts, styles
 from llm_as_rnn.report.html import write_report
 from llm_as_rnn.report.pictures import write_pictures
 from llm_as_rnn.report.tables import results_table
 from llm_as_rnn.runs.directory import RunDirectory, RunInfo
+from llm_as_rnn.runs.execute import needs_model
 
 
 def show_run(directory: RunDirectory, console: Console) -> RunInfo:
@@ -28,7 +32,7 @@ def show_run(directory: RunDirectory, console: Console) -> RunInfo:
     RunError
         If the folder holds no run, or cannot be written.
     """
-    info, records = directory.info(), directory.records()
+    info, records = directory.current(), directory.records()
     summaries = summarise(info.task, records)
     judged = judging(info.task, records, directory.judgements())
     told = {summary.field: in_words(summary, str(directory.path)) for summary in judged}
@@ -38,16 +42,28 @@ def show_run(directory: RunDirectory, console: Console) -> RunInfo:
     directory.write("scores.json", scores, private=info.credentialed)
     run = {**msgspec.to_builtins(info), **({"judging": told} if told else {})}
     write_report(directory.report, info.task, run, records, summaries, directory.lessons())
-    spec = info.spec
-    console.print(
-        f"\n[bold]{info.task.title}[/bold]: {spec.model}, {_size(records)}, memory of at most {spec.budget} tokens",
-        highlight=False,
-    )
+    console.print(Text.assemble("\n", (info.task.title, "bold"), f": {_what(info, records, summaries)}"))
     console.print(results_table(info.task, summaries))
-    for line in (*_remarks(info, summaries), *told.values()):
-        console.print(line, highlight=False, style="dim")
-    console.print(f"report: {directory.report}", highlight=False, soft_wrap=True)
+    calls = failed_calls(call for record in records for call in record.calls)
+    for line in (*_remarks(info, summaries), *filter(None, [str(calls)]), *told.values()):
+        console.print(line, style="dim")
+    console.print(f"report: {directory.report}", soft_wrap=True)
     return info
+
+
+def show(directory: RunDirectory) -> None:
+    """Show a run as `show_run` does, and say how to see it if that is interrupted.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If it was.
+    """
+    try:
+        show_run(directory, console)
+    except KeyboardInterrupt:
+        say(f"the run itself is kept: llm-as-rnn report {shlex.quote(str(directory.path))} shows it")
+        raise
 
 
 def draw(directory: RunDirectory) -> list[Path]:
@@ -76,9 +92,9 @@ def show_comparison(directories: Sequence[RunDirectory], console: Console) -> No
         names = ", ".join(sorted({info.spec.task for info in infos}))
         raise UsageError(f"runs of different tasks cannot stand in one table ({names})", "compare runs of one task")
     rows: list[MethodSummary] = []
-    console.print("\n[bold]compared[/bold]")
+    console.print("\ncompared", style="bold")
     for number, (directory, info) in enumerate(zip(directories, infos, strict=True), 1):
-        console.print(f"{number}: {directory.path}{_differences(info, infos)}", highlight=False, soft_wrap=True)
+        console.print(f"{number}: {directory.path}{_differences(info, infos)}", soft_wrap=True)
         rows += [
             msgspec.structs.replace(summary, method=f"{number} {summary.method}")
             for summary in summarise(info.task, directory.records())
@@ -87,6 +103,15 @@ def show_comparison(directories: Sequence[RunDirectory], console: Console) -> No
     data = ("sequences", "steps", "split", "seed", "data_digest")
     if any(getattr(info.spec, name) != getattr(infos[0].spec, name) for info in infos for name in data):
         console.print("these runs are on different data: their scores are not comparable", style="yellow")
+
+
+def _what(info: RunInfo, records: Sequence[StepRecord], summaries: Sequence[MethodSummary]) -> str:
+    """Say what a run is on, who answered, and with what memory."""
+    if not needs_model(info.spec.methods):
+        return f"{_size(records)}, no model was asked"
+    remembers = any(summary.memory_tokens is not None for summary in summaries)
+    memory = f", memory of at most {info.spec.budget} tokens" if remembers else ""
+    return f"{info.spec.model}, {_size(records)}{memory}"
 
 
 def _size(records: Sequence[StepRecord]) -> str:
@@ -107,18 +132,33 @@ def _differences(info: RunInfo, infos: Sequence[RunInfo]) -> str:
     return "".join(f", {name} {getattr(info.spec, name)}" for name in names if not name.endswith("_digest"))
 
 
+def _why_incomplete(info: RunInfo) -> str:
+    if info.status == "running":
+        return "it is running now"
+    if info.status == "interrupted":
+        return "it was interrupted, and its command goes on with it when given again with --out and --resume"
+    return "sequences ended early" if info.failures else "no call to the model succeeded"
+
+
 def _remarks(info: RunInfo, summaries: Sequence[MethodSummary]) -> list[str]:
     remarks = []
     if info.credentialed:
         remarks.append("this folder holds credentialed data: it is for its owner only, and must not be shared")
     if any(summary.reasoning_tokens and summary.statuses[Status.TRUNCATED] for summary in summaries):
-        remarks.append("some answers were cut short by thinking: leave more room for it with --thinking")
+        remarks.append("some answers were cut short by thinking: a run with a larger --thinking leaves room for it")
     if info.status != "finished":
-        remarks.append(f"this run is not complete: it is {info.status}")
-    if info.engine.tokenizer == "estimate":
+        remarks.append(f"this run is not complete: {_why_incomplete(info)}")
+    if info.engine.left_out:
+        remarks.append(
+            f"the server refused these fields of requests, so they were left out: {', '.join(info.engine.left_out)}"
+        )
+    remarks += info.engine.remarks
+    if info.engine.tokenizer == "estimate" and needs_model(info.spec.methods):
         remarks.append("tokens are estimated to the long side: this server offers no tokenizer")
     if any(summary.failed for summary in summaries):
         remarks.append("steps without a usable answer count as wrong, and as the farthest end of a number's range")
-    if any(summary.sequences > 1 for summary in summaries):
+    if any(score.interval for summary in summaries for score in summary.scores.values()):
         remarks.append("in brackets: 95 % bootstrap intervals over sequences")
+    elif any(summary.scores for summary in summaries):
+        remarks.append("one sequence with known outcomes: no interval can be given over sequences")
     return remarks

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import shlex
 import signal
 import sys
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,28 +12,35 @@ from typing import Any
 import click
 from platformdirs import user_cache_path
 
+from llm_as_rnn.cli.engines import engine_options
 from llm_as_rnn.cli.judge import judge_and_show, prepare
 from llm_as_rnn.cli.learning import FEEDBACK_HELP, remote_data_option, shared_option, take_updating, updating_options
-from llm_as_rnn.cli.main import DONE, INTERRUPTED, SOME_FAILED
-from llm_as_rnn.cli.progress import RunProgress, console, download_progress, messages
-from llm_as_rnn.cli.results import show_run
+from llm_as_rnn.cli.main import DONE, SOME_FAILED
+from llm_as_rnn.cli.process import INTERRUPTED, interrupts
+from llm_as_rnn.cli.progress import RunProgress, download_progress, pause_notice, say, waiting
+from llm_as_rnn.cli.results import show
 from llm_as_rnn.datasets.base import Split
 from llm_as_rnn.datasets.registry import dataset
 from llm_as_rnn.datasets.tables import Table
 from llm_as_rnn.engines.base import Engine
+from llm_as_rnn.engines.cache import CacheMode
+from llm_as_rnn.engines.idle import IdleEngine
 from llm_as_rnn.engines.resolve import DEFAULT_MODEL, resolve
 from llm_as_rnn.errors import UsageError
 from llm_as_rnn.method import AUTO_FEEDBACK, PRESETS
-from llm_as_rnn.methods import METHODS
+from llm_as_rnn.methods import METHODS, require_method
 from llm_as_rnn.prompts import EVERY_ROOM, Prompts
-from llm_as_rnn.runs.directory import RunDirectory
-from llm_as_rnn.runs.execute import Options, execute, own_data
-from llm_as_rnn.runs.judging import JudgeOptions
+from llm_as_rnn.runs.directory import RunDirectory, RunInfo
+from llm_as_rnn.runs.execute import Options, execute, needs_model, own_data
+from llm_as_rnn.runs.judging import MOST_TIMES, JudgeOptions
 from llm_as_rnn.runs.remote import require_local
 from llm_as_rnn.task import Task, load_task
 
 QUICK = {"sequences": 4, "budget": 128}
 """What --quick stands for, besides few steps."""
+
+MOST_FAILURES = 5
+"""Sequences that ended early and are named one by one."""
 
 FEW_STEPS = 8
 """Steps of a quick run on a user's own data; a shipped dataset knows how many it takes to see anything."""
@@ -104,9 +109,15 @@ FEW_STEPS = 8
 )
 @click.option("--prompts", type=click.Path(path_type=Path), help="Folder with templates of your own.")
 @click.option("--base-url", help="URL of an OpenAI-compatible server [default: OPENAI_BASE_URL].")
+@engine_options
 @remote_data_option
-@click.option("--context", type=int, help="Context window in tokens, for the embedded engine.")
-@click.option("--concurrency", type=int, help="Sequences at a time [default: the engine's slots].")
+@click.option("--context", type=click.IntRange(min=1), help="Context window in tokens, for the embedded engine.")
+@click.option(
+    "--concurrency",
+    type=int,
+    help="Sequences at a time; a model's answers can depend a little on how many there are [default: the engine's "
+    "slots].",
+)
 @click.option(
     "--cache",
     type=click.Choice(["off", "record", "replay"]),
@@ -115,9 +126,16 @@ FEW_STEPS = 8
     help="Keep the model's answers, and reuse them for the same questions.",
 )
 @click.option("--judge", help="Judge the answers after the run: a model, named as for --model [default: not judged].")
-@click.option("--judge-times", type=int, default=1, show_default=True, help="Judgements of each answer.")
+@click.option(
+    "--judge-times", type=click.IntRange(1, MOST_TIMES), default=1, show_default=True, help="Judgements of each answer."
+)
 @click.option("--out", type=click.Path(path_type=Path), help="The run's folder [default: a new one in runs/].")
 @click.option("--resume", is_flag=True, help="Go on with the run in --out; begin it if there is none.")
+@click.option(
+    "--retry-failed",
+    is_flag=True,
+    help="With --resume: ask again where a call to the model failed, and go on from there; the old journal is kept.",
+)
 @click.option("--quick", is_flag=True, help="A short run: 4 sequences of few steps, 128 tokens of memory.")
 def run(  # noqa: PLR0913, PLR0917 - one argument an option
     task: str,
@@ -127,8 +145,11 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
     context: int | None,
     concurrency: int | None,
     cache: Any,
+    timeout: float | None,
+    patience: float | None,
     out: Path | None,
     resume: bool,
+    retry_failed: bool,
     quick: bool,
     judge: str | None,
     judge_times: int,
@@ -148,56 +169,88 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
     """
     loaded = load_task(task)
     # Read here as well, so that no model is fetched for data that is broken.
-    table = own_data(choices["data"], loaded)
-    if quick:
-        few = _quick(loaded, table, choices["split"])
-        choices |= {name: value for name, value in few.items() if choices[name] is None}
+    with waiting("reading the data"):
+        table = own_data(choices["data"], loaded)
+    if table and table.notices:
+        say("\n".join(table.notices))
+    few = _quick(loaded, table, choices["split"]) if quick else {}
+    choices |= {name: value for name, value in few.items() if choices[name] is None}
     if methods is not None:
         choices["methods"] = tuple(name.strip() for name in methods.split(",") if name.strip())
-    if concurrency is not None and concurrency < 1:
-        raise UsageError(f"concurrency must be at least 1, not {concurrency}", "correct --concurrency")
-    if resume and out is None:
-        raise UsageError("--resume needs to know which run to go on with", "name its folder with --out")
     options = Options(task=task, concurrency=concurrency, updating=take_updating(choices), **choices)
-    directory = RunDirectory(out or _new_folder(loaded.name, model))
-    with download_progress(model) as progress:
-        folder = None if cache == "off" else user_cache_path("llm-as-rnn") / "answers"
-        engine = resolve(
-            model,
-            base_url=base_url,
-            context=context,
-            slots=concurrency,
-            cache_mode=cache,
-            cache_folder=folder,
-            progress=progress,
-        )
+    _check(options, out, resume=resume, retry_failed=retry_failed)
+    notice = pause_notice()
+    server = {"base_url": base_url, "timeout": timeout, "patience": patience, "on_pause": notice}
+    engine = _engine(model, options, cache, context=context, slots=concurrency, **server)
+    directory = RunDirectory(out or _new_folder(loaded.name, engine.info.model))
     how = JudgeOptions(judge_times, thinking=options.thinking, allow_remote_data=options.allow_remote_data)
-    judging = None if judge is None else _judge(loaded, judge, base_url, how, directory)
-    # Being told to stop is the same as Ctrl-C: the run can be resumed. Shells start background jobs of scripts with
-    # Ctrl-C ignored; then asyncio would not listen to it either, and nothing short of SIGKILL would end the run.
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-    with RunProgress(loaded) as watcher:
+    judging = None if judge is None else _judge(loaded, judge, how, directory, server)
+    interrupts.listen(signal.SIGTERM)  # to be told to stop is the same as Ctrl-C: the run can be resumed
+    with RunProgress(loaded, notice) as watcher:
         try:
-            info = asyncio.run(execute(options, engine, directory, resume=resume, watcher=watcher))
+            info = interrupts.run(
+                execute(options, engine, directory, resume=resume, retry_failed=retry_failed, watcher=watcher)
+            )
         except KeyboardInterrupt:
             _say_how_to_go_on(watcher, directory)
             return INTERRUPTED
+    code = DONE if info.status == "finished" else SOME_FAILED
     if judging is None:
-        show_run(directory, console)
-    elif not judge_and_show(directory, judging, how, Prompts.with_folder(options.prompts, EVERY_ROOM)):
-        return INTERRUPTED
-    if info.failures:
-        _say_what_failed(info.failures, directory)
-    return SOME_FAILED if info.failures else DONE
+        show(directory)
+    else:
+        words = _to_judge(directory, judging.info.model, how, base_url, options.prompts)
+        prompts = Prompts.with_folder(options.prompts, EVERY_ROOM)
+        judged = judge_and_show(directory, judging, how, prompts, notice, words)
+        if judged is None:
+            return INTERRUPTED
+        code = SOME_FAILED if judged.all_failed else code
+    _say_what_failed(info, directory)
+    return code
 
 
-def _judge(task: Task, model: str, base_url: str | None, how: JudgeOptions, directory: RunDirectory) -> Engine:
-    engine = prepare(task, model, base_url if model.startswith("openai:") else None)
+def _check(options: Options, out: Path | None, *, resume: bool, retry_failed: bool) -> None:
+    """Refuse what can be seen to be wrong before a model is fetched.
+
+    Raises
+    ------
+    UsageError
+        If anything is.
+    """
+    if options.concurrency is not None and options.concurrency < 1:
+        raise UsageError(f"concurrency must be at least 1, not {options.concurrency}", "correct --concurrency")
+    if resume and out is None:
+        raise UsageError("--resume needs to know which run to go on with", "name its folder with --out")
+    if retry_failed and not resume:
+        raise UsageError(
+            "--retry-failed is for a run that goes on", "add --resume, and name the run's folder with --out"
+        )
+    for name in options.methods:
+        require_method(name)
+
+
+def _engine(model: str, options: Options, cache: CacheMode, **more: Any) -> Engine:
+    if not needs_model(options.methods):
+        return IdleEngine()
+    folder = None if cache == "off" else user_cache_path("llm-as-rnn") / "answers"
+    with download_progress(model) as progress:
+        return resolve(model, cache_mode=cache, cache_folder=folder, progress=progress, **more)
+
+
+def _judge(task: Task, model: str, how: JudgeOptions, directory: RunDirectory, server: dict[str, Any]) -> Engine:
+    engine = prepare(task, model, **{**server, "base_url": server["base_url"] if model.startswith("openai:") else None})
     # Before the run: a judge that must not see the data is not to be refused when hours have been spent.
     require_local(task, engine.info, how.allow_remote_data, directory.confirmed())
     return engine
+
+
+def _to_judge(
+    directory: RunDirectory, model: str, how: JudgeOptions, base_url: str | None, prompts: Path | None
+) -> list[str]:
+    """Give the words of the command that judges this run alone."""
+    words = ["judge", str(directory.path), "--judge", model, "--times", str(how.times)]
+    words += ["--base-url", base_url] if base_url and model.startswith("openai:") else []
+    words += ["--thinking", str(how.thinking)] if how.thinking else []
+    return words + (["--prompts", str(prompts)] if prompts else [])
 
 
 def _quick(task: Task, table: Table | None, split: Split) -> dict[str, int]:
@@ -208,25 +261,30 @@ def _quick(task: Task, table: Table | None, split: Split) -> dict[str, int]:
 
 
 def _new_folder(task: str, model: str) -> Path:
-    name = "".join(char if char.isalnum() or char in ".-" else "-" for char in Path(model.partition(":")[2]).name)
+    kept = Path(model.partition(":")[2]).name or "no-model"
+    name = "".join(char if char.isalnum() or char in ".-" else "-" for char in kept)
     return Path("runs") / f"{task}-{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
 
 
-def _say_what_failed(failures: Mapping[str, str], directory: RunDirectory) -> None:
-    for name, why in list(failures.items())[:5]:
-        messages.print(f"[red]failed[/red] {name}: {why}", highlight=False)
-    messages.print(
-        f"{len(failures)} sequences ended early; the same command with "
-        f"--out {directory.path} --resume goes on with them",
-        highlight=False,
-    )
+def _say_what_failed(info: RunInfo, directory: RunDirectory) -> None:
+    failures = info.failures
+    for name, why in list(failures.items())[:MOST_FAILURES]:
+        say(f"failed {name}: {why}")
+    if len(failures) > MOST_FAILURES:
+        say(f"and {len(failures) - MOST_FAILURES} more sequences")
+    again = f"the same command with --out {directory.path} --resume"
+    if failures:
+        ended = "1 sequence" if len(failures) == 1 else f"{len(failures)} sequences"
+        say(f"{ended} ended early; {again} goes on there")
+    if info.reasons:
+        say(f"calls to the model failed; {again} --retry-failed asks again where they did")
+    if info.status == "failed" and not failures:
+        say("no call to the model succeeded: these scores say nothing about it")
 
 
 def _say_how_to_go_on(watcher: RunProgress, directory: RunDirectory) -> None:
     words = [word for word in sys.argv[1:] if word != "--resume"]
-    if "--out" not in words:
+    if not any(word == "--out" or word.startswith("--out=") for word in words):
         words += ["--out", str(directory.path)]
     done = f"{watcher.done} of {watcher.total} steps are kept" if watcher.total else "nothing was begun"
-    messages.print(
-        f"interrupted; {done}. To go on:\n  llm-as-rnn {shlex.join(words)} --resume", highlight=False, soft_wrap=True
-    )
+    say(f"interrupted; {done}. To go on:\n  llm-as-rnn {shlex.join(words)} --resume")

@@ -40,11 +40,14 @@ class Table(Record, frozen=True):
         Fingerprint of the file.
     splits : dict of str to tuple of Sequence
         All sequences in the file's order, by part.
+    notices : tuple of str
+        What the reader of the data should know of how it was read, a line each.
     """
 
     path: Path
     digest: str
     splits: dict[Split, tuple[Sequence, ...]]
+    notices: tuple[str, ...] = ()
 
     def count(self, split: Split) -> int:
         """Give the number of sequences in a part.

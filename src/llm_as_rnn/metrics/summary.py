@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import get_args
+from typing import NamedTuple, get_args
 
 from llm_as_rnn.metrics.curves import SelfCorrection, self_correction
 from llm_as_rnn.metrics.intervals import Interval, interval
@@ -23,10 +23,13 @@ class Score(Record, frozen=True):
         The mean, in the score's unit.
     interval : Interval or None
         Its 95 % bootstrap interval by sequence; None with one sequence.
+    steps : int
+        How many steps it is the mean of: those whose outcome is known, in this field.
     """
 
     value: float
     interval: Interval | None = None
+    steps: int = 0
 
 
 class MethodSummary(Record, frozen=True):
@@ -37,7 +40,7 @@ class MethodSummary(Record, frozen=True):
     method : str
         Its name.
     sequences, steps, scored : int
-        Sequences; steps in all of them; steps with an outcome.
+        Sequences; steps in all of them; steps with an outcome, in any field.
     scores : dict of str to Score
         By ``field.kind``: ``accuracy``, ``acc@1``, ``acc@k`` and ``match`` between 0 and 1; ``mae`` and ``rmse`` in the
         field's unit, with missing answers at their worst, and what the task asks for; ``mae_answered`` and the like for
@@ -93,6 +96,60 @@ class MethodSummary(Record, frozen=True):
         return self.calls == 0
 
 
+class FailedCalls(NamedTuple):
+    """What became of a run's calls to a model.
+
+    Attributes
+    ----------
+    calls, failed : int
+        All of them; those that got no answer.
+    reasons : dict of str to int
+        How often each reason was given, in the server's own words, commonest first; no more than `MOST_REASONS`.
+    """
+
+    calls: int
+    failed: int
+    reasons: dict[str, int]
+
+    @property
+    def all_failed(self) -> bool:
+        """Whether there were calls, and none got an answer."""
+        return 0 < self.calls == self.failed
+
+    def __str__(self) -> str:
+        """Name the commonest reason; empty if no call failed."""
+        if not self.failed:
+            return ""
+        reason, times = next(iter(self.reasons.items()))
+        often = f", {times} of them" if 1 < times < self.failed else ""
+        return f"{self.failed} of {self.calls} calls failed, most often{often}: {reason}"
+
+
+MOST_REASONS, REASON_CHARS = 10, 300
+"""Reasons that are kept, and characters of each: servers have been seen to send whole pages."""
+
+
+def failed_calls(calls: Iterable[Call]) -> FailedCalls:
+    """Count the calls that got no answer, by reason.
+
+    Examples
+    --------
+    >>> refused = Call("predict", "", "error", 0, 0, None, 0.0, 0, "400: too hot")
+    >>> str(failed_calls([refused, refused]))
+    '2 of 2 calls failed, most often: 400: too hot'
+    """
+    number, reasons = 0, Counter[str]()
+    for call in calls:
+        number += 1
+        if call.finish_reason == "error":
+            reasons[_bounded(" ".join(call.error.split()) or "no reason was given")] += 1
+    return FailedCalls(number, reasons.total(), dict(reasons.most_common(MOST_REASONS)))
+
+
+def _bounded(text: str) -> str:
+    return text if len(text) <= REASON_CHARS else f"{text[: REASON_CHARS - 3]}..."
+
+
 def by_method(records: Iterable[StepRecord]) -> dict[str, list[StepRecord]]:
     """Sort records by method, methods in the order in which they first appear."""
     found: dict[str, list[StepRecord]] = {}
@@ -131,7 +188,7 @@ def _summarise(task: Task, method: str, steps: Sequence[StepRecord]) -> MethodSu
         method=method,
         sequences=len({step.sequence for step in steps}),
         steps=len(steps),
-        scored=sum(step.target is not None for step in steps),
+        scored=sum(bool(step.target) for step in steps),
         scores=_scores(task, steps),
         self_correction={name: self_correction(steps, name) for name in shares},
         statuses={status.value: statuses[status] for status in Status},
@@ -168,7 +225,8 @@ def _score(steps: Iterable[StepRecord], metric: str) -> Score | None:
     scored = [step for step in steps if metric in step.scores]
     if not scored:
         return None
-    return Score(math.fsum(step.scores[metric] for step in scored) / len(scored), interval(scored, metric))
+    mean = math.fsum(step.scores[metric] for step in scored) / len(scored)
+    return Score(mean, interval(scored, metric), len(scored))
 
 
 def _root(squares: Score | None) -> Score | None:
@@ -176,6 +234,5 @@ def _root(squares: Score | None) -> Score | None:
     if squares is None:
         return None
     ends = squares.interval
-    return Score(
-        math.sqrt(squares.value), Interval(math.sqrt(ends.low), math.sqrt(ends.high)) if ends is not None else None
-    )
+    rooted = Interval(math.sqrt(ends.low), math.sqrt(ends.high)) if ends is not None else None
+    return Score(math.sqrt(squares.value), rooted, squares.steps)

@@ -21,7 +21,8 @@ from markupsafe import Markup
 
 from llm_as_rnn.errors import RunError
 from llm_as_rnn.files import write_atomically
-from llm_as_rnn.metrics.summary import MethodSummary
+from llm_as_rnn.methods import asks_model
+from llm_as_rnn.metrics.summary import MethodSummary, failed_calls
 from llm_as_rnn.records import StepRecord
 from llm_as_rnn.report import tables
 from llm_as_rnn.report.charts import score_charts, styles
@@ -126,8 +127,13 @@ def facts(run: Mapping[str, Any], records: Sequence[StepRecord]) -> list[tuple[s
     spec, versions = _part(run, "spec"), _part(run, "versions")
     methods, sequences = ({getattr(r, name) for r in records} for name in ("method", "sequence"))
     budget, seconds = spec.get("budget"), run.get("seconds")
+    methods_named = spec.get("methods")
+    asked = not isinstance(methods_named, list | tuple) or any(asks_model(str(name)) for name in methods_named)
+    if not asked:
+        spec, budget = {}, None  # settings of a model that nobody asked
+    calls = failed_calls(call for record in records for call in record.calls)
     pairs = {
-        "model": _show(spec.get("model", "")),
+        "model": _show(spec.get("model", "")) if asked else "none was asked",
         "recorded": f"{_count(len(methods), 'method')}, {_count(len(sequences), 'sequence')}, "
         f"{_count(len(records), 'step')} in all",
         "memory budget": f"{_show(budget)} tokens" if budget is not None else "",
@@ -135,6 +141,7 @@ def facts(run: Mapping[str, Any], records: Sequence[StepRecord]) -> list[tuple[s
         "update rule": _show(_part(spec, "updating").get("rule", "")),
         "feedback": _show(spec.get("feedback", "")),
         "sampling": _show(spec.get("sampling", "")),
+        "failed calls": str(calls),
         "status": _show(run.get("status", "")),
         "started": _show(run.get("started", "")),
         "took": duration(seconds) if isinstance(seconds, int | float) else "",

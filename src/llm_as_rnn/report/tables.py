@@ -52,7 +52,7 @@ class Results(NamedTuple):
 
 
 COSTS = (
-    Column("steps", "steps in all sequences"),
+    Column("scored /steps", "steps whose outcome is known, of which the scores are means; steps in all sequences"),
     Column("failed (inv.)", "steps without a usable answer, for any reason; invalid ones among them"),
     Column("calls /step", "model calls per step"),
     Column("prompt (cached)", "prompt tokens per step; the share that the engine did not have to read again"),
@@ -162,7 +162,7 @@ def _digits(largest: float) -> int:
 
 
 def _cost_cells(summary: MethodSummary) -> tuple[Cell, ...]:
-    steps = Cell(str(summary.steps))
+    steps = Cell(f"{_scored(summary)}/{summary.steps}")
     failed = Cell(str(summary.failed), f"({summary.statuses[Status.INVALID]})")
     if summary.is_reference:
         return (steps, failed, *[Cell(NONE)] * (len(COSTS) - 2))
@@ -176,6 +176,13 @@ def _cost_cells(summary: MethodSummary) -> tuple[Cell, ...]:
         Cell(f"{summary.seconds:.1f}" if summary.seconds >= 1 else f"{summary.seconds:.2f}"),
         Cell(NONE if memory is None else str(memory)),
     )
+
+
+def _scored(summary: MethodSummary) -> str:
+    """Say of how many steps the scores are means: a range where some outcomes are known in some fields alone."""
+    counts = {score.steps for name, score in summary.scores.items() if not name.endswith("_answered")}
+    fewest, most = min(counts, default=0), max(counts, default=0)
+    return str(most) if fewest == most else f"{fewest}\N{EN DASH}{most}"
 
 
 def _difference_cell(records: Sequence[StepRecord], method: str, base: str, metric: Metric) -> Cell:

@@ -17,7 +17,7 @@ from llm_as_rnn.errors import RunError, TaskError
 from llm_as_rnn.files import make_private, write_atomically
 from llm_as_rnn.metrics.judged import Judgement, with_judgements
 from llm_as_rnn.records import Record, StepRecord
-from llm_as_rnn.runs.journal import read_journal, read_lines
+from llm_as_rnn.runs.journal import is_held, read_journal, read_lines
 from llm_as_rnn.runs.remote import is_credentialed
 from llm_as_rnn.runs.spec import RunSpec
 from llm_as_rnn.runs.versions import Event, lessons
@@ -40,11 +40,14 @@ class RunInfo(Record, frozen=True):
     task : Task
         The task itself, so that a report needs nothing else.
     engine : EngineInfo
-        What answered.
+        What answered, as it was known at the end: with what it refused and what was noticed of it.
     status : str
-        ``running``, ``finished``, ``failed`` (some sequences ended early) or ``interrupted``.
+        ``running``, ``finished``, ``failed`` (some sequences ended early, or no call to the model succeeded) or
+        ``interrupted``.
     failures : dict of str to str
         Why, by ``method/sequence``.
+    reasons : dict of str to int
+        Why calls to the model failed and how often, the commonest first (see `metrics.summary.failed_calls`).
     versions : dict of str to str
         Of this package, Python and the engine's packages.
     started : str
@@ -67,6 +70,7 @@ class RunInfo(Record, frozen=True):
     seconds: float = 0.0
     credentialed: bool = False
     remote_data: tuple[str, ...] = ()
+    reasons: dict[str, int] = msgspec.field(default_factory=dict)
 
 
 class RunDirectory:
@@ -147,6 +151,21 @@ class RunDirectory:
             raise RunError(f"{path} cannot be read: {error.strerror}", "check the folder") from error
         except (msgspec.DecodeError, TaskError) as error:
             raise RunError(f"{path} is damaged: {error}", "restore the file, or begin a new run") from error
+
+    def current(self) -> RunInfo:
+        """Read ``run.json``, and say how the run is now: one whose process is gone is interrupted, not running.
+
+        The file stays as it is: the run itself writes it when it goes on.
+
+        Raises
+        ------
+        RunError
+            As `info` does.
+        """
+        info = self.info()
+        if info.status == "running" and not is_held(self.journal):
+            return msgspec.structs.replace(info, status="interrupted")
+        return info
 
     def save(self, info: RunInfo) -> None:
         """Write ``run.json``."""

@@ -19,9 +19,9 @@ from llm_as_rnn.engines.base import Engine, EngineInfo
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.errors import DatasetError, RunError, UsageError, first_error
 from llm_as_rnn.method import AUTO_FEEDBACK, Method, Settings, Sharing, Updating, suit_layout
-from llm_as_rnn.methods import METHODS, REFERENCES, build, references
+from llm_as_rnn.methods import METHODS, REFERENCES, asks_model, build, references
 from llm_as_rnn.metrics.icd import LEVELS, Coding, Term, with_categories
-from llm_as_rnn.metrics.summary import summarise
+from llm_as_rnn.metrics.summary import failed_calls, summarise
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import Form, Layout, Record, Request, StepRecord, Style
 from llm_as_rnn.recurrence.budget import require_room
@@ -30,6 +30,7 @@ from llm_as_rnn.runs.directory import RunDirectory, RunInfo, RunStatus
 from llm_as_rnn.runs.journal import Journal, read_journal
 from llm_as_rnn.runs.loop import run_all
 from llm_as_rnn.runs.remote import require_local
+from llm_as_rnn.runs.retry import set_aside_failed
 from llm_as_rnn.runs.spec import RunSpec
 from llm_as_rnn.task import Task, load_task
 
@@ -254,8 +255,19 @@ def shipped_data(path: Path | None, task: Task) -> Dataset:
     return source.from_folder(path)
 
 
+def needs_model(methods: Many[str]) -> bool:
+    """Tell whether any method of a run asks a model; else `IdleEngine` will do, and nothing is loaded."""
+    return any(asks_model(name) for name in methods)
+
+
 async def execute(
-    options: Options, engine: Engine, directory: RunDirectory, *, resume: bool, watcher: Watcher
+    options: Options,
+    engine: Engine,
+    directory: RunDirectory,
+    *,
+    resume: bool,
+    watcher: Watcher,
+    retry_failed: bool = False,
 ) -> RunInfo:
     """Run all methods over all sequences, and write scores.
 
@@ -271,6 +283,8 @@ async def execute(
         Whether to go on with a run that is there.
     watcher : Watcher
         Who is told of each step.
+    retry_failed : bool
+        Whether steps that got no answer from the model are asked again (see `retry`); for a run that goes on.
 
     Returns
     -------
@@ -298,9 +312,12 @@ async def execute(
         spec = make_spec(options, task, prompts, engine.info, table, source.digest if source else "")
         sequences = cut(spec.selection)
         methods = [build(name, task, spec.settings, prompts) for name in spec.methods]
-        await drive(require_room(task, spec.budget), engine)
+        if needs_model(spec.methods):
+            await drive(require_room(task, spec.budget), engine)
         await _rehearse(task, spec, prompts, sequences[0])
         info = directory.begin(spec, task, engine.info, resume=resume, remote_data=confirmed)
+        if retry_failed:
+            set_aside_failed(directory, _sharing(methods), private=info.credentialed)
         scored = _by_category(task, source)
         return await _run(info, directory, methods, sequences, engine, options.concurrency, watcher, scored)
     finally:
@@ -340,12 +357,26 @@ async def _run(
         except* RunError as group:
             broken = first_error(group)  # see there why it is raised below
         finally:
-            seconds = info.seconds + time.monotonic() - begun
-            info = msgspec.structs.replace(info, status=status, failures=failures, seconds=round(seconds, 3))
-            _conclude(info, directory)
+            seconds = round(info.seconds + time.monotonic() - begun, 3)
+            known = _met(info.engine, engine.info)
+            info = msgspec.structs.replace(info, status=status, failures=failures, seconds=seconds, engine=known)
+            info = _conclude(info, directory)
     if broken:
         raise broken
     return info
+
+
+def _sharing(methods: Many[Method]) -> set[str]:
+    return {method.name for method in methods if isinstance(method, Sharing) and method.shares}
+
+
+def _met(before: EngineInfo, now: EngineInfo) -> EngineInfo:
+    """Say what is known of an engine now, with what earlier sittings of the run found out about it."""
+    return msgspec.structs.replace(
+        now,
+        left_out=tuple(dict.fromkeys((*before.left_out, *now.left_out))),
+        remarks=tuple(dict.fromkeys((*before.remarks, *now.remarks))),
+    )
 
 
 def _by_category(task: Task, source: Dataset | None) -> Callable[[StepRecord], StepRecord]:
@@ -356,10 +387,15 @@ def _by_category(task: Task, source: Dataset | None) -> Callable[[StepRecord], S
     return partial(with_categories, task, Coding(Term(*code) for code in source.codes()))
 
 
-def _conclude(info: RunInfo, directory: RunDirectory) -> None:
+def _conclude(info: RunInfo, directory: RunDirectory) -> RunInfo:
+    """Write what the journal comes to. A run in which no call succeeded is not finished, however far it got."""
+    records = directory.records()
+    calls = failed_calls(call for record in records for call in record.calls)
+    status: RunStatus = "failed" if info.status == "finished" and calls.all_failed else info.status
+    info = msgspec.structs.replace(info, status=status, reasons=calls.reasons)
     directory.save(info)
-    scores = {"methods": summarise(info.task, directory.records())}
-    directory.write("scores.json", scores, private=info.credentialed)
+    directory.write("scores.json", {"methods": summarise(info.task, records)}, private=info.credentialed)
+    return info
 
 
 async def _rehearse(task: Task, spec: RunSpec, prompts: Prompts, sequence: Sequence) -> None:

@@ -16,6 +16,9 @@ from llm_as_rnn.records import Record, StepRecord
 
 T = TypeVar("T")
 
+LOCK = ".lock"
+"""What the name of the file ends in that a journal's writer holds locked."""
+
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(StepRecord)
 
@@ -52,6 +55,20 @@ def _record(path: Path, number: int, line: bytes, decoder: msgspec.json.Decoder[
         raise RunError(f"{path}, line {number} is damaged: {error}", "restore the file, or begin a new run") from error
 
 
+def is_held(path: Path) -> bool:
+    """Tell whether a process is writing to the journal of that name now."""
+    lock = path.with_suffix(LOCK)
+    if not lock.exists():
+        return False
+    try:
+        with FileLock(lock, timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:  # somebody else's: it cannot be told
+        return True
+
+
 class Journal:
     """Appends steps to a journal file, one process at a time.
 
@@ -72,7 +89,7 @@ class Journal:
         self.path = path
         self._private = private
         mode = OWNER_FILE if private else 0o644
-        self._lock = FileLock(path.with_suffix(".lock"), timeout=0, mode=mode)
+        self._lock = FileLock(path.with_suffix(LOCK), timeout=0, mode=mode)
 
     def __enter__(self) -> Self:
         try:
@@ -80,7 +97,7 @@ class Journal:
         except Timeout:
             raise RunError(f"another process is writing to {self.path.parent}", "wait for it, or stop it") from None
         except OSError as error:
-            raise RunError(f"{self.path.parent} cannot be written: {error.strerror}", "choose another --out") from error
+            raise RunError(f"{self.path.parent} cannot be written: {error.strerror}", "check the folder") from error
         try:
             mode = OWNER_FILE if self._private else 0o666
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, mode)
@@ -89,7 +106,7 @@ class Journal:
             self._cut_torn_line()
         except OSError as error:
             self._lock.release()
-            raise RunError(f"{self.path} cannot be written: {error.strerror}", "choose another --out") from error
+            raise RunError(f"{self.path} cannot be written: {error.strerror}", "check the folder") from error
         return self
 
     def __exit__(

@@ -7,9 +7,25 @@ from collections.abc import Sequence as Many
 from llm_as_rnn.datasets.base import Selection, Split
 from llm_as_rnn.errors import SpecMismatchError, UsageError
 from llm_as_rnn.method import PRESETS, Settings, Updating, feedback_kinds
-from llm_as_rnn.methods import require_method
+from llm_as_rnn.methods import asks_model, require_method
 from llm_as_rnn.records import Form, Layout, Record, Style
 from llm_as_rnn.recurrence.policy import check_when
+
+OF_MODELS = (
+    "model",
+    "model_digest",
+    "budget",
+    "window",
+    "form",
+    "style",
+    "layout",
+    "feedback",
+    "sampling",
+    "prompts_digest",
+    "updating",
+    "thinking",
+)
+"""Settings that nothing depends on where no method asks a model."""
 
 
 class RunSpec(Record, frozen=True):
@@ -80,7 +96,8 @@ class RunSpec(Record, frozen=True):
         ):
             value = getattr(self, name)
             if value < smallest:
-                raise UsageError(f"{name} must be at least {smallest}, not {value}", f"correct --{name}")
+                option = "context" if name == "window" else name
+                raise UsageError(f"{name} must be at least {smallest}, not {value}", f"correct --{option}")
         for name in self.methods:
             require_method(name)
         if self.feedback != "auto":
@@ -122,7 +139,8 @@ class RunSpec(Record, frozen=True):
         SpecMismatchError
             Naming each setting that differs, and both values.
         """
-        names: Many[str] = self.__struct_fields__
+        asked = any(map(asks_model, self.methods))
+        names: Many[str] = [name for name in self.__struct_fields__ if asked or name not in OF_MODELS]
         changes = [
             f"{name} was {getattr(begun, name)}, now {getattr(self, name)}"
             for name in names

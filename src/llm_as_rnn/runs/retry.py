@@ -1,0 +1,100 @@
+"""Asking again what failed: the journal is cut before it, and the run goes on from there.
+
+A step that no model answered is a step like any other, and the steps behind it were made from a memory that lacks it.
+So of each sequence everything from its first such step on is set aside, and a resumed run does it anew: it ends like a
+run in which nothing had failed. The old journal is kept beside the new one.
+"""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from llm_as_rnn.errors import RunError
+from llm_as_rnn.files import write_atomically
+from llm_as_rnn.records import Status, StepRecord
+from llm_as_rnn.runs.directory import RunDirectory
+from llm_as_rnn.runs.journal import Journal, read_journal
+
+
+def set_aside_failed(directory: RunDirectory, shared: Collection[str], *, private: bool) -> int:
+    """Cut a run's journal before what failed; the old one is kept as ``steps.before-retry-N.jsonl``.
+
+    A process that is killed meanwhile leaves the old journal or the new one, whole.
+
+    Parameters
+    ----------
+    directory : RunDirectory
+        A run that is to be resumed.
+    shared : collection of str
+        Methods whose sequences share lessons.
+    private : bool
+        Whether the files are for their owner only.
+
+    Returns
+    -------
+    int
+        How many steps were set aside; 0 where nothing had failed, and nothing was written.
+
+    Raises
+    ------
+    RunError
+        If the journal cannot be read or written, or another process writes to it.
+    """
+    with Journal(directory.journal, private=private):
+        steps = read_journal(directory.journal)
+        kept = before_failures(steps, shared)
+        if len(kept) < len(steps):
+            try:
+                old = directory.journal.read_bytes()
+                write_atomically(_free_name(directory.path), old, private=private)
+                write_atomically(directory.journal, _written(kept, directory.path), private=private)
+            except OSError as error:
+                raise RunError(
+                    f"{directory.journal} cannot be written: {error.strerror}", "make room there, then try again"
+                ) from error
+    return len(steps) - len(kept)
+
+
+def before_failures(steps: Sequence[StepRecord], shared: Collection[str]) -> list[StepRecord]:
+    """Leave out the steps that failed, and those that came of them.
+
+    Parameters
+    ----------
+    steps : sequence of StepRecord
+        A journal, in the order in which it was written.
+    shared : collection of str
+        Methods whose sequences share lessons: they run one after the other, so that whatever comes later in the journal
+        came of less than it should have.
+    """
+    broken: set[tuple[str, ...]] = set()
+    kept: list[StepRecord] = []
+    for step in steps:
+        line = (step.method,) if step.method in shared else (step.method, step.sequence)
+        if failed(step):
+            broken.add(line)
+        if line not in broken:
+            kept.append(step)
+    return kept
+
+
+def failed(step: StepRecord) -> bool:
+    """Tell whether any call of a step got no answer, be it that for its prediction or one to learn from it."""
+    return step.status is Status.ENGINE_ERROR or any(call.finish_reason == "error" for call in step.calls)
+
+
+def _free_name(folder: Path) -> Path:
+    names = (folder / f"steps.before-retry-{number}.jsonl" for number in itertools.count(1))
+    return next(name for name in names if not name.exists())
+
+
+def _written(steps: Sequence[StepRecord], folder: Path) -> bytes:
+    """Write steps as a journal does, so that its format stays the business of `Journal`."""
+    with tempfile.TemporaryDirectory(prefix=".retry-", dir=folder) as temporary:
+        path = Path(temporary) / "steps.jsonl"
+        with Journal(path, private=True) as journal:
+            for step in steps:
+                journal.append(step)
+        return path.read_bytes()

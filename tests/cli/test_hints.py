@@ -1,0 +1,97 @@
+"""A hint names no option that the command does not have."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import msgspec
+import pytest
+
+import llm_as_rnn
+from llm_as_rnn.cli.main import cli
+from llm_as_rnn.errors import UsageError
+from llm_as_rnn.runs.judging import JudgeOptions
+from tests.cli.test_errors import command
+from tests.cli.test_kill import script
+from tests.runs.test_execute import OPTIONS, go
+
+SOURCES = Path(llm_as_rnn.__file__).parent
+OPTION = re.compile(r"(?<![\w-])--([a-z][a-z-]*)")
+
+WHERE = {
+    "cli/data.py": ("data show",),
+    "cli/engines.py": ("run", "judge"),
+    "cli/judge.py": ("judge",),
+    "cli/predict.py": ("predict",),
+    "cli/run.py": ("run",),
+    "datasets/mimic.py": ("run", "data show", "data check"),
+    "datasets/pbc.py": ("run",),
+    "datasets/tables.py": ("run",),
+    "recurrence/policy.py": ("run", "predict"),
+    "runs/directory.py": ("run",),
+    "runs/execute.py": ("run", "data check"),
+    "runs/journal.py": ("run",),
+    "runs/remote.py": ("run", "judge", "predict"),
+    "runs/spec.py": ("run",),
+}
+"""The commands in which a module's errors can arise; those of any other must name an option that some command has."""
+
+
+def options_of(group: click.Group = cli, before: str = "") -> Iterator[tuple[str, set[str]]]:
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        found = group.get_command(context, name)
+        assert found is not None
+        if isinstance(found, click.Group):
+            yield from options_of(found, f"{before}{name} ")
+        else:
+            yield f"{before}{name}", {word for parameter in found.params for word in parameter.opts} | {"--help"}
+
+
+COMMANDS = dict(options_of())
+EVERY = set[str]().union(*COMMANDS.values(), {"--debug", "--version"})
+
+
+def hinted(path: Path) -> set[str]:
+    """List the options that a module's errors name: those in what is raised, and in hints with a name of their own."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    told = [node for node in ast.walk(tree) if isinstance(node, ast.Raise)]
+    told += [node for node in ast.walk(tree) if isinstance(node, ast.Assign) and "hint" in ast.unparse(node.targets[0])]
+    told += [node for node in tree.body if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)]
+    texts = [
+        part.value
+        for node in told
+        for part in ast.walk(node)
+        if isinstance(part, ast.Constant) and isinstance(part.value, str)
+    ]
+    return {f"--{name.rstrip('-')}" for text in texts for name in OPTION.findall(text)}
+
+
+@pytest.mark.parametrize("path", sorted(SOURCES.rglob("*.py")), ids=lambda path: str(path.relative_to(SOURCES)))
+def test_errors_name_options_that_the_command_has(path: Path) -> None:
+    commands = WHERE.get(str(path.relative_to(SOURCES).as_posix()), ())
+    for option in hinted(path):
+        assert option in EVERY
+        assert not [name for name in commands if option not in COMMANDS[name]], option
+
+
+@pytest.mark.parametrize("name", ["sequences", "steps", "budget", "seed", "delay", "thinking"])
+def test_a_run_names_its_own_options(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        go(tmp_path / "run", msgspec.structs.replace(OPTIONS, **{name: -1}))
+    assert OPTION.findall(caught.value.hint) == [name]
+    assert f"--{name}" in COMMANDS["run"]
+
+
+def test_judges_name_the_options_of_their_command(tmp_path: Path) -> None:
+    for name in ("times", "concurrency", "thinking"):
+        with pytest.raises(UsageError, match=f"--{name}"):
+            JudgeOptions(**{name: -1})
+        assert f"--{name}" in COMMANDS["judge"]
+    result = command("run", "weather", "-m", script(tmp_path), "--judge", "scripted:x", "--judge-times", "0")
+    assert result.returncode == 2
+    assert "--judge-times" in result.stderr

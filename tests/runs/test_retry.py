@@ -1,0 +1,177 @@
+"""What failed is counted, named, and asked again."""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from llm_as_rnn.engines.base import EngineInfo
+from llm_as_rnn.engines.scripted import ScriptedEngine
+from llm_as_rnn.errors import EngineError, EngineUnavailableError, RunError
+from llm_as_rnn.files import write_atomically
+from llm_as_rnn.method import Updating
+from llm_as_rnn.metrics.summary import MOST_REASONS, REASON_CHARS, failed_calls
+from llm_as_rnn.records import Call, Completion, Request, Status
+from llm_as_rnn.runs import retry
+from llm_as_rnn.runs.directory import RunDirectory, RunInfo
+from llm_as_rnn.runs.execute import Options, execute
+from llm_as_rnn.runs.journal import Journal
+from llm_as_rnn.runs.retry import before_failures, set_aside_failed
+from tests.helpers import content
+from tests.metrics.steps import call, step
+from tests.runs.test_execute import INFO, OPTIONS, Watch, answer, go
+
+FAILED = Call("predict", "", "error", 0, 0, None, 0.0, 0, "503: busy")
+
+
+def failing(share: int, why: str = "503 from the server") -> Any:
+    """Fail one of so many requests, by what is asked."""
+
+    def sometimes(request: Request) -> str:
+        if zlib.crc32(request.prompt.encode()) % share == 0:
+            raise EngineError(why)
+        return answer(request)
+
+    return sometimes
+
+
+def again(out: Path, options: Options = OPTIONS, answerer: Any = answer) -> RunInfo:
+    engine, watcher = ScriptedEngine(answerer, INFO), Watch()
+    running = execute(options, engine, RunDirectory(out), resume=True, retry_failed=True, watcher=watcher)
+    return asyncio.run(running)
+
+
+SHARED = msgspec.structs.replace(OPTIONS, updating=Updating(rule="rewrite", shared=60))
+LATE = msgspec.structs.replace(OPTIONS, delay=2)
+
+
+@pytest.mark.parametrize(("options", "share"), [(OPTIONS, 7), (SHARED, 3), (LATE, 3)], ids=["plain", "shared", "late"])
+def test_a_run_whose_failures_are_asked_again_ends_like_one_without(
+    tmp_path: Path, options: Options, share: int
+) -> None:
+    go(tmp_path / "whole", options)
+    info = go(tmp_path / "run", options, answerer=failing(share))
+    assert info.reasons == {"503 from the server": sum(info.reasons.values())}
+    before = (tmp_path / "run/steps.jsonl").read_bytes()
+    assert any(retry.failed(record) for record in content(tmp_path / "run"))
+    found = again(tmp_path / "run", options)
+    assert (found.status, found.reasons, found.failures) == ("finished", {}, {})
+    assert content(tmp_path / "run") == content(tmp_path / "whole")
+    assert (tmp_path / "run/steps.before-retry-1.jsonl").read_bytes() == before
+    assert RunDirectory(tmp_path / "run").info().reasons == {}
+
+
+def test_what_fails_again_can_be_asked_again(tmp_path: Path) -> None:
+    go(tmp_path / "run", answerer=failing(2))
+    again(tmp_path / "run", answerer=failing(3))
+    again(tmp_path / "run")
+    go(tmp_path / "whole")
+    assert content(tmp_path / "run") == content(tmp_path / "whole")
+    assert (tmp_path / "run/steps.before-retry-2.jsonl").exists()
+
+
+def test_an_update_that_failed_is_asked_again_too() -> None:
+    steps = [step(t=0, calls=(call(),)), step(t=1, calls=(call(), FAILED)), step(t=2)]
+    assert before_failures(steps, ()) == steps[:1]
+
+
+def test_where_lessons_are_shared_later_sequences_are_asked_again() -> None:
+    steps = [
+        step(method=method, sequence=sequence, t=t, status=status)
+        for method in ("apart", "together")
+        for sequence, statuses in (
+            ("a", (Status.OK, Status.OK)),
+            ("b", (Status.OK, Status.ENGINE_ERROR)),
+            ("c", (Status.OK, Status.OK)),
+        )
+        for t, status in enumerate(statuses)
+    ]
+    kept = [(one.method, one.sequence, one.t) for one in before_failures(steps, {"together"})]
+    first = [("a", 0), ("a", 1), ("b", 0)]
+    assert kept == [("apart", *one) for one in (*first, ("c", 0), ("c", 1))] + [("together", *one) for one in first]
+
+
+def test_where_nothing_failed_nothing_is_written(tmp_path: Path) -> None:
+    go(tmp_path / "run")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.jsonl")}
+    assert set_aside_failed(RunDirectory(tmp_path / "run"), (), private=False) == 0
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.jsonl")} == before
+
+
+@pytest.mark.parametrize("breaks_at", [1, 2])
+def test_cut_off_in_between_nothing_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, breaks_at: int) -> None:
+    go(tmp_path / "run", answerer=failing(3))
+    before, written, real = content(tmp_path / "run"), 0, write_atomically
+
+    def cut(*arguments: Any, **named: Any) -> None:
+        nonlocal written
+        written += 1
+        if written == breaks_at:
+            raise KeyboardInterrupt
+        real(*arguments, **named)
+
+    monkeypatch.setattr(retry, "write_atomically", cut)
+    with pytest.raises(KeyboardInterrupt):
+        again(tmp_path / "run")
+    assert content(tmp_path / "run") == before
+    monkeypatch.undo()
+    again(tmp_path / "run")
+    go(tmp_path / "whole")
+    assert content(tmp_path / "run") == content(tmp_path / "whole")
+    assert not list((tmp_path / "run").glob(".*retry*"))
+
+
+def test_a_journal_that_somebody_writes_is_left_alone(tmp_path: Path) -> None:
+    go(tmp_path / "run", answerer=failing(3))
+    with Journal(tmp_path / "run/steps.jsonl"), pytest.raises(RunError, match="another process"):
+        set_aside_failed(RunDirectory(tmp_path / "run"), (), private=False)
+
+
+def test_a_run_without_one_answer_is_never_finished(tmp_path: Path) -> None:
+    def refuse(request: Request) -> str:
+        raise EngineError("400: no such field")
+
+    info = go(tmp_path / "run", answerer=refuse)
+    assert (info.status, info.failures) == ("failed", {})
+    assert list(info.reasons) == ["400: no such field"]
+    assert RunDirectory(tmp_path / "run").info() == info
+    assert go(tmp_path / "run", resume=True).status == "failed", "as long as nothing was asked again"
+    assert again(tmp_path / "run").status == "finished"
+
+
+def test_reasons_are_named_commonest_first_and_bounded() -> None:
+    calls = [msgspec.structs.replace(FAILED, error=f"{n % 20}: {'x' * 1000}") for n in range(60)]
+    found = failed_calls([*calls, FAILED, FAILED, FAILED, FAILED, call()])
+    assert (found.calls, found.failed, len(found.reasons)) == (65, 64, MOST_REASONS)
+    assert next(iter(found.reasons.items())) == ("503: busy", 4)
+    assert max(map(len, found.reasons)) <= REASON_CHARS
+    assert str(found) == "64 of 65 calls failed, most often, 4 of them: 503: busy"
+    assert str(failed_calls([call()])) == ""
+    assert not failed_calls([]).all_failed
+
+
+def test_what_an_engine_was_found_to_be_is_in_run_json(tmp_path: Path) -> None:
+    class Picky(ScriptedEngine):
+        async def complete(self, request: Request) -> Completion:
+            self.info = msgspec.structs.replace(self.info, left_out=("seed",), remarks=("it cuts prompts",))
+            return await super().complete(request)
+
+    left = iter(range(25))
+
+    def soon_gone(request: Request) -> str:
+        if next(left, None) is None:
+            raise EngineUnavailableError("no server")
+        return answer(request)
+
+    directory = RunDirectory(tmp_path / "run")
+    asyncio.run(execute(OPTIONS, Picky(soon_gone, INFO), directory, resume=False, watcher=Watch()))
+    assert directory.info().engine.left_out == ("seed",)
+    other = EngineInfo(**{**msgspec.structs.asdict(INFO), "remarks": ("it is slow",), "left_out": ("top_p",)})
+    asyncio.run(execute(OPTIONS, ScriptedEngine(answer, other), directory, resume=True, watcher=Watch()))
+    info = directory.info()
+    assert (info.engine.left_out, info.engine.remarks) == (("seed", "top_p"), ("it cuts prompts", "it is slow"))
