@@ -229,7 +229,7 @@ def _clear_abandoned(folder: Path) -> None:
             if _UNFINISHED.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
                 with suppress(OSError):
                     if time.time() - entry.stat().st_mtime > _ABANDONED:
-                        os.unlink(entry.path)
+                        Path(entry.path).unlink()
 
 
 def _is_private(path: Path) -> bool:

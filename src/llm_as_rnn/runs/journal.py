@@ -2,8 +2,8 @@
 
 Its first line says what it is (``{"format":2,"journal":"steps",...}``), and every line ends with a check of its own
 bytes (see `files.sealed`), so that damage is found and named with its line. A process that is killed, or a power cut,
-leaves a strict prefix of a line at the end: that is no record, and is dropped. Journals of earlier versions have neither
-head nor checks (format 1); they are read, and gone on with, as they are.
+leaves the beginning of a line at the end: that is no record, and is dropped. Journals of earlier versions have no head
+and no checks (format 1); they are read, and gone on with, as they are.
 """
 
 from __future__ import annotations
@@ -191,14 +191,14 @@ def _checked(path: Path, number: int, line: bytes) -> bytes:
     try:
         return unsealed(line)
     except DamagedError as error:
-        raise _damaged(path, number, error.message)
+        raise _damaged(path, number, error.message) from error
 
 
 def _record(path: Path, number: int, line: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     try:
         return decoder.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise _damaged(path, number, str(error))
+        raise _damaged(path, number, str(error)) from error
 
 
 def _damaged(path: Path, number: int, why: str) -> RunError:
@@ -295,9 +295,7 @@ class Journal:
             raise RunError(f"{_name(record)} cannot be written: {error}", OUR_FAULT) from error
         for field in record.__struct_fields__:
             if not same(getattr(record, field), getattr(again, field)):
-                raise RunError(
-                    f"{_name(record)} cannot be written: its {field} would be read as another one", OUR_FAULT
-                )
+                raise RunError(f"{_name(record)} cannot be written: its {field} would be read as another", OUR_FAULT)
         return line
 
     def _open(self) -> None:
