@@ -1,12 +1,16 @@
-"""Writing files so that nobody ever sees half of one, so that what is private stays so, and damage is noticed."""
+"""Reading and writing files: nobody ever sees half of one, what is private stays so, and damage is noticed."""
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import stat
 import tempfile
+import time
 import zlib
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from llm_as_rnn.errors import DamagedError
@@ -14,7 +18,23 @@ from llm_as_rnn.errors import DamagedError
 OWNER_FOLDER, OWNER_FILE = 0o700, 0o600
 """Modes of folders and files that nobody but their owner can look into."""
 
-_SEAL = re.compile(rb',"check":"([0-9a-f]{8})"\}\Z')
+_SEAL = re.compile(rb',"check":"([0-9a-f]{8})"\}')
+
+_SEAL_LENGTH = len(b',"check":"00000000"}')
+
+_UNFINISHED = re.compile(r"\..+\.[a-z0-9_]{8}\.writing")
+"""Names of temporary files, as `write_atomically` gives them."""
+
+_ABANDONED = 3600.0
+"""Seconds after which nobody is taken to be still writing a temporary file; a writer needs less than one."""
+
+_KINDS = {
+    stat.S_ISDIR: "a directory",
+    stat.S_ISFIFO: "a named pipe",
+    stat.S_ISCHR: "a device",
+    stat.S_ISBLK: "a device",
+    stat.S_ISSOCK: "a socket",
+}
 
 
 def sealed(content: bytes) -> bytes:
@@ -50,7 +70,7 @@ def unsealed(content: bytes) -> bytes:
     >>> unsealed(b'{"t":0,"check":"b7c26b55"}')
     b'{"t":0}'
     """
-    found = _SEAL.search(content[-20:])
+    found = _SEAL.fullmatch(content[-_SEAL_LENGTH:])
     if found is None:
         raise DamagedError("there is no check at its end", "restore it from a copy")
     body = content[: len(content) - len(found[0])]
@@ -61,16 +81,63 @@ def unsealed(content: bytes) -> bytes:
 
 def is_sealed(content: bytes) -> bool:
     """Tell whether there is a check at the end of a JSON object, whatever it says."""
-    return _SEAL.search(content[-20:]) is not None
+    return _SEAL.fullmatch(content[-_SEAL_LENGTH:]) is not None
+
+
+def seal_end(content: bytes) -> int | None:
+    """Tell where the first check that is right ends; None where there is none.
+
+    Of a sealed object without what should follow it, this is its length, and of the beginning of one it is None.
+
+    Examples
+    --------
+    >>> seal_end(b'{"t":0,"check":"b7c26b55"}?'), seal_end(b'{"t":0,"check":"b7c26')
+    (26, None)
+    """
+    check, read = 0, 0
+    for found in _SEAL.finditer(content):
+        check, read = zlib.crc32(content[read : found.start()], check), found.start()
+        if check == int(found[1], 16):
+            return found.end()
+    return None
+
+
+def require_file(path: Path) -> None:
+    """Refuse what has a file's name and is none: to read a pipe waits for ever, to replace a device is worse.
+
+    Raises
+    ------
+    OSError
+        If there is nothing, or a directory, a named pipe, a device or a socket.
+    """
+    mode = path.stat().st_mode
+    if stat.S_ISREG(mode):
+        return
+    kind = next((name for is_it, name in _KINDS.items() if is_it(mode)), "something else")
+    raise OSError(errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL, f"it is {kind}, not a file", str(path))
+
+
+def read_file(path: Path) -> bytes:
+    """Read a file that a user named.
+
+    Raises
+    ------
+    OSError
+        If there is none, it cannot be read, or something else stands in its place (see `require_file`).
+    """
+    require_file(path)
+    return path.read_bytes()
 
 
 def write_atomically(path: Path, content: bytes, *, private: bool = False) -> None:
     """Write a file whole or not at all, durably: into a temporary one beside it, then renamed.
 
+    What killed writers left in the folder is removed.
+
     Parameters
     ----------
     path : Path
-        The file; its folder must exist.
+        The file; its folder must exist. Of a symbolic link, what it points to is replaced, and the link stays.
     content : bytes
         What it is to hold.
     private : bool
@@ -81,17 +148,64 @@ def write_atomically(path: Path, content: bytes, *, private: bool = False) -> No
     OSError
         If it cannot be written; what was there before stays as it was.
     """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    target = Path(os.path.realpath(path))
+    with suppress(FileNotFoundError):
+        require_file(target)
+    _clear_abandoned(target.parent)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".writing")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        Path(name).chmod(OWNER_FILE if private or _is_private(path) else 0o666 & ~_umask())
-        Path(name).replace(path)
+        Path(name).chmod(OWNER_FILE if private or _is_private(target) else 0o666 & ~_umask())
+        Path(name).replace(target)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+    sync_folder(target.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make durable which names a folder holds: until then a power cut can undo what was made or renamed in it.
+
+    Raises
+    ------
+    OSError
+        If the disk fails. Where the system does not sync folders, nothing is done.
+    """
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:  # Windows opens no folders; and who may write to one need not be allowed to list it
+        return
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
+            raise
+    finally:
+        os.close(handle)
+
+
+def make_folder(folder: Path, mode: int = 0o777) -> None:
+    """Make a folder and those above it that are missing, durably; one that is there stays as it is.
+
+    Parameters
+    ----------
+    folder : Path
+        Its name.
+    mode : int
+        Who may look into it, less what the umask takes away.
+
+    Raises
+    ------
+    OSError
+        If it cannot be made.
+    """
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(mode=mode, parents=True, exist_ok=True)
+    for each in reversed(missing):
+        sync_folder(each.parent)
 
 
 def make_private(folder: Path) -> None:
@@ -102,9 +216,20 @@ def make_private(folder: Path) -> None:
     OSError
         If it cannot be made, or belongs to somebody else.
     """
-    folder.mkdir(mode=OWNER_FOLDER, parents=True, exist_ok=True)
+    make_folder(folder, OWNER_FOLDER)
     if folder.stat().st_mode & 0o777 != OWNER_FOLDER:
         folder.chmod(OWNER_FOLDER)
+
+
+@cache
+def _clear_abandoned(folder: Path) -> None:
+    """Remove the temporary files of writers that were killed; once a process, as folders of caches are large."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if _UNFINISHED.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                with suppress(OSError):
+                    if time.time() - entry.stat().st_mtime > _ABANDONED:
+                        Path(entry.path).unlink()
 
 
 def _is_private(path: Path) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from llm_as_rnn.errors import PromptError
+from llm_as_rnn.files import read_file
 from llm_as_rnn.templates import render
 
 ROOMS = ("recurrence", "baselines")
@@ -57,7 +58,8 @@ class Prompts:
         if folder is None:
             return cls(sources)
         if not folder.is_dir():
-            raise PromptError(f"prompt folder {folder} does not exist", "check the path")
+            what = "is no folder" if folder.exists() else "does not exist"
+            raise PromptError(f"prompt folder {folder} {what}", "check the path")
         for path in sorted(folder.rglob("*.j2")):
             name = path.relative_to(folder).with_suffix("").as_posix()
             if name not in known:
@@ -65,9 +67,10 @@ class Prompts:
             if name not in sources:
                 continue  # the same folder may hold templates for runs and for judges
             try:
-                sources[name] = path.read_text(encoding="utf-8")
+                sources[name] = read_file(path).decode("utf-8-sig")
             except (OSError, UnicodeDecodeError) as error:
-                raise PromptError(f"prompt {path} cannot be read: {error}", "check the file") from error
+                why = error.strerror if isinstance(error, OSError) else error
+                raise PromptError(f"prompt {path} cannot be read: {why}", "check the file") from error
         return cls(sources)
 
     def render(self, name: str, /, **values: Any) -> str:

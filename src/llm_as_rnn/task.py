@@ -19,6 +19,7 @@ from msgspec import UNSET, UnsetType
 
 from llm_as_rnn.answers import AnswerSpec, Field
 from llm_as_rnn.errors import PromptError, TaskError
+from llm_as_rnn.files import read_file
 from llm_as_rnn.hygiene import defuse
 from llm_as_rnn.records import Form, Observation, Record
 from llm_as_rnn.templates import render
@@ -202,11 +203,12 @@ def load_task(name: str) -> Task:
             f"there is no task {name!r}", f"choose one of {', '.join(shipped_tasks())}, or give a .yaml file"
         )
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_file(path).decode("utf-8-sig")
     except FileNotFoundError:
         raise TaskError(f"task file {path} does not exist", "check the path") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise TaskError(f"task file {path} cannot be read: {error}", "check the file") from error
+        why = error.strerror if isinstance(error, OSError) else error
+        raise TaskError(f"task file {path} cannot be read: {why}", "check the file") from error
     return _read_task(path, text)
 
 

@@ -22,6 +22,7 @@ from llm_as_rnn.errors import (
     SpecMismatchError,
     UsageError,
 )
+from llm_as_rnn.files import sealed, unsealed
 from llm_as_rnn.learner import Choices
 from llm_as_rnn.method import Updating
 from llm_as_rnn.methods import METHODS, references
@@ -127,7 +128,9 @@ def test_resume_with_other_settings_is_refused_and_says_which(tmp_path: Path) ->
 def test_resume_of_a_journal_that_cannot_have_come_from_here_is_refused(tmp_path: Path) -> None:
     go(tmp_path / "run")
     journal = tmp_path / "run/steps.jsonl"
-    journal.write_text(journal.read_text().replace("seen ", "Seen ", 1))
+    head, *lines = journal.read_bytes().splitlines()
+    other = [sealed(unsealed(line).replace(b"seen ", b"Seen ")) for line in lines]
+    journal.write_bytes(b"".join(line + b"\n" for line in [head, *other]))
     with pytest.raises(SpecMismatchError, match="comes out otherwise"):
         go(tmp_path / "run", resume=True)
 

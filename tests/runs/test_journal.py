@@ -1,20 +1,26 @@
-"""The journal: durable, whole lines, one writer."""
+"""The journal: durable, whole lines, one writer; whatever is not what was written is found and named."""
 
 from __future__ import annotations
 
 import errno
+import math
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_as_rnn.errors import RunError
-from llm_as_rnn.records import Completion, Status, StepRecord, Update
-from llm_as_rnn.runs.journal import Journal, read_journal
+from llm_as_rnn.files import sealed
+from llm_as_rnn.metrics.judged import Judgement
+from llm_as_rnn.records import Completion, Feedback, Status, StepRecord, Update
+from llm_as_rnn.runs.directory import JUDGEMENTS
+from llm_as_rnn.runs.journal import STEPS, Expected, Journal, read_journal, read_lines
 
 
 def record(t: int, raw: str = "") -> StepRecord:
@@ -45,21 +51,201 @@ def test_a_journal_cut_anywhere_loses_only_its_torn_line(texts: list[str], cut: 
         content = path.read_bytes()
         kept = content[: max(0, len(content) - cut)]
         path.write_bytes(kept)
-        whole = kept.count(b"\n")
-        assert read_journal(path) == [record(t, text) for t, text in enumerate(texts)][:whole]
+        ends = [place for place, byte in enumerate(content) if byte == ord("\n")]
+        whole = max(0, sum(end <= len(kept) for end in ends) - 1)  # a line that lacks its end alone is whole
+        before = [record(t, text) for t, text in enumerate(texts)][:whole]
+        assert read_journal(path) == before
         with Journal(path) as journal:
-            journal.append(record(99))
-        assert read_journal(path)[-1] == record(99)
-        assert len(read_journal(path)) == whole + 1
+            journal.append(record(whole, "next"))
+        assert read_journal(path) == [*before, record(whole, "next")]
 
 
 def test_a_damaged_line_is_named(tmp_path: Path) -> None:
     path = tmp_path / "steps.jsonl"
     with Journal(path) as journal:
         journal.append(record(0))
-    path.write_bytes(b"{broken}\n" + path.read_bytes())
+    path.write_bytes(path.read_bytes() + b"{broken}\n")
+    with pytest.raises(RunError, match="line 3 is damaged"):
+        read_journal(path)
+
+
+def journal_of(path: Path, *steps: StepRecord) -> bytes:
+    with Journal(path) as journal:
+        for step in steps:
+            journal.append(step)
+    return path.read_bytes()
+
+
+def old_journal(*steps: StepRecord) -> bytes:
+    """Give a journal as earlier versions wrote it: no head, no checks."""
+    return b"".join(msgspec.json.encode(step) + b"\n" for step in steps)
+
+
+def flips(content: bytes, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[int, bytes]]:
+    """Let every reader see each content that is one bit away, and say in which line it differs; no disk is asked."""
+    for place in range(len(content)):
+        line = content[:place].count(b"\n") + 1
+        for bit in range(8):
+            flipped = content[:place] + bytes([content[place] ^ 1 << bit]) + content[place + 1 :]
+            monkeypatch.setattr("llm_as_rnn.runs.journal.read_file", lambda path, flipped=flipped: flipped)
+            yield line, flipped
+
+
+def test_every_flipped_bit_is_found_and_named_with_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "steps.jsonl"
+    content = journal_of(path, record(0, "sun"), record(1, 'said "rain"'))
+    for line, _ in flips(content, monkeypatch):
+        with pytest.raises(RunError, match=f"line {line} is damaged"):
+            read_journal(path)
+    flipped = content[:-1] + b"\x0b"
+    path.write_bytes(flipped)
+    with pytest.raises(RunError, match="is damaged"), Journal(path):
+        pass
+    assert path.read_bytes() == flipped, "damage is not cut off as a torn line"
+
+
+def test_every_flipped_bit_of_a_judgement_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "judgements.jsonl"
+    judgement = Judgement("say", "sun", "rain", "m", "d", "r", 0, Status.OK, {"score": 40.0}, "", ())
+    with Journal(path, JUDGEMENTS) as journal:
+        journal.append(judgement)
+    assert read_lines(path, JUDGEMENTS) == [judgement]
+    with pytest.raises(RunError, match="holds 'judgements', not steps"):
+        read_journal(path)
+    for line, _ in flips(path.read_bytes(), monkeypatch):
+        with pytest.raises(RunError, match=f"line {line} is damaged"):
+            read_lines(path, JUDGEMENTS)
+
+
+def test_a_journal_cut_at_any_length_is_torn_and_never_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", lambda file: None)  # the disk is not what is tried here
+    path = tmp_path / "steps.jsonl"
+    steps = [record(0, "sun"), record(1, "rain")]
+    content = journal_of(path, *steps)
+    for length in range(len(content) + 1):
+        for lost in (b"", b"\0\0\0"):  # a power cut leaves zeros where the rest should be
+            path.write_bytes(content[:length] + lost)
+            whole = read_journal(path)
+            assert whole == steps[: len(whole)]
+            with Journal(path) as journal:
+                for step in steps[len(whole) :]:
+                    journal.append(step)
+            assert path.read_bytes() == content
+
+
+def test_doubled_missing_and_disordered_lines_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "steps.jsonl"
+    head, *lines = journal_of(path, *(record(t) for t in range(4))).splitlines(keepends=True)
+
+    def found(*kept: int) -> str:
+        path.write_bytes(head + b"".join(lines[t] for t in kept))
+        with pytest.raises(RunError) as caught:
+            read_journal(path)
+        return caught.value.message
+
+    assert "line 4 is damaged: step 1 of m/s stands there once more" in found(0, 1, 1, 2, 3)
+    assert "line 3 is damaged: step 2 of m/s stands there before step 1" in found(0, 2, 3)
+    assert "line 2 is damaged: step 1 of m/s stands there before step 0" in found(1, 0, 2, 3)
+    path.write_bytes(head + head + lines[0])
+    with pytest.raises(RunError, match="line 2 is damaged"):
+        read_journal(path)
+
+
+def test_steps_that_the_run_cannot_have_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "steps.jsonl"
+    journal_of(path, record(0), record(1))
+    assert len(read_journal(path, Expected(["m"], steps=2))) == 2
+    assert len(read_journal(path, Expected(["m"], lengths={"s": 2}))) == 2
+    for expected, problem in [
+        (Expected(["other"]), "line 2 is damaged: it is of the method 'm', which the run does not have"),
+        (Expected(["m"], steps=1), "line 3 is damaged: it is step 1 of 's', of which the run has 1"),
+        (
+            Expected(["m"], lengths={"r": 2}),
+            "line 2 is damaged: it is of the sequence 's'",
+        ),
+        (Expected(["m"], lengths={"s": 1}), "line 3 is damaged: it is step 1 of 's', of which the run has 1"),
+    ]:
+        with pytest.raises(RunError, match=problem):
+            read_journal(path, expected)
+
+
+def test_a_journal_of_an_earlier_version_is_read_and_gone_on_with(tmp_path: Path) -> None:
+    path = tmp_path / "steps.jsonl"
+    old = old_journal(record(0), record(1))
+    path.write_bytes(old + old_journal(record(2))[:30])
+    assert read_journal(path) == [record(0), record(1)]
+    with Journal(path) as journal:
+        journal.append(record(2))
+    assert path.read_bytes() == old + old_journal(record(2))
+    assert read_journal(path) == [record(t) for t in range(3)]
+
+
+def test_formats_are_not_mixed(tmp_path: Path) -> None:
+    path = tmp_path / "steps.jsonl"
+    new = journal_of(path, record(0))
+    path.write_bytes(new + old_journal(record(1)))
+    with pytest.raises(RunError, match="line 3 is damaged: there is no check at its end"):
+        read_journal(path)
+    path.write_bytes(old_journal(record(0)) + sealed(msgspec.json.encode(record(1))) + b"\n")
+    with pytest.raises(RunError, match="line 2 is damaged"):
+        read_journal(path)
+    path.write_bytes(new.split(b"\n", 1)[1])
     with pytest.raises(RunError, match="line 1 is damaged"):
         read_journal(path)
+
+
+@pytest.mark.parametrize("seal", [sealed, bytes])
+def test_a_newer_format_is_refused_and_left_alone(tmp_path: Path, seal: Callable[[bytes], bytes]) -> None:
+    path = tmp_path / "steps.jsonl"
+    content = seal(b'{"format":3,"journal":"steps"}') + b'\n{"what":"ever"}\n'
+    path.write_bytes(content)
+    with pytest.raises(RunError, match=r"newer version, in format 3 \(upgrade"):
+        read_journal(path)
+    with pytest.raises(RunError, match="newer version"), Journal(path):
+        pass
+    assert path.read_bytes() == content
+
+
+def test_what_would_be_read_as_something_else_is_not_written(tmp_path: Path) -> None:
+    path = tmp_path / "steps.jsonl"
+    before = journal_of(path, record(0))
+    replace = msgspec.structs.replace
+    for broken, field in [
+        (replace(record(1), scores={"high.mae": math.inf}), "scores"),
+        (replace(record(1), target={"y": math.nan}), "target"),
+        (replace(record(1), observation={"x": {"deep": [1.0, -math.inf]}}), "observation"),
+        (replace(record(1), feedback=Feedback("scorecard", "", {"error": math.nan})), "feedback"),
+    ]:
+        with Journal(path) as journal, pytest.raises(RunError, match=f"step 1 of m/s cannot be written: .*{field}"):
+            journal.append(broken)
+    for strange in ({"x": "\ud800"}, {"x": object()}):
+        step = record(1)
+        msgspec.structs.force_setattr(step, "observation", strange)
+        with Journal(path) as journal, pytest.raises(RunError, match="step 1 of m/s cannot be written"):
+            journal.append(step)
+    assert path.read_bytes() == before
+    shown = replace(record(1), feedback=Feedback("scorecard", "", {"pair": (1, 2)}))  # as a list, it is the same
+    with Journal(path) as journal:
+        journal.append(shown)
+    assert len(read_journal(path)) == 2
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_is_no_journal(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    path = tmp_path / "steps.jsonl"
+    make(path)
+    with pytest.raises(RunError, match=r"it is a (named pipe|directory), not a file"):
+        read_journal(path)
+    with pytest.raises(RunError, match=r"it is a (named pipe|directory), not a file"), Journal(path):
+        pass
+
+
+def test_a_new_journal_is_there_after_a_power_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda file: synced.append(os.fstat(file).st_ino))
+    journal_of(tmp_path / "steps.jsonl")
+    assert tmp_path.stat().st_ino in synced
+    assert (tmp_path / "steps.jsonl").read_bytes() == STEPS.head + b"\n"
 
 
 def test_no_journal_is_no_steps(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from typing import IO, NamedTuple, cast
 import polars as pl
 
 from llm_as_rnn.errors import DatasetError
+from llm_as_rnn.files import require_file
 
 Progress = Callable[[str, int, int], None]
 """Is told a file's name, how many bytes of it are read, and how many it has."""
@@ -116,8 +117,15 @@ CCSR = "DXCCSR*.csv"
 
 
 def ccsr_file(folder: Path) -> Path | None:
-    """Find the user's CCSR table; the last by name, where there are several."""
-    return max(folder.glob(CCSR), default=None)
+    """Find the user's CCSR table; the last by name, where there are several.
+
+    Raises
+    ------
+    DatasetError
+        If something else stands in its place.
+    """
+    path = max(folder.glob(CCSR), default=None)
+    return path and _file(path)
 
 
 def find(folder: Path, table: Table) -> Path | None:
@@ -126,17 +134,25 @@ def find(folder: Path, table: Table) -> Path | None:
     Raises
     ------
     DatasetError
-        If a file that is needed is not there.
+        If a file that is needed is not there, or something else stands in its place.
     """
     for suffix in (".csv.gz", ".csv"):
         path = folder / f"{table.name}{suffix}"
-        if path.is_file():
-            return path
+        if path.exists():
+            return _file(path)
     if table.needed:
         raise DatasetError(
             f"{folder / table.name}.csv.gz is missing", "name the folder that holds hosp/, as PhysioNet lays it out"
         )
     return None
+
+
+def _file(path: Path) -> Path:
+    try:
+        require_file(path)
+    except OSError as error:
+        raise DatasetError(f"{path} cannot be read: {error.strerror}", "put the file there") from error
+    return path
 
 
 def require_layout(folder: Path) -> None:

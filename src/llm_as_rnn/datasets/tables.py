@@ -22,6 +22,7 @@ from llm_as_rnn.answers import Field
 from llm_as_rnn.datasets.base import Selection, Sequence, Split, Step
 from llm_as_rnn.datasets.formats import Row, Rows, read_rows
 from llm_as_rnn.errors import AnswerError, DatasetError, TaskError
+from llm_as_rnn.files import read_file
 from llm_as_rnn.records import Observation, Record, SequenceInfo, Value
 from llm_as_rnn.task import Columns, Task, did_you_mean
 
@@ -112,7 +113,7 @@ def read_table(path: Path, task: Task) -> Table:
             f"task {task.name} does not say which columns of {path} mean what", "add a data section to its file"
         )
     try:
-        content = path.read_bytes()
+        content = read_file(path)
     except FileNotFoundError:
         raise DatasetError(f"data file {path} does not exist", "check the path") from None
     except OSError as error:

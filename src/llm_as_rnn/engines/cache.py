@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from llm_as_rnn.engines.base import Engine, EngineInfo
 from llm_as_rnn.errors import EngineUnavailableError, UsageError
-from llm_as_rnn.files import make_private, write_atomically
+from llm_as_rnn.files import make_private, read_file, write_atomically
 from llm_as_rnn.records import Completion, Record, Request
 
 CacheMode = Literal["off", "record", "replay"]
@@ -151,7 +151,7 @@ def _key(what: Any) -> str:
 
 def _read(path: Path, kind: type[T]) -> T | None:
     with suppress(OSError, msgspec.DecodeError, UnicodeDecodeError):
-        return msgspec.json.decode(path.read_bytes(), type=kind)
+        return msgspec.json.decode(read_file(path), type=kind)
     return None
 
 

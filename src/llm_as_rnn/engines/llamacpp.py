@@ -15,6 +15,7 @@ from llm_as_rnn.engines.gguf import MAGIC, has_chat_template
 from llm_as_rnn.engines.models import ModelEntry, digest
 from llm_as_rnn.engines.openai_compatible import OpenAICompatibleEngine
 from llm_as_rnn.errors import EngineUnavailableError, MissingExtraError, ModelError
+from llm_as_rnn.files import require_file
 from llm_as_rnn.records import Completion, Request
 
 DEFAULT_CONTEXT = 4096
@@ -151,6 +152,7 @@ class LlamaCppEngine:
 
     def _check_file(self) -> None:
         try:
+            require_file(self.path)
             with self.path.open("rb") as file:
                 magic = file.read(len(MAGIC))
         except OSError as error:

@@ -19,7 +19,7 @@ from platformdirs import user_cache_path
 
 from llm_as_rnn.engines.sources import HubFile, Progress, Source, SourceError, Wanted, Wheels
 from llm_as_rnn.errors import ModelError
-from llm_as_rnn.files import write_atomically
+from llm_as_rnn.files import make_folder, require_file, write_atomically
 from llm_as_rnn.records import Form, Record, Style
 
 FOLDER_VARIABLE = "LLM_AS_RNN_MODELS"
@@ -249,7 +249,7 @@ def digest(path: Path) -> str:
             return known.sha256
     found = msgspec.structs.replace(now, sha256=_hash(path))
     with suppress(OSError):  # a folder that cannot be written only costs the time to read the file again
-        memo.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(memo.parent)
         write_atomically(memo, msgspec.json.encode(found))
     return found.sha256
 
@@ -278,7 +278,7 @@ def pull(name: str, progress: Progress | None = None) -> Path:
         return path
     entry, folder = registered(name), models_folder()
     with _files(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         with FileLock(folder / f".{entry.file}.lock"):
             # Another process may have fetched it while this one waited.
             return locate(name) or _fetch(entry, folder, progress or (lambda done, total: None))
@@ -323,6 +323,7 @@ def _is(path: Path, entry: ModelEntry) -> bool:
 
 
 def _hash(path: Path) -> str:
+    require_file(path)
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

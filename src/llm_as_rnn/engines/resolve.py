@@ -15,6 +15,7 @@ from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.engines.secrecy import address
 from llm_as_rnn.engines.sources import Progress
 from llm_as_rnn.errors import ModelError, UsageError
+from llm_as_rnn.files import require_file
 
 DEFAULT_MODEL = f"llamacpp:{DEFAULT_NAME}"
 """The model string where the user names none."""
@@ -112,7 +113,11 @@ def _split(model: str) -> tuple[str, str]:
 def _model_file(name: str, progress: Progress | None) -> tuple[Path, ModelEntry | None]:
     if name not in REGISTRY and (name.endswith(".gguf") or Path(name).name != name):
         path = Path(name).expanduser()
-        if not path.is_file():
-            raise ModelError(f"there is no file {path}", "check the path")
+        try:
+            require_file(path)
+        except FileNotFoundError:
+            raise ModelError(f"there is no file {path}", "check the path") from None
+        except OSError as error:
+            raise ModelError(f"{path} cannot be read: {error.strerror}", "check the path") from error
         return path, None
     return pull(name, progress), registered(name)

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from llm_as_rnn.engines.base import EngineInfo
 from llm_as_rnn.errors import EngineError, ModelError
+from llm_as_rnn.files import read_file
 from llm_as_rnn.records import Completion, Request
 
 Answer = Callable[[Request], Completion | str]
@@ -106,7 +107,7 @@ class _Line(msgspec.Struct):
 
 def _read_script(path: Path) -> list[_Line]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_file(path).split(b"\n")
     except OSError as error:
         raise ModelError(f"the script {path} cannot be read: {error.strerror}", "check the path") from error
     found = []
@@ -114,6 +115,6 @@ def _read_script(path: Path) -> list[_Line]:
         try:
             if line.strip():
                 found.append(msgspec.json.decode(line, type=_Line))
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ModelError(f"{path}, line {number}: {error}", 'write {"role": ..., "text": ...}') from error
     return found

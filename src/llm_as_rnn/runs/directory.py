@@ -13,11 +13,11 @@ import msgspec
 
 from llm_as_rnn._version import __version__
 from llm_as_rnn.engines.base import EngineInfo
-from llm_as_rnn.errors import RunError, TaskError
-from llm_as_rnn.files import make_private, write_atomically
+from llm_as_rnn.errors import LlmAsRnnError, RunError
+from llm_as_rnn.files import make_folder, make_private, read_file, write_atomically
 from llm_as_rnn.metrics.judged import Judgement, with_judgements
 from llm_as_rnn.records import Record, StepRecord
-from llm_as_rnn.runs.journal import is_held, read_journal, read_lines
+from llm_as_rnn.runs.journal import OUR_FAULT, Expected, Kind, is_held, read_journal, read_lines, same
 from llm_as_rnn.runs.remote import is_credentialed
 from llm_as_rnn.runs.spec import RunSpec
 from llm_as_rnn.runs.versions import Event, lessons
@@ -27,7 +27,7 @@ RunStatus = Literal["running", "finished", "failed", "interrupted"]
 
 JOURNAL = "steps.jsonl"
 
-_judgements = msgspec.json.Decoder(Judgement)
+JUDGEMENTS = Kind("judgements", Judgement)
 
 
 class RunInfo(Record, frozen=True):
@@ -117,7 +117,7 @@ class RunDirectory:
             if credentialed:
                 make_private(self.path)
             else:
-                self.path.mkdir(parents=True, exist_ok=True)
+                make_folder(self.path)
         except OSError as error:
             raise RunError(f"{self.path} cannot be made: {error.strerror}", "choose another --out") from error
         started = datetime.now(UTC).isoformat(timespec="seconds")
@@ -144,12 +144,12 @@ class RunDirectory:
         """
         path = self.path / "run.json"
         try:
-            return msgspec.json.decode(path.read_bytes(), type=RunInfo)
+            return msgspec.json.decode(read_file(path), type=RunInfo)
         except FileNotFoundError:
             raise RunError(f"{self.path} holds no run", "name a folder that `llm-as-rnn run` made") from None
         except OSError as error:
             raise RunError(f"{path} cannot be read: {error.strerror}", "check the folder") from error
-        except (msgspec.DecodeError, TaskError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, LlmAsRnnError) as error:
             raise RunError(f"{path} is damaged: {error}", "restore the file, or begin a new run") from error
 
     def current(self) -> RunInfo:
@@ -181,17 +181,21 @@ class RunDirectory:
         Raises
         ------
         RunError
-            If it cannot be written.
+            If it cannot be written, or would be read as another one.
         """
-        content = msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
+        path = self.path / name
+        content = msgspec.json.encode(value)
+        if not same(msgspec.to_builtins(value), msgspec.json.decode(content)):
+            raise RunError(f"{path} cannot be written: it would be read as something else", OUR_FAULT)
         try:
-            write_atomically(self.path / name, content, private=private)
+            write_atomically(path, msgspec.json.format(content, indent=2) + b"\n", private=private)
         except OSError as error:
-            raise RunError(f"{self.path / name} cannot be written: {error.strerror}", "make room there") from error
+            raise RunError(f"{path} cannot be written: {error.strerror}", "make room there") from error
 
     def lessons(self) -> Mapping[tuple[str, str], tuple[Event, ...]]:
         """Tell what sequences left to those after them (see `versions.lessons`), in the order in which they ran."""
-        return lessons(read_journal(self.journal)) if self.info().spec.updating.shared else {}
+        info = self.info()
+        return lessons(read_journal(self.journal, _expected(info.spec))) if info.spec.updating.shared else {}
 
     def records(self) -> list[StepRecord]:
         """Read the journal's complete steps, by method in the run's order, then sequence and timestep.
@@ -200,12 +204,17 @@ class RunDirectory:
         """
         info = self.info()
         order = {name: place for place, name in enumerate(info.spec.methods)}
-        steps = sorted(read_journal(self.journal), key=lambda step: (order[step.method], step.sequence, step.t))
+        found = read_journal(self.journal, _expected(info.spec))
+        steps = sorted(found, key=lambda step: (order[step.method], step.sequence, step.t))
         return with_judgements(info.task, steps, self.judgements())
 
     def judgements(self) -> list[Judgement]:
         """Read what was judged, in the order in which it was."""
-        return read_lines(self.judgements_file, _judgements)
+        return read_lines(self.judgements_file, JUDGEMENTS)
+
+
+def _expected(spec: RunSpec) -> Expected:
+    return Expected(spec.methods, spec.steps)
 
 
 def _versions() -> dict[str, str]:

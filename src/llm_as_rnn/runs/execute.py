@@ -27,7 +27,7 @@ from llm_as_rnn.records import Form, Layout, Record, Request, StepRecord, Style
 from llm_as_rnn.recurrence.budget import require_room
 from llm_as_rnn.recurrence.memory import initial_memory, written
 from llm_as_rnn.runs.directory import RunDirectory, RunInfo, RunStatus
-from llm_as_rnn.runs.journal import Journal, read_journal
+from llm_as_rnn.runs.journal import Expected, Journal, read_journal
 from llm_as_rnn.runs.loop import run_all
 from llm_as_rnn.runs.remote import require_local
 from llm_as_rnn.runs.retry import set_aside_failed
@@ -339,7 +339,8 @@ async def _run(
     failures: dict[str, str] = {}
     broken: RunError | None = None
     with Journal(directory.journal, private=info.credentialed) as journal:
-        past = read_journal(directory.journal)
+        lengths = {sequence.info.id: len(sequence.steps) for sequence in sequences}
+        past = read_journal(directory.journal, Expected(info.spec.methods, lengths=lengths))
         directory.save(info)
         watcher.begin(info.spec.methods, sum(len(sequence.steps) for sequence in sequences), past)
 

@@ -1,58 +1,208 @@
-"""The journal: one line a step, durable before the next step starts. Everything else is read from it."""
+"""The journal: one line a step, durable before the next step starts. Everything else is read from it.
+
+Its first line says what it is (``{"format":2,"journal":"steps",...}``), and every line ends with a check of its own
+bytes (see `files.sealed`), so that damage is found and named with its line. A process that is killed, or a power cut,
+leaves the beginning of a line at the end: that is no record, and is dropped. Journals of earlier versions have no head
+and no checks (format 1); they are read, and gone on with, as they are.
+"""
 
 from __future__ import annotations
 
 import os
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Generic, NamedTuple, Self, TypeVar
 
 import msgspec
 from filelock import FileLock, Timeout
 
-from llm_as_rnn.errors import RunError
-from llm_as_rnn.files import OWNER_FILE
+from llm_as_rnn.errors import DamagedError, RunError
+from llm_as_rnn.files import OWNER_FILE, is_sealed, read_file, require_file, seal_end, sealed, sync_folder, unsealed
 from llm_as_rnn.records import Record, StepRecord
 
-T = TypeVar("T")
+T = TypeVar("T", bound=Record)
+
+FORMAT = 2
+"""The version of the format that is written."""
+
+RESTORE = "restore the file from a copy, or begin a new run"
+OUR_FAULT = "this is a fault of llm-as-rnn: report it"
 
 LOCK = ".lock"
 """What the name of the file ends in that a journal's writer holds locked."""
 
+
+class Kind(NamedTuple, Generic[T]):
+    """What a journal's lines are.
+
+    Attributes
+    ----------
+    name : str
+        What its head calls them.
+    record : type
+        A line's content.
+    """
+
+    name: str
+    record: type[T]
+
+    @property
+    def head(self) -> bytes:
+        """The first line of such a journal."""
+        return sealed(b'{"format":%d,"journal":"%s"}' % (FORMAT, self.name.encode()))
+
+
+STEPS = Kind("steps", StepRecord)
+
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(StepRecord)
 
 
-def read_journal(path: Path) -> list[StepRecord]:
-    """Read all complete steps, as `read_lines` does."""
-    return read_lines(path, _decoder)
+class Expected(NamedTuple):
+    """Which steps a run can have; what is None is not known.
+
+    Attributes
+    ----------
+    methods : collection of str
+        The run's methods.
+    steps : int, optional
+        The most steps of a sequence.
+    lengths : mapping of str to int, optional
+        The run's sequences, and how many steps each has.
+    """
+
+    methods: Collection[str]
+    steps: int | None = None
+    lengths: Mapping[str, int] | None = None
+
+    def problem(self, step: StepRecord) -> str:
+        """Say why a step cannot be one of the run; nothing if it can."""
+        if step.method not in self.methods:
+            return f"it is of the method {step.method!r}, which the run does not have"
+        if self.lengths is not None and step.sequence not in self.lengths:
+            return f"it is of the sequence {step.sequence!r}, which the run does not have"
+        most = self.steps if self.lengths is None else self.lengths[step.sequence]
+        if most is not None and step.t >= most:
+            return f"it is step {step.t} of {step.sequence!r}, of which the run has {most}"
+        return ""
 
 
-def read_lines(path: Path, decoder: msgspec.json.Decoder[T]) -> list[T]:
-    """Read all complete lines of a journal, in the order in which they were committed.
+def read_journal(path: Path, expected: Expected | None = None) -> list[StepRecord]:
+    """Read all complete steps, in the order in which they were committed.
+
+    Parameters
+    ----------
+    path : Path
+        The file; where there is none, there are no steps.
+    expected : Expected, optional
+        What the run has; else steps of any method and sequence are taken.
+
+    Raises
+    ------
+    RunError
+        As `read_lines` does; and if a step is missing, there twice, out of order, or none of this run. The message
+        names the line.
+    """
+    steps: list[StepRecord] = []
+    counts: dict[tuple[str, str], int] = defaultdict(int)
+    for number, step in _numbered(path, STEPS):
+        whose = (step.method, step.sequence)
+        problem = expected.problem(step) if expected else ""
+        if not problem and step.t != counts[whose]:
+            twice = "once more" if step.t < counts[whose] else f"before step {counts[whose]}"
+            problem = f"step {step.t} of {step.method}/{step.sequence} stands there {twice}"
+        if problem:
+            raise _damaged(path, number, problem)
+        counts[whose] += 1
+        steps.append(step)
+    return steps
+
+
+def read_lines(path: Path, kind: Kind[T]) -> list[T]:
+    """Read all complete records of a journal, in the order in which they were committed.
 
     A torn last line, as a killed process leaves it, is no record and is left out.
 
     Raises
     ------
     RunError
-        If the file cannot be read, or a complete line of it is not a record; the message names the line.
+        If the file cannot be read, was written by a newer version, or a complete line of it is not a record; the
+        message names the line.
     """
+    return [record for _, record in _numbered(path, kind)]
+
+
+def _numbered(path: Path, kind: Kind[T]) -> Iterator[tuple[int, T]]:
+    decoder = msgspec.json.Decoder(kind.record)
     try:
-        content = path.read_bytes()
+        content = read_file(path)
     except FileNotFoundError:
-        return []
+        return
     except OSError as error:
         raise RunError(f"{path} cannot be read: {error.strerror}", "check the folder") from error
-    whole = content[: content.rfind(b"\n") + 1]
-    return [_record(path, number, line, decoder) for number, line in enumerate(whole.splitlines(), 1) if line.strip()]
+    lines = _lines(path, content)
+    version = _format(path, lines, kind)
+    for number, line in enumerate(lines, 1):
+        if version == FORMAT and number == 1:
+            continue
+        if version == 1 and not line.strip():
+            continue  # earlier readers passed over empty lines
+        yield number, _record(path, number, line if version == 1 else _checked(path, number, line), decoder)
+
+
+def _lines(path: Path, content: bytes) -> list[bytes]:
+    """Split a journal into its complete lines, without their ends.
+
+    What stands behind the last line end is complete if it lacks nothing but its own end, and torn if it is the
+    beginning of a line: a power cut can leave zeros in place of the rest. Anything else is damage.
+    """
+    *lines, rest = content.split(b"\n")
+    rest = rest.rstrip(b"\0")
+    end = seal_end(rest)
+    if end == len(rest):
+        return [*lines, rest]
+    if end is not None or not (rest or b"{").startswith(b"{"):
+        raise _damaged(path, len(lines) + 1, "its end is not what was written")
+    return lines
+
+
+def _format(path: Path, lines: list[bytes], kind: Kind[Any]) -> int:
+    """Tell the format of a journal from its first line; an empty one is of today's."""
+    if not lines or lines[0] == kind.head:
+        return FORMAT
+    try:
+        head = msgspec.json.decode(lines[0])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return 1  # and so no record: whoever reads the line says what is wrong with it
+    if not isinstance(head, dict) or "format" not in head:
+        return 1
+    if is_sealed(lines[0]):
+        _checked(path, 1, lines[0])
+    if isinstance(head["format"], int) and head["format"] > FORMAT:
+        raise RunError(f"{path} was written by a newer version, in format {head['format']}", "upgrade llm-as-rnn")
+    if head.get("journal") != kind.name:
+        raise RunError(f"{path} holds {head.get('journal')!r}, not {kind.name}", RESTORE)
+    raise _damaged(path, 1, "it is no head of a journal")
+
+
+def _checked(path: Path, number: int, line: bytes) -> bytes:
+    try:
+        return unsealed(line)
+    except DamagedError as error:
+        raise _damaged(path, number, error.message) from error
 
 
 def _record(path: Path, number: int, line: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     try:
         return decoder.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise RunError(f"{path}, line {number} is damaged: {error}", "restore the file, or begin a new run") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _damaged(path, number, str(error)) from error
+
+
+def _damaged(path: Path, number: int, why: str) -> RunError:
+    return RunError(f"{path}, line {number} is damaged: {why}", RESTORE)
 
 
 def is_held(path: Path) -> bool:
@@ -70,23 +220,27 @@ def is_held(path: Path) -> bool:
 
 
 class Journal:
-    """Appends steps to a journal file, one process at a time.
+    """Appends records to a journal file, one process at a time.
 
     Parameters
     ----------
     path : Path
         The file; it is made if it is not there. A torn last line is cut off.
+    kind : Kind
+        What it holds: steps, or judgements.
     private : bool
         Whether it is for its owner only, whatever the umask says.
 
     Raises
     ------
     RunError
-        On entry: if another process writes to it, or the folder cannot be written.
+        On entry: if another process writes to it, the folder cannot be written, or its beginning or end is damaged.
     """
 
-    def __init__(self, path: Path, *, private: bool = False) -> None:
+    def __init__(self, path: Path, kind: Kind[Any] = STEPS, *, private: bool = False) -> None:
         self.path = path
+        self._kind = kind
+        self._decoder = msgspec.json.Decoder(kind.record)
         self._private = private
         mode = OWNER_FILE if private else 0o644
         self._lock = FileLock(path.with_suffix(LOCK), timeout=0, mode=mode)
@@ -99,14 +253,13 @@ class Journal:
         except OSError as error:
             raise RunError(f"{self.path.parent} cannot be written: {error.strerror}", "check the folder") from error
         try:
-            mode = OWNER_FILE if self._private else 0o666
-            self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, mode)
-            if self._private:
-                self.path.chmod(OWNER_FILE)
-            self._cut_torn_line()
+            self._open()
         except OSError as error:
             self._lock.release()
             raise RunError(f"{self.path} cannot be written: {error.strerror}", "check the folder") from error
+        except BaseException:
+            self._lock.release()
+            raise
         return self
 
     def __exit__(
@@ -116,27 +269,88 @@ class Journal:
         self._lock.release()
 
     def append(self, record: Record) -> None:
-        """Commit one record: when this returns, it is on the disk.
+        """Commit one record: when this returns, it is on the disk, and what is read there is what was given.
 
         Raises
         ------
         RunError
-            If it cannot be written (a full disk, say); the journal then ends with the step before.
+            If it cannot be written (a full disk, say), or would be read as another one. The journal then ends with
+            the record before.
         """
-        line = _encoder.encode(record) + b"\n"
-        end = os.fstat(self._file).st_size
+        line = self._readable(record)
         try:
-            written = 0
-            while written < len(line):
-                written += os.write(self._file, line[written:])
-            os.fsync(self._file)
+            self._write((line if self._version == 1 else sealed(line)) + b"\n")
         except OSError as error:
-            os.ftruncate(self._file, end)
             raise RunError(
                 f"{self.path} cannot be written: {error.strerror}",
                 "make room, then go on: the same command, for a run with --resume",
             ) from error
 
-    def _cut_torn_line(self) -> None:
-        content = self.path.read_bytes()
-        os.ftruncate(self._file, content.rfind(b"\n") + 1)
+    def _readable(self, record: Record) -> bytes:
+        """Give a record's line if it is read as what it is: what has no JSON form would be refused for ever after."""
+        try:
+            line = _encoder.encode(record)
+            again: Record = self._decoder.decode(line)
+        except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as error:
+            raise RunError(f"{_name(record)} cannot be written: {error}", OUR_FAULT) from error
+        for field in record.__struct_fields__:
+            if not same(getattr(record, field), getattr(again, field)):
+                raise RunError(f"{_name(record)} cannot be written: its {field} would be read as another", OUR_FAULT)
+        return line
+
+    def _open(self) -> None:
+        """Open the file, and make it end with a whole line."""
+        with suppress(FileNotFoundError):
+            require_file(self.path)
+        mode = OWNER_FILE if self._private else 0o666
+        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, mode)
+        try:
+            if self._private:
+                self.path.chmod(OWNER_FILE)
+            content = self.path.read_bytes()
+            lines = _lines(self.path, content)
+            self._version = _format(self.path, lines, self._kind)
+            whole = sum(len(line) + 1 for line in lines)
+            os.ftruncate(self._file, min(whole, len(content)))
+            if not lines:
+                self._write(self._kind.head + b"\n")
+            elif content[whole - 1 : whole] != b"\n":  # the last line is whole but for its end
+                os.ftruncate(self._file, whole - 1)
+                self._write(b"\n")
+            sync_folder(self.path.parent)
+        except BaseException:
+            os.close(self._file)
+            raise
+
+    def _write(self, content: bytes) -> None:
+        """Write at the end, durably and wholly, or not at all."""
+        end = os.fstat(self._file).st_size
+        try:
+            written = 0
+            while written < len(content):
+                written += os.write(self._file, content[written:])
+            os.fsync(self._file)
+        except OSError:
+            with suppress(OSError):  # what cannot even be cut off is a torn line, which is dropped on resume
+                os.ftruncate(self._file, end)
+            raise
+
+
+def _name(record: Record) -> str:
+    """Call a record by what a reader knows it by."""
+    if isinstance(record, StepRecord):
+        return f"step {record.t} of {record.method}/{record.sequence}"
+    return f"a {type(record).__name__.lower()}"
+
+
+def same(given: Any, read: Any) -> bool:
+    """Compare a value with what JSON gave back: a tuple comes back as a list where nothing says what it was."""
+    if given == read:
+        return True
+    if isinstance(given, Mapping) and isinstance(read, Mapping):
+        return given.keys() == read.keys() and all(same(given[name], read[name]) for name in given)
+    if isinstance(given, list | tuple) and isinstance(read, list | tuple):
+        return len(given) == len(read) and all(map(same, given, read))
+    if isinstance(given, Record) and type(given) is type(read):
+        return all(same(getattr(given, name), getattr(read, name)) for name in given.__struct_fields__)
+    return False

@@ -28,7 +28,7 @@ from llm_as_rnn.outcomes import SENTENCE
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import Call, Form, Message, Observation, Record, Value
 from llm_as_rnn.recurrence.feedback import read_judgement
-from llm_as_rnn.runs.directory import RunDirectory
+from llm_as_rnn.runs.directory import JUDGEMENTS, RunDirectory
 from llm_as_rnn.runs.journal import Journal
 from llm_as_rnn.runs.remote import require_local
 from llm_as_rnn.task import Task
@@ -228,7 +228,7 @@ async def judge_run(
     try:
         asker = JudgeAsker(info.task, engine.info, prompts, options.thinking)
         lanes = min(options.concurrency or engine.info.slots, engine.info.slots)
-        with Journal(directory.judgements_file, private=info.credentialed) as journal:
+        with Journal(directory.judgements_file, JUDGEMENTS, private=info.credentialed) as journal:
             found = judged.pairs(info.task, directory.records())
             kept = judged.done(directory.judgements())
             jobs = [Job(pair, repeat) for repeat in range(options.times) for pair in found]

@@ -151,7 +151,7 @@ class _Made(NamedTuple):
 
 def _require_same(result: StepRecord, record: StepRecord) -> None:
     """Refuse a journal that this method and sequence cannot have written: the state would be another one."""
-    names = ("t", "observation", "prediction", "memory_after")
+    names = ("t", "observation", "target", "prediction", "memory_before", "memory_after", "memory_tokens", "lessons")
     if any(getattr(result, name) != getattr(record, name) for name in names):
         raise SpecMismatchError(
             f"step {record.t} of {record.method}/{record.sequence} comes out otherwise than the journal says",
