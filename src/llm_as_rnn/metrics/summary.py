@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import get_args
 
+from llm_as_rnn.figures import mean
 from llm_as_rnn.metrics.curves import SelfCorrection, self_correction
 from llm_as_rnn.metrics.intervals import Interval, interval
 from llm_as_rnn.metrics.scores import task_metrics
@@ -168,7 +169,7 @@ def _score(steps: Iterable[StepRecord], metric: str) -> Score | None:
     scored = [step for step in steps if metric in step.scores]
     if not scored:
         return None
-    return Score(math.fsum(step.scores[metric] for step in scored) / len(scored), interval(scored, metric))
+    return Score(mean([step.scores[metric] for step in scored]), interval(scored, metric))
 
 
 def _root(squares: Score | None) -> Score | None:

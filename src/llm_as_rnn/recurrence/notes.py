@@ -141,7 +141,7 @@ def as_asked(item: str, shown: str, echo: int = 1) -> list[str]:
 def came(task: Task, item: str) -> dict[str, Value] | None:
     """Read the outcome of a case; None if the note tells none."""
     try:
-        return task.spec("line").read(parts(item)[1])
+        return task.spec("line").read_outcome(parts(item)[1])
     except AnswerError:
         return None
 
