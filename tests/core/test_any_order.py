@@ -94,7 +94,7 @@ def outcome_of(random: Random, field: Field) -> Any:
 
 def observed(random: Random) -> dict[str, Any]:
     return {
-        "seen": " ".join(random.choices(WORDS, k=random.randint(0, 4))),
+        "seen": " ".join(random.choices([*WORDS, *(f"mark{n}" for n in range(40))], k=random.randint(0, 8))),
         "was": random.choice([None, *SKIES]),
         "high": random.choice([None, 3, 9.5, -1.7e308]),
     }
