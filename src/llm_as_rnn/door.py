@@ -107,7 +107,7 @@ def plain_text(text: str) -> str:
     >>> plain_text("\ufeffsun"), plain_text("sun \ud800")
     ('sun', 'sun ?')
     """
-    return str(text) if text.isascii() else writable(text).removeprefix(BYTE_ORDER_MARK)
+    return str(text) if text.isascii() else writable(text).lstrip(BYTE_ORDER_MARK)
 
 
 def plain_fields(x: Any, what: str) -> dict[str, Any]:
