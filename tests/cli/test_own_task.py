@@ -265,3 +265,35 @@ def test_the_tutorial_does_what_it_says(folder: Path, capsys: pytest.CaptureFixt
     assert {record.sequence for record in records(folder / "runs/first")} == {"old bridge"}
     assert {record.sequence for record in records(folder / "runs/final")} == {"harbour"}
     assert {record.status for record in records(folder / "runs/first")} == {Status.OK}
+
+
+def test_data_show_knows_a_task_of_ones_own(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "task.yaml").write_text(TASK.replace("title: Mine", "title: '[/gpt] Mine'"))
+    (folder / "data.csv").write_text(DATA.replace("K1,1,good", "K1,1,[red]good"))
+    assert run("data", "show", "task.yaml", "--data", "data.csv", "--steps", "1") == 0
+    output = capsys.readouterr()
+    first, line = output.out.splitlines()
+    assert first.startswith("[/gpt] Mine, sequence K")
+    assert line in ("  [red]good -> bad, 37.5", "  good -> 36.0")
+    refused = run("data", "show", "task.yaml")
+    assert refused == 2
+    assert "--data" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["show", "check"])
+def test_what_was_done_with_rows_is_told_beside_the_results(
+    folder: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    (folder / "task.yaml").write_text(TASK)
+    (folder / "data.csv").write_text(DATA.replace("K1,2,", "K1,1,"))
+    assert run("data", command, "task.yaml", "--data", "data.csv") == 0
+    output = capsys.readouterr()
+    assert "'visit': 1 rows have the place" in output.err
+    assert "place" not in output.out
+
+
+def test_an_empty_text_reads_unknown_and_not_none(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "task.yaml").write_text(TASK)
+    (folder / "data.csv").write_text(DATA.replace(",good,", ", ,"))
+    assert run("data", "show", "task.yaml", "--data", "data.csv", "--steps", "1") == 0
+    assert capsys.readouterr().out.splitlines()[1].startswith("  unknown -> ")
