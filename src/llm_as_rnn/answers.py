@@ -40,6 +40,9 @@ END_GBNF = '"\\n"? "\\n"?'
 END_REGEX = "\\n?\\n?"
 """The same as a regular expression."""
 
+LONG = 1e16
+"""Numbers beyond this, and beyond what an answer may be, are shown with an exponent: up to 309 digits tell no more."""
+
 MAX_CHARS = 400
 """The longest text field, in characters, where the task names no other limit."""
 
@@ -126,8 +129,10 @@ class Field(Record, frozen=True):
         >>> Field("high", "number", low=-20, high=45).show(12.84)
         '12.8'
         """
-        if self.kind == "number":
-            return f"{float(value):.{self.decimals}f}" if not isinstance(value, tuple) else str(value)
+        if self.kind == "number" and not isinstance(value, tuple):
+            number = float(value)
+            is_long = abs(number) > max(LONG, abs(self.low), abs(self.high))
+            return repr(number) if is_long else f"{number:.{self.decimals}f}"
         return "; ".join(value) if isinstance(value, tuple) else str(value)
 
     def describe(self) -> str:

@@ -26,6 +26,7 @@ from llm_as_rnn.metrics.scores import step_scores
 from llm_as_rnn.metrics.summary import MethodSummary, summarise
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import Observation, Request, SequenceInfo, StepRecord
+from llm_as_rnn.recurrence.notes import came, case, same_outcome
 from llm_as_rnn.recurrence.rules import RULES
 from llm_as_rnn.runs.loop import run_sequence
 from llm_as_rnn.task import MemorySection, Task
@@ -148,3 +149,17 @@ def test_a_step_has_finite_scores(answer: float, outcome: float) -> None:
 def test_a_range_that_no_float_can_hold_is_refused(low: float, high: float) -> None:
     with pytest.raises(ValueError, match="plausible range"):
         Field("high", "number", low=low, high=high)
+
+
+@pytest.mark.parametrize("high", [1.7e308, -LARGEST, 1e17, 60.0])
+def test_a_case_tells_an_implausible_outcome_shortly_and_exactly(high: float) -> None:
+    item = case(TASK, Observation("s", 0, {"today": 3}), {"high": high}, SequenceInfo("s"))
+    assert len(item) < 40
+    assert came(TASK, item) == {"high": high}
+
+
+def test_a_ranked_outcome_longer_than_an_answer_is_the_same_as_itself() -> None:
+    task = msgspec.structs.replace(TASK, answer=(Field("codes", "ranked", top=2),))
+    outcome = {"codes": ("a", "b", "c")}
+    item = case(task, Observation("s", 0, {"today": 3}), outcome, SequenceInfo("s"))
+    assert same_outcome(task, came(task, item), outcome)
