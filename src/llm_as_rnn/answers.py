@@ -33,6 +33,7 @@ ARROW = " -> "
 """Between what was seen and what came, in the prompts of line answers and in notes."""
 
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)")
+_EXPONENT = re.compile(r"[eE][+-]?[0-9]{1,4}\Z")
 
 _OBJECT_BEGINS = re.compile(r'\{\s*["}]')
 """Braces in prose, as in ``{name}``, are none."""
@@ -48,6 +49,9 @@ END_GBNF = '"\\n"? "\\n"?'
 
 END_REGEX = "\\n?\\n?"
 """The same as a regular expression."""
+
+LONG = 1e16
+"""Numbers beyond this, and beyond what an answer may be, are shown with an exponent: up to 309 digits tell no more."""
 
 MAX_CHARS = 400
 """The longest text field, in characters, where the task names no other limit."""
@@ -70,7 +74,7 @@ class Field(Record, frozen=True):
         Unit of a number.
     low, high : float
         Plausible range of a number, both ends included. An answer outside is invalid, and a missing answer scores as
-        the end that lies farther from the outcome.
+        the end that lies farther from the outcome. Outcomes may lie outside.
     decimals : int
         Digits after a number's point.
     top : int
@@ -114,6 +118,8 @@ class Field(Record, frozen=True):
             raise ValueError(f"label field {self.name!r} needs at least two different options")
         if self.kind == "number" and not self.low < self.high:
             raise ValueError(f"number field {self.name!r} needs a plausible range: low below high")
+        if not math.isfinite(self.high - self.low):
+            raise ValueError(f"number field {self.name!r} needs a plausible range that a float can hold")
         if "log" in self.extras and not (self.kind == "number" and self.low > 0):
             raise ValueError(f"field {self.name!r} asks for the metric log: only a number with a low above 0 has one")
         if {"icd", "ccsr"} & set(self.extras) and self.kind != "ranked":
@@ -133,8 +139,10 @@ class Field(Record, frozen=True):
         >>> Field("high", "number", low=-20, high=45).show(12.84)
         '12.8'
         """
-        if self.kind == "number":
-            return f"{float(value):.{self.decimals}f}" if not isinstance(value, tuple) else str(value)
+        if self.kind == "number" and not isinstance(value, tuple):
+            number = float(value)
+            is_long = abs(number) > max(LONG, abs(self.low), abs(self.high))
+            return repr(number) if is_long else f"{number:.{self.decimals}f}"
         return "; ".join(value) if isinstance(value, tuple) else str(value)
 
     def describe(self) -> str:
@@ -215,12 +223,44 @@ class Field(Record, frozen=True):
             case "number":
                 return self._read_number(value)
             case "ranked":
-                return self._read_ranked(value)
+                return self._ranked(value)[: self.top]
             case "text":
-                text = " ".join(str(value).split())
-                if not text:
-                    raise AnswerError(f"{self.name} is empty")
-                return text[: self.max_chars]
+                return self._text(value)[: self.max_chars]
+
+    def read_outcome(self, value: Any) -> Value:
+        """Check and convert what came: it happened, however implausible or long it is.
+
+        Parameters
+        ----------
+        value : JSON value
+            Any finite number, one of the options, a text, or a list; not None, which is no outcome.
+
+        Raises
+        ------
+        AnswerError
+            If it is of another kind, or no logarithm can be taken of a number that is scored by it.
+
+        Examples
+        --------
+        >>> Field("high", "number", low=-20, high=45).read_outcome("1e3")
+        1000.0
+        >>> Field("codes", "ranked", top=1).read_outcome("a; b")
+        ('a', 'b')
+        """
+        if isinstance(value, dict) or (isinstance(value, list | tuple) and self.kind != "ranked"):
+            raise AnswerError(f"{self.name} must be a {self.kind}, not {_short(value)}")
+        match self.kind:
+            case "label":
+                return self._read_option(value)
+            case "number":
+                number = self._number(value, exponents=True)
+                if "log" in self.extras and number <= 0:
+                    raise AnswerError(f"{self.name} is scored by its logarithm and must be above 0, not {number:g}")
+                return number
+            case "ranked":
+                return self._ranked(value)
+            case "text":
+                return self._text(value)
 
     def _read_option(self, value: Any) -> str:
         wanted = str(value).strip().casefold()
@@ -230,25 +270,36 @@ class Field(Record, frozen=True):
         raise AnswerError(f"{self.name} must be one of {', '.join(self.options)}, not {_short(value)}")
 
     def _read_number(self, value: Any) -> float:
-        text = str(value).strip()
-        if self.unit and text.endswith(self.unit):
-            text = text[: -len(self.unit)].strip()
-        # Stricter than float(), which takes 8_5 and full-width figures. JSON numbers may come as 1e-05.
-        plain = _NUMBER.fullmatch(text) and not isinstance(value, bool)
-        number = float(text) if plain or isinstance(value, float) else math.nan
-        if not math.isfinite(number):
-            raise AnswerError(f"{self.name} must be a number, not {_short(value)}")
+        number = self._number(value)
         if not self.low <= number <= self.high:
             raise AnswerError(f"{self.name} must lie between {self.low:g} and {self.high:g}, not {_short(value)}")
         return number
 
-    def _read_ranked(self, value: Any) -> tuple[str, ...]:
+    def _number(self, value: Any, *, exponents: bool = False) -> float:
+        text = str(value).strip()
+        if self.unit and text.endswith(self.unit):
+            text = text[: -len(self.unit)].strip()
+        # Stricter than float(), which takes 8_5 and full-width figures. JSON numbers may come as 1e-05.
+        bare = _EXPONENT.sub("", text) if exponents else text
+        plain = _NUMBER.fullmatch(bare) and not isinstance(value, bool)
+        number = float(text) if plain or isinstance(value, float) else math.nan
+        if not math.isfinite(number):
+            raise AnswerError(f"{self.name} must be a number, not {_short(value)}")
+        return number
+
+    def _ranked(self, value: Any) -> tuple[str, ...]:
         parts = value if isinstance(value, list | tuple) else str(value).split(";")
         texts = [" ".join(str(part).split()) for part in parts]
         ranked = tuple(dict.fromkeys(self._read_option(t) if self.options else t for t in texts if t))
         if not ranked:
             raise AnswerError(f"{self.name} must list the {self.top} most likely, best first")
-        return ranked[: self.top]
+        return ranked
+
+    def _text(self, value: Any) -> str:
+        text = " ".join(str(value).split())
+        if not text:
+            raise AnswerError(f"{self.name} is empty")
+        return text
 
 
 class NoteField(Field, frozen=True):
@@ -382,11 +433,26 @@ class AnswerSpec(Record, frozen=True, dict=True):
         AnswerError
             If it is not one; the message says what is wrong, in words a model can act on.
         """
+        parts = self._parts(text)
+        return {field.name: field.read(parts[field.name]) for field in self.fields}
+
+    def read_outcome(self, text: str) -> dict[str, Value]:
+        """Read an outcome that was written by `show`, however implausible it is.
+
+        Raises
+        ------
+        AnswerError
+            If it is none.
+        """
+        parts = self._parts(text)
+        return {field.name: field.read_outcome(parts[field.name]) for field in self.fields}
+
+    def _parts(self, text: str) -> dict[str, Any]:
         parts = {"json": self._split_json, "line": self._split_line, "block": self._split_block}[self.notation](text)
         missing = [field.name for field in self.fields if field.name not in parts]
         if missing:
             raise AnswerError(f"{', '.join(missing)} missing in the answer")
-        return {field.name: field.read(parts[field.name]) for field in self.fields}
+        return parts
 
     def _split_json(self, text: str) -> dict[str, Any]:
         return read_object(text)

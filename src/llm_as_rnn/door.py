@@ -6,7 +6,8 @@ same everywhere, and nothing is taken today that cannot be written or read tomor
 ============================================ ==============================================
 what is given                                what it becomes
 ============================================ ==============================================
-text                                         itself; lone surrogates become ``?``
+text                                         itself, without a byte order mark before it; lone
+                                             surrogates become ``?``
 true, false, whole numbers of 64 bits        themselves
 finite numbers                               themselves
 not a number; NumPy's and pandas' NaN, NaT, NA  nothing (None): a missing value
@@ -14,6 +15,7 @@ infinite numbers, larger whole numbers       refused
 scalars and arrays of NumPy and pandas       the plain value; lists
 `decimal.Decimal`                            the number
 dates, times, timestamps                     their ISO 8601 text
+spans of time                                their text
 enumeration members, UUIDs, paths            their value; their text
 lists, tuples, mappings                      lists and objects of plain values
 anything else (bytes, sets, other objects)   refused
@@ -24,7 +26,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from pathlib import PurePath
@@ -39,6 +41,9 @@ LARGEST, SMALLEST = 2**64 - 1, -(2**63)
 
 DEEPEST = 32
 """Lists and objects within each other; nobody's data is deeper, and readers give up somewhere beyond."""
+
+BYTE_ORDER_MARK = "\ufeff"
+"""What some programs write before a text; it is no part of it."""
 
 _MISSING = ("NaTType", "NAType")
 """What pandas calls a time and a value that are missing."""
@@ -82,7 +87,7 @@ def plain(value: Any, where: str, depth: int = 0) -> Any:
         case Enum():
             found = plain(value.value, where, depth)
         case str():
-            found = str(value) if value.isascii() else writable(value)
+            found = plain_text(value)
         case int():
             found = _whole(int(value), where)
         case float() | Decimal():
@@ -94,6 +99,15 @@ def plain(value: Any, where: str, depth: int = 0) -> Any:
         case _:
             found = _foreign(value, where, depth)
     return found
+
+
+def plain_text(text: str) -> str:
+    r"""Give a text as every file can hold it: without a byte order mark before it, and without lone surrogates.
+
+    >>> plain_text("\ufeffsun"), plain_text("sun \ud800")
+    ('sun', 'sun ?')
+    """
+    return str(text) if text.isascii() else writable(text).lstrip(BYTE_ORDER_MARK)
 
 
 def plain_fields(x: Any, what: str) -> dict[str, Any]:
@@ -131,13 +145,17 @@ def plain_id(name: Any) -> str | int:
     Raises
     ------
     UsageError
-        If it is anything else.
+        If it is anything else, or a text that could not come back as it was given.
 
     Examples
     --------
     >>> plain_id("7"), plain_id(7)
     ('7', 7)
     """
+    if isinstance(name, str) and not isinstance(name, Enum):
+        if writable(name) != name:
+            raise UsageError(f"the id {_short(name)} holds half a character, which no file can", "give whole ones")
+        return str(name)
     value = plain(name, "the id")
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise UsageError(f"the id {_short(name)} is neither text nor a whole number", "give one of these")
@@ -147,7 +165,7 @@ def plain_id(name: Any) -> str | int:
 def _entries(value: Mapping[Any, Any], where: str, depth: int) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, part in value.items():
-        key = writable(str(name.value if isinstance(name, Enum) else name))
+        key = plain_text(str(name.value if isinstance(name, Enum) else name))
         if key in found:
             raise UsageError(f"{where} has the name {key!r} twice", "give each value a name of its own")
         found[key] = plain(part, f"{where}, {key!r}" if depth else f"{where}'s {key!r}", depth + 1)
@@ -161,13 +179,13 @@ def _whole(value: int, where: str) -> int:
 
 
 def _number(value: float | Decimal, where: str) -> float | int | None:
-    if value != value or (isinstance(value, Decimal) and value.is_nan()):  # noqa: PLR0124 - true of NaN alone
+    if value.is_nan() if isinstance(value, Decimal) else math.isnan(value):
         return None
     number = float(value)
     if math.isinf(number):
         raise UsageError(f"{where} is infinite", "give a finite number, or leave it out")
-    if isinstance(value, Decimal) and value == value.to_integral_value() and abs(value) <= LARGEST:
-        return _whole(int(value), where)
+    if isinstance(value, Decimal) and value == value.to_integral_value() and SMALLEST <= value <= LARGEST:
+        return int(value)
     return number
 
 
@@ -178,13 +196,14 @@ def _foreign(value: Any, where: str, depth: int) -> Any:
         return None
     if isinstance(value, datetime | date | time):
         return value.isoformat()
-    if isinstance(value, UUID | PurePath):
-        return writable(str(value))
-    if kind in ("datetime64", "timedelta64"):  # of NumPy: ``item`` would make figures of them
+    if isinstance(value, UUID | PurePath | timedelta):
+        return plain_text(str(value))
+    if kind in ("datetime64", "timedelta64"):  # of NumPy: ``tolist`` would make figures of them
         text = str(value)
         return None if text == "NaT" else text
     if hasattr(value, "tolist") and not isinstance(value, type):  # scalars and arrays of NumPy, columns of pandas
-        return plain(value.tolist(), where, depth)
+        times = getattr(getattr(value, "dtype", None), "kind", "") in ("m", "M")
+        return plain(list(value) if times else value.tolist(), where, depth + 1)
     raise UsageError(f"{where} is {_short(value)}, of the type {kind}", "give text, numbers, lists or dicts")
 
 

@@ -315,9 +315,8 @@ def outcome(task: Task, y: Mapping[str, Any]) -> dict[str, Value]:
     if unknown or not y:
         what = f"there is no answer field {unknown[0]!r}" if unknown else "the outcome is empty"
         raise UsageError(f"{what} in task {task.name}", f"its fields are {', '.join(fields)}")
-    wide = {"low": float("-1e300"), "high": float("1e300")}
     try:
-        return {name: msgspec.structs.replace(fields[name], **wide).read(value) for name, value in y.items()}
+        return {name: fields[name].read_outcome(value) for name, value in y.items()}
     except AnswerError as error:
         raise UsageError(f"the outcome cannot be learned: {error.message}", "correct it and tell it again") from error
 

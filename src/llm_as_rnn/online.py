@@ -87,7 +87,7 @@ class Lesson(Record, frozen=True):
     """
 
     waiting: Waiting
-    target: dict[str, Any]
+    target: dict[str, Value]
     before: Any
 
 

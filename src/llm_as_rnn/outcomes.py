@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from llm_as_rnn.answers import ARROW, Field, NoteField
+from llm_as_rnn.figures import finite
 from llm_as_rnn.records import Form, Prediction, Target, Value
 from llm_as_rnn.task import Task
 
@@ -53,12 +54,13 @@ def is_told(task: Task, form: Form) -> bool:
 def facts(task: Task, prediction: Prediction, target: Target) -> str:
     """State outcome and error of each field.
 
-    >>> from llm_as_rnn.records import Status
-    >>> from llm_as_rnn.task import load_task
-    >>> said = Prediction({"sky": "rain", "high": 9.0}, Status.OK)
-    >>> print(facts(load_task("weather"), said, {"sky": "sun", "high": 12.5}))
-    sky: sun; the answer was rain, wrong
-    high: 12.5 degrees C; the answer was 9.0, 3.5 too low
+        >>> from llm_as_rnn.figures import finite
+    from llm_as_rnn.records import Status
+        >>> from llm_as_rnn.task import load_task
+        >>> said = Prediction({"sky": "rain", "high": 9.0}, Status.OK)
+        >>> print(facts(load_task("weather"), said, {"sky": "sun", "high": 12.5}))
+        sky: sun; the answer was rain, wrong
+        high: 12.5 degrees C; the answer was 9.0, 3.5 too low
     """
     known = [field for field in task.answer if field.name in target]
     return "\n".join(_fact(field, (prediction.values or {}).get(field.name), target[field.name]) for field in known)
@@ -67,11 +69,12 @@ def facts(task: Task, prediction: Prediction, target: Target) -> str:
 def verdict(task: Task, prediction: Prediction, target: Target) -> str:
     """Say in one line how the answer did, field by field; the outcome itself is left to a case.
 
-    >>> from llm_as_rnn.records import Status
-    >>> from llm_as_rnn.task import load_task
-    >>> said = Prediction({"sky": "rain", "high": 9.0}, Status.OK)
-    >>> verdict(load_task("weather"), said, {"sky": "sun", "high": 12.5})
-    'The answer was rain, 9.0: wrong, 3.5 too low.'
+        >>> from llm_as_rnn.figures import finite
+    from llm_as_rnn.records import Status
+        >>> from llm_as_rnn.task import load_task
+        >>> said = Prediction({"sky": "rain", "high": 9.0}, Status.OK)
+        >>> verdict(load_task("weather"), said, {"sky": "sun", "high": 12.5})
+        'The answer was rain, 9.0: wrong, 3.5 too low.'
     """
     values = prediction.values
     if values is None:
@@ -92,7 +95,7 @@ def _verdict(field: Field, answer: Value, outcome: Value) -> str:
     if field.show(answer).casefold() == field.show(outcome).casefold():
         return "right"
     if field.kind == "number" and not isinstance(answer, tuple) and not isinstance(outcome, tuple):
-        error = float(answer) - float(outcome)
+        error = finite(float(answer) - float(outcome))
         return f"{field.show(abs(error))} too {'high' if error > 0 else 'low'}"
     # Of two texts code can only say that they differ: the same may be told in many ways.
     return "in other words" if field.kind == "text" else "wrong"

@@ -38,6 +38,24 @@ def writable(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
+def writable_all(value: Any) -> Any:
+    r"""Give a JSON value with `writable` texts and names at every depth; the very same one where nothing is amiss.
+
+    >>> writable_all({"days": ["sun \udc00", {"wet": True}]})
+    {'days': ['sun ?', {'wet': True}]}
+    """
+    match value:
+        case str():
+            return value if value.isascii() else writable(value)
+        case dict():
+            found: Any = {writable_all(name): writable_all(part) for name, part in value.items()}
+        case list() | tuple():
+            found = type(value)(map(writable_all, value))
+        case _:
+            return value
+    return value if found == value else found
+
+
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The base of every value here: frozen, compared by content, strict about its fields."""
 
@@ -61,9 +79,8 @@ class Observation(Record, frozen=True):
 
     def __post_init__(self) -> None:
         """Replace what no file could hold (lone surrogates in a user's data)."""
-        if not all(value.isascii() for value in self.fields.values() if isinstance(value, str)):
-            fields = {name: writable(v) if isinstance(v, str) else v for name, v in self.fields.items()}
-            force_setattr(self, "fields", fields)
+        force_setattr(self, "sequence", writable(self.sequence))
+        force_setattr(self, "fields", writable_all(self.fields))
 
 
 class SequenceInfo(Record, frozen=True):
@@ -79,6 +96,11 @@ class SequenceInfo(Record, frozen=True):
 
     id: str
     about: dict[str, Any] = {}
+
+    def __post_init__(self) -> None:
+        """Replace what no file could hold, as `Observation` does."""
+        force_setattr(self, "id", writable(self.id))
+        force_setattr(self, "about", writable_all(self.about))
 
 
 class Status(StrEnum):

@@ -7,17 +7,17 @@ prediction is made first, because without one there is nothing to reflect on.
 
 from __future__ import annotations
 
-import math
 import weakref
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from llm_as_rnn.answers import Field
+from llm_as_rnn.door import plain, plain_fields
 from llm_as_rnn.engines.base import Engine
 from llm_as_rnn.engines.resolve import DEFAULT_MODEL
 from llm_as_rnn.engines.scripted import ScriptedEngine
-from llm_as_rnn.errors import MissingExtraError, TaskError
+from llm_as_rnn.errors import MissingExtraError, TaskError, UsageError
 from llm_as_rnn.learner import Learner
 from llm_as_rnn.records import Request, Value
 from llm_as_rnn.task import MemorySection, Task, load_task
@@ -74,8 +74,15 @@ class _Adapter(base.Estimator):
         x : dict
             The features that it belongs to.
         y : bool, int, float or str
-            The outcome.
+            The outcome. Of a missing one (None, NaN, NaT, NA) nothing is learned, and its prediction goes on waiting.
+
+        Raises
+        ------
+        UsageError
+            If the outcome is none of these, or a feature has no plain form (see `door`).
         """
+        if _one_value(y) is None:
+            return
         self._meet(y)
         learner = self.learner
         fields = self._fields(x)
@@ -165,10 +172,10 @@ class _Adapter(base.Estimator):
 
         In the order of their names, because the order of a dict's keys means nothing to River.
         """
-        plain = {str(name): _plain(value) for name, value in sorted(x.items(), key=lambda pair: str(pair[0]))}
+        fields = dict(sorted(plain_fields(x, "the record").items()))
         if self.task is not None:
-            return plain
-        return {"record": ", ".join(f"{name} {_short(value)}" for name, value in plain.items() if value is not None)}
+            return fields
+        return {"record": ", ".join(f"{name} {_short(value)}" for name, value in fields.items() if value is not None)}
 
     @property
     @abstractmethod
@@ -185,7 +192,8 @@ class _Adapter(base.Estimator):
 
     def _written(self, y: Any) -> Value:
         """Give an outcome as the task's answer has it."""
-        return float(y)
+        value = _one_value(y)
+        return float(value) if isinstance(value, bool) else value
 
     def _read(self, value: Value) -> Any:
         """Give an answer as River has it; None if it stands for none."""
@@ -270,19 +278,22 @@ class LLMClassifier(_Adapter, base.Classifier):
         return Field("label", "label", options=tuple(options + fill[: max(2 - len(options), 0)]))
 
     def _meet(self, y: Any) -> None:
-        if self.task is None and not any(y == known for known in self._by_text.values()):
+        if self.task is None and not any(_is_same(y, known) for known in self._by_text.values()):
             self._name(y)
             if self._learner is not None:
                 self._learner.change_task(self._task_of(self._field))
 
     def _name(self, label: Any) -> None:
-        text = " ".join(str(label).split()) or "empty"
+        value = _one_value(label)
+        if value is None:
+            raise UsageError("a missing value is no label", "leave it out")
+        text = " ".join(str(value).split()) or "empty"
         self._by_text[repr(label) if text in self._by_text else text] = label
 
     def _written(self, y: Any) -> Value:
         if self.task is not None:
-            return str(y)
-        return next(text for text, label in self._by_text.items() if label == y)
+            return str(_one_value(y))
+        return next(text for text, label in self._by_text.items() if _is_same(y, label))
 
     def _read(self, value: Value) -> Any:
         return value if self.task is not None else self._by_text.get(str(value))
@@ -359,13 +370,23 @@ class LLMRegressor(_Adapter, base.Regressor):
         return (self._field.low + self._field.high) / 2
 
 
-def _plain(value: Any) -> Any:
-    """Make a feature's value one that JSON can hold and give back as it was."""
-    if hasattr(value, "item"):
-        value = value.item()  # a scalar of NumPy's
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+def _one_value(y: Any) -> Any:
+    """Give an outcome in plain form; None where it is missing.
+
+    Raises
+    ------
+    UsageError
+        If it is not one value.
+    """
+    value = plain(y, "the outcome")
+    if isinstance(value, list | dict):
+        raise UsageError(f"the outcome {_short(value)[:60]} is not one value", "give a label or a number")
+    return value
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    """Tell whether two labels are the same one, whatever library they are of."""
+    return bool(_one_value(one) == _one_value(other))
 
 
 def _short(value: Any) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +23,7 @@ from llm_as_rnn.errors import PromptError, TaskError
 from llm_as_rnn.files import read_file
 from llm_as_rnn.hygiene import defuse
 from llm_as_rnn.records import Form, Observation, Record
-from llm_as_rnn.templates import render
+from llm_as_rnn.templates import MISSING, render, with_missing
 
 SHIPPED = Path(__file__).parent / "tasks"
 
@@ -44,11 +45,22 @@ class Columns(Record, frozen=True):
     sequence : str
         The column that tells sequences apart; without one the whole table is one sequence.
     order : str
-        The column that a sequence is sorted by, numbers or ISO dates; without one rows stay as they stand.
+        The column that a sequence is sorted by, numbers or dates; without one rows stay as they stand, and so do rows
+        that share a place.
     fields : tuple of str
         The columns shown as x_t; empty for all that are named nowhere else here.
     about : tuple of str
         Columns that stay the same in a sequence, shown by templates as ``about``.
+    dates : str, optional
+        How the dates of ``order`` are written, in the signs of Python's `datetime.datetime.strptime`
+        (``"%d.%m.%Y"``); by default they are ISO dates.
+    decimal : str, optional
+        The sign before a number's decimals, ``"."`` or ``","``, where a file holds numbers as text; by default a point.
+
+    Examples
+    --------
+    >>> Columns({"high": "tomorrow"}, order="day", dates="%d.%m.%Y", decimal=",").decimals
+    ','
     """
 
     outcome: dict[str, str]
@@ -56,9 +68,22 @@ class Columns(Record, frozen=True):
     order: str = ""
     fields: tuple[str, ...] = ()
     about: tuple[str, ...] = ()
+    # Unset is left out of the encoding: tasks without it keep the digests that their runs were begun with.
+    dates: str | UnsetType = UNSET
+    decimal: Literal[".", ","] | UnsetType = UNSET
+
+    @property
+    def decimals(self) -> str:
+        """The sign before a number's decimals."""
+        return "." if self.decimal is UNSET else self.decimal
 
     def __post_init__(self) -> None:
         """Refuse columns that would give the outcome away, and those that no template could show."""
+        if self.dates is not UNSET:
+            if not self.order:
+                raise ValueError("dates says how the column order is written, but order names none")
+            if not _tells_dates(self.dates):
+                raise ValueError(f"dates {self.dates!r} is no date format that tells the year, such as '%d.%m.%Y'")
         if not self.outcome:
             raise ValueError("outcome names no column")
         for what, names in (("fields", self.fields), ("about", self.about)):
@@ -73,6 +98,15 @@ class Columns(Record, frozen=True):
         unusable = [name for name in self.fields if not name.isidentifier() or name == "about"]
         if unusable:
             raise ValueError(f"column {unusable[0]!r} cannot be named in a template: rename it to another plain word")
+
+
+def _tells_dates(format: str) -> bool:  # noqa: A002 - as Python's own functions call it
+    """Tell whether a format can be read again, and then tells years apart: dates are to be put in order by it."""
+    some = datetime(2023, 10, 30, 14, 50, tzinfo=UTC)
+    try:
+        return datetime.strptime(some.strftime(format), format).year == some.year  # noqa: DTZ007 - it may tell none
+    except (ValueError, OverflowError, re.error):
+        return False
 
 
 class Task(Record, frozen=True, dict=True):
@@ -150,6 +184,8 @@ class Task(Record, frozen=True, dict=True):
     ) -> str:
         """Write x_t as the model sees it, or as a memory keeps it: control tokens of chat formats are broken.
 
+        What is missing reads `templates.MISSING`, and so does x_t where its text would be empty.
+
         Raises
         ------
         TaskError
@@ -157,11 +193,11 @@ class Task(Record, frozen=True, dict=True):
         """
         name = "observation" if form == "json" else form
         try:
-            text = render(self.template(form), name, **{**observation.fields, "about": about or {}})
+            text = render(self.template(form), name, **with_missing({**observation.fields, "about": about or {}}))
         except PromptError as error:
             raise TaskError(f"task {self.name}, template {error.message}", "name fields that the data has") from error
         text = defuse(text)
-        return text if form == "json" else " ".join(text.split())
+        return (text if form == "json" else " ".join(text.split())) or MISSING
 
     def template(self, form: Form | Literal["case"]) -> str:
         """Give the template that writes x_t in a form."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -10,9 +11,53 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from llm_as_rnn.errors import PromptError
 
+MISSING = "unknown"
+"""How a missing value reads, wherever a text is made of values."""
+
+
+class Missing:
+    """A missing value in a template: a condition takes it for none, a text tells that it is not known.
+
+    Jinja would write ``None``, which reads as a word of the data: a first name, the absence of a finding.
+    """
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __str__(self) -> str:
+        return MISSING
+
+    __repr__ = __str__
+
+    def __eq__(self, other: object) -> bool:
+        return other is None or isinstance(other, Missing)
+
+    def __hash__(self) -> int:
+        return hash(None)
+
+
+def with_missing(value: Any) -> Any:
+    """Give a JSON value with what is missing in it marked, at every depth.
+
+    >>> with_missing({"sky": None, "highs": [9, None]})
+    {'sky': unknown, 'highs': [9, unknown]}
+    """
+    match value:
+        case None:
+            return Missing()
+        case Mapping():
+            return {name: with_missing(part) for name, part in value.items()}
+        case list():
+            return [with_missing(part) for part in value]
+    return value
+
+
 _environment = ImmutableSandboxedEnvironment(
     undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
 )
+
+
+_environment.tests["none"] = lambda value: value is None or isinstance(value, Missing)
 
 
 @lru_cache(maxsize=512)

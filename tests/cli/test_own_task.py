@@ -108,11 +108,21 @@ BROKEN = {
     "too few cells": Broken("data.csv", "38,f", "38", ("data.csv, line 3", "5 cells")),
     "open quote": Broken("data.csv", "bad,good", '"bad,good', ("data.csv, line 3", "quotes")),
     "no number": Broken("data.csv", "37.5", "warm", ("data.csv, line 2", "'temp'", "number", "warm")),
-    "number out of range": Broken("data.csv", "38,", "380,", ("data.csv, line 3", "'temp'", "between 0 and 40")),
+    "infinite number": Broken("data.csv", "38,", "1e999,", ("data.csv, line 3", "'temp'", "number")),
+    "decimal comma": Broken("data.csv", "38,", '"38,5",', ("data.csv, line 3", "'temp'", "number", "decimal")),
     "unknown label": Broken("data.csv", "bad,good", "bad,godo", ("data.csv, line 3", "'next'", "mean 'good'")),
     "mixed order": Broken("data.csv", "K1,2,", "K1,2024-05-31,", ("data.csv, line 2", "'visit'", "dates")),
     "no order": Broken("data.csv", "K1,2,", "K1,,", ("data.csv, line 3", "'visit'", "empty")),
-    "same place twice": Broken("data.csv", "K1,2,", "K1,1,", ("data.csv, line 3", "'visit'", "line 2")),
+    "no date": Broken("data.csv", "K1,2,", "K1,31.05.2024,", ("data.csv, line 2", "'visit'", "data.dates")),
+    "no date format": Broken("task.yaml", "order: visit", "order: visit\n  dates: '%d.%m.'", ("task.yaml", "year")),
+    "another date format": Broken(
+        "task.yaml", "order: visit", "order: visit\n  dates: '%d.%m.%Y'", ("data.csv, line 2", "%d.%m.%Y")
+    ),
+    "dates of nothing": Broken("task.yaml", "  order: visit\n", "  dates: '%Y'\n", ("task.yaml", "dates", "order")),
+    "no decimal sign": Broken("task.yaml", "order: visit", "order: visit\n  decimal: ;", ("line 14", "decimal")),
+    "infinite range": Broken("task.yaml", "high: 40", "high: .inf", ("task.yaml", "range", "'high'")),
+    "infinite cell": Broken("data.jsonl", '"visit": 1', '"visit": 1e999', ("data.jsonl, line 1", "range")),
+    "NaN in JSON": Broken("data.jsonl", '"visit": 1', '"visit": NaN', ("data.jsonl, line 1", "null")),
     "no sequence": Broken("data.csv", "K2,", ",", ("data.csv, line 4", "'patient'")),
     "about changes": Broken("data.csv", "38,f", "38,m", ("data.csv, line 3", "'sex'", "line 2")),
     "empty file": Broken("data.csv", DATA, "", ("data.csv", "empty")),
@@ -255,3 +265,35 @@ def test_the_tutorial_does_what_it_says(folder: Path, capsys: pytest.CaptureFixt
     assert {record.sequence for record in records(folder / "runs/first")} == {"old bridge"}
     assert {record.sequence for record in records(folder / "runs/final")} == {"harbour"}
     assert {record.status for record in records(folder / "runs/first")} == {Status.OK}
+
+
+def test_data_show_knows_a_task_of_ones_own(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "task.yaml").write_text(TASK.replace("title: Mine", "title: '[/gpt] Mine'"))
+    (folder / "data.csv").write_text(DATA.replace("K1,1,good", "K1,1,[red]good"))
+    assert run("data", "show", "task.yaml", "--data", "data.csv", "--steps", "1") == 0
+    output = capsys.readouterr()
+    first, line = output.out.splitlines()
+    assert first.startswith("[/gpt] Mine, sequence K")
+    assert line in ("  [red]good -> bad, 37.5", "  good -> 36.0")
+    refused = run("data", "show", "task.yaml")
+    assert refused == 2
+    assert "--data" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["show", "check"])
+def test_what_was_done_with_rows_is_told_beside_the_results(
+    folder: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    (folder / "task.yaml").write_text(TASK)
+    (folder / "data.csv").write_text(DATA.replace("K1,2,", "K1,1,"))
+    assert run("data", command, "task.yaml", "--data", "data.csv") == 0
+    output = capsys.readouterr()
+    assert "'visit': 1 rows have the place" in output.err
+    assert "place" not in output.out
+
+
+def test_an_empty_text_reads_unknown_and_not_none(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "task.yaml").write_text(TASK)
+    (folder / "data.csv").write_text(DATA.replace(",good,", ", ,"))
+    assert run("data", "show", "task.yaml", "--data", "data.csv", "--steps", "1") == 0
+    assert capsys.readouterr().out.splitlines()[1].startswith("  unknown -> ")

@@ -241,7 +241,7 @@ def test_ranked_outcomes_are_the_same_in_the_same_order() -> None:
 
 
 def credited(items: tuple[str, ...], shown: str, sky: str, *, right: bool) -> dict[str, tuple[int, int]]:
-    ledger = credit({}, items, TASK, shown, {"sky": sky}, right=right, t=3)
+    ledger = credit({}, items, TASK, shown, {"sky": sky}, right=right, now=3)
     assert set(ledger) == set(items)
     assert {one.born for one in ledger.values()} <= {3}
     return {item: (one.helped, one.hurt) for item, one in ledger.items() if one.helped or one.hurt}
@@ -273,7 +273,7 @@ def test_a_case_that_was_in_line_with_a_wrongly_answered_step_was_ignored() -> N
         (True, "sun", Credit(helped=1, born=3)),
         (False, "fog", Credit(hurt=1, missed=1, born=3)),
     ):
-        assert credit({}, CASES[:1], TASK, SHOWN, {"sky": sky}, right=right, t=3) == {CASES[0]: after}
+        assert credit({}, CASES[:1], TASK, SHOWN, {"sky": sky}, right=right, now=3) == {CASES[0]: after}
 
 
 def test_another_note_is_credited_by_the_answer_where_it_bears_on_the_step() -> None:
@@ -285,7 +285,7 @@ def test_another_note_is_credited_by_the_answer_where_it_bears_on_the_step() -> 
 
 def test_credit_forgets_notes_that_are_gone_and_keeps_the_others() -> None:
     before = {"gone -> sun": Credit(helped=9), "a b -> sun": Credit(2, 1, 1, ignored=1)}
-    after = credit(before, ["a b -> sun", "new"], TASK, "a b", {"sky": "rain"}, right=True, t=8)
+    after = credit(before, ["a b -> sun", "new"], TASK, "a b", {"sky": "rain"}, right=True, now=8)
     assert after == {"a b -> sun": Credit(2, 2, 2, ignored=1), "new": Credit(born=8)}
     assert before["a b -> sun"] == Credit(2, 1, 1, ignored=1)
 

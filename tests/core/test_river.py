@@ -8,10 +8,12 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Callable, Hashable
+from decimal import Decimal
 from typing import Any
 
 import msgspec
 import numpy as np
+import pandas as pd
 import pytest
 from river import checks, compose, evaluate, metrics, preprocessing
 
@@ -213,3 +215,61 @@ except Exception as error:
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert said.startswith("MissingExtraError")
     assert "llm-as-rnn[river]" in said
+
+
+MISSING = [None, float("nan"), np.float64("nan"), np.datetime64("NaT"), pd.NA, pd.NaT]
+
+
+@pytest.mark.parametrize("y", MISSING, ids=[f"{type(y).__name__} {y}" for y in MISSING])
+@pytest.mark.parametrize("kind", [LLMClassifier, LLMRegressor])
+def test_a_missing_outcome_is_skipped_and_its_prediction_waits(kind: Any, y: Any) -> None:
+    model = kind(method="repeat_last", engine=ScriptedEngine(by_prompt))
+    model.learn_one({"a": 1}, 3)
+    model.predict_one({"a": 2})
+    before = model.learner.dump()
+    model.learn_one({"a": 2}, y)
+    assert model.learner.dump() == before
+    assert len(model.learner.waiting) == 1
+    model.learn_one({"a": 2}, 4)
+    assert not model.learner.waiting
+    assert model.predict_one({"a": 3}) == 4
+
+
+@pytest.mark.parametrize("y", [[1, 2], {"a": 1}, {1, 2}, object(), np.array([1, 2]), float("inf"), b"red"])
+@pytest.mark.parametrize("kind", [LLMClassifier, LLMRegressor])
+def test_an_outcome_that_is_no_value_is_refused_in_one_line(kind: Any, y: Any) -> None:
+    model = kind(method="repeat_last", engine=ScriptedEngine(by_prompt))
+    model.learn_one({"a": 1}, 3)
+    with pytest.raises(UsageError, match="the outcome") as caught:
+        model.learn_one({"a": 2}, y)
+    assert len(str(caught.value).splitlines()) == 1
+    assert model.predict_one({"a": 3}) == 3
+
+
+def test_a_number_that_is_none_is_refused_in_one_line() -> None:
+    model = LLMRegressor(method="repeat_last", engine=ScriptedEngine(by_prompt))
+    with pytest.raises(UsageError, match="must be a number"):
+        model.learn_one({"a": 1}, "much")
+
+
+@pytest.mark.parametrize("label", [np.int64(3), np.str_("red"), np.bool_(True), "x\ud800", "\ufeffred"])
+def test_labels_of_other_libraries_come_back_as_they_were(label: Any) -> None:
+    model = LLMClassifier(method="repeat_last", engine=ScriptedEngine(by_prompt))
+    model.learn_one({"a": 1}, "other")
+    model.learn_one({"a": 1}, label)
+    assert model.predict_one({"a": 1}) is label
+
+
+def test_a_missing_value_among_the_labels_is_refused() -> None:
+    with pytest.raises(UsageError, match="no label"):
+        LLMClassifier(labels=("a", None))
+
+
+def test_features_come_in_by_the_one_door() -> None:
+    x = {"a": pd.Timestamp("2024-05-31"), "b": pd.NA, "c": Decimal("1.5"), "d": "\ufeffred", "e": np.float32(0.5)}
+    model = LLMRegressor(method="repeat_last", engine=ScriptedEngine(by_prompt))
+    model.predict_one(x)
+    (waiting,) = model.learner.waiting
+    assert waiting.observation.fields == {"record": "a 2024-05-31T00:00:00, c 1.5, d red, e 0.5"}
+    with pytest.raises(UsageError, match="'f' is infinite"):
+        model.predict_one({"f": float("inf")})

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -194,3 +197,167 @@ def test_parquet_without_its_extra_names_the_command(tmp_path: Path, monkeypatch
     monkeypatch.setitem(__import__("sys").modules, "polars", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'llm-as-rnn\[parquet\]'"):
         read(tmp_path, "t.parquet", b"PAR1")
+
+
+def plain_task(answer: Field, **data: Any) -> Task:
+    return msgspec.structs.replace(TASK, answer=(answer,), data=Columns({answer.name: "y"}, **data))
+
+
+MOOD = Field("mood", "label", options=("good", "bad"))
+HIGH = Field("high", "number", low=-50, high=50, last="was")
+
+
+def only(table: Table) -> list[Step]:
+    """Give the steps of a table that is one sequence, in their order."""
+    return [step for part in table.splits.values() for sequence in part for step in sequence.steps]
+
+
+def test_rows_that_share_a_place_stay_in_the_files_order_and_are_named(tmp_path: Path) -> None:
+    task = plain_task(MOOD, order="o", sequence="s")
+    table = read(tmp_path, "t.csv", "s,o,x,y\na,2,c,good\na,1,a,\na,1,b,bad\na,2,d,\nb,1,e,good\n", task)
+    assert [step.observation.fields["x"] for step in every(table)["a"].steps] == ["a", "b", "c", "d"]
+    (notice,) = table.notices
+    assert "column 'o': 2 rows have the place" in notice
+    assert "lines 3 and 4" in notice
+    assert read(tmp_path, "t.csv", "s,o,x,y\na,2,c,good\na,1,a,\nb,1,b,bad\n", task).notices == ()
+
+
+def test_a_date_format_can_be_named(tmp_path: Path) -> None:
+    text = "o,x,y\n02.01.2024,b,good\n31.12.2023,a,good\n10.01.2024,c,bad\n"
+    task = plain_task(MOOD, order="o", dates="%d.%m.%Y")
+    assert [step.observation.fields["x"] for step in only(read(tmp_path, "t.csv", text, task))] == ["a", "b", "c"]
+
+
+def test_dates_that_look_like_numbers_are_dates_where_a_format_is_named(tmp_path: Path) -> None:
+    task = plain_task(MOOD, order="o", dates="%d%m%Y")
+    for name, text in (
+        ("t.csv", "o,x,y\n02012024,b,good\n31122023,a,good\n"),
+        ("t.jsonl", '{"o": 20012024, "x": "b", "y": "good"}\n{"o": 31122023, "x": "a", "y": "bad"}'),
+    ):
+        assert [step.observation.fields["x"] for step in only(read(tmp_path, name, text, task))] == ["a", "b"]
+
+
+def test_a_decimal_comma_can_be_named(tmp_path: Path) -> None:
+    task = plain_task(HIGH, decimal=",")
+    text = "was;x;y;code\n1,5;-0,5;2,25;1.5\n2;3;;2\n"
+    one, two = only(read(tmp_path, "t.csv", text, task))
+    assert (one.observation.fields, one.target) == ({"was": 1.5, "x": -0.5, "code": "1.5"}, {"high": 2.25})
+    assert (two.observation.fields, two.target) == ({"was": 2, "x": 3, "code": "2"}, None)
+
+
+@pytest.mark.parametrize("figure", ["1.234,5", "2.5"])
+def test_a_point_beside_a_decimal_comma_is_not_guessed_at(tmp_path: Path, figure: str) -> None:
+    with pytest.raises(DatasetError, match="column 'y': high must be a number with a decimal ,"):
+        read(tmp_path, "t.csv", f"was;x;y\n1;2;{figure}\n", plain_task(HIGH, decimal=","))
+
+
+def test_formats_leave_the_digests_of_other_tasks_as_they_were() -> None:
+    written = msgspec.json.encode(TASK)
+    assert b"dates" not in written
+    assert b'"decimal":' not in written
+    named = msgspec.structs.replace(TASK, data=Columns({"mood": "y"}, order="o", dates="%Y/%m/%d", decimal=","))
+    assert msgspec.json.decode(msgspec.json.encode(named), type=Task) == named
+
+
+@pytest.mark.parametrize("separator", [";", "\t", "|"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_excels_line_that_names_the_separator_is_no_header(tmp_path: Path, separator: str, mark: str) -> None:
+    text = f"{mark}sep={separator}\r\n{mark}x;y\r\n1,a;good\r\n2,b;bda\r\n".replace(";", separator)
+    with pytest.raises(DatasetError, match="line 4, column 'y': mood must be one of"):
+        read(tmp_path, "t.csv", text, plain_task(MOOD))
+    steps = only(read(tmp_path, "t.csv", text.replace("bda", "bad"), plain_task(MOOD)))
+    assert [step.observation.fields for step in steps] == [{"x": "1,a"}, {"x": "2,b"}]
+
+
+@pytest.mark.parametrize("text", ["sep=;", "sep=;\n", "\ufeffsep=,\r\n\r\n"])
+def test_a_separator_alone_is_no_table(tmp_path: Path, text: str) -> None:
+    with pytest.raises(DatasetError, match=r"t\.csv names no columns"):
+        read(tmp_path, "t.csv", text, plain_task(MOOD))
+
+
+def test_a_long_cell_is_read_whole(tmp_path: Path) -> None:
+    cell = "word " * 28_000
+    for name, text in (("t.csv", f'x,y\n"{cell}",good\n'), ("t.jsonl", f'{{"x": "{cell}", "y": "good"}}')):
+        (step,) = only(read(tmp_path, name, text, plain_task(MOOD)))
+        assert step.observation.fields["x"] == cell
+
+
+def test_byte_order_marks_are_no_part_of_names_and_cells(tmp_path: Path) -> None:
+    wanted = [{"x": "rain"}, {"x": "sun"}]
+    for name, text in (
+        ("t.csv", "\ufeffx,y\n\ufeffrain,good\nsun,\ufeffbad\n"),
+        ("t.jsonl", '\ufeff{"\ufeffx": "rain", "y": "good"}\n\ufeff{"x": "\ufeffsun", "y": "bad"}'),
+    ):
+        steps = only(read(tmp_path, name, text, plain_task(MOOD)))
+        assert [step.observation.fields for step in steps] == wanted
+        assert [step.target for step in steps] == [{"mood": "good"}, {"mood": "bad"}]
+
+
+def test_outcomes_may_lie_outside_of_the_plausible_range_and_are_named(tmp_path: Path) -> None:
+    table = read(tmp_path, "t.csv", "was,x,y\n1,a,60\n2,a,1.7e308\n3,a,-1e+3\n4,a,5\n", plain_task(HIGH))
+    assert [(step.target or {})["high"] for step in only(table)] == [60.0, 1.7e308, -1000.0, 5.0]
+    (notice,) = table.notices
+    assert "column 'y': 3 outcomes lie outside of -50 to 50" in notice
+    assert "line 2" in notice
+
+
+def test_an_outcome_is_read_whole(tmp_path: Path) -> None:
+    words = msgspec.structs.replace(TASK, answer=(Field("said", "text", max_chars=20),), data=Columns({"said": "y"}))
+    text = "a" * 50
+    assert only(read(tmp_path, "t.csv", f"x,y\n1,{text}\n", words))[0].target == {"said": text}
+
+
+@pytest.mark.parametrize("level", ["0", "0.0", "-3"])
+def test_an_outcome_without_a_logarithm_is_refused_where_one_is_scored(tmp_path: Path, level: str) -> None:
+    task = plain_task(Field("level", "number", low=0.1, high=50, metrics=("log",)))
+    with pytest.raises(DatasetError, match="line 3, column 'y': level is scored by its logarithm"):
+        read(tmp_path, "t.csv", f"x,y\n1,70\n2,{level}\n", task)
+
+
+def parquet(folder: Path, columns: dict[str, Any]) -> bytes:
+    polars = pytest.importorskip("polars")
+    path = folder / "made.parquet"
+    polars.DataFrame(columns).write_parquet(path)
+    return path.read_bytes()
+
+
+def test_row_numbers_of_pandas_are_left_out_unless_they_are_named(tmp_path: Path) -> None:
+    content = parquet(tmp_path, {"x": [1, 2], "y": ["good", "bad"], "__index_level_0__": [7, 3]})
+    table = read(tmp_path, "t.parquet", content, plain_task(MOOD))
+    assert [step.observation.fields for step in only(table)] == [{"x": 1}, {"x": 2}]
+    (notice,) = table.notices
+    assert "'__index_level_0__' is left out: pandas numbered its rows there" in notice
+    named = read(tmp_path, "t.parquet", content, plain_task(MOOD, fields=("x", "__index_level_0__")))
+    assert [step.observation.fields["__index_level_0__"] for step in only(named)] == [7, 3]
+    ordered = read(tmp_path, "t.parquet", content, plain_task(MOOD, order="__index_level_0__"))
+    assert [step.observation.fields for step in only(ordered)] == [{"x": 2}, {"x": 1}]
+    assert named.notices == ordered.notices == ()
+
+
+def test_values_of_parquet_come_in_by_the_one_door(tmp_path: Path) -> None:
+    columns = {
+        "x": [Decimal("1.50"), Decimal("2.00")],
+        "day": [date(2024, 5, 31), None],
+        "at": [datetime(2024, 5, 31, 7, 30), None],
+        "took": [timedelta(hours=2), None],
+        "many": [[1.0, math.nan], []],
+        "high": [math.nan, 3.5],
+        "y": ["good", "bad"],
+    }
+    one, two = only(read(tmp_path, "t.parquet", parquet(tmp_path, columns), plain_task(MOOD)))
+    assert one.observation.fields == {
+        "x": 1.5,
+        "day": "2024-05-31",
+        "at": "2024-05-31T07:30:00",
+        "took": "2:00:00",
+        "many": [1.0, None],
+        "high": None,
+    }
+    assert two.observation.fields == {"x": 2, "day": None, "at": None, "took": None, "many": [], "high": 3.5}
+
+
+@pytest.mark.parametrize(("cell", "says"), [(math.inf, "is infinite"), (b"\x00", "of the type bytes")])
+def test_what_has_no_plain_form_is_refused_with_its_place(tmp_path: Path, cell: Any, says: str) -> None:
+    content = parquet(tmp_path, {"x": [cell], "y": ["good"]})
+    with pytest.raises(DatasetError, match=rf"t\.parquet, line 1, column 'x' .*{says}"):
+        read(tmp_path, "t.parquet", content, plain_task(MOOD))

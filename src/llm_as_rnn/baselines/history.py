@@ -8,6 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from llm_as_rnn.answers import ARROW
+from llm_as_rnn.baselines.order import inserted, placed
 from llm_as_rnn.method import Asker, Calls, Learned, Settings, at_once, count_tokens, said
 from llm_as_rnn.outcomes import facts, note_field, verdict
 from llm_as_rnn.prompts import Prompts
@@ -26,11 +27,19 @@ class HistoryState(Record, frozen=True):
     sequence : SequenceInfo
         What is known of the sequence from the start.
     past : tuple of str
-        One entry a step, oldest first.
+        One entry a step, oldest first, whatever order outcomes came in.
+    steps : tuple of int
+        The step of each.
     """
 
     sequence: SequenceInfo
     past: tuple[str, ...] = ()
+    steps: tuple[int, ...] = ()
+
+    def after(self, t: int, entry: str) -> HistoryState:
+        """Give the state with the entry of one more step."""
+        steps, place = placed(self.steps, len(self.past), t)
+        return HistoryState(self.sequence, inserted(self.past, place, entry), steps)
 
 
 class History:
@@ -122,8 +131,8 @@ class FullHistory(History):
         """Append the pair."""
         if target is None:
             return Learned(state, Update("skipped", "no outcome"))
-        past = (*state.past, self._pair(state, observation, target))
-        return (yield from at_once(Learned(HistoryState(state.sequence, past), Update("accepted", "appended"))))
+        after = state.after(observation.t, self._pair(state, observation, target))
+        return (yield from at_once(Learned(after, Update("accepted", "appended"))))
 
 
 class MemPrompt(History):
@@ -157,8 +166,8 @@ class MemPrompt(History):
         asked = yield from self.asker.ask(request, spec.read)
         if asked.value is None:
             return Learned(state, Update("kept", f"{asked.status}: {asked.problem}"))
-        past = (*state.past, str(asked.value["summary"]))
-        return Learned(HistoryState(state.sequence, past), Update("accepted", "appended"))
+        after = state.after(observation.t, str(asked.value["summary"]))
+        return Learned(after, Update("accepted", "appended"))
 
     def _asking(
         self, state: HistoryState, observation: Observation, prediction: Prediction, prompt: str

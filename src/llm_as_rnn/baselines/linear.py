@@ -23,7 +23,10 @@ STEEPEST = 1e12
 """Gradients are cut off there, so that a model that diverges stays finite."""
 
 LARGEST = 1e100
-"""Larger numbers are left out: their squares would overflow."""
+"""Larger numbers are left out, of features and outcomes alike: their squares would overflow."""
+
+FARTHEST = 1e12
+"""Scaled numbers are cut off there: so far out they come from a variance that is as good as none."""
 
 LONGEST = 60
 """Longer texts are no categories, but prose, in characters."""
@@ -52,7 +55,8 @@ class Moments(Record, frozen=True):
 
     def scaled(self, value: float) -> float:
         """Scale a value to mean 0 and variance 1; to 0 where there is no variance."""
-        return (value - self.mean) / math.sqrt(self.variance) if self.variance else 0.0
+        scaled = (value - self.mean) / math.sqrt(self.variance) if self.variance else 0.0
+        return max(-FARTHEST, min(FARTHEST, scaled))
 
 
 class Weights(Record, frozen=True):
@@ -84,8 +88,10 @@ class NumberModel(Record, frozen=True):
 
     def after(self, x: Features, y: float) -> NumberModel:
         """Learn from one outcome, by squared loss."""
+        if abs(y) > LARGEST:
+            return self
         seen = self.seen.after(y)
-        wanted = (y - seen.mean) / seen.sample if seen.sample else 0.0
+        wanted = max(-FARTHEST, min(FARTHEST, (y - seen.mean) / seen.sample)) if seen.sample else 0.0
         return NumberModel(seen, self.weights.after(x, 2 * (self.weights.raw(x) - wanted)))
 
 

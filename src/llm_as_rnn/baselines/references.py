@@ -11,6 +11,8 @@ import msgspec
 
 from llm_as_rnn.answers import Field
 from llm_as_rnn.baselines.linear import LabelModel, Moments, NumberModel, split_fields
+from llm_as_rnn.baselines.order import inserted, placed
+from llm_as_rnn.figures import mean
 from llm_as_rnn.method import Calls, Learned, Settings, at_once
 from llm_as_rnn.outcomes import last_value
 from llm_as_rnn.prompts import Prompts
@@ -32,9 +34,18 @@ MOST_CASES = 1000
 
 
 class ReferenceState(Record, frozen=True):
-    """The outcomes seen so far, oldest first."""
+    """The outcomes seen so far, in the order of their steps, whatever order they came in.
+
+    Attributes
+    ----------
+    outcomes : tuple of dict
+        One a step.
+    steps : tuple of int
+        The step of each.
+    """
 
     outcomes: tuple[dict[str, Value], ...] = ()
+    steps: tuple[int, ...] = ()
 
 
 class Reference(ABC):
@@ -79,8 +90,10 @@ class Reference(ABC):
         self, state: Any, observation: Observation, prediction: Prediction, target: Target | None
     ) -> Calls[Learned]:
         """Keep what the rule needs of the step."""
-        after = self._after(state, observation, target) if target else state
-        return (yield from at_once(Learned(after, Update("skipped", "no memory"))))
+        if not target:
+            return Learned(state, Update("skipped", "no outcome"))
+        learned = Learned(self._after(state, observation, target), Update("accepted", "counted"))
+        return (yield from at_once(learned))
 
     @abstractmethod
     def _values(self, state: Any, observation: Observation) -> Mapping[str, Value]:
@@ -104,7 +117,8 @@ class ByOutcomes(Reference):
         return values
 
     def _after(self, state: ReferenceState, observation: Observation, target: Target) -> ReferenceState:
-        return ReferenceState((*state.outcomes, dict(target)))
+        steps, place = placed(state.steps, len(state.outcomes), observation.t)
+        return ReferenceState(inserted(state.outcomes, place, dict(target)), steps)
 
     @abstractmethod
     def _rule(self, field: Field, past: list[Value], observation: Observation) -> Value | None:
@@ -129,7 +143,7 @@ class MajoritySoFar(ByOutcomes):
         if not past:
             return None
         if field.kind == "number":
-            return sum(float(value) for value in past if not isinstance(value, tuple)) / len(past)
+            return mean([float(value) for value in past if not isinstance(value, tuple)])
         return Counter(past).most_common(1)[0][0]
 
 
@@ -143,12 +157,18 @@ class Zero(ByOutcomes):
         """Tell whether the task has a number that is a change: one whose plausible range is even about 0."""
         return any(field.kind == "number" and field.low == -field.high for field in task.answer)
 
+    def learn(
+        self, state: Any, observation: Observation, prediction: Prediction, target: Target | None
+    ) -> Calls[Learned]:
+        """Learn nothing."""
+        return (yield from at_once(Learned(state, Update("skipped", "this method does not learn"))))
+
     def _rule(self, field: Field, past: list[Value], observation: Observation) -> Value | None:
         return 0.0 if field.kind == "number" and field.low <= 0 <= field.high else None
 
 
 class CaseState(Record, frozen=True):
-    """Past steps, oldest first: x as a line, and y.
+    """Past steps in their order, whatever order outcomes came in: x as a line, and y.
 
     Attributes
     ----------
@@ -158,11 +178,14 @@ class CaseState(Record, frozen=True):
         One a step.
     outcomes : tuple of dict
         One a line.
+    steps : tuple of int
+        The step of each.
     """
 
     sequence: SequenceInfo
     lines: tuple[str, ...] = ()
     outcomes: tuple[dict[str, Value], ...] = ()
+    steps: tuple[int, ...] = ()
 
 
 Closest = Callable[[Sequence[str], str], int | None]
@@ -204,9 +227,10 @@ class NearestCase(Reference):
         return state.outcomes[-1 if place is None else place]
 
     def _after(self, state: CaseState, observation: Observation, target: Target) -> CaseState:
-        lines = (*state.lines, self._line(state, observation))
-        outcomes = (*state.outcomes, dict(target))
-        return CaseState(state.sequence, lines[-MOST_CASES:], outcomes[-MOST_CASES:])
+        steps, place = placed(state.steps, len(state.lines), observation.t)
+        lines = inserted(state.lines, place, self._line(state, observation))
+        outcomes = inserted(state.outcomes, place, dict(target))
+        return CaseState(state.sequence, lines[-MOST_CASES:], outcomes[-MOST_CASES:], steps[-MOST_CASES:])
 
     def _line(self, state: CaseState, observation: Observation) -> str:
         return self.task.show(observation, "line", state.sequence.about)
@@ -280,7 +304,7 @@ def _features(scales: Mapping[str, Moments], observation: Observation) -> dict[s
 
 def _ignorant(field: Field) -> Value:
     if field.kind == "number":
-        return (field.low + field.high) / 2
+        return mean([field.low, field.high])
     if field.kind == "ranked":
         return field.options[: field.top]
     return field.options[0] if field.options else ""

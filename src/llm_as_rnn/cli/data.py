@@ -8,15 +8,18 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from llm_as_rnn.cli.progress import console
-from llm_as_rnn.datasets.base import Selection, Sequence
-from llm_as_rnn.datasets.registry import DATASETS, dataset
+from llm_as_rnn.answers import ARROW
+from llm_as_rnn.cli.progress import console, messages
+from llm_as_rnn.datasets.base import Selection, Sequence, Split
+from llm_as_rnn.datasets.registry import DATASETS
+from llm_as_rnn.datasets.tables import Table as Data
 from llm_as_rnn.errors import UsageError
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.runs.check import ADVICE, Report, examine
 from llm_as_rnn.runs.execute import own_data, shipped_data, usual_size
 from llm_as_rnn.runs.foresight import MIN_STEPS
 from llm_as_rnn.task import Task, load_task
+from llm_as_rnn.templates import MISSING
 
 LEAKS_FOUND = 1
 """The exit code of a check that found leaks."""
@@ -47,21 +50,32 @@ def list_() -> None:
 
 
 @data.command()
-@click.argument("name")
+@click.argument("task_name", metavar="TASK")
 @click.option("--steps", type=int, default=3, show_default=True, help="How many steps.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Chooses the sequence.")
-@click.option("--data", "folder", type=click.Path(path_type=Path), help="The folder, for mimic.")
-def show(name: str, steps: int, seed: int, folder: Path | None) -> None:
-    """Show the first steps of a sequence of NAME: what the model sees, and the outcome."""
+@click.option(
+    "--data",
+    "file",
+    type=click.Path(path_type=Path),
+    help="Your own data: a table for a task file, a folder for mimic.",
+)
+def show(task_name: str, steps: int, seed: int, file: Path | None) -> None:
+    """Show the first steps of a sequence of TASK: what the model sees, and the outcome."""
     if steps < 1:
         raise UsageError(f"steps must be at least 1, not {steps}", "correct --steps")
-    task = load_task(dataset(name).name)
-    source = shipped_data(folder, task)
-    sequence = source.load(Selection(1, steps, seed))[0]
-    console.print(f"{source.title}, sequence {sequence.info.id}", highlight=False)
+    task = load_task(task_name)
+    table = own_data(file, task)
+    if table is None:
+        source = shipped_data(file, task)
+        title, sequence = source.title, source.load(Selection(1, steps, seed))[0]
+    else:
+        _tell(table)
+        split: Split = "development" if table.splits["development"] else "held_out"
+        title, sequence = task.title, table.cut(Selection(1, steps, seed, split))[0]
+    _print(f"{title}, sequence {sequence.info.id}")
     for step in sequence.steps:
-        outcome = task.spec("line").show(step.target) if step.target else "unknown"
-        console.print(f"  {task.show(step.observation, 'line', sequence.info.about)} -> {outcome}", highlight=False)
+        outcome = task.spec("line").show(step.target) if step.target else MISSING
+        _print(f"  {task.show(step.observation, 'line', sequence.info.about)}{ARROW}{outcome}")
 
 
 @data.command()
@@ -87,10 +101,8 @@ def check(task_name: str, file: Path | None, prompts: Path | None, seed: int) ->
     _show_looks(report)
     for leak in report.leaks:
         where = f"{leak.method}, sequence {leak.sequence}, step {leak.t}, {leak.where}"
-        console.print(
-            f"{leak.kind}: {leak.field}: {where}: {leak.excerpt}", highlight=False, markup=False, soft_wrap=True
-        )
-        console.print(f"  {ADVICE[leak.kind]}", highlight=False, markup=False, soft_wrap=True)
+        _print(f"{leak.kind}: {leak.field}: {where}: {leak.excerpt}")
+        _print(f"  {ADVICE[leak.kind]}")
     if not report.leaks:
         console.print("no leak found")
     return LEAKS_FOUND if report.leaks else 0
@@ -100,8 +112,19 @@ def _sequences(task: Task, file: Path | None, seed: int) -> list[Sequence]:
     table = own_data(file, task)
     if table is None:
         return shipped_data(file, task).load(Selection(*usual_size(task), seed))
+    _tell(table)
     # A table that is one sequence has a half of it in either split, by the same name: one of them is enough.
     return list({sequence.info.id: sequence for split in table.splits.values() for sequence in split}.values())
+
+
+def _tell(table: Data) -> None:
+    for notice in table.notices:
+        messages.print(notice, highlight=False, markup=False, soft_wrap=True)
+
+
+def _print(text: str) -> None:
+    """Print a line that has texts of others in it, as it is."""
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def _show_looks(report: Report) -> None:

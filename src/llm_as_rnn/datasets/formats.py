@@ -8,18 +8,21 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
-from datetime import date, datetime
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from llm_as_rnn.errors import DatasetError, MissingExtraError
+from llm_as_rnn.door import BYTE_ORDER_MARK, plain, plain_text
+from llm_as_rnn.errors import DatasetError, MissingExtraError, UsageError
 from llm_as_rnn.records import Record
 
 NUMBER = re.compile(r"[-+]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 """What counts as a number in CSV. Not codes such as 007, which would lose their zeros."""
+
+_SEPARATOR = re.compile(r"sep=(.)")
+"""The line that Excel writes and reads before the column names."""
 
 EXACT_DIGITS = 15
 """Digits that a float holds exactly; longer figures are taken for codes."""
@@ -55,7 +58,7 @@ class Rows(Record, frozen=True):
     rows: tuple[Row, ...]
 
 
-def read_rows(path: Path, content: bytes, as_text: Set[str] = frozenset()) -> Rows:
+def read_rows(path: Path, content: bytes, as_text: Set[str] = frozenset(), decimal: str = ".") -> Rows:
     """Read a file by its extension.
 
     Parameters
@@ -66,6 +69,8 @@ def read_rows(path: Path, content: bytes, as_text: Set[str] = frozenset()) -> Ro
         What it holds.
     as_text : set of str
         Columns whose cells are never converted to numbers, where the file does not tell the two apart.
+    decimal : str
+        The sign before a number's decimals there.
 
     Raises
     ------
@@ -79,22 +84,38 @@ def read_rows(path: Path, content: bytes, as_text: Set[str] = frozenset()) -> Ro
         raise DatasetError(f"{path}: no table that can be read here", f"use one of {', '.join(READERS)}")
     if not content.strip():
         raise DatasetError(f"{path} is empty", "check the file")
-    table = reader(path, content, as_text)
+    table = reader(path, content, as_text, decimal)
     if not table.rows:
         raise DatasetError(f"{path} has column names, but no rows", "check the file")
     return table
 
 
-def _read_csv(path: Path, content: bytes, as_text: Set[str]) -> Rows:
+def pointed(text: str, decimal: str) -> str:
+    """Write a number's text with a decimal point; one that has a point where a comma stands for it is no number.
+
+    >>> pointed(" 12,5", ","), pointed("1.234,5", ",")
+    ('12.5', '')
+    """
+    bare = text.strip()
+    if decimal == ".":
+        return bare
+    return "" if "." in bare else bare.replace(decimal, ".")
+
+
+def _read_csv(path: Path, content: bytes, as_text: Set[str], decimal: str) -> Rows:
     records = _csv_records(path, _decode(path, content))
-    _, header = next(records)
-    columns = tuple(name.strip() for name in header)
+    first, header = next(records, (1, []))
+    columns = tuple(plain_text(name).strip() for name in header)
+    if not columns:
+        raise DatasetError(f"{path} names no columns", "name every column in the first line")
     for number, name in enumerate(columns, 1):
         if not name:
-            raise DatasetError(f"{path}, line 1: column {number} has no name", "name every column in the first line")
+            raise DatasetError(
+                f"{path}, line {first}: column {number} has no name", "name every column in the first line"
+            )
     for name, count in Counter(columns).items():
         if count > 1:
-            raise DatasetError(f"{path}, line 1: {count} columns are called {name!r}", "give each its own name")
+            raise DatasetError(f"{path}, line {first}: {count} columns are called {name!r}", "give each its own name")
     rows = []
     for line, cells in records:
         if len(cells) != len(columns):
@@ -102,20 +123,24 @@ def _read_csv(path: Path, content: bytes, as_text: Set[str]) -> Rows:
                 f"{path}, line {line}: {len(cells)} cells, but there are {len(columns)} columns",
                 "check separators, and put quotes around cells that hold one",
             )
-        rows.append(
-            Row(line, {name: cell if cell.strip() else None for name, cell in zip(columns, cells, strict=True)})
-        )
-    return Rows(columns, tuple(_with_numbers([name for name in columns if name not in as_text], rows)))
+        rows.append(Row(line, _plain(path, line, dict(zip(columns, cells, strict=True)))))
+    return Rows(columns, tuple(_with_numbers([name for name in columns if name not in as_text], rows, decimal)))
 
 
 def _csv_records(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
     """Give each record with the line that it begins in; a record may go over several lines."""
-    first = text.lstrip("\r\n").splitlines()[0]
-    # The separator is the one that cuts the first line into most pieces.
-    delimiter = max(",;\t", key=lambda char: len(next(csv.reader([first], delimiter=char))))
+    first = re.split("[\r\n]", text.lstrip("\r\n"), maxsplit=1)[0]
+    # Python's own limit for a cell is one of caution; the file is in memory already.
+    csv.field_size_limit(max(csv.field_size_limit(), len(text)))
+    named = _SEPARATOR.fullmatch(first)
+    # Unless it is named, the separator is the one that cuts the first line into most pieces.
+    delimiter = named[1] if named else max(",;\t", key=lambda char: _pieces(first, char))
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     line = 1
     try:
+        if named:
+            next(cells for cells in reader if cells)
+            line = reader.line_num + 1
         for cells in reader:
             if cells:
                 yield line, cells
@@ -124,36 +149,45 @@ def _csv_records(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
         raise DatasetError(f"{path}, line {line}: {error}", "check the quotes in this line") from error
 
 
-def _with_numbers(columns: Iterable[str], rows: list[Row]) -> Iterator[Row]:
+def _pieces(line: str, separator: str) -> int:
+    try:
+        return len(next(csv.reader([line], delimiter=separator)))
+    except csv.Error:  # what is wrong with it is told where the line is read
+        return 0
+
+
+def _with_numbers(columns: Iterable[str], rows: list[Row], decimal: str) -> Iterator[Row]:
     """Convert the columns that hold nothing but numbers; in a column of codes, 250.00 stays what it is beside V27."""
-    numeric = [name for name in columns if all(_is_number(row.cells[name]) for row in rows)]
+    numeric = [name for name in columns if all(_is_number(row.cells[name], decimal) for row in rows)]
     for row in rows:
-        yield Row(row.line, {**row.cells, **{name: _number(row.cells[name]) for name in numeric}})
+        yield Row(row.line, {**row.cells, **{name: _number(row.cells[name], decimal) for name in numeric}})
 
 
-def _is_number(cell: str | None) -> bool:
+def _is_number(cell: str | None, decimal: str) -> bool:
     if cell is None:
         return True
-    bare = cell.strip()
+    bare = pointed(cell, decimal)
     whole = bare.lstrip("+-")
     if not NUMBER.fullmatch(bare) or (whole.isdigit() and len(whole) > EXACT_DIGITS):
         return False
     return math.isfinite(float(bare))
 
 
-def _number(cell: str | None) -> float | None:
+def _number(cell: str | None, decimal: str) -> float | None:
     if cell is None:
         return None
-    return int(cell) if cell.strip().lstrip("+-").isdigit() else float(cell)
+    bare = pointed(cell, decimal)
+    return int(bare) if bare.lstrip("+-").isdigit() else float(bare)
 
 
-def _read_json_lines(path: Path, content: bytes, _: Set[str]) -> Rows:
+def _read_json_lines(path: Path, content: bytes, _: Set[str], __: str) -> Rows:
     _decode(path, content)
     rows = []
     columns: dict[str, None] = {}
-    for line, text in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
-        if text.strip():
-            cells = _json_object(path, line, text)
+    for line, text in enumerate(content.split(b"\n"), 1):
+        bare = text.removeprefix(BYTE_ORDER_MARK.encode())
+        if bare.strip():
+            cells = _plain(path, line, _json_object(path, line, bare))
             columns.update(dict.fromkeys(cells))
             rows.append(Row(line, cells))
     complete = (Row(row.line, {name: row.cells.get(name) for name in columns}) for row in rows)
@@ -164,13 +198,15 @@ def _json_object(path: Path, line: int, text: bytes) -> dict[str, Any]:
     try:
         value = msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise DatasetError(f"{path}, line {line}: {error}", "write one JSON object on each line") from error
+        no_json = b"NaN" in text or b"Infinity" in text
+        hint = "JSON knows neither NaN nor infinity: write null" if no_json else "write one JSON object on each line"
+        raise DatasetError(f"{path}, line {line}: {error}", hint) from error
     if not isinstance(value, dict):
         raise DatasetError(f"{path}, line {line}: not a JSON object", 'write {"column": value, ...} on each line')
-    return {name: None if isinstance(cell, str) and not cell.strip() else cell for name, cell in value.items()}
+    return value
 
 
-def _read_parquet(path: Path, content: bytes, _: Set[str]) -> Rows:
+def _read_parquet(path: Path, content: bytes, _: Set[str], __: str) -> Rows:
     try:
         polars: Any = import_module("polars")  # late: it is large, and only Parquet needs it
     except ModuleNotFoundError:
@@ -179,24 +215,20 @@ def _read_parquet(path: Path, content: bytes, _: Set[str]) -> Rows:
         frame = polars.read_parquet(io.BytesIO(content))
     except (polars.exceptions.PolarsError, OSError, ValueError) as error:
         raise DatasetError(f"{path} is not a Parquet file that can be read: {error}", "write it again") from error
-    rows = (Row(number, _plain(cells)) for number, cells in enumerate(frame.iter_rows(named=True), 1))
-    return Rows(tuple(frame.columns), tuple(rows))
+    rows = (Row(number, _plain(path, number, cells)) for number, cells in enumerate(frame.iter_rows(named=True), 1))
+    return Rows(tuple(map(plain_text, frame.columns)), tuple(rows))
 
 
-def _plain(cells: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _plain_cell(cell) for name, cell in cells.items()}
-
-
-def _plain_cell(cell: Any) -> Any:
-    if isinstance(cell, float) and not math.isfinite(cell):
-        return None
-    if isinstance(cell, str):
-        return cell if cell.strip() else None
-    if cell is None or isinstance(cell, bool | int | float):
-        return cell
-    if isinstance(cell, list):
-        return [_plain_cell(part) for part in cell]
-    return cell.isoformat() if isinstance(cell, date | datetime) else str(cell)
+def _plain(path: Path, line: int, cells: Mapping[str, Any]) -> dict[str, Any]:
+    """Take cells in at the door; an empty text is nothing."""
+    found: dict[str, Any] = {}
+    for name, cell in cells.items():
+        try:
+            value = plain(cell, f"{path}, line {line}, column {name!r}")
+        except UsageError as error:
+            raise DatasetError(error.message, error.hint) from error
+        found[plain_text(name)] = None if isinstance(value, str) and not value.strip() else value
+    return found
 
 
 def _decode(path: Path, content: bytes) -> str:
@@ -207,7 +239,7 @@ def _decode(path: Path, content: bytes) -> str:
         raise DatasetError(f"{path}, line {line}: not UTF-8", "save the file as UTF-8") from error
 
 
-READERS: Mapping[str, Callable[[Path, bytes, Set[str]], Rows]] = {
+READERS: Mapping[str, Callable[[Path, bytes, Set[str], str], Rows]] = {
     ".csv": _read_csv,
     ".tsv": _read_csv,
     ".jsonl": _read_json_lines,

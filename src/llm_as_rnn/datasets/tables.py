@@ -20,11 +20,14 @@ from msgspec import UNSET
 
 from llm_as_rnn.answers import Field
 from llm_as_rnn.datasets.base import Selection, Sequence, Split, Step
-from llm_as_rnn.datasets.formats import Row, Rows, read_rows
+from llm_as_rnn.datasets.formats import Row, Rows, pointed, read_rows
 from llm_as_rnn.errors import AnswerError, DatasetError, TaskError
 from llm_as_rnn.files import read_file
 from llm_as_rnn.records import Observation, Record, SequenceInfo, Value
 from llm_as_rnn.task import Columns, Task, did_you_mean
+
+_INDEX = re.compile(r"__index_level_\d+__")
+"""What pandas calls the numbers of rows where it writes them into a Parquet file."""
 
 WHOLE = "all"
 """The id of the only sequence, where no column tells sequences apart."""
@@ -42,7 +45,7 @@ class Table(Record, frozen=True):
     splits : dict of str to tuple of Sequence
         All sequences in the file's order, by part.
     notices : tuple of str
-        What the reader of the data should know of how it was read, a line each.
+        What a user should know of how it was read, each in one line.
     """
 
     path: Path
@@ -118,11 +121,11 @@ def read_table(path: Path, task: Task) -> Table:
         raise DatasetError(f"data file {path} does not exist", "check the path") from None
     except OSError as error:
         raise DatasetError(f"data file {path} cannot be read: {error.strerror}", "check the path") from error
-    rows = read_rows(path, content, _text_columns(task, task.data))
+    rows = read_rows(path, content, _text_columns(task, task.data), task.data.decimals)
     reader = _Reader(path, task, task.data, rows.columns)
     sequences = reader.sequences(rows)
     reader.require_templates(sequences[0])
-    return Table(path, hashlib.sha256(content).hexdigest()[:16], _split(sequences))
+    return Table(path, hashlib.sha256(content).hexdigest()[:16], _split(sequences), reader.notices())
 
 
 class _Reader:
@@ -141,7 +144,11 @@ class _Reader:
                 raise DatasetError(
                     f"{path} has no column {name!r}, which task {task.name} names", did_you_mean(name, there)
                 )
-        self._shown = columns.fields or tuple(name for name in there if name not in named)
+        left = [name for name in there if name not in named]
+        self._index = [] if columns.fields else [name for name in left if _INDEX.fullmatch(name)]
+        self._shown = columns.fields or tuple(name for name in left if name not in self._index)
+        self._ties: list[tuple[int, int]] = []
+        self._implausible: dict[str, list[Row]] = {}
         self._require_last()
 
     def _require_last(self) -> None:
@@ -153,6 +160,28 @@ class _Reader:
                     did_you_mean(field.last, self._shown),
                 )
 
+    def notices(self) -> tuple[str, ...]:
+        """Say what was done with the rows that a user may not expect."""
+        found = [
+            f"{self._path}: the column {name!r} is left out: pandas numbered its rows there (name it under data.fields "
+            "if it is to be shown)"
+            for name in self._index
+        ]
+        if self._ties:
+            first, second = self._ties[0]
+            found.append(
+                f"{self._path}, column {self._columns.order!r}: {len(self._ties)} rows have the place of one before "
+                f"them in their sequence, first lines {first} and {second}: they stay in the file's order"
+            )
+        for field, column in self._outcomes:
+            rows = self._implausible.get(column, [])
+            if rows:
+                found.append(
+                    f"{self._path}, column {column!r}: {len(rows)} outcomes lie outside of {field.low:g} to "
+                    f"{field.high:g}, which no answer can, first in line {rows[0].line}: they are learned and scored"
+                )
+        return tuple(found)
+
     def sequences(self, rows: Rows) -> list[Sequence]:
         by_id: dict[str, list[Row]] = {}
         for row in rows.rows:
@@ -162,7 +191,7 @@ class _Reader:
 
     def _sequence(self, name: str, rows: list[Row], kind: str) -> Sequence:
         if self._columns.order:
-            rows = self._sorted(name, rows, kind)
+            rows = self._sorted(rows, kind)
         steps = tuple(
             Step(
                 Observation(name, t, {column: self._shown_cell(row, column) for column in self._shown}),
@@ -183,35 +212,48 @@ class _Reader:
             raise self._error(row, column, "does not name a sequence", "fill it in")
         return str(cell).strip()
 
-    def _sorted(self, name: str, rows: list[Row], kind: str) -> list[Row]:
+    def _sorted(self, rows: list[Row], kind: str) -> list[Row]:
         column = self._columns.order
-        found: dict[float | datetime, Row] = {}
+        found: dict[Any, list[Row]] = {}  # numbers or dates, of one kind
         for row in rows:
             if self._order_kind(row, column) != kind:
                 what = f"{row.cells[column]!r} is not {kind}, as the first row has it"
-                raise self._error(
-                    row, column, what, "write all of them alike: numbers, or ISO dates such as 2024-05-31"
-                )
-            key = _order_key(row.cells[column])
+                raise self._error(row, column, what, f"write all of them alike: {self._order_hint}")
+            key = self._order_key(row.cells[column])
             assert key is not None  # noqa: S101 - its kind says so
-            if key in found:
-                what = f"{row.cells[column]!r} stands in line {found[key].line} of sequence {name!r} too"
-                raise self._error(row, column, what, "number a sequence's rows without repeats")
-            found[key] = row
-        return [found[key] for key in sorted(found)]
+            same = found.setdefault(key, [])
+            if same:
+                self._ties.append((same[0].line, row.line))
+            same.append(row)
+        return [row for key in sorted(found) for row in found[key]]
+
+    @property
+    def _order_hint(self) -> str:
+        if self._columns.dates is not UNSET:
+            return f"as {self._columns.dates}, which data.dates names"
+        return "numbers, or ISO dates such as 2024-05-31 (data.dates can name another format)"
 
     def _order_kind(self, row: Row, column: str) -> str:
-        key = _order_key(row.cells[column])
+        key = self._order_key(row.cells[column])
         if key is None:
             raise self._error(
-                row,
-                column,
-                f"{_quote(row.cells[column])} is no place in an order",
-                "use numbers, or ISO dates like 2024-05-31",
+                row, column, f"{_quote(row.cells[column])} is no place in an order", f"use {self._order_hint}"
             )
         if isinstance(key, datetime):
             return "a date without a time zone" if key.tzinfo is None else "a time with a time zone"
         return "a number"
+
+    def _order_key(self, cell: Any) -> float | datetime | None:
+        if cell is None or isinstance(cell, bool):
+            return None
+        try:
+            if self._columns.dates is not UNSET:
+                return datetime.strptime(str(cell).strip(), self._columns.dates)  # noqa: DTZ007 - the format says
+            if isinstance(cell, str):
+                return datetime.fromisoformat(cell.strip())
+        except ValueError:
+            return None
+        return cell if isinstance(cell, int | float) else None
 
     def _shown_cell(self, row: Row, column: str) -> Any:
         cell = row.cells[column]
@@ -234,12 +276,17 @@ class _Reader:
         return known or None
 
     def _outcome(self, row: Row, field: Field, column: str) -> Value:
-        # An outcome may list more than an answer has room for.
-        whole = msgspec.structs.replace(field, top=len(str(row.cells[column]))) if field.kind == "ranked" else field
+        cell = row.cells[column]
+        sign = self._columns.decimals if field.kind == "number" and isinstance(cell, str) else "."
         try:
-            return whole.read(row.cells[column])
+            if sign != "." and not pointed(cell, sign):
+                raise AnswerError(f"{field.name} must be a number with a decimal {sign} and no points, not {cell!r}")
+            outcome = field.read_outcome(cell if sign == "." else pointed(cell, sign))
         except AnswerError as error:
-            raise self._error(row, column, error.message, _outcome_hint(field, row.cells[column])) from None
+            raise self._error(row, column, error.message, _outcome_hint(field, cell)) from None
+        if isinstance(outcome, float) and not field.low <= outcome <= field.high:
+            self._implausible.setdefault(column, []).append(row)
+        return outcome
 
     def _constant(self, rows: list[Row], column: str) -> Any:
         first = rows[0]
@@ -278,7 +325,8 @@ class _Reader:
 def _text_columns(task: Task, columns: Columns) -> set[str]:
     """Name the columns whose cells are read by their own rules: a label 1.50 must not become the number 1.5."""
     last = {field.last for field in task.answer if field.kind != "number"}
-    return {columns.sequence, *columns.outcome.values(), *last}
+    dates = {columns.order} if columns.dates is not UNSET else set()
+    return {columns.sequence, *columns.outcome.values(), *last, *dates}
 
 
 def _quote(cell: Any) -> str:
@@ -288,18 +336,9 @@ def _quote(cell: Any) -> str:
 def _outcome_hint(field: Field, cell: Any) -> str:
     if field.options:
         return did_you_mean(str(cell), field.options)
-    return "correct the cell, leave it empty, or widen the answer field's range"
-
-
-def _order_key(cell: Any) -> float | datetime | None:
-    if isinstance(cell, bool):
-        return None
-    if isinstance(cell, int | float):
-        return cell
-    try:
-        return datetime.fromisoformat(cell.strip()) if isinstance(cell, str) else None
-    except ValueError:
-        return None
+    if field.kind == "number" and isinstance(cell, str) and re.fullmatch(r"[-+0-9.]+,[0-9]+", cell.strip()):
+        return 'say decimal: "," under data, if that is what a comma means here, and write no points before it'
+    return "correct the cell, or leave it empty"
 
 
 def _text(cell: Any) -> str:

@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from itertools import accumulate
 
+from llm_as_rnn.figures import finite, scale
 from llm_as_rnn.records import Record, StepRecord
 
 
@@ -59,9 +60,11 @@ def curve(records: Iterable[StepRecord], metric: str, window: int | None = None)
     list of (int, float)
         t and mean, for every t at which any sequence is scored.
     """
+    found = by_sequence(records, metric)
+    unit = scale(score for scores in found.values() for score in scores.values())
     tracks = [
-        (list(scores), list(accumulate(scores.values(), initial=0.0)))
-        for scores in by_sequence(records, metric).values()
+        (list(scores), list(accumulate((score / unit for score in scores.values()), initial=0.0)))
+        for scores in found.values()
     ]
     points: list[tuple[int, float]] = []
     for t in sorted({t for steps, _ in tracks for t in steps}):
@@ -71,7 +74,7 @@ def curve(records: Iterable[StepRecord], metric: str, window: int | None = None)
             end = bisect_right(steps, t)
             if end > begin:
                 means.append((sums[end] - sums[begin]) / (end - begin))
-        points.append((t, sum(means) / len(means)))
+        points.append((t, finite(sum(means) / len(means) * unit)))
     return points
 
 

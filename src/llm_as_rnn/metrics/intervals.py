@@ -11,6 +11,7 @@ import math
 import random
 from collections.abc import Iterable, Mapping, Sequence
 
+from llm_as_rnn.figures import finite, mean, scale
 from llm_as_rnn.metrics.curves import by_sequence
 from llm_as_rnn.records import Record, StepRecord
 
@@ -102,20 +103,20 @@ def paired(
     ours = by_sequence((step for step in steps if step.method == a), metric)
     theirs = by_sequence((step for step in steps if step.method == b), metric)
     shared = {
-        sequence: {t: score - theirs[sequence][t] for t, score in scores.items() if t in theirs[sequence]}
+        sequence: {t: finite(score - theirs[sequence][t]) for t, score in scores.items() if t in theirs[sequence]}
         for sequence, scores in ours.items()
         if sequence in theirs
     }
     differences = {sequence: scores for sequence, scores in shared.items() if scores}
     if not differences:
         return None
-    count = sum(map(len, differences.values()))
-    mean = math.fsum(score for scores in differences.values() for score in scores.values()) / count
-    return PairedDifference(mean, _interval(differences, level, draws, seed), count, len(differences))
+    every = [score for scores in differences.values() for score in scores.values()]
+    return PairedDifference(mean(every), _interval(differences, level, draws, seed), len(every), len(differences))
 
 
 def _interval(scores: Mapping[str, Mapping[int, float]], level: float, draws: int, seed: int) -> Interval | None:
-    clusters = [(math.fsum(steps.values()), len(steps)) for steps in scores.values()]
+    unit = scale(score for steps in scores.values() for score in steps.values())
+    clusters = [(math.fsum(score / unit for score in steps.values()), len(steps)) for steps in scores.values()]
     if len(clusters) < 2:  # noqa: PLR2004 - how much sequences differ takes two of them
         return None
     generator = random.Random(seed)  # noqa: S311 - statistics, not secrets
@@ -125,7 +126,7 @@ def _interval(scores: Mapping[str, Mapping[int, float]], level: float, draws: in
         means.append(math.fsum(total for total, _ in drawn) / sum(count for _, count in drawn))
     means.sort()
     tail = (1 - level) / 2
-    return Interval(_quantile(means, tail), _quantile(means, 1 - tail))
+    return Interval(finite(_quantile(means, tail) * unit), finite(_quantile(means, 1 - tail) * unit))
 
 
 def _quantile(ordered: Sequence[float], share: float) -> float:

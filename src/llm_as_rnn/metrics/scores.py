@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping
 
 from llm_as_rnn.answers import Field
+from llm_as_rnn.figures import finite
 from llm_as_rnn.metrics.extras import EXTRAS, Metric
 from llm_as_rnn.metrics.judged import judged_metrics
 from llm_as_rnn.records import Target, Value
@@ -112,7 +113,7 @@ def _number_scores(field: Field, answer: Value | None, outcome: Value) -> Mappin
     if truth is None:
         return {}
     error = abs(said - truth) if said is not None else max(abs(field.low - truth), abs(field.high - truth))
-    return {"abs_error": error, "sq_error": error * error}
+    return {"abs_error": finite(error), "sq_error": finite(error * error)}
 
 
 def _ranked_scores(field: Field, answers: tuple[str, ...], outcomes: tuple[str, ...]) -> Mapping[str, float]:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, get_args
 
+from llm_as_rnn.figures import mean
 from llm_as_rnn.metrics.curves import SelfCorrection, self_correction
 from llm_as_rnn.metrics.intervals import Interval, interval
 from llm_as_rnn.metrics.scores import task_metrics
@@ -225,8 +226,7 @@ def _score(steps: Iterable[StepRecord], metric: str) -> Score | None:
     scored = [step for step in steps if metric in step.scores]
     if not scored:
         return None
-    mean = math.fsum(step.scores[metric] for step in scored) / len(scored)
-    return Score(mean, interval(scored, metric), len(scored))
+    return Score(mean([step.scores[metric] for step in scored]), interval(scored, metric), len(scored))
 
 
 def _root(squares: Score | None) -> Score | None:

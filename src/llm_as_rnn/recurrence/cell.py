@@ -54,8 +54,11 @@ class RecurrentState(Record, frozen=True):
         The latest steps, to try a candidate memory on: those before the present one.
     watch : Watch
         What the watch on the score remembers.
+    now : int
+        The clock that notes age by: the latest step whose outcome came so far. It never goes back, whatever order
+        outcomes come in.
     consolidated : int
-        The step at which the memory was last consolidated.
+        What it said when the memory was last consolidated.
     lessons : Lessons or None
         What earlier sequences taught, where they share a memory.
     """
@@ -68,6 +71,7 @@ class RecurrentState(Record, frozen=True):
     past: Past = Past()
     recent: tuple[Seen, ...] = ()
     watch: Watch = Watch()
+    now: int = 0
     consolidated: int = 0
     lessons: Lessons | None = None
 
@@ -172,7 +176,7 @@ class Recurrent:
         step = step._replace(changed=has_changed(state.foretold))
         memory, update, proposal = yield from self.update(state, step, feedback)
         state = msgspec.structs.replace(
-            state, memory=memory, consolidated=step.t if proposal.consolidated else state.consolidated
+            state, memory=memory, consolidated=step.now if proposal.consolidated else state.consolidated
         )
         return Learned(state, update, feedback)
 
@@ -211,6 +215,7 @@ class Recurrent:
             target=target,
             facts="" if target is None else facts(self.task, prediction, target),
             error=0.0 if target is None else error_of(self.task, prediction.values, target),
+            now=max(state.now, observation.t),
             consolidated=state.consolidated,
             lessons=lessons,
         )
@@ -219,15 +224,14 @@ class Recurrent:
         """Count what code can count, at every step, whatever the policy."""
         past = state.past.after(step.error)
         if step.target is None:
-            return msgspec.structs.replace(state, past=past)
+            return msgspec.structs.replace(state, past=past, now=step.now)
         line = self.task.show(step.observation, "case", state.sequence.about)
         return msgspec.structs.replace(
             state,
             past=past,
-            scorecard=scorecard.add(
-                state.scorecard, self.task, step.observation.fields, step.prediction.values, step.target
-            ),
-            ledger=credit(state.ledger, step.items, self.task, line, step.target, right=not step.error, t=step.t),
+            now=step.now,
+            scorecard=scorecard.add(state.scorecard, self.task, step.observation, step.prediction.values, step.target),
+            ledger=credit(state.ledger, step.items, self.task, line, step.target, right=not step.error, now=step.now),
             foretold=(*state.foretold, *foretold(step.items, self.task, line, step.target))[-LATEST:],
             recent=(*state.recent, Seen(step.observation, dict(step.target)))[-self.updating.recheck - 1 :]
             if self.updating.recheck

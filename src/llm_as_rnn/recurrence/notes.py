@@ -54,7 +54,7 @@ class Credit(Record, frozen=True):
     ignored : int
         Of those it was in line with, how many were answered wrongly all the same.
     born : int
-        The step that it was written at.
+        What the clock said when it was first counted (see `RecurrentState.now`).
     """
 
     helped: int = 0
@@ -69,9 +69,15 @@ class Credit(Record, frozen=True):
             return Credit(self.helped + 1, self.hurt, 0, self.ignored + (not followed), self.born)
         return Credit(self.helped, self.hurt + 1, self.missed + 1, self.ignored, self.born)
 
-    def worth(self, t: int) -> float:
-        """Estimate how much it helps a step; a new note is given a few steps to prove itself."""
-        return (self.helped - self.hurt + 1) / (t - self.born + 4)
+    def worth(self, now: int) -> float:
+        """Estimate how much it helps a step; a new note is given a few steps to prove itself.
+
+        Whatever order outcomes come in, no note is younger than new: an age below 0 would make the best note the worst.
+
+        >>> Credit(helped=3, born=9).worth(9), Credit(helped=3, born=9).worth(5)
+        (1.0, 1.0)
+        """
+        return (self.helped - self.hurt + 1) / (max(now - self.born, 0) + 4)
 
 
 Ledger = Mapping[str, Credit]
@@ -135,7 +141,7 @@ def as_asked(item: str, shown: str, echo: int = 1) -> list[str]:
 def came(task: Task, item: str) -> dict[str, Value] | None:
     """Read the outcome of a case; None if the note tells none."""
     try:
-        return task.spec("line").read(parts(item)[1])
+        return task.spec("line").read_outcome(parts(item)[1])
     except AnswerError:
         return None
 
@@ -254,7 +260,7 @@ def _same(field: Field, one: Value, other: Value) -> bool:
 
 
 def credit(
-    ledger: Ledger, items: Iterable[str], task: Task, shown: str, target: Target, *, right: bool, t: int
+    ledger: Ledger, items: Iterable[str], task: Task, shown: str, target: Target, *, right: bool, now: int
 ) -> dict[str, Credit]:
     """Count an outcome for the notes that bore on it.
 
@@ -263,7 +269,7 @@ def credit(
     """
     items = list(items)
     # What was made of two cases has helped: that is when they were merged.
-    ledger = {item: ledger.get(item, Credit(helped=int(BLANK in item), born=t)) for item in items}
+    ledger = {item: ledger.get(item, Credit(helped=int(BLANK in item), born=now)) for item in items}
     memory = Resemblance(items)
     for item in memory.same(shown) or memory.closest(shown, 1):
         ledger[item] = ledger[item].after(right=same_outcome(task, came(task, item), target), followed=right)
@@ -304,7 +310,9 @@ def is_doubtful(credit: Credit, *, changed: bool = False) -> bool:
     return changed or not credit.helped or credit.missed > 1
 
 
-def worst(sections: Iterable[Section], ledger: Ledger, task: Task, t: int, *, but: tuple[str, ...] = ()) -> str | None:
+def worst(
+    sections: Iterable[Section], ledger: Ledger, task: Task, now: int, *, but: tuple[str, ...] = ()
+) -> str | None:
     """Name the note that is missed least: one that another case says as well, else the one of least worth.
 
     Parameters
@@ -315,17 +323,19 @@ def worst(sections: Iterable[Section], ledger: Ledger, task: Task, t: int, *, bu
         Credits.
     task : Task
         Says which outcomes are the same.
-    t : int
-        The present step.
+    now : int
+        The clock that notes age by.
     but : tuple of str
         Items that are not to go: the one that was just written, and what stands for an empty section.
     """
-    first = spare(sections, ledger, task, t, but=but)
+    first = spare(sections, ledger, task, now, but=but)
     candidates = [item for section in sections for item in section.items if item not in but]
-    return first or min(candidates, key=lambda item: ledger.get(item, Credit()).worth(t), default=None)
+    return first or min(candidates, key=lambda item: ledger.get(item, Credit()).worth(now), default=None)
 
 
-def spare(sections: Iterable[Section], ledger: Ledger, task: Task, t: int, *, but: tuple[str, ...] = ()) -> str | None:
+def spare(
+    sections: Iterable[Section], ledger: Ledger, task: Task, now: int, *, but: tuple[str, ...] = ()
+) -> str | None:
     """Name the least needed case that another one says as well; those that the model does not follow go last.
 
     The parameters are those of `worst`.
@@ -336,7 +346,7 @@ def spare(sections: Iterable[Section], ledger: Ledger, task: Task, t: int, *, bu
 
     def order(item: str) -> tuple[int, float]:
         credit = ledger.get(item, Credit())
-        return credit.ignored, credit.worth(t)
+        return credit.ignored, credit.worth(now)
 
     return min(spares, key=order, default=None)
 

@@ -109,30 +109,30 @@ class Itemised:
             return "", f"no case: the outcome lacks {', '.join(missing)}"
         return step.case(self.task), ""
 
-    def roomy(self, sections: Sections, ledger: Ledger, t: int, new: str, reason: str) -> Calls[Proposal]:
+    def roomy(self, sections: Sections, ledger: Ledger, now: int, new: str, reason: str) -> Calls[Proposal]:
         """Let the worst notes go until the rest fits."""
         alone = tuple(Section(section.name, tuple(i for i in section.items if i == new)) for section in sections)
         if (yield from length(alone)) > self.writer.settings.budget // 2:
             return Proposal(None, "over_budget: this note alone would take more than half of it")
-        left, tokens, gone = yield from self.lighter(sections, ledger, t, (new,))
+        left, tokens, gone = yield from self.lighter(sections, ledger, now, (new,))
         if tokens > self.writer.settings.budget:
             return Proposal(None, "over_budget: the note does not fit beside the headings")
         return Proposal(left, f"{reason}, {gone} retired" if gone else reason, tokens)
 
     def lighter(
-        self, sections: Sections, ledger: Ledger, t: int, new: tuple[str, ...]
+        self, sections: Sections, ledger: Ledger, now: int, new: tuple[str, ...]
     ) -> Calls[tuple[Sections, int, int]]:
         """Let notes go until the rest fits or all others are new; give the rest, its length, and how many went."""
         gone = 0
         while (tokens := (yield from length(sections))) > self.writer.settings.budget:
-            loser = self.loser(sections, ledger, t, new)
+            loser = self.loser(sections, ledger, now, new)
             if loser is None:
                 break
             sections = without(sections, loser, self.unknown)
             gone += 1
         return sections, tokens, gone
 
-    def retiring(self, old: Collection[str], ledger: Ledger, t: int) -> Way:
+    def retiring(self, old: Collection[str], ledger: Ledger, now: int) -> Way:
         """Give a way to make a memory fit that the model wrote: of the ``old`` notes in it, the worst go.
 
         What was just learned stays, or a memory that is full would never change again.
@@ -140,14 +140,14 @@ class Itemised:
 
         def retire(sections: Sections, _: int) -> Calls[Sections | None]:
             new = tuple(item for section in sections for item in section.items if item not in old)
-            lighter, tokens, _gone = yield from self.lighter(sections, ledger, t, new)
+            lighter, tokens, _gone = yield from self.lighter(sections, ledger, now, new)
             return lighter if tokens <= self.writer.settings.budget else None
 
         return retire
 
-    def loser(self, sections: Sections, ledger: Ledger, t: int, new: tuple[str, ...]) -> str | None:
+    def loser(self, sections: Sections, ledger: Ledger, now: int, new: tuple[str, ...]) -> str | None:
         """Name the note that is to go next."""
-        return worst(sections, ledger, self.task, t, but=(*new, self.unknown))
+        return worst(sections, ledger, self.task, now, but=(*new, self.unknown))
 
 
 class Rewrite(Itemised):
@@ -165,7 +165,7 @@ class Rewrite(Itemised):
             return self.writer.compress(step, sections, tokens)
 
         # No call where a few notes too many are the matter: asked to shorten these, a small model copies them.
-        ways = {"retired": self.retiring(step.items, ledger, step.t), "compressed": compress}
+        ways = {"retired": self.retiring(step.items, ledger, step.now), "compressed": compress}
         fitted = yield from fit(asked.value, self.writer.settings.budget, ways)
         if fitted is None:
             return Proposal(None, "over_budget: not even one sentence of it fits")
@@ -197,14 +197,14 @@ class Cases(Itemised):
             sections = without(sections, item, self.unknown)
         sections = self.added(sections, 0, new)
         if doubted:
-            return (yield from self.roomy(sections, ledger, step.t, new, "corrected"))
+            return (yield from self.roomy(sections, ledger, step.now, new, "corrected"))
         return (yield from self.make_room(step, feedback, sections, ledger, new))
 
     def make_room(
         self, step: Step, feedback: Feedback, sections: Sections, ledger: Ledger, new: str
     ) -> Calls[Proposal]:
         """Make a memory fit that holds one case more."""
-        return (yield from self.roomy(sections, ledger, step.t, new, "added"))
+        return (yield from self.roomy(sections, ledger, step.now, new, "added"))
 
     def _known(self, step: Step, new: str, same: list[str], ledger: Ledger) -> Calls[Proposal]:
         """Make one note of cases that say the same when the memory is full; or give one company."""
@@ -244,7 +244,7 @@ class Cases(Itemised):
     def _one_more(self, step: Step, sections: Sections, new: str, ledger: Ledger) -> Calls[Proposal]:
         """Give a case company that the model did not follow; only notes that say nothing of their own make room."""
         while (tokens := (yield from length(sections))) > self.writer.settings.budget:
-            loser = spare(sections, ledger, self.task, step.t, but=(new, self.unknown))
+            loser = spare(sections, ledger, self.task, step.now, but=(new, self.unknown))
             if loser is None:
                 return Proposal(None, "known: a case like it is there, and no room for another")
             sections = without(sections, loser, self.unknown)
@@ -261,15 +261,15 @@ class Hybrid(Cases):
     ) -> Calls[Proposal]:
         """Have the memory rewritten now and then; where that does not make room, the worst notes go."""
         tokens = yield from length(sections)
-        due = step.t - step.consolidated >= BETWEEN_CONSOLIDATIONS
+        due = step.now - step.consolidated >= BETWEEN_CONSOLIDATIONS
         if tokens <= self.writer.settings.budget or not due:
-            return (yield from self.roomy(sections, ledger, step.t, new, "added"))
+            return (yield from self.roomy(sections, ledger, step.now, new, "added"))
         shorter = yield from self.writer.compress(step, sections, tokens)
         tokens = (yield from length(shorter)) if shorter else 0
         why_not = self._why_not(sections, shorter, tokens)
         if shorter and not why_not:
             return Proposal(shorter, "consolidated", tokens, consolidated=True)
-        proposal = yield from self.roomy(sections, ledger, step.t, new, "added")
+        proposal = yield from self.roomy(sections, ledger, step.now, new, "added")
         return proposal._replace(reason=f"{proposal.reason}; not consolidated: {why_not}", consolidated=True)
 
     def _why_not(self, sections: Sections, shorter: Sections | None, tokens: int) -> str:
@@ -303,9 +303,9 @@ class Append(Itemised):
             return (yield from at_once(Proposal(None, why_none)))
         # The same line again moves to the end.
         sections = self.added(without(step.memory.sections, new, self.unknown), 0, new)
-        return (yield from self.roomy(sections, ledger, step.t, new, "appended"))
+        return (yield from self.roomy(sections, ledger, step.now, new, "appended"))
 
-    def loser(self, sections: Sections, ledger: Ledger, t: int, new: tuple[str, ...]) -> str | None:
+    def loser(self, sections: Sections, ledger: Ledger, now: int, new: tuple[str, ...]) -> str | None:
         """Name the oldest note."""
         return next((item for item in sections[0].items if item not in (*new, self.unknown)), None)
 
@@ -390,7 +390,7 @@ class Delta(Itemised):
             return Proposal(None, "invalid: the note is empty")
         if any(parts(new)[1] == parts(item)[1] and likeness(new, item) >= SAME_NOTE for _, item in others):
             return Proposal(None, "known: the same note is there")
-        return (yield from self.roomy(sections, ledger, step.t, new, "added or changed"))
+        return (yield from self.roomy(sections, ledger, step.now, new, "added or changed"))
 
 
 class Nothing:

@@ -7,13 +7,13 @@ have scored, and which value followed which.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 
 from llm_as_rnn.answers import Field
+from llm_as_rnn.figures import finite
 from llm_as_rnn.outcomes import last_value
-from llm_as_rnn.records import Record, Target, Value
+from llm_as_rnn.records import Observation, Record, Target, Value
 from llm_as_rnn.task import Task
 
 
@@ -25,7 +25,8 @@ class Tally(Record, frozen=True):
     steps, answered, right : int
         Outcomes seen; answers among them; exactly right ones.
     error, abs_error : float
-        Sums over the answered steps, in the field's unit; error is prediction minus outcome.
+        Sums over the answered steps, in the field's unit; error is prediction minus outcome. Sums that would leave
+        the range of floats stay at its end.
     repeated, repeat_right : int
         Steps at which a last value was known; how often it was the outcome.
     repeat_abs_error : float
@@ -33,7 +34,9 @@ class Tally(Record, frozen=True):
     followed : dict of str to dict of str to int
         How often which label followed which.
     latest : str or float or None
-        The latest outcome.
+        The outcome of the latest step that has one.
+    latest_t : int
+        That step; -1 before the first outcome.
     """
 
     steps: int = 0
@@ -46,6 +49,7 @@ class Tally(Record, frozen=True):
     repeat_abs_error: float = 0.0
     followed: dict[str, dict[str, int]] = msgspec.field(default_factory=dict)
     latest: Value | None = None
+    latest_t: int = -1
 
 
 Scorecard = Mapping[str, Tally]
@@ -58,17 +62,19 @@ def empty(task: Task) -> dict[str, Tally]:
 
 
 def add(
-    card: Scorecard, task: Task, observed: Mapping[str, Any], values: Target | None, target: Target
+    card: Scorecard, task: Task, observation: Observation, values: Target | None, target: Target
 ) -> dict[str, Tally]:
     """Give the scorecard after one more outcome."""
-    return {field.name: _add(card[field.name], field, observed, values, target) for field in task.answer}
+    return {field.name: _add(card[field.name], field, observation, values, target) for field in task.answer}
 
 
-def _add(tally: Tally, field: Field, observed: Mapping[str, Any], values: Target | None, target: Target) -> Tally:
+def _add(tally: Tally, field: Field, observation: Observation, values: Target | None, target: Target) -> Tally:
     outcome = target.get(field.name)
     if outcome is None:
         return tally
-    before = last_value(field, observed, tally.latest)
+    # An outcome that comes after those of later steps came before them: what is the latest by now, it did not follow.
+    is_late = observation.t < tally.latest_t
+    before = last_value(field, observation.fields, None if is_late else tally.latest)
     answer = (values or {}).get(field.name)
     error = _difference(field, answer, outcome)
     repeat_error = _difference(field, before, outcome)
@@ -76,20 +82,23 @@ def _add(tally: Tally, field: Field, observed: Mapping[str, Any], values: Target
         steps=tally.steps + 1,
         answered=tally.answered + (answer is not None),
         right=tally.right + (field.show(answer) == field.show(outcome) if answer is not None else 0),
-        error=tally.error + error,
-        abs_error=tally.abs_error + abs(error),
+        error=finite(tally.error + error),
+        abs_error=finite(tally.abs_error + abs(error)),
         repeated=tally.repeated + (before is not None),
         repeat_right=tally.repeat_right + (field.show(before) == field.show(outcome) if before is not None else 0),
-        repeat_abs_error=tally.repeat_abs_error + abs(repeat_error),
-        followed=_follow(tally.followed, str(before), str(outcome)) if field.kind == "label" and before else {},
-        latest=outcome,
+        repeat_abs_error=finite(tally.repeat_abs_error + abs(repeat_error)),
+        followed=_follow(tally.followed, str(before), str(outcome))
+        if field.kind == "label" and before
+        else tally.followed,
+        latest=tally.latest if is_late else outcome,
+        latest_t=max(tally.latest_t, observation.t),
     )
 
 
 def _difference(field: Field, value: Value | None, outcome: Value) -> float:
     if field.kind != "number" or value is None or isinstance(value, tuple) or isinstance(outcome, tuple):
         return 0.0
-    return float(value) - float(outcome)
+    return finite(float(value) - float(outcome))
 
 
 def _follow(followed: Mapping[str, Mapping[str, int]], before: str, outcome: str) -> dict[str, dict[str, int]]:

@@ -31,8 +31,8 @@ class Step(NamedTuple):
     """One step on its way: the conversation so far, and all that is known of the step.
 
     ``target`` is None, and ``facts`` are empty, where learning goes by a judge alone.
-    ``error`` is 0 for a right answer and 1 for one as wrong as can be; ``consolidated`` is the step at which the memory
-    was last consolidated; ``changed`` says that what the memory's cases say seems to hold no more.
+    ``error`` is 0 for a right answer and 1 for one as wrong as can be; ``now`` is what the clock says that notes age by,
+    and ``consolidated`` what it said when the memory was last consolidated (see `RecurrentState`); ``changed`` says that what the memory's cases say seems to hold no more.
     """
 
     messages: tuple[Message, ...]
@@ -44,6 +44,7 @@ class Step(NamedTuple):
     target: Target | None
     facts: str
     error: float
+    now: int
     consolidated: int
     lessons: Memory | None = None
     changed: bool = False
@@ -53,11 +54,6 @@ class Step(NamedTuple):
         """All notes that were shown, the lessons' first."""
         levels = (self.lessons, self.memory)
         return [item for level in levels if level for section in level.sections for item in section.items]
-
-    @property
-    def t(self) -> int:
-        """The timestep."""
-        return self.observation.t
 
     def case(self, task: Task) -> str:
         """Write the step with its outcome as a case; nothing where the outcome is not known."""

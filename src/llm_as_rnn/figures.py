@@ -1,0 +1,46 @@
+"""Arithmetic that stays within the range of floats: JSON has no infinity, so what left the range could not be read again.
+
+Outcomes may be any finite numbers. Their differences, squares and sums may leave the range, and then stay at its end: an
+error of 1e308 and one of twice that are as bad as each other. A mean never leaves it, however large its parts.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Collection, Iterable
+
+LARGEST = sys.float_info.max
+"""The largest number that a float can hold."""
+
+STEP_BACK = 2.0**64
+"""What numbers are divided by before they are added up, where their sum could leave the range: exact, as a power of 2."""
+
+
+def finite(number: float) -> float:
+    """Give a number, or the end of the range of floats that it lies beyond.
+
+    >>> finite(2.5), finite(1e308 + 1e308), finite(-math.inf)
+    (2.5, 1.7976931348623157e+308, -1.7976931348623157e+308)
+    """
+    return max(-LARGEST, min(LARGEST, number))
+
+
+def scale(values: Iterable[float]) -> float:
+    """Give a divisor that keeps sums of numbers within the range: 1 but for the largest of them.
+
+    >>> scale([1.0, 1e300]), scale([1e308, 1e308]) == STEP_BACK
+    (1.0, True)
+    """
+    sizes = [abs(value) for value in values]
+    return STEP_BACK if sizes and max(sizes) > LARGEST / len(sizes) else 1.0
+
+
+def mean(values: Collection[float]) -> float:
+    """Give the mean of at least one finite number, itself finite.
+
+    >>> mean([0.25, 0.5]), mean([1.5e308, 1.7e308])
+    (0.375, 1.6e+308)
+    """
+    unit = scale(values)
+    return finite(math.fsum(value / unit for value in values) / len(values) * unit)
