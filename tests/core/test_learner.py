@@ -76,7 +76,7 @@ def test_calls_at_the_same_time_wait_for_each_other(days: list[Sequence]) -> Non
             assert learner.memory.version == len(steps)
             return {p.id for p in made}
 
-    assert asyncio.run(stream()) == {"0", "1", "2", "3", "4"}
+    assert asyncio.run(stream()) == {"#0", "#1", "#2", "#3", "#4"}
 
 
 def test_the_memory_can_be_read(days: list[Sequence]) -> None:

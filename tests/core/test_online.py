@@ -15,8 +15,8 @@ from llm_as_rnn.datasets.registry import dataset
 from llm_as_rnn.errors import UsageError
 from llm_as_rnn.method import Method
 from llm_as_rnn.methods import METHODS
-from llm_as_rnn.online import MAX_WAITING, Policy, Stream, ask, begin, revive, tell
-from llm_as_rnn.records import Completion, Request, SequenceInfo
+from llm_as_rnn.online import Policy, Stream, ask, begin, revive, tell
+from llm_as_rnn.records import Completion, Request
 from llm_as_rnn.task import load_task
 from tests.helpers import LINES, by_hand, listening, make
 
@@ -114,10 +114,12 @@ def test_replay_goes_back_and_learns_the_later_ones_again() -> None:
     assert [request.role for request in log] == ["reflect", "update"] * 3
 
 
-def test_an_unknown_id_changes_nothing() -> None:
+def test_an_unknown_id_is_refused_with_a_hint() -> None:
     chosen, stream = asked("recurrent", 1)
-    result = by_hand(tell(chosen, stream, "nobody", {"sky": "sun", "high": 1.0}, "apply"), answer)
-    assert (result.fate, result.stream) == ("unknown", stream)
+    with pytest.raises(UsageError, match=r"no prediction waits under the id 'nobody' \(predict first"):
+        by_hand(tell(chosen, stream, "nobody", {"sky": "sun", "high": 1.0}, "apply"), answer)
+    with pytest.raises(UsageError, match=r"the id 0 \(one does under '0', which is text\)"):
+        by_hand(tell(chosen, stream, 0, {"sky": "sun", "high": 1.0}, "apply"), answer)
 
 
 @pytest.mark.parametrize("policy", ["apply", "replay"])
@@ -137,16 +139,6 @@ def test_asking_again_asks_no_model() -> None:
     assert (again, waiting, log) == (stream, stream.waiting[0], [])
     with pytest.raises(UsageError, match="another observation"):
         by_hand(ask(chosen, stream, SEQUENCE.info.id, {**fields, "sky": "snow"}, "0"), answerer)
-
-
-def test_a_prediction_that_waits_too_long_is_given_up() -> None:
-    chosen = make("repeat_last", TASK)
-    stream = begin(chosen, SequenceInfo("s"))
-    fields = SEQUENCE.steps[0].observation.fields
-    for t in range(MAX_WAITING + 3):
-        stream, _ = by_hand(ask(chosen, stream, "s", fields, str(t)), answer)
-    assert len(stream.waiting) == MAX_WAITING
-    assert by_hand(tell(chosen, stream, "0", {"sky": "sun"}, "replay"), answer).fate == "unknown"
 
 
 def test_what_is_no_stream_is_refused() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from llm_as_rnn.engines.base import Engine
 from llm_as_rnn.engines.cache import CachedEngine, CacheMode
@@ -25,7 +27,7 @@ KINDS = {
 """The kinds of model strings, and how each is written."""
 
 
-def resolve(
+def resolve(  # noqa: PLR0913 - documented
     model: str,
     *,
     base_url: str | None = None,
@@ -34,6 +36,8 @@ def resolve(
     cache_mode: CacheMode = "off",
     cache_folder: Path | None = None,
     timeout: float | None = None,
+    patience: float | None = None,
+    on_pause: Callable[[Any], None] | None = None,
     progress: Progress | None = None,
 ) -> Engine:
     """Make the engine that a model string names; it is not open yet.
@@ -53,6 +57,8 @@ def resolve(
         Where the cache lies; needed unless it is off.
     timeout : float, optional
         Seconds for one attempt of a call; else 120 on a server and 300 here.
+    patience, on_pause
+        How long a server is waited for, and who is told.
     progress : callable, optional
         Told how far a download is.
 
