@@ -125,14 +125,12 @@ class Live:
         yield from require_room(self.task, settings.budget)
         self._settings = settings
         self.method: Method = build(self._method_name, self.task, settings, self._prompts)
-        self.stream: Stream
-        if self._saved is None:
-            self.stream = begin(self.method, self.sequence)
-        else:
-            self.stream = yield from self._verified(revive(self.method, self._saved))
+        saved = self._saved
+        stream = begin(self.method, self.sequence) if saved is None else revive(self.method, saved)
+        self.stream: Stream = yield from self._measured(stream)
 
-    def _verified(self, stream: Stream) -> Calls[Stream]:
-        """Count a memory that was loaded anew: its tokens are those of the tokenizer that counted them."""
+    def _measured(self, stream: Stream) -> Calls[Stream]:
+        """Count the memory: the figure of one that was loaded is that of the tokenizer which it had then."""
         memory = self.method.memory(stream.state)
         if memory is None:
             return stream

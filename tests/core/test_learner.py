@@ -66,7 +66,7 @@ def test_the_async_learner_does_the_same(tmp_path: Path, days: list[Sequence]) -
 
 
 def test_calls_at_the_same_time_wait_for_each_other(days: list[Sequence]) -> None:
-    async def stream() -> set[str]:
+    async def stream() -> set[str | int]:
         async with AsyncLearner("weather", engine=engine(), budget=100, rule="rewrite", feedback="model") as learner:
             steps = days[0].steps
             made = await asyncio.gather(*(learner.predict_one(step.observation.fields) for step in steps))
