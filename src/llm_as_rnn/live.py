@@ -30,6 +30,7 @@ from llm_as_rnn.online import (
     revive,
     tell,
     with_tokens,
+    without_lessons,
 )
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import Feedback, Memory, SequenceInfo, Update, Value
@@ -141,7 +142,19 @@ class Live:
                 f"{self._settings.budget}",
                 f"load it with a budget of {tokens} or more, or restore a shorter version",
             )
-        return with_tokens(stream, memory, tokens)
+        return (yield from self._with_ways_back(with_tokens(stream, memory, tokens)))
+
+    def _with_ways_back(self, stream: Stream) -> Calls[Stream]:
+        """Leave out the lessons from which a replay would begin with a memory that is over the budget now."""
+        left_out = 0
+        for place, lesson in enumerate(stream.lessons):
+            if lesson.before is None:
+                left_out += left_out == place  # it can only be reached from the one before
+                continue
+            tokens = yield from count_tokens(str(self.method.memory(lesson.before)))
+            if tokens > self._settings.budget:
+                left_out = place + 1
+        return without_lessons(stream, left_out) if left_out else stream
 
     def __repr__(self) -> str:
         what = f"{type(self).__name__}({self.task.name!r}, method={self._method_name!r}"

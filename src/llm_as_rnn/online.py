@@ -206,6 +206,20 @@ def with_tokens(stream: Stream, memory: Memory, tokens: int) -> Stream:
     return msgspec.structs.replace(stream, state=state, versions=versions)
 
 
+def without_lessons(stream: Stream, number: int) -> Stream:
+    """Leave the first lessons out: nothing goes back behind them any more.
+
+    Parameters
+    ----------
+    stream : Stream
+        Where they are.
+    number : int
+        How many; what remains must begin with a checkpoint.
+    """
+    lost = max((lesson.t for lesson in stream.lessons[:number]), default=-1)
+    return msgspec.structs.replace(stream, lessons=stream.lessons[number:], floor=max(stream.floor, lost))
+
+
 def was_learned(stream: Stream, name: Id) -> bool:
     """Tell whether the outcome of a prediction has been learned, as far as that is remembered.
 
@@ -319,8 +333,8 @@ def tell(
     if later > limits.replay_limit or waiting.observation.t < stream.floor:
         place, later = len(lessons), 0
         note = (
-            f"applied to the present memory: more than {limits.replay_limit} later outcomes had been learned, "
-            "the replay limit"
+            "applied to the present memory and not in its place: more later outcomes had been learned than the replay "
+            f"limit of {limits.replay_limit}, or a later budget left no way back"
         )
     done = yield from relearn(method, stream.state, lessons, place, Lesson(waiting, dict(target)))
     if done.failed:

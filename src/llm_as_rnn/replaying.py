@@ -2,7 +2,7 @@
 
 A method's state before every lesson would be exact and dear: each holds a whole memory. So the state is kept before one
 lesson in `CHECKPOINT`, and for those between what the model said: the same answers give the same state again, and
-nothing is asked for them.
+nothing is asked for them but token counts, which are those of the tokenizer that serves now.
 """
 
 from __future__ import annotations
@@ -56,15 +56,13 @@ class Said(Record, frozen=True, array_like=True, omit_defaults=True):
     ----------
     role : str
         What was asked for.
-    prompt_tokens : int
-        As the engine counted them; the answer itself to a call that asks for a count.
-    text, completion_tokens, finish_reason, error, reasoning_tokens
+    text, prompt_tokens, completion_tokens, finish_reason, error, reasoning_tokens
         As of `Completion`.
     """
 
     role: Role
-    prompt_tokens: int
-    text: str = ""
+    text: str
+    prompt_tokens: int = 0
     completion_tokens: int = 0
     finish_reason: str = "stop"
     error: str = ""
@@ -75,8 +73,8 @@ class Said(Record, frozen=True, array_like=True, omit_defaults=True):
         """Keep of an answer what a method can go by."""
         return cls(
             role,
-            answer.prompt_tokens,
             answer.text,
+            answer.prompt_tokens,
             answer.completion_tokens,
             answer.finish_reason,
             answer.error,
@@ -193,6 +191,9 @@ def learned(method: Method, state: Any, lesson: Lesson) -> Calls[tuple[Learned, 
     try:
         request = next(calls)
         while True:
+            if request.role == "count":
+                request = calls.send((yield request))
+                continue
             if left and left[0].role == request.role:
                 said.append(left.pop(0))
             else:

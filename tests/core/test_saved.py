@@ -14,7 +14,8 @@ from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.errors import DamagedError, LlmAsRnnError, UsageError
 from llm_as_rnn.files import is_sealed, sealed, unsealed
 from llm_as_rnn.learner import Learner
-from llm_as_rnn.records import Memory, Section
+from llm_as_rnn.online import restore
+from llm_as_rnn.records import Memory, Request, Section
 from llm_as_rnn.saved import read_saved
 from tests.core.test_learner import INFO, engine
 from tests.core.test_online import SEQUENCE, answer
@@ -184,6 +185,32 @@ class TestBudget:
             with pytest.raises(UsageError, match=r"version 9 holds \d+ tokens, more than the budget of 60"):
                 two.restore(9)
             assert two.restore(0).tokens != 1
+
+    def test_a_replay_does_not_begin_with_a_memory_that_is_over_it_now(self, tmp_path: Path) -> None:
+        def growing(request: Request) -> str:
+            if request.role != "update":
+                return answer(request)
+            return f"## Patterns\n- {'rain follows fog ' * 12}\n## Recent days\n- day\n## Corrections\n- none"
+
+        path, steps = tmp_path / "state.json", 20
+        with learner(
+            engine=ScriptedEngine(growing, INFO), rule="rewrite", feedback="scorecard", policy="replay"
+        ) as one:
+            for t in range(steps):
+                one.predict_one(FIELDS, t)
+            for t in range(1, steps):
+                one.learn_one(t, OUTCOME)
+            long = one.stream
+            assert len(one.stream.lessons) == steps - 1
+            one.stream = restore(one.method, one.stream, 0)
+            one.stream = msgspec.structs.replace(one.stream, lessons=long.lessons)
+            one.save(path)
+        with Learner.load(path, engine=engine(), budget=40) as two:
+            assert two.stream.lessons == ()
+            learnt = two.learn_one(0, OUTCOME)
+            assert (learnt.again, "a later budget left no way back" in learnt.note) == (0, True)
+        with Learner.load(path, engine=engine()) as three:
+            assert three.learn_one(0, OUTCOME).again == steps - 1
 
 
 @pytest.mark.parametrize("kind", ["folder", "pipe", "device"])
