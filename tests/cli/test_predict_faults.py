@@ -114,7 +114,7 @@ class TestLimits:
         _, answers, _ = ask(tmp_path / "state.json", lines, "--policy", "replay", "--replay-limit", "3")
         assert answers[10]["learned_again"] == 2
         assert all("learned_again" not in answer for answer in answers[11:])
-        assert "more than 3 later outcomes had been learned" in answers[15]["note"]
+        assert "the replay limit of 3" in answers[15]["note"]
 
     @pytest.mark.parametrize("option", ["--max-waiting", "--remember", "--keep-versions", "--replay-limit"])
     def test_a_limit_below_one_is_refused(self, tmp_path: Path, ask: Ask, option: str) -> None:

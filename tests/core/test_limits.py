@@ -13,14 +13,14 @@ from llm_as_rnn.errors import GivenUpWarning, UsageError
 from llm_as_rnn.learner import Learner
 from llm_as_rnn.method import Method
 from llm_as_rnn.online import LIMITS, Limits, Stream, ask, begin, given_up_since, revive, tell, was_learned
-from llm_as_rnn.records import SequenceInfo
+from llm_as_rnn.records import SequenceInfo, Value
 from llm_as_rnn.replaying import CHECKPOINT, Id, Lesson, Waiting
 from tests.core.test_learner import engine
 from tests.core.test_online import SEQUENCE, TASK, answer, method
 from tests.helpers import Answer, by_hand, listening, make
 
 FIELDS = SEQUENCE.steps[0].observation.fields
-OUTCOME = {"sky": "sun", "high": 9.5}
+OUTCOME: dict[str, Value] = {"sky": "sun", "high": 9.5}
 
 
 class Live:
