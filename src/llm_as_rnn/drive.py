@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from llm_as_rnn.engines.base import Engine
-from llm_as_rnn.errors import EngineError, EngineUnavailableError
+from llm_as_rnn.errors import EngineError, EngineUnavailableError, UsageError
 from llm_as_rnn.method import Calls
 from llm_as_rnn.records import Call, Completion, Request
 
 T = TypeVar("T")
+
+
+CLOSED = "nothing can be asked after close: the model was given back"
+FORKED = "nothing can be asked in a forked process: the model stayed in the one that opened it"
 
 
 async def drive(calls: Calls[T], engine: Engine, log: list[Call] | None = None) -> T:
@@ -96,6 +101,12 @@ class SyncDriver:
     engine : Engine
         Who answers. It is opened on entry, and closed on exit.
 
+    Raises
+    ------
+    UsageError
+        If it is used after its exit, or in a process that was forked from the one that made it: there is no thread in
+        which anything could be answered.
+
     Examples
     --------
     >>> from llm_as_rnn.engines.scripted import ScriptedEngine
@@ -111,6 +122,8 @@ class SyncDriver:
         # driver that nobody closed does not keep the interpreter from ending.
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="llm-as-rnn", daemon=True)
+        self._process = os.getpid()
+        self._ended = False
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -124,13 +137,35 @@ class SyncDriver:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        # A fork has neither thread nor engine: its parent, which has, closes them.
+        if not self.usable:
+            return
         try:
             self._wait(self.engine.close())
         finally:
             self._end()
 
+    @property
+    def usable(self) -> bool:
+        """Whether anything can be asked: not after the exit, and not in a forked process."""
+        return not self._ended and os.getpid() == self._process
+
+    def require_usable(self) -> None:
+        """Refuse what would wait for ever.
+
+        Raises
+        ------
+        UsageError
+            After the exit, and in a forked process.
+        """
+        if os.getpid() != self._process:
+            raise UsageError(FORKED, "make one in each process, or load what was saved")
+        if self._ended:
+            raise UsageError(CLOSED, "make another, or load what was saved")
+
     def run(self, calls: Calls[T], log: list[Call] | None = None) -> T:
         """Run a computation to its end, as `drive` does."""
+        self.require_usable()
         return self._wait(drive(calls, self.engine, log))
 
     def _wait(self, work: Coroutine[Any, Any, T]) -> T:
@@ -142,6 +177,7 @@ class SyncDriver:
             raise
 
     def _end(self) -> None:
+        self._ended = True
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()

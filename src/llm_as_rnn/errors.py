@@ -18,6 +18,8 @@
     ├── DamagedError            bytes are not those that were written
     └── AnswerError             a model's answer does not fit what was asked
 
+A warning that is not an error: `GivenUpWarning`, where a stream reached one of its limits.
+
 Every error has a message of one line that says what is wrong, and a hint that says what to do.
 """
 
@@ -129,6 +131,10 @@ class DamagedError(LlmAsRnnError):
 
 class AnswerError(LlmAsRnnError):
     """A model's answer does not fit what was asked for."""
+
+
+class GivenUpWarning(UserWarning):
+    """A stream reached one of its limits (see `online.Limits`), and gave up or forgot what it names."""
 
 
 def first_error(group: ExceptionGroup[E]) -> E:

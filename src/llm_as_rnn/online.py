@@ -6,25 +6,16 @@ prediction waiting under its id; `tell` learns its outcome; `restore` goes back 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 
 from llm_as_rnn.errors import UsageError
-from llm_as_rnn.method import Calls, Learned, Method
-from llm_as_rnn.records import (
-    Feedback,
-    Memory,
-    Observation,
-    Prediction,
-    Record,
-    SequenceInfo,
-    Status,
-    Target,
-    Update,
-    Value,
-)
+from llm_as_rnn.method import Calls, Method
+from llm_as_rnn.records import Feedback, Memory, Observation, Record, SequenceInfo, Status, Target, Update
+from llm_as_rnn.replaying import Id, Lesson, Waiting, forget, place_of, relearn
 
 Policy = Literal["apply", "replay"]
 """How an outcome is learned that comes after others were learned.
@@ -34,61 +25,40 @@ Policy = Literal["apply", "replay"]
 ones again. The memory is what it would be if outcomes had come in order; the price is their calls, once more.
 """
 
-MAX_WAITING = 1000
-"""Predictions that may wait. When there are more, the oldest is given up: its outcome will never be learned."""
-
-REMEMBERED = 1000
-"""Ids of learned outcomes that are remembered, to tell one that comes twice from one that nobody asked for."""
-
-KEPT_VERSIONS = 100
-"""Versions of the memory that a stream keeps, the latest ones: more than a person looks back through, and yet a stream,
-which is written whole after every outcome, stays below 2 MB with the largest memory that is usual (4096 tokens)."""
-
-Fate = Literal["learned", "duplicate", "unknown", "failed"]
+Limit = Annotated[int, msgspec.Meta(ge=1)]
 
 
-class Waiting(Record, frozen=True):
-    """A prediction that waits for its outcome.
+class Limits(Record, frozen=True):
+    """How much a stream keeps. What goes beyond is given up, and said.
 
     Attributes
     ----------
-    id : str
-        The caller's name for it.
-    observation : Observation
-        x_t; its ``t`` says which step it is.
-    prediction : Prediction
-        y_hat_t.
-    memory_version : int or None
-        The version of the memory that made it.
+    max_waiting : int
+        Predictions that may wait. When there are more, the oldest is given up: its outcome can no longer be learned.
+    remember : int
+        Ids of learned and of given-up predictions that are remembered. An outcome that comes again under an id that was
+        forgotten is told from a new one no longer, unless it is an automatic one.
+    keep_versions : int
+        Versions of the memory, the latest ones: a hundred is more than a person looks back through, and yet a stream,
+        which is written whole after every outcome, stays below 2 MB with the largest memory that is usual (4096
+        tokens).
+    replay_limit : int
+        Later outcomes that the policy ``replay`` learns again for one that came late. One that is later still is
+        applied to the present memory.
     """
 
-    id: str
-    observation: Observation
-    prediction: Prediction
-    memory_version: int | None
-
-    @property
-    def values(self) -> dict[str, Value] | None:
-        """The answer by field; None where there is no usable one."""
-        return self.prediction.values
+    max_waiting: Limit = 1000
+    remember: Limit = 10_000
+    keep_versions: Limit = 100
+    replay_limit: Limit = 256
 
 
-class Lesson(Record, frozen=True):
-    """A learned outcome that may have to be learned again, because an earlier step still waits.
+LIMITS = Limits()
 
-    Attributes
-    ----------
-    waiting : Waiting
-        The prediction.
-    target : dict
-        Its outcome.
-    before : object
-        The method's state before it was learned; plain values after a round trip through JSON.
-    """
+AUTOMATIC = re.compile("#([0-9]+)")
+"""What automatic ids look like: the number of their step. Nobody else's may, so that none is ever taken for another."""
 
-    waiting: Waiting
-    target: dict[str, Value]
-    before: Any
+Fate = Literal["learned", "duplicate", "failed"]
 
 
 class Version(Record, frozen=True):
@@ -122,19 +92,32 @@ class Stream(Record, frozen=True):
     waiting : tuple of Waiting
         Oldest step first.
     lessons : tuple of Lesson
-        Of later steps than the oldest that waits, in order of steps; kept by the policy ``replay`` alone.
-    learned : tuple of str
+        The latest, in the order in which they were learned; kept by the policy ``replay`` alone, from the first one of
+        a later step than the oldest that waits.
+    learned : tuple of str or int
         The latest ids whose outcomes were learned.
     versions : tuple of Version
-        The latest `KEPT_VERSIONS` memories, oldest first, the present one last; none for methods without a memory.
+        The latest memories, oldest first, the present one last; none for methods without a memory.
+    given_up : tuple of str or int
+        The latest ids of predictions that were given up.
+    abandoned : int
+        Predictions that were given up so far.
+    forgotten : int
+        Ids of learned outcomes that are no longer remembered.
+    floor : int
+        Outcomes of earlier steps than this one cannot be learned in their place any more.
     """
 
     t: int
     state: Any
     waiting: tuple[Waiting, ...] = ()
     lessons: tuple[Lesson, ...] = ()
-    learned: tuple[str, ...] = ()
+    learned: tuple[Id, ...] = ()
     versions: tuple[Version, ...] = ()
+    given_up: tuple[Id, ...] = ()
+    abandoned: int = 0
+    forgotten: int = 0
+    floor: int = 0
 
 
 class Told(NamedTuple):
@@ -145,8 +128,8 @@ class Told(NamedTuple):
     stream : Stream
         The stream after it.
     fate : str
-        ``learned``; or, and then nothing changed: ``duplicate`` (it was learned before), ``unknown`` (no prediction
-        waits under this id) or ``failed`` (the engine gave no answer: the prediction still waits, tell it again).
+        ``learned``; or, and then nothing changed: ``duplicate`` (it was learned before) or ``failed`` (the engine gave
+        no answer: the prediction still waits, tell it again).
     waiting : Waiting or None
         The prediction that it belongs to, if it was learned.
     update : Update or None
@@ -155,6 +138,8 @@ class Told(NamedTuple):
         e_t, where the method has any.
     again : int
         Later outcomes that were learned again.
+    note : str
+        What else the caller should know; empty if nothing.
     """
 
     stream: Stream
@@ -163,6 +148,7 @@ class Told(NamedTuple):
     update: Update | None = None
     feedback: Feedback | None = None
     again: int = 0
+    note: str = ""
 
 
 def begin(method: Method, sequence: SequenceInfo) -> Stream:
@@ -185,21 +171,86 @@ def revive(method: Method, content: bytes) -> Stream:
         plain = msgspec.json.decode(content, type=Stream)
         lessons = tuple(
             msgspec.structs.replace(lesson, before=msgspec.convert(lesson.before, method.state_type))
+            if lesson.before is not None
+            else lesson
             for lesson in plain.lessons
         )
         state = msgspec.convert(plain.state, method.state_type)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(f"the saved state cannot be read: {error}", "restore it, or begin anew") from error
+    if lessons and lessons[0].before is None:
+        raise UsageError("the saved state cannot be read: its first lesson has no state", "restore it, or begin anew")
     versions = plain.versions or _first(method.memory(state), "what came before it was not kept")
     return msgspec.structs.replace(plain, state=state, lessons=lessons, versions=versions)
 
 
+def with_tokens(stream: Stream, memory: Memory, tokens: int) -> Stream:
+    """Note how many tokens the present memory holds, in the state and in the history.
+
+    Parameters
+    ----------
+    stream : Stream
+        Of a method that keeps a memory; its state has it under the name ``memory``.
+    memory : Memory
+        The present one.
+    tokens : int
+        As they were counted now.
+    """
+    if memory.tokens == tokens:
+        return stream
+    counted = Memory(memory.sections, memory.version, tokens)
+    state = msgspec.structs.replace(stream.state, memory=counted)
+    versions = tuple(
+        msgspec.structs.replace(entry, memory=counted) if entry.memory == memory else entry for entry in stream.versions
+    )
+    return msgspec.structs.replace(stream, state=state, versions=versions)
+
+
+def without_lessons(stream: Stream, number: int) -> Stream:
+    """Leave the first lessons out: nothing goes back behind them any more.
+
+    Parameters
+    ----------
+    stream : Stream
+        Where they are.
+    number : int
+        How many; what remains must begin with a checkpoint.
+    """
+    lost = max((lesson.t for lesson in stream.lessons[:number]), default=-1)
+    return msgspec.structs.replace(stream, lessons=stream.lessons[number:], floor=max(stream.floor, lost))
+
+
+def was_learned(stream: Stream, name: Id) -> bool:
+    """Tell whether the outcome of a prediction has been learned, as far as that is remembered.
+
+    Automatic ids count up: once ids have been forgotten, one of an earlier step that is not known counts as learned.
+    """
+    if name in stream.learned:
+        return True
+    if not stream.forgotten or name in stream.given_up or any(waiting.id == name for waiting in stream.waiting):
+        return False
+    automatic = AUTOMATIC.fullmatch(name) if isinstance(name, str) else None
+    return automatic is not None and int(automatic[1]) < stream.t
+
+
+def given_up_since(before: Stream, after: Stream) -> tuple[Id, ...]:
+    """Name the predictions that were given up from one state of a stream to a later one."""
+    number = after.abandoned - before.abandoned
+    return after.given_up[-number:] if number else ()
+
+
 def ask(
-    method: Method, stream: Stream, sequence: str, fields: Mapping[str, Any], name: str
+    method: Method,
+    stream: Stream,
+    sequence: str,
+    fields: Mapping[str, Any],
+    name: Id | None = None,
+    limits: Limits = LIMITS,
 ) -> Calls[tuple[Stream, Waiting]]:
     """Predict the outcome of an observation, and let the prediction wait.
 
     Asking again under the id of a prediction that waits gives that prediction: nothing is asked of the model twice.
+    Only where the model gave no answer at all it is asked again, and the new prediction takes the place of the old one.
 
     Parameters
     ----------
@@ -211,30 +262,40 @@ def ask(
         The sequence's name.
     fields : mapping
         x_t.
-    name : str
-        The id under which the outcome will come.
+    name : str or int, optional
+        The id under which the outcome will come; by default an automatic one.
+    limits : Limits
+        How many may wait.
 
     Raises
     ------
     UsageError
-        If the id was used for another observation, or its outcome has been learned.
+        If the id was used for another observation, its outcome has been learned, or it looks like an automatic one.
     """
-    observation = Observation(sequence, stream.t, dict(fields))
-    for waiting in stream.waiting:
-        if waiting.id == name:
-            if waiting.observation.fields != observation.fields:
-                raise UsageError(f"the id {name!r} belongs to another observation", "give each prediction its own id")
-            return stream, waiting
-    if name in stream.learned:
-        raise UsageError(f"the outcome of {name!r} has been learned", "give each prediction its own id")
+    observation, old = Observation(sequence, stream.t, dict(fields)), None
+    if name is not None:
+        old = _waiting(stream, name)
+        if old is None:
+            _require_new(stream, name)
+        elif old.observation.fields != observation.fields:
+            raise UsageError(f"the id {name!r} belongs to another observation", "give each prediction its own id")
+        elif old.prediction.status is not Status.ENGINE_ERROR:
+            return stream, old
+        else:
+            observation = old.observation
     memory = method.memory(stream.state)
     prediction = yield from method.predict(stream.state, observation)
-    waiting = Waiting(name, observation, prediction, memory.version if memory else None)
-    kept = (*stream.waiting, waiting)[-MAX_WAITING:]
-    return msgspec.structs.replace(stream, t=stream.t + 1, waiting=kept), waiting
+    name = f"#{stream.t}" if name is None else name
+    made = Waiting(name, observation, prediction, memory.version if memory else None)
+    if old is not None:
+        replaced = tuple(made if waiting is old else waiting for waiting in stream.waiting)
+        return msgspec.structs.replace(stream, waiting=replaced), made
+    return _with_waiting(stream, made, limits), made
 
 
-def tell(method: Method, stream: Stream, name: str, target: Target, policy: Policy) -> Calls[Told]:
+def tell(
+    method: Method, stream: Stream, name: Id, target: Target, policy: Policy, limits: Limits = LIMITS
+) -> Calls[Told]:
     """Learn the outcome of the prediction with an id.
 
     A memory that this changes is a new entry in the stream's history. With the policy ``replay``, going back makes the
@@ -247,49 +308,55 @@ def tell(method: Method, stream: Stream, name: str, target: Target, policy: Poli
         Who learns.
     stream : Stream
         Where the prediction waits.
-    name : str
+    name : str or int
         Its id.
     target : mapping
         y_t.
     policy : str
         What to do if outcomes of later steps were learned before.
+    limits : Limits
+        How much is kept, and how far is gone back.
+
+    Raises
+    ------
+    UsageError
+        If no prediction waits under the id, and none that was learned is remembered.
     """
-    waiting = next((waiting for waiting in stream.waiting if waiting.id == name), None)
+    waiting = _waiting(stream, name)
     if waiting is None:
-        return Told(stream, "duplicate" if name in stream.learned else "unknown")
-    left = tuple(other for other in stream.waiting if other is not waiting)
-    learned = (*stream.learned, name)[-REMEMBERED:]
-    outcome = dict(target)
-    if policy == "apply":
-        result = yield from _learn(method, stream.state, waiting, outcome)
-        if _failed(result):
-            return Told(stream, "failed", waiting, result.update)
-        after = msgspec.structs.replace(stream, state=result.state, waiting=left, learned=learned)
-        after = _with_version(method, stream, after, waiting, _reason(result.update))
-        return Told(after, "learned", waiting, result.update, result.feedback)
-    t = waiting.observation.t
-    earlier = [lesson for lesson in stream.lessons if lesson.waiting.observation.t < t]
-    later = [lesson for lesson in stream.lessons if lesson.waiting.observation.t > t]
-    state = later[0].before if later else stream.state
-    lessons = [*earlier, Lesson(waiting, outcome, state)]
-    result = yield from _learn(method, state, waiting, outcome)
-    state = result.state
-    failed = _failed(result)
-    for lesson in later:
-        lessons.append(msgspec.structs.replace(lesson, before=state))
-        again = yield from _learn(method, state, lesson.waiting, lesson.target)
-        state, failed = again.state, failed or _failed(again)
-    if failed:
-        return Told(stream, "failed", waiting, result.update)
-    oldest = left[0].observation.t if left else stream.t
-    kept = tuple(lesson for lesson in lessons if lesson.waiting.observation.t > oldest)
-    after = msgspec.structs.replace(stream, state=state, waiting=left, lessons=kept, learned=learned)
-    reason = f"replay: {len(later)} later outcomes were learned again" if later else _reason(result.update)
-    after = _with_version(method, stream, after, waiting, reason)
-    return Told(after, "learned", waiting, result.update, result.feedback, len(later))
+        if was_learned(stream, name):
+            return Told(stream, "duplicate")
+        raise _unknown(stream, name)
+    lessons = stream.lessons if policy == "replay" else ()
+    place = place_of(lessons, waiting.observation.t)
+    later, note = len(lessons) - place, ""
+    if later > limits.replay_limit or waiting.observation.t < stream.floor:
+        place, later = len(lessons), 0
+        note = (
+            "applied to the present memory and not in its place: more later outcomes had been learned than the replay "
+            f"limit of {limits.replay_limit}, or a later budget left no way back"
+        )
+    done = yield from relearn(method, stream.state, lessons, place, Lesson(waiting, dict(target)))
+    if done.failed:
+        return Told(stream, "failed", waiting, done.result.update)
+    after = _with_learned(stream, waiting, limits)
+    oldest = after.waiting[0].observation.t if after.waiting else stream.t
+    kept, lost = forget(done.lessons, oldest, limits.replay_limit) if policy == "replay" else ((), -1)
+    after = msgspec.structs.replace(after, state=done.state, lessons=kept, floor=max(stream.floor, lost))
+    update = done.result.update
+    reason = f"replay: {later} later outcomes were learned again" if later else _reason(update)
+    after = _with_version(method, stream, after, waiting, reason, limits)
+    return Told(after, "learned", waiting, update, done.result.feedback, later, note)
 
 
-def restore(method: Method, stream: Stream, version: int, budget: int | None = None) -> Stream:
+def restore(
+    method: Method,
+    stream: Stream,
+    version: int,
+    budget: int | None = None,
+    tokens: int | None = None,
+    limits: Limits = LIMITS,
+) -> Stream:
     """Put the text of an earlier version of the memory back, as a new version.
 
     Nothing is lost: the history goes on with one more entry, under a number that no entry has. Predictions go on
@@ -308,6 +375,10 @@ def restore(method: Method, stream: Stream, version: int, budget: int | None = N
         The number of a version in the stream's history.
     budget : int, optional
         The most tokens that a memory may hold now; the budget may have been larger when the version was accepted.
+    tokens : int, optional
+        How many the version holds by the present tokenizer; by default as it was counted then.
+    limits : Limits
+        How many versions are kept.
 
     Raises
     ------
@@ -318,15 +389,16 @@ def restore(method: Method, stream: Stream, version: int, budget: int | None = N
     if present is None:
         raise UsageError(f"the method {method.name} keeps no memory", "versions are kept of one that does: recurrent")
     found = pick((entry.memory for entry in stream.versions), version)
-    if budget is not None and found.tokens is not None and found.tokens > budget:
+    tokens = found.tokens if tokens is None else tokens
+    if budget is not None and tokens is not None and tokens > budget:
         raise UsageError(
-            f"version {version} holds {found.tokens} tokens, more than the budget of {budget}", "choose a shorter one"
+            f"version {version} holds {tokens} tokens, more than the budget of {budget}", "choose a shorter one"
         )
     number = max(present.version, *(entry.memory.version for entry in stream.versions)) + 1
-    memory = Memory(found.sections, number, found.tokens)
-    versions = (*stream.versions, Version(memory, None, f"version {version} restored"))[-KEPT_VERSIONS:]
+    memory = Memory(found.sections, number, tokens)
+    versions = (*stream.versions, Version(memory, None, f"version {version} restored"))[-limits.keep_versions :]
     state = msgspec.structs.replace(stream.state, memory=memory)
-    return msgspec.structs.replace(stream, state=state, lessons=(), versions=versions)
+    return msgspec.structs.replace(stream, state=state, lessons=(), versions=versions, floor=0)
 
 
 def pick(memories: Iterable[Memory], version: int) -> Memory:
@@ -370,19 +442,64 @@ def _reason(update: Update) -> str:
     return update.reason if update.outcome == "accepted" else f"{update.outcome}: {update.reason}"
 
 
-def _with_version(method: Method, before: Stream, after: Stream, waiting: Waiting, reason: str) -> Stream:
+def _with_version(
+    method: Method, before: Stream, after: Stream, waiting: Waiting, reason: str, limits: Limits
+) -> Stream:
     """Note the memory, if it is another one. A replay may give another text the same number."""
     old, new = method.memory(before.state), method.memory(after.state)
     if new is None or (old is not None and (old.version, old.sections) == (new.version, new.sections)):
         return after
     versions = (*before.versions, Version(new, waiting.observation.t, reason))
-    return msgspec.structs.replace(after, versions=versions[-KEPT_VERSIONS:])
+    return msgspec.structs.replace(after, versions=versions[-limits.keep_versions :])
 
 
-def _learn(method: Method, state: Any, waiting: Waiting, target: dict[str, Any]) -> Calls[Learned]:
-    return (yield from method.learn(state, waiting.observation, waiting.prediction, target))
+def _waiting(stream: Stream, name: Id) -> Waiting | None:
+    return next((waiting for waiting in stream.waiting if waiting.id == name), None)
 
 
-def _failed(result: Learned) -> bool:
-    """Tell an outcome that taught nothing because no model answered from one that was learned."""
-    return result.update.outcome == "kept" and result.update.reason.startswith(Status.ENGINE_ERROR)
+def _with_waiting(stream: Stream, made: Waiting, limits: Limits) -> Stream:
+    """Let a prediction wait; the oldest are given up where too many do."""
+    every = (*stream.waiting, made)
+    gone = tuple(waiting.id for waiting in every[: -limits.max_waiting])
+    # One that was given up and is asked for again waits again.
+    given_up = (*(name for name in stream.given_up if name != made.id), *gone)
+    return msgspec.structs.replace(
+        stream,
+        t=stream.t + 1,
+        waiting=every[-limits.max_waiting :],
+        given_up=given_up[-limits.remember :],
+        abandoned=stream.abandoned + len(gone),
+    )
+
+
+def _with_learned(stream: Stream, waiting: Waiting, limits: Limits) -> Stream:
+    """Take a prediction from those that wait to those whose outcome was learned."""
+    learned = (*stream.learned, waiting.id)
+    return msgspec.structs.replace(
+        stream,
+        waiting=tuple(other for other in stream.waiting if other is not waiting),
+        learned=learned[-limits.remember :],
+        forgotten=stream.forgotten + len(learned[: -limits.remember]),
+    )
+
+
+def _require_new(stream: Stream, name: Id) -> None:
+    """Refuse an id under which nothing waits and that is not free."""
+    if was_learned(stream, name):
+        raise UsageError(f"the outcome of {name!r} has been learned", "give each prediction its own id")
+    if isinstance(name, str) and AUTOMATIC.fullmatch(name):
+        raise UsageError(
+            f"{name!r} looks like an automatic id, and no such prediction waits", "leave the id out, or choose another"
+        )
+
+
+def _unknown(stream: Stream, name: Id) -> UsageError:
+    if name in stream.given_up:
+        return UsageError(
+            f"the prediction {name!r} was given up, because too many waited", "allow more: max_waiting is the limit"
+        )
+    other = str(name) if isinstance(name, int) else int(name) if re.fullmatch("-?[0-9]{1,18}", name) else None
+    if other is not None and _waiting(stream, other):
+        kind = "text" if isinstance(other, str) else "a number"
+        return UsageError(f"no prediction waits under the id {name!r}", f"one does under {other!r}, which is {kind}")
+    return UsageError(f"no prediction waits under the id {name!r}", "predict first, or correct the id")

@@ -16,6 +16,7 @@ from llm_as_rnn.cli import memory as command_module
 from llm_as_rnn.cli.main import main
 from llm_as_rnn.engines.base import EngineInfo
 from llm_as_rnn.engines.scripted import ScriptedEngine
+from llm_as_rnn.files import unsealed
 from llm_as_rnn.learner import Learner
 from llm_as_rnn.records import Memory, Section
 from llm_as_rnn.report.diff import MemoryDiff
@@ -148,10 +149,10 @@ def test_restoring_a_file_is_a_new_version_that_predict_goes_on_with(tmp_path: P
 def test_a_restoration_that_cannot_be_written_leaves_the_file_whole(
     learned: Path, ask: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(path: Path, content: bytes) -> None:
+    def full(path: Path, content: bytes, *, private: bool) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(command_module, "write_atomically", full)
+    monkeypatch.setattr("llm_as_rnn.saved.write_atomically", full)
     before = learned.read_bytes()
     code, out, errors = ask("restore", learned, "--version", 1)
     assert (code, out, "No space left" in errors, learned.read_bytes()) == (2, "", True, before)
@@ -224,7 +225,7 @@ def test_bad_input_gets_one_line_and_exit_code_2(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     (tmp_path / "other.json").write_text('{"a": 1}')
-    saved = json.loads(learned.read_bytes())
+    saved = json.loads(unsealed(learned.read_bytes())) | {"format": 1}  # which has no check of its own
     (tmp_path / "broken.json").write_text(json.dumps({**saved, "stream": {**saved["stream"], "versions": [{}]}}))
     with Learner("weather", method="zero_shot", engine=ScriptedEngine(answer)) as learner:
         learner.save(tmp_path / "zero.json")

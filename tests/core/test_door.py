@@ -159,7 +159,7 @@ def test_what_comes_in_comes_back_from_any_file(fields: dict[str, Any]) -> None:
     try:
         came = plain_fields(fields, "the observation")
     except UsageError as error:
-        assert "twice" in error.message  # noqa: PT017 - names may become one
+        assert "twice" in error.message
         return
     observation, info = Observation("s", 0, came), SequenceInfo("s", came)
     assert observation.fields is came or observation.fields == came

@@ -189,6 +189,17 @@ def test_a_lasting_fall_goes_back_to_the_best_version(when: str) -> None:
     assert stage.state.memory.tokens is not None
 
 
+def test_a_version_that_is_over_the_budget_now_is_not_gone_back_to() -> None:
+    """It was accepted under a larger one; or by another tokenizer, before the state was loaded."""
+    stage = Stage("none", watch=True).holding("sun after fog " * 9)
+    for step in range(64):
+        stage.meet(f"past{step}", "sun", right=True)
+    stage.state = msgspec.structs.replace(stage.state, memory=Memory(notes("bad"), 7))
+    stage.method.settings = msgspec.structs.replace(stage.method.settings, budget=12)
+    outcomes = {stage.meet(f"later{step}", "sun").update.outcome for step in range(64)}
+    assert ("rolled_back" in outcomes, stage.items) == (False, ("bad",))
+
+
 def test_what_a_memory_foretold_is_forgotten_when_another_one_is_back() -> None:
     stage = Stage("none", watch=True).holding("alpha bravo -> sun")
     for _ in range(64):

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from llm_as_rnn.datasets.base import Sequence
 from llm_as_rnn.engines.base import EngineInfo
 from llm_as_rnn.engines.scripted import ScriptedEngine
-from llm_as_rnn.errors import EngineUnavailableError, LlmAsRnnError, UsageError
+from llm_as_rnn.errors import EngineError, EngineUnavailableError, LlmAsRnnError, ModelError, UsageError
 from llm_as_rnn.learner import AsyncLearner, Learner
+from llm_as_rnn.records import Completion, Request
+from llm_as_rnn.task import load_task
+from tests.cli.test_kill import script
 from tests.core.test_online import answer
 
 INFO = EngineInfo("scripted:test", form="line", style="completion")
@@ -66,7 +75,7 @@ def test_the_async_learner_does_the_same(tmp_path: Path, days: list[Sequence]) -
 
 
 def test_calls_at_the_same_time_wait_for_each_other(days: list[Sequence]) -> None:
-    async def stream() -> set[str]:
+    async def stream() -> set[str | int]:
         async with AsyncLearner("weather", engine=engine(), budget=100, rule="rewrite", feedback="model") as learner:
             steps = days[0].steps
             made = await asyncio.gather(*(learner.predict_one(step.observation.fields) for step in steps))
@@ -76,7 +85,7 @@ def test_calls_at_the_same_time_wait_for_each_other(days: list[Sequence]) -> Non
             assert learner.memory.version == len(steps)
             return {p.id for p in made}
 
-    assert asyncio.run(stream()) == {"0", "1", "2", "3", "4"}
+    assert asyncio.run(stream()) == {"#0", "#1", "#2", "#3", "#4"}
 
 
 def test_the_memory_can_be_read(days: list[Sequence]) -> None:
@@ -137,3 +146,222 @@ def test_a_file_that_is_no_learner_is_refused(tmp_path: Path) -> None:
 def test_a_learner_has_nobody_to_share_lessons_with() -> None:
     with pytest.raises(UsageError, match="none to share lessons with"):
         Learner("weather", engine=engine(), budget=100, shared=50)
+
+
+class Outage(ScriptedEngine):
+    """Answers as soon as it is well again."""
+
+    well = False
+
+    async def complete(self, request: Request) -> Completion:
+        if not self.well:
+            raise EngineError("the server answers 500")
+        return await super().complete(request)
+
+
+def test_a_prediction_that_failed_is_asked_again_under_its_id(days: list[Sequence]) -> None:
+    fields, outage = days[0].steps[0].observation.fields, Outage(answer, INFO)
+    with Learner("weather", engine=outage, budget=100) as learner:
+        first = learner.predict_one(fields)
+        assert (first.values, first.prediction.status) == (None, "engine_error")
+        outage.well = True
+        again = learner.predict_one(fields, first.id)
+        assert (again.id, again.prediction.status, learner.waiting) == (first.id, "ok", (again,))
+        asked = len(outage.requests)
+        assert learner.predict_one(fields, first.id) == again
+        assert len(outage.requests) == asked, "one that has an answer is not asked again"
+
+
+class TestMistakesAreNamed:
+    """What a caller gets wrong is an error of ours, with a hint, and changes nothing."""
+
+    @pytest.fixture
+    def learner(self) -> Iterator[Learner]:
+        with Learner("weather", method="repeat_last", engine=engine()) as learner:
+            yield learner
+
+    def test_no_outcome(self, learner: Learner, days: list[Sequence]) -> None:
+        p = learner.predict_one(days[0].steps[0].observation.fields)
+        with pytest.raises(UsageError, match=r"no outcome was given for '#0' \(.*never comes just goes on waiting"):
+            learner.learn_one(p.id, None)  # type: ignore[arg-type]
+        with pytest.raises(UsageError, match="the outcome is 'sun', not values by name"):
+            learner.learn_one(p.id, "sun")  # type: ignore[arg-type]
+        with pytest.raises(UsageError, match="the outcome is empty"):
+            learner.learn_one(p.id, {"sky": None, "high": float("nan")})
+        assert learner.learn_one(p.id, {"sky": "sun", "high": None}).fate == "learned"
+        assert learner.stream.state.outcomes == ({"sky": "sun"},)
+
+    def test_an_observation_that_is_a_text(self, learner: Learner) -> None:
+        with pytest.raises(UsageError, match=r"the observation is 'sunny', not values by name \(give a dict"):
+            learner.predict_one("sunny")  # type: ignore[arg-type]
+        assert learner.waiting == ()
+
+    def test_an_unknown_id(self, learner: Learner) -> None:
+        with pytest.raises(UsageError, match=r"no prediction waits under the id 'monday' \(predict first"):
+            learner.learn_one("monday", {"sky": "sun"})
+
+    @pytest.mark.parametrize("name", [1.5, True, b"a", ("a",), 2**70])
+    def test_what_is_no_id(self, learner: Learner, days: list[Sequence], name: Any) -> None:
+        with pytest.raises(UsageError, match="the id"):
+            learner.predict_one(days[0].steps[0].observation.fields, name)
+
+    def test_what_no_file_could_hold(self, learner: Learner) -> None:
+        with pytest.raises(UsageError, match="infinite"):
+            learner.predict_one({"high": float("inf")})
+        with pytest.raises(UsageError, match="of the type bytes"):
+            learner.predict_one({"high": b"9"})
+        with pytest.raises(UsageError, match="what is said about the sequence"):
+            Learner("weather", method="repeat_last", engine=engine(), about="Seattle")
+
+    def test_ids_and_values_of_other_libraries_are_saved(self, learner: Learner, tmp_path: Path) -> None:
+        numpy = pytest.importorskip("numpy")
+        p = learner.predict_one({"sky": "sun \ud800", "high": numpy.float64(9.5), "deep": ["\ud800"]}, numpy.int64(5))
+        assert (p.id, p.observation.fields) == (5, {"sky": "sun ?", "high": 9.5, "deep": ["?"]})
+        learner.save(tmp_path / "learner.json")
+        with Learner.load(tmp_path / "learner.json", engine=engine()) as loaded:
+            assert loaded.waiting == (p,)
+            assert loaded.learn_one(5, {"sky": "sun"}).fate == "learned"
+
+
+def test_another_task_must_have_a_place_for_what_was_learned() -> None:
+    task = load_task("weather")
+    with Learner(task, engine=engine(), budget=100) as learner:
+        with pytest.raises(UsageError, match="the new task's memory has other sections"):
+            learner.change_task(msgspec.structs.replace(task, memory=task.memory[:2]))
+        with pytest.raises(UsageError, match="the new task's answer has other fields"):
+            learner.change_task(msgspec.structs.replace(task, answer=task.answer[:1]))
+
+
+def test_a_reference_alone_loads_no_model(tmp_path: Path, days: list[Sequence]) -> None:
+    with Learner("weather", method="linear", model="llamacpp:nobody/has/this.gguf") as learner:
+        learner.learn_one(learner.predict_one(days[0].steps[0].observation.fields).id, {"sky": "sun", "high": 9})
+        learner.save(tmp_path / "learner.json")
+    with Learner.load(tmp_path / "learner.json") as loaded:
+        assert loaded.stream == learner.stream
+    with pytest.raises(ModelError, match="no file"):
+        Learner("weather", model="llamacpp:nobody/has/this.gguf")
+    with pytest.raises(UsageError, match="no method 'recurent'"):  # before any model is looked for
+        Learner("weather", method="recurent", model="llamacpp:nobody/has/this.gguf")
+
+
+def test_a_notebook_shows_little(days: list[Sequence]) -> None:
+    with Learner("weather", engine=engine(), budget=100, rule="rewrite", feedback="scorecard") as learner:
+        run(learner, days[0], slice(0, 4))
+        p = learner.predict_one(days[0].steps[4].observation.fields)
+        learnt = learner.learn_one(p.id, days[0].steps[4].target or {})
+        assert (learnt.id, learnt.fate, learnt.memory_version, learnt.again, learnt.note) == ("#4", "learned", 5, 0, "")
+        assert len(repr(p)) < 120
+        assert len(repr(learnt)) < 1500
+        assert "stream" not in learnt._fields
+        assert repr(learner) == "Learner('weather', method='recurrent', 5 steps, 0 waiting, memory version 5)"
+
+
+class TestAfterTheEnd:
+    """A learner without its model answers at once that it has none, and waits for nothing."""
+
+    def calls(self, learner: Learner, fields: dict[str, Any]) -> list[Callable[[], Any]]:
+        return [
+            lambda: learner.predict_one(fields),
+            lambda: learner.learn_one("a", {"sky": "sun"}),
+            lambda: learner.restore(0),
+        ]
+
+    def test_close(self, tmp_path: Path, days: list[Sequence]) -> None:
+        fields = days[0].steps[0].observation.fields
+        with Learner("weather", engine=engine(), budget=100) as learner:
+            learner.predict_one(fields, "a")
+        for call in self.calls(learner, fields):
+            with pytest.raises(UsageError, match=r"nothing can be asked after close.* \(make another, or load"):
+                call()
+        learner.close()
+        assert len(learner.waiting) == 1
+        learner.save(tmp_path / "learner.json")
+
+    def test_close_waits_for_a_call_under_way(self, days: list[Sequence]) -> None:
+        asked_for, go_on = threading.Event(), threading.Event()
+
+        def slow(request: Request) -> str:
+            asked_for.set()
+            assert go_on.wait(10)
+            return answer(request)
+
+        learner = Learner("weather", engine=ScriptedEngine(slow, INFO), budget=100)
+        calls = threading.Thread(target=learner.predict_one, args=(days[0].steps[0].observation.fields,))
+        calls.start()
+        assert asked_for.wait(10)
+        closing = threading.Thread(target=learner.close)
+        closing.start()
+        go_on.set()
+        for thread in (calls, closing):
+            thread.join(10)
+            assert not thread.is_alive()
+        assert len(learner.waiting) == 1
+
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+    def test_a_fork(self, tmp_path: Path) -> None:
+        """In a process of its own: a test's own threads and a fork do not go together."""
+        code = """if True:
+            import os, sys
+            from llm_as_rnn import Learner
+            from llm_as_rnn.drive import SyncDriver
+            from llm_as_rnn.errors import UsageError
+            learner = Learner("weather", model=sys.argv[1], budget=100)
+            x = {"date": "May 1", "sky": "rain", "high": 9.4, "low": 6.1, "precipitation": 12.2, "wind": 4.0}
+            learner.predict_one(x, "a")
+            child = os.fork()
+            if child == 0:
+                for call in (
+                    lambda: learner.predict_one(x),
+                    lambda: learner.learn_one("a", {"sky": "sun"}),
+                    lambda: learner.restore(0),
+                ):
+                    try:
+                        call()
+                    except UsageError as error:
+                        print(error, flush=True)
+                learner.close()
+                os._exit(len(learner.waiting))
+            print(os.waitpid(child, 0)[1] >> 8, learner.predict_one(x, "a").id)
+            learner.close()
+        """
+        command = [sys.executable, "-c", code, script(tmp_path)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+        lines = done.stdout.splitlines()
+        assert len(lines) == 4
+        assert all("in a forked process" in line and "in each process" in line for line in lines[:3])
+        assert lines[3] == "1 a"
+
+    def test_another_event_loop(self, days: list[Sequence]) -> None:
+        fields = days[0].steps[0].observation.fields
+
+        async def made() -> AsyncLearner:
+            learner = AsyncLearner("weather", engine=engine(), budget=100)
+            with pytest.raises(UsageError, match=r"was not entered \(write: async with"):
+                await learner.predict_one(fields)
+            assert repr(learner) == "AsyncLearner('weather', method='recurrent', not open)"
+            await learner.__aenter__()
+            await learner.predict_one(fields, "a")
+            with pytest.raises(UsageError, match="entered once"):
+                await learner.__aenter__()
+            return learner
+
+        learner = asyncio.run(made())
+        for call in (
+            lambda: learner.predict_one(fields),
+            lambda: learner.learn_one("a", {"sky": "sun"}),
+            lambda: learner.restore(0),
+        ):
+            with pytest.raises(UsageError, match=r"belongs to another event loop \(make one in each, or use Learner"):
+                asyncio.run(call())
+
+    def test_the_async_learners_end(self, days: list[Sequence]) -> None:
+        async def used() -> None:
+            async with AsyncLearner("weather", engine=engine(), budget=100) as learner:
+                await learner.predict_one(days[0].steps[0].observation.fields, "a")
+            with pytest.raises(UsageError, match="nothing can be asked after close"):
+                await learner.learn_one("a", {"sky": "sun"})
+            with pytest.raises(UsageError, match="entered once"):
+                await learner.__aenter__()
+
+        asyncio.run(used())

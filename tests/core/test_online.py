@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import zlib
 from typing import Any
+from unittest.mock import patch
 
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from llm_as_rnn import replaying
 from llm_as_rnn.datasets.base import Selection
 from llm_as_rnn.datasets.registry import dataset
 from llm_as_rnn.errors import UsageError
 from llm_as_rnn.method import Method
 from llm_as_rnn.methods import METHODS
-from llm_as_rnn.online import MAX_WAITING, Policy, Stream, ask, begin, revive, tell
-from llm_as_rnn.records import Completion, Request, SequenceInfo
+from llm_as_rnn.online import Policy, Stream, ask, begin, revive, tell
+from llm_as_rnn.records import Completion, Request
+from llm_as_rnn.replaying import CHECKPOINT
 from llm_as_rnn.task import load_task
 from tests.helpers import LINES, by_hand, listening, make
 
@@ -55,19 +58,30 @@ def told(chosen: Method, stream: Stream, t: int, policy: Policy, answerer: Any =
     return by_hand(tell(chosen, stream, str(t), target, policy), answerer)
 
 
-@settings(max_examples=60)
-@given(st.sampled_from(OTHERS), st.permutations(range(6)), st.integers(0, 6), st.data())
-def test_replay_learns_as_if_outcomes_had_come_in_order(name: str, order: list[int], never: int, data: Any) -> None:
-    """Whatever the order, with repetitions and with some that never come."""
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from(OTHERS),
+    st.permutations(range(6)),
+    st.integers(0, 6),
+    st.sampled_from([2, 3, CHECKPOINT]),
+    st.data(),
+)
+def test_replay_learns_as_if_outcomes_had_come_in_order(
+    name: str, order: list[int], never: int, checkpoint: int, data: Any
+) -> None:
+    """Whatever the order and wherever the checkpoints, with repetitions and with some that never come."""
     chosen, start = asked(name)
     order = order[never:]
     stream = start
     for place, t in enumerate(order):
-        stream = told(chosen, stream, t, "replay").stream
+        with patch.object(replaying, "CHECKPOINT", checkpoint):
+            stream = told(chosen, stream, t, "replay").stream
         twice = data.draw(st.sampled_from(order[: place + 1]))
         again = told(chosen, stream, twice, "replay")
         assert (again.fate, again.stream) == ("duplicate", stream)
-        stream = revive(chosen, msgspec.json.encode(stream))
+        revived = revive(chosen, msgspec.json.encode(stream))
+        assert revived == stream
+        stream = revived
     straight = start
     for t in sorted(order):
         straight = told(chosen, straight, t, "replay").stream
@@ -114,10 +128,12 @@ def test_replay_goes_back_and_learns_the_later_ones_again() -> None:
     assert [request.role for request in log] == ["reflect", "update"] * 3
 
 
-def test_an_unknown_id_changes_nothing() -> None:
+def test_an_unknown_id_is_refused_with_a_hint() -> None:
     chosen, stream = asked("recurrent", 1)
-    result = by_hand(tell(chosen, stream, "nobody", {"sky": "sun", "high": 1.0}, "apply"), answer)
-    assert (result.fate, result.stream) == ("unknown", stream)
+    with pytest.raises(UsageError, match=r"no prediction waits under the id 'nobody' \(predict first"):
+        by_hand(tell(chosen, stream, "nobody", {"sky": "sun", "high": 1.0}, "apply"), answer)
+    with pytest.raises(UsageError, match=r"the id 0 \(one does under '0', which is text\)"):
+        by_hand(tell(chosen, stream, 0, {"sky": "sun", "high": 1.0}, "apply"), answer)
 
 
 @pytest.mark.parametrize("policy", ["apply", "replay"])
@@ -139,14 +155,19 @@ def test_asking_again_asks_no_model() -> None:
         by_hand(ask(chosen, stream, SEQUENCE.info.id, {**fields, "sky": "snow"}, "0"), answerer)
 
 
-def test_a_prediction_that_waits_too_long_is_given_up() -> None:
-    chosen = make("repeat_last", TASK)
-    stream = begin(chosen, SequenceInfo("s"))
-    fields = SEQUENCE.steps[0].observation.fields
-    for t in range(MAX_WAITING + 3):
-        stream, _ = by_hand(ask(chosen, stream, "s", fields, str(t)), answer)
-    assert len(stream.waiting) == MAX_WAITING
-    assert by_hand(tell(chosen, stream, "0", {"sky": "sun"}, "replay"), answer).fate == "unknown"
+def test_a_prediction_without_an_answer_is_made_again_under_its_id() -> None:
+    """An outage is no fact about the observation: the second prediction takes the place of the first."""
+    chosen, stream = asked("recurrent", 1)
+    fields = SEQUENCE.steps[1].observation.fields
+    calls = ask(chosen, stream, SEQUENCE.info.id, fields, "b")
+    stream, failed = by_hand(calls, lambda _: Completion("", "error", error="503"))
+    assert failed.prediction.status == "engine_error"
+    stream, _ = by_hand(ask(chosen, stream, SEQUENCE.info.id, SEQUENCE.steps[2].observation.fields, "c"), answer)
+    with pytest.raises(UsageError, match="another observation"):
+        by_hand(ask(chosen, stream, SEQUENCE.info.id, SEQUENCE.steps[3].observation.fields, "b"), answer)
+    after, made = by_hand(ask(chosen, stream, SEQUENCE.info.id, fields, "b"), answer)
+    assert (made.prediction.status, made.observation.t) == ("ok", failed.observation.t)
+    assert (after.waiting[1], after.t, [waiting.id for waiting in after.waiting]) == (made, 3, ["0", "b", "c"])
 
 
 def test_what_is_no_stream_is_refused() -> None:

@@ -16,7 +16,7 @@ from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.errors import UsageError
 from llm_as_rnn.learner import AsyncLearner, Learner
 from llm_as_rnn.method import Calls, Learned, at_once
-from llm_as_rnn.online import KEPT_VERSIONS, Policy, Stream, Version, begin, pick, restore, revive
+from llm_as_rnn.online import LIMITS, Policy, Stream, Version, begin, pick, restore, revive
 from llm_as_rnn.records import (
     Completion,
     Memory,
@@ -90,7 +90,8 @@ def test_a_file_from_before_versions_were_kept_goes_on(tmp_path: Path, days: lis
         one.save(path)
         memory = one.memory
     plain = msgspec.json.decode(path.read_bytes())
-    del plain["stream"]["versions"]
+    del plain["stream"]["versions"], plain["check"]
+    plain["format"] = 1
     path.write_bytes(msgspec.json.encode(plain))
     with Learner.load(path, engine=ScriptedEngine(answer, INFO)) as two:
         assert two.memory is not None
@@ -191,13 +192,13 @@ def test_what_cannot_be_restored_is_refused_and_changes_nothing(tmp_path: Path, 
 def test_the_history_is_bounded() -> None:
     chosen = method()
     stream = begin(chosen, SequenceInfo("s"))
-    for _ in range(KEPT_VERSIONS + 5):
+    for _ in range(LIMITS.keep_versions + 5):
         stream = restore(chosen, stream, stream.versions[-1].memory.version)
-    assert numbers(stream.versions) == list(range(6, KEPT_VERSIONS + 6))
+    assert numbers(stream.versions) == list(range(6, LIMITS.keep_versions + 6))
     chosen, stream = asked("recurrent", 1)
-    full = tuple(Version(text(number)) for number in range(-KEPT_VERSIONS, 0))
+    full = tuple(Version(text(number)) for number in range(-LIMITS.keep_versions, 0))
     after = told(chosen, msgspec.structs.replace(stream, versions=full), 0, "apply").stream
-    assert numbers(after.versions) == [*range(-KEPT_VERSIONS + 1, 0), 1]
+    assert numbers(after.versions) == [*range(-LIMITS.keep_versions + 1, 0), 1]
 
 
 def late(policy: Policy) -> tuple[Any, Stream, Any]:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from llm_as_rnn.choices import Choices
 from llm_as_rnn.datasets.base import Sequence
 from llm_as_rnn.engines.base import EngineInfo
-from llm_as_rnn.learner import Choices
 from llm_as_rnn.method import suit_layout
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import (

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import Environment
 
+from llm_as_rnn.choices import Choices
 from llm_as_rnn.engines.base import EngineInfo
 from llm_as_rnn.engines.gguf import has_chat_template
 from llm_as_rnn.engines.llamacpp import LlamaCppEngine
@@ -24,7 +25,6 @@ from llm_as_rnn.engines.openai_compatible import OpenAICompatibleEngine
 from llm_as_rnn.engines.refusals import in_turns
 from llm_as_rnn.engines.thinking import split_thinking
 from llm_as_rnn.errors import EngineError, EngineUnavailableError, ModelError, SpecMismatchError, UsageError
-from llm_as_rnn.learner import Choices
 from llm_as_rnn.method import Updating
 from llm_as_rnn.metrics.summary import summarise
 from llm_as_rnn.prompts import Prompts

@@ -30,11 +30,12 @@ from llm_as_rnn.engines.llamacpp import LlamaCppEngine
 from llm_as_rnn.engines.openai_compatible import OpenAICompatibleEngine
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.errors import EngineUnavailableError, UsageError
-from llm_as_rnn.learner import AsyncLearner, Learner, read_saved
+from llm_as_rnn.learner import AsyncLearner, Learner
 from llm_as_rnn.records import Message, Request
 from llm_as_rnn.runs.directory import RunDirectory, RunInfo
 from llm_as_rnn.runs.execute import Options, execute
 from llm_as_rnn.runs.remote import is_credentialed, require_local
+from llm_as_rnn.saved import read_saved
 from llm_as_rnn.task import Task, load_task
 from tests.fake_server import FakeServer, Fault
 from tests.helpers import LINES, good_answer

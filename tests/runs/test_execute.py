@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from llm_as_rnn.choices import Choices
 from llm_as_rnn.engines.base import EngineInfo
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.errors import (
@@ -23,7 +24,6 @@ from llm_as_rnn.errors import (
     UsageError,
 )
 from llm_as_rnn.files import sealed, unsealed
-from llm_as_rnn.learner import Choices
 from llm_as_rnn.method import Updating
 from llm_as_rnn.methods import METHODS, references
 from llm_as_rnn.prompts import Prompts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from filelock import FileLock, Timeout
 
 from llm_as_rnn.errors import UsageError
 from llm_as_rnn.method import RuleName, Updating
+from llm_as_rnn.saved import require_file
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -60,6 +62,42 @@ def updating_options(command: F) -> F:
     return command
 
 
+_LIMITS = [
+    click.option("--max-waiting", type=click.IntRange(min=1), help="Predictions that may wait [default: 1000]."),
+    click.option(
+        "--remember", type=click.IntRange(min=1), help="Ids of learned outcomes that are remembered [default: 10000]."
+    ),
+    click.option(
+        "--keep-versions", type=click.IntRange(min=1), help="Versions of the memory that are kept [default: 100]."
+    ),
+    click.option(
+        "--replay-limit",
+        type=click.IntRange(min=1),
+        help="Later outcomes that --policy replay learns again for a late one [default: 256].",
+    ),
+]
+
+
+def limits_options(command: F) -> F:
+    """Give a command the options of `online.Limits`."""
+    for option in reversed(_LIMITS):
+        command = option(command)
+    return command
+
+
+timeout_option = click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Seconds for one attempt of a call [default: 120 on a server, 300 here].",
+)
+patience_option = click.option(
+    "--patience",
+    type=click.FloatRange(min=0),
+    help="Seconds to wait for a server that cannot answer now; then it stops, and can go on later [default: 600].",
+)
+"""Of every command that asks an engine."""
+
+
 shared_option = click.option(
     "--shared", type=int, help="Tokens of a second memory, of lessons that sequences leave to later ones [default: 0]"
 )
@@ -79,9 +117,12 @@ def locked(file: Path) -> Iterator[None]:
     Raises
     ------
     UsageError
-        If one is using it, or the lock cannot be written beside it.
+        If one is using it, it is no file, or the lock cannot be written beside it.
     """
-    lock = FileLock(file.with_name(f".{file.name}.lock"), timeout=0)
+    require_file(file)
+    # Two names for one file share its lock: that lies beside what a link points to.
+    target = Path(os.path.realpath(file))
+    lock = FileLock(target.with_name(f".{target.name}.lock"), timeout=0)
     try:
         lock.acquire()
     except Timeout:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,8 +15,6 @@ from rich.text import Text
 from llm_as_rnn.cli.learning import locked
 from llm_as_rnn.cli.progress import console
 from llm_as_rnn.errors import UsageError
-from llm_as_rnn.files import write_atomically
-from llm_as_rnn.learner import Saved, read_saved
 from llm_as_rnn.method import Method, Settings
 from llm_as_rnn.methods import build
 from llm_as_rnn.online import Stream, pick, revive
@@ -24,7 +23,9 @@ from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import Memory
 from llm_as_rnn.report.diff import Item, MemoryDiff
 from llm_as_rnn.runs.directory import RunDirectory
+from llm_as_rnn.runs.remote import is_credentialed
 from llm_as_rnn.runs.versions import LESSONS, Event, versions
+from llm_as_rnn.saved import Saved, checked, read_saved, write_saved
 
 NAMED = 6
 """Choices that an error names; a run may have hundreds of sequences."""
@@ -132,7 +133,7 @@ def restore(file: Path, version: int) -> None:
     """Put an earlier version back, as a new version.
 
     Nothing is lost. FILE is that of a learner or of `llm-as-rnn predict --state`; predictions in it go on waiting. A
-    program that has it loaded does not see this, and writes over it.
+    program that has it loaded does not see this, and writes over it. Whoever loads it next counts the memory anew.
     """
     if file.is_dir():
         raise UsageError(f"{file} is a folder: a run's journal is never changed", "name a learner's file")
@@ -140,12 +141,10 @@ def restore(file: Path, version: int) -> None:
     with locked(file):
         saved = read_saved(file)
         method, stream = _opened(saved)
-        stream = put_back(method, stream, version, saved.choices.budget)
-        changed = msgspec.structs.replace(saved, stream=msgspec.Raw(msgspec.json.encode(stream)))
-        try:
-            write_atomically(file, msgspec.json.encode(changed))
-        except OSError as error:
-            raise UsageError(f"{file} cannot be written: {error.strerror}", "make room there") from error
+        stream = put_back(method, stream, version, saved.choices.budget, limits=saved.choices.limits)
+        content = checked(stream, partial(revive, method), "the restored memory")
+        changed = msgspec.structs.replace(saved, stream=msgspec.Raw(content))
+        write_saved(file, changed, private=is_credentialed(saved.task))
     click.echo(f"version {stream.versions[-1].memory.version} holds the text of version {version}")
 
 

@@ -3,25 +3,47 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, TextIO
 
 import click
 import msgspec
 
-from llm_as_rnn.cli.learning import FEEDBACK_HELP, locked, remote_data_option, updating_options
+from llm_as_rnn.choices import named_choices
+from llm_as_rnn.cli.learning import (
+    FEEDBACK_HELP,
+    limits_options,
+    locked,
+    patience_option,
+    remote_data_option,
+    timeout_option,
+    updating_options,
+)
 from llm_as_rnn.cli.main import DONE, SOME_FAILED
 from llm_as_rnn.cli.progress import waiting
 from llm_as_rnn.engines.resolve import DEFAULT_MODEL
-from llm_as_rnn.errors import EngineError, EngineUnavailableError, LlmAsRnnError, UsageError
-from llm_as_rnn.learner import Learner, named_choices, read_saved
+from llm_as_rnn.errors import EngineError, EngineUnavailableError, GivenUpWarning, LlmAsRnnError, UsageError
+from llm_as_rnn.learner import Learner
+from llm_as_rnn.online import Limits, Stream, given_up_since, was_learned
+from llm_as_rnn.replaying import Id
+from llm_as_rnn.saved import Saved, read_saved
+from llm_as_rnn.task import Task, load_task, shipped_tasks
+
+BOM = b"\xef\xbb\xbf"
+"""What some editors and spreadsheets put before the first line."""
+
+
+ANEW = ("base_url", "timeout", "patience", "allow_remote_data")
+"""Options that are not kept in the state file: they are given anew every time, or left out."""
 
 
 class Line(msgspec.Struct, forbid_unknown_fields=True):
     """A line of input: an observation, an outcome, or both."""
 
-    id: str | int | None = None
+    id: Id | None = None
     x: dict[str, Any] | None = None
     y: dict[str, Any] | None = None
 
@@ -36,6 +58,13 @@ class Line(msgspec.Struct, forbid_unknown_fields=True):
 )
 @click.option("--model", "-m", help=f"As for `run` [default: {DEFAULT_MODEL}].")
 @click.option("--method", help="Who predicts [default: recurrent].")
+@click.option(
+    "--about",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="What stays the same in the stream, for tasks that show it: told when it is begun. May be repeated.",
+)
+@click.option("--take-task", is_flag=True, help="Go on with the task as it is now, if it was edited.")
 @click.option("--budget", type=int, help="Most tokens of the memory.")
 @click.option(
     "--policy",
@@ -44,13 +73,14 @@ class Line(msgspec.Struct, forbid_unknown_fields=True):
 )
 @click.option("--feedback", help=FEEDBACK_HELP)
 @updating_options
+@limits_options
 @click.option("--base-url", help="URL of an OpenAI-compatible server [default: OPENAI_BASE_URL].")
+@timeout_option
+@patience_option
 @click.option("--thinking", type=int, help="Tokens that a reasoning model may take to think [default: 0].")
 @remote_data_option
 @click.option("--memory", "show_memory", is_flag=True, help="Show the memory at the end, on standard error.")
-def predict(
-    task: str, state: Path, base_url: str | None, allow_remote_data: bool, show_memory: bool, **given: Any
-) -> int:
+def predict(task: str, state: Path, about: tuple[str, ...], take_task: bool, show_memory: bool, **given: Any) -> int:
     """Predict a stream of TASK from standard input, and learn outcomes when they come.
 
     \b
@@ -60,52 +90,144 @@ def predict(
 
     Outcomes may come late, in any order, twice (once counts) or never. What a line changes is in the state file before
     its answer is written: after a crash, send again what got no answer. A line that cannot be used is answered with
-    "error", and the exit code is then 1.
+    "error", and the exit code is then 1. An id is text or a whole number, and 7 is not "7"; a line without one gets "#"
+    and a number. A prediction whose status is "engine_error" is made again when its line is sent again.
     """
+    source, sink = _open_pipes(sys.stdin, sys.stdout)
+    options = {name: given.pop(name) for name in ANEW}
     chosen = {name: value for name, value in given.items() if value is not None}
-    where = {"base_url": base_url, "allow_remote_data": allow_remote_data}
-    with locked(state), _open(task, state, where, chosen) as learner:
+    constant = _read_about(about)
+    with locked(state), _opened(task, state, options, chosen, constant, take_task=take_task) as learner:
         failed = 0
-        for number, text in enumerate(sys.stdin.buffer, 1):
-            for answer in _answers(learner, state, number, text):
-                failed += "error" in answer
-                sys.stdout.buffer.write(msgspec.json.encode(answer) + b"\n")
-                sys.stdout.buffer.flush()
+        for number, text in _lines(source):
+            for answer in _answers(learner, number, text):
+                if "error" in answer:
+                    failed += 1
+                else:
+                    # Before anything else is asked: what cannot be saved ends the stream here.
+                    learner.save(state)
+                _write(sink, msgspec.json.encode(answer) + b"\n")
         if show_memory and learner.memory is not None:
             click.echo(str(learner.memory), err=True)
     return SOME_FAILED if failed else DONE
 
 
-def _open(task: str, state: Path, where: dict[str, Any], chosen: dict[str, Any]) -> Learner:
-    with waiting("loading the model"):
-        if not state.exists():
-            learner = Learner(task, **where, **chosen)
+def _open_pipes(stdin: TextIO | None, stdout: TextIO | None) -> tuple[BinaryIO, BinaryIO]:
+    """Give where lines come from and answers go to; Python has nothing in the place of one that was closed."""
+    if stdin is None:
+        raise UsageError("standard input is closed", "give lines on it: llm-as-rnn predict ... < FILE")
+    if stdout is None:
+        raise UsageError("standard output is closed", "give answers a place: llm-as-rnn predict ... > FILE")
+    return stdin.buffer, stdout.buffer
+
+
+def _lines(source: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    try:
+        for number, text in enumerate(source, 1):
+            yield number, text.removeprefix(BOM) if number == 1 else text
+    except OSError as error:
+        raise UsageError(f"standard input cannot be read: {error.strerror}", "give lines on it") from error
+
+
+def _write(sink: BinaryIO, content: bytes) -> None:
+    try:
+        sink.write(content)
+        sink.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        hint = "make room there; what was learned is saved: send again what got no answer"
+        raise UsageError(f"answers cannot be written to standard output: {error.strerror}", hint) from error
+
+
+def _read_about(pairs: tuple[str, ...]) -> dict[str, Any]:
+    """Read NAME=VALUE pairs; a value is JSON where it can be read as such, and else text.
+
+    >>> _read_about(("sex=f", "age=58"))
+    {'sex': 'f', 'age': 58}
+    """
+    constant: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise UsageError(f"--about {pair!r} is not NAME=VALUE", "write --about sex=f")
+        if name in constant:
+            raise UsageError(f"--about names {name!r} twice", "keep one of them")
+        try:
+            constant[name] = msgspec.json.decode(value)
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            constant[name] = value
+    return constant
+
+
+@contextmanager
+def _opened(
+    task: str, state: Path, options: dict[str, Any], chosen: dict[str, Any], about: dict[str, Any], *, take_task: bool
+) -> Iterator[Learner]:
+    """Begin a stream, or go on with the one in the state file; ``options`` are those that may differ every time."""
+    if not state.exists():
+        with waiting("loading the model"):
+            learner = Learner(task, about=about, **options, **chosen)
+        with learner:
             learner.save(state)
-            return learner
-        saved = read_saved(state)
-        begun = {"method": saved.method, "model": saved.model, **named_choices(saved.choices)}
-        if task not in (saved.task.name, str(task)) or (Path(task).suffix == "" and task != saved.task.name):
-            raise UsageError(f"{state} is about the task {saved.task.name}", "name that task, or another --state")
-        for name, value in chosen.items():
-            if begun[name] != value:
-                hint = f"leave --{name} out, or take another --state"
-                raise UsageError(f"{state} was begun with --{name} {begun[name]}", hint)
-        return Learner.load(state, **where)
+            yield learner
+        return
+    saved = read_saved(state)
+    named = _named_task(task, saved.task)
+    if named.name != saved.task.name:
+        raise UsageError(f"{state} is about the task {saved.task.name}", "name that task, or another --state")
+    _require_as_begun(state, saved, chosen, about)
+    limits = {name: value for name, value in chosen.items() if name in Limits.__struct_fields__}
+    with waiting("loading the model"):
+        learner = Learner.load(state, **options, **limits)
+    with learner:
+        edited = named.digest != saved.task.digest
+        if edited and take_task:
+            learner.change_task(named)
+            learner.save(state)
+        elif edited:
+            hint = "--take-task takes the new one over"
+            click.echo(
+                f"note: the task {task} was edited since {state} was begun: the old one goes on ({hint})", err=True
+            )
+        yield learner
 
 
-def _answers(learner: Learner, state: Path, number: int, text: bytes) -> Iterator[dict[str, Any]]:
-    """Answer one line; an answer is given only after what it says has been saved."""
+def _named_task(task: str, begun: Task) -> Task:
+    """Give the task that is named, as it is now; one of the user's own may be called by its name."""
+    return begun if task == begun.name and task not in shipped_tasks() else load_task(task)
+
+
+def _require_as_begun(state: Path, saved: Saved, chosen: dict[str, Any], about: dict[str, Any]) -> None:
+    """Refuse options that say something else than those with which a state was begun; limits may change."""
+    begun = {"method": saved.method, "model": saved.model, **named_choices(saved.choices)}
+    for name, value in chosen.items():
+        if begun[name] != value and name not in Limits.__struct_fields__:
+            option = f"--{name.replace('_', '-')}"
+            how = f"with {option} {begun[name]}"
+            if begun[name] is None:
+                how = f"without {option}: what suits the model was taken"
+            elif begun[name] is False:
+                how = f"without {option}"
+            raise UsageError(f"{state} was begun {how}", f"leave {option} out, or take another --state")
+    if about and about != saved.sequence.about:
+        told = ", ".join(f"{name}={value}" for name, value in saved.sequence.about.items())
+        how = f"with --about {told}" if told else "without --about"
+        raise UsageError(f"{state} was begun {how}", "leave --about out, or take another --state")
+
+
+def _answers(learner: Learner, number: int, text: bytes) -> Iterator[dict[str, Any]]:
+    """Answer one line; what an answer without an error says is to be saved before it is given."""
     if not text.strip():
         return
-    name: str | None = None
+    name: Id | None = None
     try:
         line = msgspec.json.decode(text, type=Line)
-        name = None if line.id is None else str(line.id)
-        for answer in _steps(learner, line, name):
+        name = line.id
+        for answer in _steps(learner, line):
             name = answer["id"]
-            learner.save(state)
             yield answer
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         yield {"id": name, "line": number, "error": f"not a line of input: {error}"}
     except LlmAsRnnError as error:
         if isinstance(error, EngineUnavailableError):
@@ -113,7 +235,8 @@ def _answers(learner: Learner, state: Path, number: int, text: bytes) -> Iterato
         yield {"id": name, "line": number, "error": str(error)}
 
 
-def _steps(learner: Learner, line: Line, name: str | None) -> Iterator[dict[str, Any]]:
+def _steps(learner: Learner, line: Line) -> Iterator[dict[str, Any]]:
+    name = line.id
     if line.x is None and (line.y is None or name is None):
         raise UsageError('a line needs "x", or "id" and "y"', "see llm-as-rnn predict --help")
     if line.x is not None:
@@ -124,25 +247,47 @@ def _steps(learner: Learner, line: Line, name: str | None) -> Iterator[dict[str,
         yield _learn(learner, name, line.y)
 
 
-def _predict(learner: Learner, x: dict[str, Any], name: str | None) -> dict[str, Any]:
-    if name is not None and name in learner.stream.learned:
+def _predict(learner: Learner, x: dict[str, Any], name: Id | None) -> dict[str, Any]:
+    if name is not None and was_learned(learner.stream, name):
         # Sent again after a crash: its outcome is learned, so nothing is left to be done.
         return {"id": name, "status": "learned"}
-    made = learner.predict_one(x, name)
+    before = learner.stream
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", GivenUpWarning)  # the answer says it
+        made = learner.predict_one(x, name)
     prediction = made.prediction
     answer = {"id": made.id, "status": prediction.status, "prediction": prediction.values}
-    return {**answer, "problem": prediction.problem} if prediction.problem else answer
+    if prediction.problem:
+        answer["problem"] = prediction.problem
+    return answer | _losses(learner, before)
 
 
-def _learn(learner: Learner, name: str, y: dict[str, Any]) -> dict[str, Any]:
-    told = learner.learn_one(name, y)
-    if told.fate == "unknown":
-        raise UsageError(f"no prediction waits under the id {name!r}", "predict first, or correct the id")
-    if told.fate == "failed":
+def _learn(learner: Learner, name: Id, y: dict[str, Any]) -> dict[str, Any]:
+    before = learner.stream
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", GivenUpWarning)  # the answer says it
+        learnt = learner.learn_one(name, y)
+    if learnt.fate == "failed":
         raise EngineError("the model gave no answer, so this outcome still waits", "send it again")
-    answer: dict[str, Any] = {"id": name, "learned": told.update.outcome if told.update else told.fate}
-    if told.update and told.update.reason:
-        answer["reason"] = told.update.reason
+    answer: dict[str, Any] = {"id": name, "learned": learnt.update.outcome if learnt.update else learnt.fate}
+    if learnt.update and learnt.update.reason:
+        answer["reason"] = learnt.update.reason
+    if learnt.again:
+        answer["learned_again"] = learnt.again
+    if learnt.note:
+        answer["note"] = learnt.note
     if learner.memory is not None:
         answer |= {"memory_version": learner.memory.version, "memory_tokens": learner.memory.tokens}
-    return answer
+    return answer | _losses(learner, before)
+
+
+def _losses(learner: Learner, before: Stream) -> dict[str, Any]:
+    """Say what was given up or forgotten meanwhile, and name it."""
+    losses: dict[str, Any] = {}
+    gone = given_up_since(before, learner.stream)
+    if gone:
+        losses["given_up"] = list(gone)
+    said = learner.losses(before)
+    if said:
+        losses["warning"] = "; ".join(said)
+    return losses

@@ -11,6 +11,7 @@ from llm_as_rnn.method import (
     Learned,
     RuleName,
     Settings,
+    count_tokens,
     knows_outcomes,
     notes_cases,
     said,
@@ -247,7 +248,11 @@ class Recurrent:
         best = state.watch.best()
         if best is None or best.memory.sections == state.memory.sections:
             return None
-        memory = Memory(best.memory.sections, state.memory.version + 1, (yield from measured(best.memory)))
+        # Counted anew: it may have been accepted under a larger budget, or by another tokenizer, before it was loaded.
+        tokens = yield from count_tokens(str(best.memory))
+        if tokens > self.settings.budget:
+            return None
+        memory = Memory(best.memory.sections, state.memory.version + 1, tokens)
         reason = f"fallen: back to version {best.memory.version}, mean error {best.mean:.2f} in {best.steps} steps"
         # What the memory that fell foretold says nothing of the one that is back.
         state = msgspec.structs.replace(state, memory=memory, watch=watch, foretold=())

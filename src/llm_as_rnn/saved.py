@@ -1,0 +1,164 @@
+"""A learner's file: written with a check of its own bytes, and read back before it counts as written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from stat import S_ISDIR, S_ISREG
+
+import msgspec
+
+from llm_as_rnn.choices import Choices
+from llm_as_rnn.errors import DamagedError, LlmAsRnnError, UsageError
+from llm_as_rnn.files import is_sealed, sealed, unsealed, write_atomically
+from llm_as_rnn.records import Record, SequenceInfo
+from llm_as_rnn.task import Task
+
+FORMAT = 2
+"""Of the files that are written. Format 1 had no check of its bytes; it can be read."""
+
+
+class Saved(Record, frozen=True):
+    """What a learner's file holds.
+
+    Attributes
+    ----------
+    task : Task
+        What it predicts.
+    method, model : str
+        Who predicts, and with which model.
+    choices : Choices
+        How the model is asked.
+    sequence : SequenceInfo
+        The stream's name, and what stays the same in it.
+    stream : msgspec.Raw
+        The `online.Stream`, as JSON.
+    format : int
+        Of this file.
+    remote_data : tuple of str
+        Hosts outside this machine that were confirmed to get credentialed data (see `runs.remote`).
+    """
+
+    task: Task
+    method: str
+    model: str
+    choices: Choices
+    sequence: SequenceInfo
+    stream: msgspec.Raw
+    format: int = FORMAT
+    remote_data: tuple[str, ...] = ()
+
+
+class _Head(msgspec.Struct):
+    """What tells the format of a file, whatever else is in it."""
+
+    format: int = 1
+
+
+def require_file(path: Path) -> None:
+    """Refuse what is there and is no file: reading a pipe would wait for ever, and a folder or device holds no learner.
+
+    Raises
+    ------
+    UsageError
+        If it is one of these.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return  # not there, or out of reach: whoever opens it says so
+    if not S_ISREG(mode):
+        what = "a folder" if S_ISDIR(mode) else "a pipe or a device"
+        raise UsageError(f"{path} is {what}, not a file", "name a learner's file")
+
+
+def read_saved(path: Path) -> Saved:
+    """Read a learner's file.
+
+    Raises
+    ------
+    UsageError
+        If it cannot be read, is not one, or was written by a newer version.
+    DamagedError
+        If its bytes are not those that were written.
+    """
+    require_file(path)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}", "check the path") from error
+    return _decoded(content, path)
+
+
+def write_saved(path: Path, saved: Saved, *, private: bool) -> None:
+    """Write a learner's file, whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    saved : Saved
+        What it is to hold; whatever format it was read from, it is written in the present one.
+    private : bool
+        Whether it is for its owner only.
+
+    Raises
+    ------
+    UsageError
+        If it cannot be written, or would not be read back as it is; what was there before stays as it was.
+    """
+    saved = msgspec.structs.replace(saved, format=FORMAT)
+    require_file(path)
+    content = checked(saved, lambda body: _decoded(sealed(body), path), str(path))
+    try:
+        write_atomically(path, sealed(content), private=private)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}", "make room there, or choose another") from error
+
+
+def checked(value: Record, read: Callable[[bytes], Record], what: str) -> bytes:
+    """Give a value as JSON, once it was read back from that and is the same.
+
+    Parameters
+    ----------
+    value : Record
+        Any value.
+    read : callable
+        Reads it.
+    what : str
+        What an error calls it.
+
+    Raises
+    ------
+    UsageError
+        If it is not the same: the message names the first field that differs.
+    """
+    hint = "nothing was written; give plain texts and finite numbers"
+    try:
+        content = msgspec.json.encode(value)
+        back = read(content)
+    except (msgspec.MsgspecError, TypeError, ValueError, RecursionError, LlmAsRnnError) as error:
+        raise UsageError(f"{what} cannot be saved, for it could not be read again: {error}", hint) from error
+    for name in value.__struct_fields__:
+        before, after = getattr(value, name), getattr(back, name)
+        same = bytes(before) == bytes(after) if isinstance(before, msgspec.Raw) else before == after
+        if not same:
+            raise UsageError(f"{what} cannot be saved, for its {name} would not be read again as it is", hint)
+    return content
+
+
+def _decoded(content: bytes, path: Path) -> Saved:
+    is_checked = is_sealed(content)
+    try:
+        if is_checked:
+            content = unsealed(content)
+        version = msgspec.json.decode(content, type=_Head).format
+        if version > FORMAT:
+            raise UsageError(f"{path} was written by a newer version (format {version})", "upgrade llm-as-rnn")
+        if version > 1 and not is_checked:
+            unsealed(content)
+        return msgspec.json.decode(content, type=Saved)
+    except DamagedError as error:
+        raise DamagedError(f"{path} is damaged: {error.message}", error.hint) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UsageError(f"{path} is no saved learner: {error}", "name a file that a learner saved") from error
