@@ -24,12 +24,13 @@ from llm_as_rnn.engines.gguf import has_chat_template
 from llm_as_rnn.engines.replies import read_reply
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.errors import LlmAsRnnError
-from llm_as_rnn.learner import Learner, read_saved
+from llm_as_rnn.learner import Learner
 from llm_as_rnn.online import revive
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import Message, Request, StepRecord
 from llm_as_rnn.recurrence.memory import read_memory
 from llm_as_rnn.runs.journal import Journal, read_journal
+from llm_as_rnn.saved import read_saved
 from llm_as_rnn.task import SHIPPED, Task, load_task
 from tests.fuzz.files import gguf_header, state_file, step
 from tests.helpers import make
@@ -42,9 +43,12 @@ class Target(NamedTuple):
     seeds: tuple[bytes, ...]
 
 
-@cache
+_kept = tempfile.TemporaryDirectory(prefix="fuzz-")
+"""Where readers find their file; gone with the process."""
+
+
 def _folder() -> Path:
-    return Path(tempfile.mkdtemp(prefix="fuzz-"))
+    return Path(_kept.name)
 
 
 def _file(name: str, content: bytes) -> Path:
@@ -137,7 +141,7 @@ def pipe(content: bytes) -> None:
     engine = ScriptedEngine(lambda request: " rain, 9.5")
     with Learner("weather", method="repeat_last", engine=engine) as learner:
         for number, line in enumerate(content.splitlines(keepends=True)[:4], 1):
-            for said in answers(learner, path, number, line):
+            for said in answers(learner, number, line):
                 msgspec.json.encode(said)
         learner.save(path)
         revive(learner.method, bytes(read_saved(path).stream))
