@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import polars
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llm_as_rnn.answers import Field
 from llm_as_rnn.datasets.base import Selection, Sequence, Step
+from llm_as_rnn.datasets.formats import read_rows
 from llm_as_rnn.datasets.tables import Table, read_table
 from llm_as_rnn.errors import DatasetError, MissingExtraError
 from llm_as_rnn.task import Columns, MemorySection, Task
@@ -361,3 +363,12 @@ def test_what_has_no_plain_form_is_refused_with_its_place(tmp_path: Path, cell: 
     content = parquet(tmp_path, {"x": [cell], "y": ["good"]})
     with pytest.raises(DatasetError, match=rf"t\.parquet, line 1, column 'x' .*{says}"):
         read(tmp_path, "t.parquet", content, plain_task(MOOD))
+
+
+def test_a_parquet_file_over_which_polars_panics_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def panics(_: object) -> None:
+        raise polars.exceptions.PanicException("range end index 3110 out of range")
+
+    monkeypatch.setattr(polars, "read_parquet", panics)
+    with pytest.raises(DatasetError, match="not a Parquet file"):
+        read_rows(Path("day.parquet"), b"PAR1...PAR1")

@@ -213,9 +213,11 @@ def _read_parquet(path: Path, content: bytes, _: Set[str], __: str) -> Rows:
         raise MissingExtraError("polars", "parquet") from None
     try:
         frame = polars.read_parquet(io.BytesIO(content))
-    except (polars.exceptions.PolarsError, OSError, ValueError) as error:
+        every = list(frame.iter_rows(named=True))
+    # Of a damaged file polars may not only complain, but panic, which is no Exception.
+    except (polars.exceptions.PolarsError, polars.exceptions.PanicException, OSError, ValueError) as error:
         raise DatasetError(f"{path} is not a Parquet file that can be read: {error}", "write it again") from error
-    rows = (Row(number, _plain(path, number, cells)) for number, cells in enumerate(frame.iter_rows(named=True), 1))
+    rows = (Row(number, _plain(path, number, cells)) for number, cells in enumerate(every, 1))
     return Rows(tuple(map(plain_text, frame.columns)), tuple(rows))
 
 
