@@ -156,9 +156,7 @@ def test_any_bytes_are_read_to_one_line(status: int, body: bytes) -> None:
         assert "\n" not in str(failure(refusal, "http://host/v1", "m"))
 
 
-@pytest.mark.parametrize(
-    "text", [" " * 80_000, "loading " * 10_000, "exceed" * 15_000, "no " * 30_000, "model " * 20_000]
-)
+@pytest.mark.parametrize("word", [" ", "loading ", "exceed", "no ", "model ", "maximum ", "a1"])
 def test_long_messages_take_no_time_to_speak_of(word: str) -> None:
     refusal = read_refusal(400, word.encode() * 80_000, str)
     assert refusal is not None
