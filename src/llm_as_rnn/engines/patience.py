@@ -218,7 +218,8 @@ class PatientEngine:
         if self._refusals.total() >= FIRST_CALLS:
             said = self._refusals.most_common(1)[0][0]
             raise EngineUnavailableError(
-                f"none of the first {self._refusals.total()} calls succeeded: {said}"
+                f"none of the first {self._refusals.total()} calls succeeded: {said}",
+                "none will: see to what it says, and go on then",
             ) from error
 
 
