@@ -43,10 +43,12 @@ class Hub:
     cuts: list[int]
     announced = ""
     asked: list[dict[str, str]]
+    headers: dict[str, str]
 
     def __init__(self) -> None:
         self.cuts = []
         self.asked = []
+        self.headers = {}
 
 
 class _Server(ThreadingHTTPServer):
@@ -68,7 +70,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path == "/somebody/tiny/resolve/main/tiny.gguf":
             self._head(302, location="/elsewhere", **{"x-linked-etag": f'"{hub.announced}"'})
         elif hub.status != 200:
-            self._head(hub.status)
+            self._head(hub.status, **hub.headers)
         else:
             self._send(hub, int(self.headers.get("range", "bytes=0-")[6:-1]) if hub.ranges else 0)
 
@@ -307,6 +309,17 @@ class TestHub:
         hub.status = 404
         with pytest.raises(ModelError, match="answered 404"):
             pull("tiny")
+
+    @pytest.mark.parametrize(("asked", "waited"), [("7", 7.0), ("9999", 60.0), ("soon", 0.0)])
+    def test_a_hub_that_is_busy_is_given_the_time_that_it_asks_for(
+        self, folder: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch, asked: str, waited: float
+    ) -> None:
+        waits: list[float] = []
+        monkeypatch.setattr("llm_as_rnn.engines.sources.time.sleep", waits.append)
+        hub.status, hub.headers = 429, {"retry-after": asked}
+        with pytest.raises(ModelError, match="answered 429"):
+            pull("tiny")
+        assert waits == [waited] * 3
 
     def test_a_server_in_trouble(self, folder: Path, hub: Hub) -> None:
         hub.status = 503

@@ -212,6 +212,21 @@ def test_calls_at_the_same_time_find_out_the_same() -> None:
     assert info.left_out == ("top_p",)
 
 
+def test_what_is_known_to_be_refused_is_not_sent() -> None:
+    async def run() -> Completion:
+        known = EngineInfo("openai:fake", left_out=("schema.pattern", "seed"))
+        engine = OpenAICompatibleEngine("fake", base_url=server.url, info=known)
+        await engine.open()
+        try:
+            return await engine.complete(REQUEST)
+        finally:
+            await engine.close()
+
+    with Strict(having("seed", 400, "no")) as server:
+        assert asyncio.run(run()).retries == 0
+        assert server.refused == 0
+
+
 def test_no_access_is_no_matter_of_fields() -> None:
     server = Strict(having("seed", 401, "seed"))
     with pytest.raises(EngineUnavailableError):

@@ -137,7 +137,7 @@ class TestCutPrompts:
         with server:
             return asyncio.run(run())
 
-    def cutting(self, dialect: Any, most: int, **usage: int) -> FakeServer:
+    def cutting(self, dialect: Any, most: int, **usage: Any) -> FakeServer:
         def answer(body: Json) -> Json:
             words = len(body["messages"][0]["content"].split())
             figures = {"prompt_tokens": min(words, most), "completion_tokens": 1, **usage}
@@ -161,6 +161,8 @@ class TestCutPrompts:
     def test_no_false_alarm(self, dialect: Any) -> None:
         assert self.asked(self.cutting(dialect, 10**6), [10, 500, 5000, 200, 9000]).remarks == ()
         assert self.asked(self.cutting(dialect, 0), [500, 5000, 9000]).remarks == (), "it gives no figures"
+        apart = self.cutting(dialect, 500, prompt_tokens_details={"cached_tokens": 4600})
+        assert self.asked(apart, [5000] * 4).remarks == (), "it counts what its cache holds apart"
 
     def test_few_calls_are_spent_on_it(self) -> None:
         server = self.cutting("llamacpp", 10**6)

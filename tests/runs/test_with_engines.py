@@ -15,6 +15,7 @@ import pytest
 from llm_as_rnn.engines.base import Engine
 from llm_as_rnn.engines.llamacpp import LlamaCppEngine
 from llm_as_rnn.engines.openai_compatible import OpenAICompatibleEngine
+from llm_as_rnn.engines.patience import PatientEngine
 from llm_as_rnn.methods import METHODS
 from llm_as_rnn.records import Form, Layout, Status, StepRecord, Style
 from llm_as_rnn.runs.directory import RunDirectory, RunInfo
@@ -60,6 +61,59 @@ def test_a_server_that_keeps_failing_loses_no_step(tmp_path: Path, monkeypatch: 
     assert len({(r.method, r.sequence, r.t) for r in asked}) == len(asked) == len(METHODS) * 3 * 4
     assert all(record.status is Status.OK for record in asked)
     assert sum(call.retries for record in asked for call in record.calls) >= 20
+
+
+def test_an_outage_costs_no_step(tmp_path: Path) -> None:
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        await asyncio.sleep(0)
+
+    waits: list[float] = []
+    answered = itertools.count()
+
+    def answer(body: dict[str, Any]) -> str:
+        if next(answered) == 20:  # from here on it is down for a while
+            server.faults.append(Fault(status=503, times=12))
+        return by_schema(body)
+
+    with FakeServer("llamacpp", answer=answer) as server:
+        inner = OpenAICompatibleEngine("fake", base_url=server.url, max_retries=0, slots=2)
+        engine = PatientEngine(inner, clock=lambda: sum(waits), sleep=sleep)
+        options = Options("weather", ("zero_shot",), sequences=3, steps=10, budget=120, form="json", style="chat")
+        info, records = go(engine, tmp_path / "run", options)
+    assert (info.status, info.failures) == ("finished", {})
+    assert all(record.status is Status.OK for record in records if record.method == "zero_shot")
+    assert sum(waits) > 30
+
+
+def test_an_outage_without_end_stops_a_run_that_can_be_resumed(tmp_path: Path) -> None:
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        await asyncio.sleep(0)
+
+    waits: list[float] = []
+    options = Options("weather", ("zero_shot",), sequences=3, steps=10, budget=120, form="json", style="chat")
+    answered = itertools.count()
+
+    def answer(body: dict[str, Any]) -> str:
+        if next(answered) == 7:
+            server.faults.append(Fault(status=429, headers={"retry-after": "3600"}, times=10**6))
+        return by_schema(body)
+
+    with FakeServer("llamacpp", answer=answer) as server:
+        inner = OpenAICompatibleEngine("fake", base_url=server.url, slots=2)
+        info, records = go(PatientEngine(inner, clock=lambda: sum(waits), sleep=sleep), tmp_path / "run", options)
+        asked = [record for record in records if record.method == "zero_shot"]
+        assert info.status != "finished"
+        assert all("waited out for 600 s" in why for why in info.failures.values())
+        assert {record.status for record in asked} == {Status.OK}, "no step was lost over it"
+        server.faults.clear()
+        server.answer = by_schema
+        engine = PatientEngine(OpenAICompatibleEngine("fake", base_url=server.url, slots=2))
+        directory = RunDirectory(tmp_path / "run")
+        info = asyncio.run(execute(options, engine, directory, resume=True, watcher=Watch()))
+    assert (info.status, info.failures) == ("finished", {})
+    assert [record.status for record in directory.records() if record.method == "zero_shot"] == [Status.OK] * 30
 
 
 @pytest.mark.model

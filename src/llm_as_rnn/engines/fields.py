@@ -88,7 +88,7 @@ def suspects(refusal: Refusal, fields: Mapping[str, Any], cleared: Collection[st
         return frozenset([BOUND])
     candidates = _named(refusal, there)
     if guess:
-        candidates += [_keywords(there), *({part} for part in there), {*there, ALL}]
+        candidates += [_keywords(there), *({part} for part in there), *([{*there, ALL}] if len(there) > 1 else [])]
     return frozenset(next((found for found in candidates if not found <= set(cleared)), ()))
 
 

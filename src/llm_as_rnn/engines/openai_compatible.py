@@ -60,7 +60,8 @@ class OpenAICompatibleEngine:
     context : int, optional
         Tokens that one call may hold; else what it says, else 8192.
     info : EngineInfo, optional
-        What is known of the model beforehand: its name in the run directory, and how it is best asked.
+        What is known of the model beforehand: its name in the run directory, how it is best asked, and what of a
+        request its server is known to refuse.
 
     Notes
     -----
@@ -93,7 +94,7 @@ class OpenAICompatibleEngine:
         self._seconds = timeout * (1 + max_retries) + BACKOFF_ROOM
         self._slots = slots
         self._context = context
-        self._refused: set[str] = set()
+        self._refused = set(self.info.left_out)
         self._accepted: set[tuple[str, ...]] = set()
         self._vain = 0
         self._in_turns = False
@@ -149,7 +150,8 @@ class OpenAICompatibleEngine:
             content, retries = await self._create(request)
         reply = read_reply(content, request, self.where)
         completion = await self._account(reply) if reply.uncounted else reply.completion
-        read = completion.prompt_tokens
+        # Some servers count what their cache holds apart, some along: more than both is in no prompt.
+        read = completion.prompt_tokens + (completion.cached_tokens or 0)
         if cut := await self._cuts.saw(request.prompt, read, exact=self._server.counts_tokens):
             self._remark(f"{self.where} cuts prompts: {cut}")
         return replace(completion, seconds=time.monotonic() - started, retries=retries)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -20,6 +21,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 """Seconds until a server is asked again that does not say when: twice as long each time."""
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 
 class Pause(NamedTuple):
@@ -54,7 +57,7 @@ class PatientEngine:
     patience : float
         Seconds without any answer after which it is given up.
     on_pause : callable, optional
-        Told of each pause, and of its end.
+        Told of each pause, and of its end; else a pause is logged as a warning.
     clock, sleep : callable
         What time it is, in seconds, and how to wait.
 
@@ -80,7 +83,7 @@ class PatientEngine:
     ) -> None:
         self.engine = engine
         self.patience = patience
-        self.on_pause: OnPause = on_pause or (lambda pause: None)
+        self.on_pause = on_pause or self._log_pause
         self._clock = clock
         self._sleep = sleep
         self._outage: _Outage | None = None
@@ -173,6 +176,11 @@ class PatientEngine:
         finally:
             self.on_pause(None)
 
+    def _log_pause(self, pause: Pause | None) -> None:
+        if pause is not None:
+            seconds = pause.until - self._clock()
+            _log.warning("%s: asked again in %.0f s, and for %.0f s after that", pause.why, seconds, pause.left)
+
     async def _pause(self, outage: _Outage) -> None:
         seconds = outage.until - self._clock()
         if seconds > 0:
@@ -210,7 +218,8 @@ class PatientEngine:
         if self._refusals.total() >= FIRST_CALLS:
             said = self._refusals.most_common(1)[0][0]
             raise EngineUnavailableError(
-                f"none of the first {self._refusals.total()} calls succeeded: {said}"
+                f"none of the first {self._refusals.total()} calls succeeded: {said}",
+                "none will: see to what it says, and go on then",
             ) from error
 
 

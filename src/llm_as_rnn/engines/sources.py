@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from llm_as_rnn.engines.replies import one_line
 from llm_as_rnn.engines.secrecy import Redactor, address, credentials
-from llm_as_rnn.engines.wire import usable_environment
+from llm_as_rnn.engines.wire import retry_after, usable_environment
 from llm_as_rnn.errors import UsageError
 from llm_as_rnn.records import Record
 
@@ -33,6 +33,8 @@ HUB = "https://huggingface.co"
 ATTEMPTS = 4
 BACKOFF = 0.5
 """Seconds to wait after the first failed attempt; twice as long after each further one."""
+LONGEST_WAIT = 60.0
+"""Seconds that are waited at the most, whatever a server asks for."""
 POLL = 0.2
 CHUNK = 1 << 20
 
@@ -88,7 +90,8 @@ class HubFile(Record, frozen=True):
                     failures, most = (1 if _size(part) > most else failures + 1), max(most, _size(part))
                     if failures == ATTEMPTS:
                         raise SourceError(hide(one_line(str(error))) or type(error).__name__) from error
-                    time.sleep(BACKOFF * 2 ** (failures - 1))
+                    asked = error.wait if isinstance(error, _TryAgainError) else 0.0
+                    time.sleep(max(BACKOFF * 2 ** (failures - 1), min(asked, LONGEST_WAIT)))
                 except httpx2.InvalidURL as error:
                     raise SourceError(f"{url!r} is no address") from error
 
@@ -130,7 +133,11 @@ Source = HubFile | Wheels
 
 
 class _TryAgainError(Exception):
-    """An attempt failed in a way that another may not."""
+    """An attempt failed in a way that another may not, after the seconds that the server asks for."""
+
+    def __init__(self, message: str, wait: float = 0.0) -> None:
+        super().__init__(message)
+        self.wait = wait
 
 
 def _client(token: str, login: tuple[str, str] | None) -> httpx2.Client:
@@ -226,7 +233,7 @@ def _check(reply: httpx2.Response, wanted: Wanted) -> None:
         case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
             raise SourceError(f"it answered {reply.status_code}: accept the licence there, and set HF_TOKEN")
         case status if status in _PASSING or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            raise _TryAgainError(f"it answered {status}")
+            raise _TryAgainError(f"it answered {status}", retry_after(reply.headers) or 0.0)
         case status:
             raise SourceError(f"it answered {status}")
     for answer in (*reply.history, reply):

@@ -195,7 +195,7 @@ class Wire:
         async with self._client.stream(method, target, content=content, headers=headers) as reply:
             raw = await self._read(reply)
         body = self.hide.body(raw)
-        return Answer(body, read_refusal(reply.status_code, body, self.hide), _retry_after(reply.headers), failed)
+        return Answer(body, read_refusal(reply.status_code, body, self.hide), retry_after(reply.headers), failed)
 
     async def _read(self, reply: httpx2.Response) -> bytes:
         packing = reply.headers.get("content-encoding", "").strip().lower()
@@ -356,8 +356,8 @@ def _delay(failed: int) -> float:
     return min(FIRST_WAIT * 2.0**failed, LONGEST_WAIT) * random.uniform(0.75, 1.0)  # noqa: S311 - nothing secret
 
 
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Read after how many seconds a server wants to be asked again."""
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Read after how many seconds a server wants to be asked again; None if it does not say."""
     for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         said = headers.get(name, "").strip()
         try:
