@@ -226,6 +226,7 @@ def in_turns(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     >>> [(turn.role, turn.content) for turn in turns]
     [('user', 'Weather.\n\nsun ->')]
     """
+
     def role(message: Message) -> Literal["user", "assistant"]:
         return "assistant" if message.role == "assistant" else "user"
 
