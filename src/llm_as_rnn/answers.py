@@ -444,9 +444,9 @@ def read_object(text: str) -> dict[str, Any]:
 def _only_object(text: str) -> dict[str, Any]:
     """Read the only thing in a text that begins as a JSON object does; in linear time, whatever the text."""
     begin = _OBJECT_BEGINS.search(text)
+    if begin is None:
+        raise AnswerError("the answer is not one valid JSON object")
     try:
-        if begin is None:
-            raise ValueError
         _, end = _EXTENT.raw_decode(text, begin.start())
         value = msgspec.json.decode(text[begin.start() : end])
     except (ValueError, RecursionError):

@@ -1,7 +1,7 @@
 """No text from outside takes more than linear time: not a server's reply, a model's note, a user's data or a page's.
 
-What is compared is the time of this process alone on a text and on one four times as long. Linear work takes four times as
-much, quadratic work sixteen times: between them lies room for whatever else the machine does. Work that is over in
+What is compared is the time of this process alone on a text and on one four times as long. Linear work takes four times
+as much, quadratic work sixteen times: between them lies room for whatever else the machine does. Work that is over in
 moments is not compared at all.
 """
 
@@ -97,13 +97,14 @@ SLOW = ("cases", "credit")
 """What compares several long lines with each other: a moment each time, even where it is linear."""
 
 PIECES = (
-    " ", "\t", "\n", "\u00a0", " \n", "a", "a ", "rain ", "1", "1 ", "12% ", ".", ". ", "; ", "-", "- ", "#", "##\n", "* ",
-    ":", ": ", "_", "<", "< ", "[", "{", '{"', '{"a":', "[1,", '"', "\\", "`", "```\n", "|", "</think>", "<think></think>",
-    "<|channel|>", "&#", "%41", "\u0301", "\u200d", "\u4e00", "\u2026 ", " -> ", "not ", "temperatures of ", "1\u00b0 ",
+    " ", "\t", "\n", "\u00a0", " \n", "a", "a ", "rain ", "1", "1 ", "12% ", ".", ". ", "; ", "-", "- ", "#", "##\n",
+    "* ", ":", ": ", "_", "<", "< ", "[", "{", '{"', '{"a":', "[1,", '"', "\\", "`", "```\n", "|", "</think>",
+    "<think></think>", "<|channel|>", "&#", "%41", "\u0301", "\u200d", "\u4e00", "\u2026 ", " -> ", "not ",
+    "temperatures of ", "1\u00b0 ",
 )  # fmt: skip
 FRAMES = (
-    ("", ""), ("", "x"), ("# a", "x"), ("x: ", ":"), ('{"a":"', ""), ("<think>", ""), ("<|channel|>", "|"), ("```", "```"),
-    ("- score", "x"), ("a ", " -"),
+    ("", ""), ("", "x"), ("# a", "x"), ("x: ", ":"), ('{"a":"', ""), ("<think>", ""), ("<|channel|>", "|"),
+    ("```", "```"), ("- score", "x"), ("a ", " -"),
 )  # fmt: skip
 
 
