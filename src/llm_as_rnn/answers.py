@@ -41,7 +41,7 @@ _OBJECT_BEGINS = re.compile(r'\{\s*["}]')
 _EXTENT = json.JSONDecoder(parse_float=str, parse_int=str)
 """Finds where an object ends; no figure is computed, however long it is."""
 
-_FENCE = re.compile(r"\s*(?:```|~~~)\s*\w*\s*")
+_FENCE = re.compile(r"(?:```|~~~)\s*+\w*+")
 """A line that only marks what stands beside it as an answer."""
 
 END_GBNF = '"\\n"? "\\n"?'
@@ -458,7 +458,7 @@ class AnswerSpec(Record, frozen=True, dict=True):
         return read_object(text)
 
     def _split_line(self, text: str) -> dict[str, Any]:
-        lines = [line for line in text.strip().splitlines() if not _FENCE.fullmatch(line)]
+        lines = [line for line in map(str.strip, text.strip().splitlines()) if not _FENCE.fullmatch(line)]
         # The last field takes what is left, so that a text with commas in it stays whole.
         parts = lines[0].split(",", len(self.fields) - 1) if lines else []
         return {field.name: part.strip() for field, part in zip(self.fields, parts, strict=False) if part.strip()}
