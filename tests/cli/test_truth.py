@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from llm_as_rnn.metrics.summary import summarise
+from llm_as_rnn.records import StepRecord
 from llm_as_rnn.report.html import facts
 from llm_as_rnn.report.tables import results
 from llm_as_rnn.runs.directory import RunDirectory
@@ -25,8 +26,8 @@ FEW = ["--sequences", "1", "--steps", "3"]
 LINES = ["--budget", "60", "--form", "line", "--style", "completion"]
 
 
-def cell(task: Task, records: list[object]) -> str:
-    (row,) = results(task, summarise(task, records)).rows  # type: ignore[arg-type]
+def cell(task: Task, records: list[StepRecord]) -> str:
+    (row,) = results(task, summarise(task, records)).rows
     return row.cells[2].text
 
 
@@ -119,7 +120,7 @@ def test_a_server_that_refuses_everything_is_no_success(tmp_path: Path) -> None:
 
 def test_some_failures_are_named_with_what_asks_them_again(tmp_path: Path) -> None:
     model = Path(script(tmp_path).removeprefix("scripted:"))
-    model.write_text("".join(line for line in model.open() if '"summarise"' not in line))
+    model.write_text("\n".join(line for line in model.read_text().splitlines() if '"summarise"' not in line))
     arguments = ["run", "weather", "-m", f"scripted:{model}", "--methods", "zero_shot,memprompt", *FEW, *LINES]
     result = command(*arguments, "--out", str(tmp_path / "run"))
     assert result.returncode == 0, result.stderr
@@ -131,7 +132,8 @@ def test_some_failures_are_named_with_what_asks_them_again(tmp_path: Path) -> No
 
 def test_what_was_noticed_of_an_engine_is_said(tmp_path: Path) -> None:
     out = tmp_path / "run"
-    assert command("run", "weather", "-m", script(tmp_path), "--methods", "zero_shot", *FEW, *LINES, "--out", str(out))
+    run = ["run", "weather", "-m", script(tmp_path), "--methods", "zero_shot", *FEW, *LINES, "--out", str(out)]
+    assert command(*run).returncode == 0
     directory = RunDirectory(out)
     info = directory.info()
     known = msgspec.structs.replace(info.engine, left_out=("seed", "top_p"), remarks=("it cuts [red] prompts",))
@@ -148,3 +150,25 @@ def test_todays_run_json_stays_readable(tmp_path: Path) -> None:
     del facts["reasons"]
     (out / "run.json").write_bytes(msgspec.json.encode(facts))
     assert RunDirectory(out).info().reasons == {}
+
+
+def test_a_judge_that_never_answers_is_no_success_and_is_asked_again(tmp_path: Path) -> None:
+    out, judge = tmp_path / "run", tmp_path / "judge.jsonl"
+    arguments = ["run", "weather-text", "-m", script(tmp_path), "--methods", "zero_shot", *FEW, *LINES]
+    assert command(*arguments, "--out", str(out)).returncode == 0
+    judge.write_text('{"role": "predict", "text": "no judge"}\n')
+    result = command("judge", str(out), "--judge", f"scripted:{judge}")
+    assert result.returncode == 1, result.stderr
+    assert "calls failed, most often: the script judge.jsonl has no answer for the role 'judge'" in result.stderr
+    at_once = command(*arguments, "--out", str(tmp_path / "other"), "--judge", f"scripted:{judge}")
+    assert at_once.returncode == 1, at_once.stderr
+    judge.write_bytes(msgspec.json.encode({"role": "judge", "text": '{"reason": "fine", "score": "80"}'}) + b"\n")
+    again = command("judge", str(out), "--judge", f"scripted:{judge}")
+    assert again.returncode == 0, again.stderr
+
+
+def test_a_run_that_asked_no_model_is_not_judged_by_none(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    assert command("run", "weather-text", "--methods", "repeat_last", *FEW, "--out", str(out)).returncode == 0
+    result = command("judge", str(out))
+    assert (result.returncode, "asked no model" in result.stderr, "--judge" in result.stderr) == (2, True, True)

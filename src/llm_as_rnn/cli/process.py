@@ -208,14 +208,12 @@ def prepare_streams() -> None:
     while (taken := os.open(os.devnull, os.O_RDWR)) <= 2:  # noqa: PLR2004 - the number of standard error
         pass
     os.close(taken)
-    if sys.stdout is sys.__stdout__:
-        sys.stdout = _prepared(sys.stdout, 1, "standard output")
-    if sys.stderr is sys.__stderr__:
-        sys.stderr = _prepared(sys.stderr, 2, "standard error")
+    sys.stdout = _prepared(sys.stdout, sys.__stdout__, 1, "standard output")
+    sys.stderr = _prepared(sys.stderr, sys.__stderr__, 2, "standard error")
 
 
-def _prepared(stream: TextIO, number: int, title: str) -> TextIO:
-    if not isinstance(stream, io.TextIOWrapper) or stream.fileno() != number:
+def _prepared(stream: Any, first: TextIO | None, number: int, title: str) -> Any:
+    if stream is not first or not isinstance(stream, io.TextIOWrapper) or stream.fileno() != number:
         return stream  # closed, or no longer what Python made of it
     if stream.isatty():
         stream.reconfigure(errors="backslashreplace")
