@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
@@ -59,7 +60,7 @@ EVERY = set[str]().union(*COMMANDS.values(), {"--debug", "--version"})
 def hinted(path: Path) -> set[str]:
     """List the options that a module's errors name: those in what is raised, and in hints with a name of their own."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    told = [node for node in ast.walk(tree) if isinstance(node, ast.Raise)]
+    told: list[ast.stmt] = [node for node in ast.walk(tree) if isinstance(node, ast.Raise)]
     told += [node for node in ast.walk(tree) if isinstance(node, ast.Assign) and "hint" in ast.unparse(node.targets[0])]
     told += [node for node in tree.body if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)]
     texts = [
@@ -90,7 +91,7 @@ def test_a_run_names_its_own_options(tmp_path: Path, name: str) -> None:
 def test_judges_name_the_options_of_their_command(tmp_path: Path) -> None:
     for name in ("times", "concurrency", "thinking"):
         with pytest.raises(UsageError, match=f"--{name}"):
-            JudgeOptions(**{name: -1})
+            JudgeOptions(**dict[str, Any]({name: -1}))
         assert f"--{name}" in COMMANDS["judge"]
     result = command("run", "weather", "-m", script(tmp_path), "--judge", "scripted:x", "--judge-times", "0")
     assert result.returncode == 2

@@ -43,6 +43,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     console = PlainConsole(width=200)
     console.file = io.StringIO()
     monkeypatch.setattr(console, "_force_terminal", True)
+    monkeypatch.setattr(console, "is_interactive", True)
     monkeypatch.setattr(progress, "messages", console)
     assert progress.shows_live()
     return console.file

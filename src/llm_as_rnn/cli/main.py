@@ -84,6 +84,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and leave the process."""
     arguments = sys.argv[1:] if arguments is None else arguments
     prepare_streams()
+    interrupts.begin()
     interrupts.listen(signal.SIGINT)
     code = _run(arguments, debug="--debug" in arguments)
     interrupts.done()

@@ -30,6 +30,9 @@ INTERRUPTED = 130
 BELONG_TOGETHER = 3.0
 """Seconds in which further signals to stop count as one with the first: whoever has lost patience by then may leave."""
 
+HANDLES = 8
+"""File handles that a command has to have left: an event loop takes three, a journal and its lock two."""
+
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 _HINTS = {
@@ -73,6 +76,10 @@ class Interrupts:
         self._leave = leave
         self._first: float | None = None
         self._stop: Callable[[], None] | None = None
+
+    def begin(self) -> None:
+        """Forget what was before."""
+        self._first = None
 
     def listen(self, *numbers: signal.Signals) -> None:
         """Take these signals, except those that whoever started this process wants ignored."""
@@ -127,14 +134,32 @@ class Interrupts:
 
         self._stop = lambda: None  # until there is a task to cancel
         try:
+            _require_handles()
             result = asyncio.run(main())
         except asyncio.CancelledError:
             raise KeyboardInterrupt from None
         finally:
+            work.close()  # where it was never begun
             self._stop = None
         if self._first is not None:
             raise KeyboardInterrupt
         return result
+
+
+def _require_handles() -> None:
+    """Find out now whether there are file handles for an event loop: one that is half made dies noisily.
+
+    Raises
+    ------
+    OSError
+        If there are not.
+    """
+    taken: list[int] = []
+    try:
+        taken.extend(os.dup(0) for _ in range(HANDLES))
+    finally:
+        for handle in taken:
+            os.close(handle)
 
 
 interrupts = Interrupts()
@@ -183,13 +208,13 @@ def prepare_streams() -> None:
     while (taken := os.open(os.devnull, os.O_RDWR)) <= 2:  # noqa: PLR2004 - the number of standard error
         pass
     os.close(taken)
-    sys.stdout = _prepared(sys.stdout, 1, "standard output")
-    sys.stderr = _prepared(sys.stderr, 2, "standard error")
+    sys.stdout = _prepared(sys.stdout, sys.__stdout__, 1, "standard output")
+    sys.stderr = _prepared(sys.stderr, sys.__stderr__, 2, "standard error")
 
 
-def _prepared(stream: TextIO, number: int, title: str) -> TextIO:
-    if not isinstance(stream, io.TextIOWrapper) or stream.fileno() != number:
-        return stream  # closed, or somebody else's
+def _prepared(stream: Any, first: TextIO | None, number: int, title: str) -> Any:
+    if stream is not first or not isinstance(stream, io.TextIOWrapper) or stream.fileno() != number:
+        return stream  # closed, or no longer what Python made of it
     if stream.isatty():
         stream.reconfigure(errors="backslashreplace")
         return stream

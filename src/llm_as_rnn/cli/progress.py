@@ -67,7 +67,7 @@ messages = PlainConsole(stderr=True)
 
 def shows_live() -> bool:
     """Tell whether bars and countdowns can be shown: on a terminal that can move its cursor."""
-    return messages.is_terminal and not messages.is_dumb_terminal
+    return messages.is_interactive
 
 
 def say(text: str) -> None:

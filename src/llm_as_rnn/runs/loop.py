@@ -14,7 +14,7 @@ import msgspec
 from llm_as_rnn.datasets.base import Sequence, Step
 from llm_as_rnn.drive import drive, replay
 from llm_as_rnn.engines.base import Engine
-from llm_as_rnn.errors import EngineUnavailableError, RunError, SpecMismatchError
+from llm_as_rnn.errors import EngineUnavailableError, LlmAsRnnError, RunError, SpecMismatchError
 from llm_as_rnn.method import Calls, Learned, Method, Sharing
 from llm_as_rnn.metrics.scores import step_scores
 from llm_as_rnn.records import Call, Memory, Prediction, StepRecord
@@ -237,7 +237,7 @@ async def run_all(
                 except Exception as error:
                     logger.debug("%s/%s failed", method.name, sequence.info.id, exc_info=True)
                     lost.extend([error] if isinstance(error, EngineUnavailableError) else [])
-                    why = str(error) or type(error).__name__
+                    why = str(error) if isinstance(error, LlmAsRnnError) else f"{type(error).__name__}: {error}"
                 if why:
                     # Those after it in a group would learn from less than they should; they wait for --resume.
                     failures.update({f"{method.name}/{left.info.id}": why for left in group[number:]})
