@@ -110,6 +110,16 @@ def test_every_flipped_bit_of_a_judgement_is_found(tmp_path: Path, monkeypatch: 
     with Journal(path, JUDGEMENTS) as journal:
         journal.append(judgement)
     assert read_lines(path, JUDGEMENTS) == [judgement]
+    lost = msgspec.structs.replace(judgement, repeat=1, status=Status.ENGINE_ERROR, values=None)
+    with Journal(path, JUDGEMENTS) as journal:
+        for again in (lost, lost):  # it was asked again, in vain
+            journal.append(again)
+    assert read_lines(path, JUDGEMENTS) == [judgement, lost, lost]
+    whole = path.read_bytes()
+    path.write_bytes(whole + whole.splitlines(keepends=True)[1])
+    with pytest.raises(RunError, match="line 5 is damaged: line 2 settled the same already"):
+        read_lines(path, JUDGEMENTS)
+    path.write_bytes(whole)
     with pytest.raises(RunError, match="holds 'judgements', not steps"):
         read_journal(path)
     for line, _ in flips(path.read_bytes(), monkeypatch):
