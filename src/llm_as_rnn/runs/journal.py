@@ -20,7 +20,7 @@ import msgspec
 from filelock import FileLock, Timeout
 
 from llm_as_rnn.errors import DamagedError, RunError
-from llm_as_rnn.files import OWNER_FILE, is_sealed, read_file, require_file, seal_end, sealed, sync_folder, unsealed
+from llm_as_rnn.files import OWNER_FILE, is_sealed, read_file, require_file, seal_end, sealed, sync, unsealed
 from llm_as_rnn.records import Record, StepRecord
 
 T = TypeVar("T", bound=Record)
@@ -327,7 +327,7 @@ class Journal:
             elif content[whole - 1 : whole] != b"\n":  # the last line is whole but for its end
                 os.ftruncate(self._file, whole - 1)
                 self._write(b"\n")
-            sync_folder(self.path.parent)
+            sync(self.path.parent)
         except BaseException:
             os.close(self._file)
             raise
