@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from llm_as_rnn.datasets.base import Selection, Split
+from llm_as_rnn.datasets.registry import dataset
 from llm_as_rnn.engines.scripted import ScriptedEngine
+from llm_as_rnn.errors import DatasetError
 from llm_as_rnn.methods import REFERENCES, references
 from llm_as_rnn.runs.directory import RunDirectory
 from llm_as_rnn.runs.execute import execute
@@ -33,6 +37,24 @@ def test_the_tutorial_names_every_reference_of_its_task(tmp_path: Path) -> None:
 
 def test_the_page_on_datasets_has_every_reference() -> None:
     assert [name for name in REFERENCES if f"| `{name}` |" not in page("datasets.md")] == []
+
+
+@pytest.mark.parametrize("part", get_args(Split))
+def test_there_are_as_many_hourly_sequences_as_the_page_says(part: Split) -> None:
+    (said,) = re.findall(rf"\| {part} \| [\d,]+ \| [\d.]+ % \| (\d+) \|", page("datasets.md"))
+    load = dataset("weather-hourly").load
+    assert len(load(Selection(int(said), 24, 0, part))) == int(said)
+    with pytest.raises(DatasetError):
+        load(Selection(int(said) + 1, 24, 0, part))
+
+
+@pytest.mark.parametrize("part", get_args(Split))
+def test_there_are_as_many_patients_and_visits_as_the_page_says(part: Split) -> None:
+    said = re.findall(rf"\| {part} \| (\d+) \| (\d+) \| (\d+), (\d+), (\d+) \|", page("datasets.md"))
+    patients = dataset("pbc").load(Selection(int(said[0][0]), 99, 0, part))
+    lengths = sorted(len(patient.steps) for patient in patients)
+    found = (len(patients), sum(lengths), lengths[0], lengths[len(lengths) // 2], lengths[-1])
+    assert [tuple(map(str, found))] == said
 
 
 def test_a_journal_holds_all_answers_and_no_prompts_and_the_pages_say_so(tmp_path: Path) -> None:
