@@ -163,11 +163,11 @@ def write_atomically(path: Path, content: bytes, *, private: bool = False) -> No
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
-    sync_folder(target.parent)
+    sync(target.parent)
 
 
-def sync_folder(folder: Path) -> None:
-    """Make durable which names a folder holds: until then a power cut can undo what was made or renamed in it.
+def sync(path: Path) -> None:
+    """Make durable what a file holds, or which names a folder holds: until then a power cut can undo it.
 
     Raises
     ------
@@ -175,7 +175,7 @@ def sync_folder(folder: Path) -> None:
         If the disk fails. Where the system does not sync folders, nothing is done.
     """
     try:
-        handle = os.open(folder, os.O_RDONLY)
+        handle = os.open(path, os.O_RDONLY)
     except OSError:  # Windows opens no folders; and who may write to one need not be allowed to list it
         return
     try:
@@ -205,7 +205,7 @@ def make_folder(folder: Path, mode: int = 0o777) -> None:
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
     folder.mkdir(mode=mode, parents=True, exist_ok=True)
     for each in reversed(missing):
-        sync_folder(each.parent)
+        sync(each.parent)
 
 
 def make_private(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -250,3 +251,14 @@ def test_the_index_says_what_it_is_of(folder: Path, tmp_path: Path) -> None:
     index = open_index(folder, tmp_path / "cache", silent)
     assert index.digest == fingerprint(folder)
     assert json.loads((index.path / DONE).read_text())["folder"] == str(folder.resolve())
+
+
+def test_an_index_is_on_the_disk_before_it_has_its_name(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda file: synced.append(os.fstat(file).st_ino))
+    index = open_index(folder, tmp_path / "cache", silent)
+    there = [index.path, *index.path.rglob("*")]
+    assert {path.stat().st_ino for path in there} <= set(synced)
+    assert synced[-1] == (tmp_path / "cache").stat().st_ino

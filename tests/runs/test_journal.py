@@ -110,6 +110,16 @@ def test_every_flipped_bit_of_a_judgement_is_found(tmp_path: Path, monkeypatch: 
     with Journal(path, JUDGEMENTS) as journal:
         journal.append(judgement)
     assert read_lines(path, JUDGEMENTS) == [judgement]
+    lost = msgspec.structs.replace(judgement, repeat=1, status=Status.ENGINE_ERROR, values=None)
+    with Journal(path, JUDGEMENTS) as journal:
+        for again in (lost, lost):  # it was asked again, in vain
+            journal.append(again)
+    assert read_lines(path, JUDGEMENTS) == [judgement, lost, lost]
+    whole = path.read_bytes()
+    path.write_bytes(whole + whole.splitlines(keepends=True)[1])
+    with pytest.raises(RunError, match="line 5 is damaged: line 2 settled the same already"):
+        read_lines(path, JUDGEMENTS)
+    path.write_bytes(whole)
     with pytest.raises(RunError, match="holds 'judgements', not steps"):
         read_journal(path)
     for line, _ in flips(path.read_bytes(), monkeypatch):
@@ -204,6 +214,25 @@ def test_a_newer_format_is_refused_and_left_alone(tmp_path: Path, seal: Callable
     with pytest.raises(RunError, match="newer version"), Journal(path):
         pass
     assert path.read_bytes() == content
+
+
+@given(st.binary(max_size=60), st.integers(0, 2000), st.binary(max_size=8), st.booleans())
+def test_any_bytes_are_records_or_damage_and_nothing_else(junk: bytes, place: int, put: bytes, old: bool) -> None:
+    """No content makes a reader fail in another way, and what it takes for records it gives again."""
+    steps = [record(t, "sun") for t in range(2)]
+    line = bytes if old else sealed
+    content = b"" if old else STEPS.head + b"\n"
+    content += b"".join(line(msgspec.json.encode(step)) + b"\n" for step in steps)
+    for changed in (junk, junk + b"\n", content[:place] + put + content[place:], content[:place] + junk):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("llm_as_rnn.runs.journal.read_file", lambda path, changed=changed: changed)
+            for read in (read_journal, lambda path: read_lines(path, JUDGEMENTS)):
+                try:
+                    found = read(Path("steps.jsonl"))
+                except RunError as error:
+                    assert "\n" not in str(error)
+                else:
+                    assert old or found == steps[: len(found)]
 
 
 def test_what_would_be_read_as_something_else_is_not_written(tmp_path: Path) -> None:

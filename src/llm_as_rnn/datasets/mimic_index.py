@@ -24,7 +24,7 @@ from llm_as_rnn.datasets.base import Split
 from llm_as_rnn.datasets.mimic_notes import SECTIONS, early_sections
 from llm_as_rnn.datasets.mimic_tables import Progress
 from llm_as_rnn.errors import DatasetError
-from llm_as_rnn.files import OWNER_FILE, OWNER_FOLDER, make_private
+from llm_as_rnn.files import OWNER_FILE, OWNER_FOLDER, make_private, sync
 
 LAYOUT = 1
 """Changes with what an index holds, so that one of another version of this package is not read."""
@@ -169,7 +169,10 @@ def _make(folder: Path, path: Path, digest: str, progress: Progress) -> None:
         (building / DONE).write_text(json.dumps({"folder": str(folder.resolve()), "digest": digest}))
         for file in building.rglob("*"):
             file.chmod(OWNER_FOLDER if file.is_dir() else OWNER_FILE)
+            sync(file)
+        sync(building)
         building.rename(path)
+        sync(path.parent)
     except BaseException:
         shutil.rmtree(building, ignore_errors=True)
         raise

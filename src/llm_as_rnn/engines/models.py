@@ -19,7 +19,7 @@ from platformdirs import user_cache_path
 
 from llm_as_rnn.engines.sources import HubFile, Progress, Source, SourceError, Wanted, Wheels
 from llm_as_rnn.errors import ModelError
-from llm_as_rnn.files import make_folder, require_file, write_atomically
+from llm_as_rnn.files import make_folder, require_file, sync, write_atomically
 from llm_as_rnn.records import Form, Record, Style
 
 FOLDER_VARIABLE = "LLM_AS_RNN_MODELS"
@@ -295,6 +295,7 @@ def _fetch(entry: ModelEntry, folder: Path, progress: Progress) -> Path:
             continue
         path = folder / entry.file
         part.replace(path)
+        sync(folder)
         for left in folder.glob(f".{entry.file}.*.part"):
             left.unlink(missing_ok=True)
         return path

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,7 +16,7 @@ from llm_as_rnn.engines.base import EngineInfo
 from llm_as_rnn.errors import LlmAsRnnError, RunError
 from llm_as_rnn.files import make_folder, make_private, read_file, write_atomically
 from llm_as_rnn.metrics.judged import Judgement, with_judgements
-from llm_as_rnn.records import Record, StepRecord
+from llm_as_rnn.records import Record, Status, StepRecord
 from llm_as_rnn.runs.journal import OUR_FAULT, Expected, Kind, is_held, read_journal, read_lines, same
 from llm_as_rnn.runs.remote import is_credentialed
 from llm_as_rnn.runs.spec import RunSpec
@@ -27,7 +27,15 @@ RunStatus = Literal["running", "finished", "failed", "interrupted"]
 
 JOURNAL = "steps.jsonl"
 
-JUDGEMENTS = Kind("judgements", Judgement)
+
+def _settles(judgement: Judgement) -> Hashable:
+    """Give what need not be asked again (`judged.done`): what an engine failed at is asked, and written, once more."""
+    if judgement.status is Status.ENGINE_ERROR:
+        return None
+    return (judgement.pair, judgement.judge, judgement.repeat)
+
+
+JUDGEMENTS = Kind("judgements", Judgement, _settles)
 
 
 class RunInfo(Record, frozen=True):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +20,7 @@ import msgspec
 from filelock import FileLock, Timeout
 
 from llm_as_rnn.errors import DamagedError, RunError
-from llm_as_rnn.files import OWNER_FILE, is_sealed, read_file, require_file, seal_end, sealed, sync_folder, unsealed
+from llm_as_rnn.files import OWNER_FILE, is_sealed, read_file, require_file, seal_end, sealed, sync, unsealed
 from llm_as_rnn.records import Record, StepRecord
 
 T = TypeVar("T", bound=Record)
@@ -44,10 +44,13 @@ class Kind(NamedTuple, Generic[T]):
         What its head calls them.
     record : type
         A line's content.
+    settles : callable
+        What a record says that no other can say again; None where it may be said again.
     """
 
     name: str
     record: type[T]
+    settles: Callable[[T], Hashable] = lambda record: None
 
     @property
     def head(self) -> bytes:
@@ -128,10 +131,17 @@ def read_lines(path: Path, kind: Kind[T]) -> list[T]:
     Raises
     ------
     RunError
-        If the file cannot be read, was written by a newer version, or a complete line of it is not a record; the
-        message names the line.
+        If the file cannot be read, was written by a newer version, or a complete line of it is not a record, or there
+        once more; the message names the line.
     """
-    return [record for _, record in _numbered(path, kind)]
+    records: list[T] = []
+    settled: dict[Hashable, int] = {}
+    for number, record in _numbered(path, kind):
+        what = kind.settles(record)
+        if what is not None and settled.setdefault(what, number) != number:
+            raise _damaged(path, number, f"line {settled[what]} settled the same already")
+        records.append(record)
+    return records
 
 
 def _numbered(path: Path, kind: Kind[T]) -> Iterator[tuple[int, T]]:
@@ -317,7 +327,7 @@ class Journal:
             elif content[whole - 1 : whole] != b"\n":  # the last line is whole but for its end
                 os.ftruncate(self._file, whole - 1)
                 self._write(b"\n")
-            sync_folder(self.path.parent)
+            sync(self.path.parent)
         except BaseException:
             os.close(self._file)
             raise
