@@ -54,8 +54,7 @@ def is_told(task: Task, form: Form) -> bool:
 def facts(task: Task, prediction: Prediction, target: Target) -> str:
     """State outcome and error of each field.
 
-    >>> from llm_as_rnn.figures import finite
-from llm_as_rnn.records import Status
+    >>> from llm_as_rnn.records import Status
     >>> from llm_as_rnn.task import load_task
     >>> said = Prediction({"sky": "rain", "high": 9.0}, Status.OK)
     >>> print(facts(load_task("weather"), said, {"sky": "sun", "high": 12.5}))
@@ -69,8 +68,7 @@ from llm_as_rnn.records import Status
 def verdict(task: Task, prediction: Prediction, target: Target) -> str:
     """Say in one line how the answer did, field by field; the outcome itself is left to a case.
 
-    >>> from llm_as_rnn.figures import finite
-from llm_as_rnn.records import Status
+    >>> from llm_as_rnn.records import Status
     >>> from llm_as_rnn.task import load_task
     >>> said = Prediction({"sky": "rain", "high": 9.0}, Status.OK)
     >>> verdict(load_task("weather"), said, {"sky": "sun", "high": 12.5})

@@ -83,7 +83,9 @@ VALUES = [
 ]
 
 
-@pytest.mark.parametrize(("value", "found"), VALUES, ids=[f"{number} {type(v).__name__}" for number, (v, _) in enumerate(VALUES)])
+@pytest.mark.parametrize(
+    ("value", "found"), VALUES, ids=[f"{number} {type(v).__name__}" for number, (v, _) in enumerate(VALUES)]
+)
 def test_what_is_given_becomes_plain(value: Any, found: Any) -> None:
     became = plain(value, "x")
     assert became == found
@@ -157,7 +159,7 @@ def test_what_comes_in_comes_back_from_any_file(fields: dict[str, Any]) -> None:
     try:
         came = plain_fields(fields, "the observation")
     except UsageError as error:
-        assert "twice" in error.message  # noqa: PT017 - names may become one
+        assert "twice" in error.message
         return
     observation, info = Observation("s", 0, came), SequenceInfo("s", came)
     assert observation.fields is came or observation.fields == came
@@ -191,5 +193,5 @@ def test_what_is_no_id_is_refused(name: Any) -> None:
 
 @pytest.mark.parametrize("x", ["sun", None, 3, ["sun"], [("sky", "sun")]])
 def test_what_is_no_mapping_is_refused(x: Any) -> None:
-    with pytest.raises(UsageError, match="the observation is .* not values by name"):
+    with pytest.raises(UsageError, match=r"the observation is .* not values by name"):
         plain_fields(x, "the observation")

@@ -43,7 +43,12 @@ TASK = Task(
     answer=(HIGH,),
     memory=(MemorySection("Notes", "anything"),),
 )
-NAMES = [*METHODS, *(f"recurrent:{rule}" for rule in RULES), *(name for name in REFERENCES if name != "linear"), "linear"]
+NAMES = [
+    *METHODS,
+    *(f"recurrent:{rule}" for rule in RULES),
+    *(name for name in REFERENCES if name != "linear"),
+    "linear",
+]
 KINDS = ("scorecard", "model")
 
 

@@ -50,7 +50,9 @@ def test_a_name_that_is_none_stays_a_name() -> None:
 
 def test_a_missing_measurement_has_no_unit() -> None:
     pbc: Task = load_task("pbc")
-    names = "days_since oedema ascites hepatomegaly spiders stage albumin alkaline_phosphatase ast cholesterol platelets"
+    names = (
+        "days_since oedema ascites hepatomegaly spiders stage albumin alkaline_phosphatase ast cholesterol platelets"
+    )
     fields = dict.fromkeys([*names.split(), "bilirubin", "prothrombin_time", "days_until"])
     shown = pbc.show(Observation("s", 0, fields), "line", {"sex": "f", "age": 50, "arm": "placebo"})
     assert "None" not in shown

@@ -303,7 +303,9 @@ def is_doubtful(credit: Credit, *, changed: bool = False) -> bool:
     return changed or not credit.helped or credit.missed > 1
 
 
-def worst(sections: Iterable[Section], ledger: Ledger, task: Task, now: int, *, but: tuple[str, ...] = ()) -> str | None:
+def worst(
+    sections: Iterable[Section], ledger: Ledger, task: Task, now: int, *, but: tuple[str, ...] = ()
+) -> str | None:
     """Name the note that is missed least: one that another case says as well, else the one of least worth.
 
     Parameters
@@ -324,7 +326,9 @@ def worst(sections: Iterable[Section], ledger: Ledger, task: Task, now: int, *, 
     return first or min(candidates, key=lambda item: ledger.get(item, Credit()).worth(now), default=None)
 
 
-def spare(sections: Iterable[Section], ledger: Ledger, task: Task, now: int, *, but: tuple[str, ...] = ()) -> str | None:
+def spare(
+    sections: Iterable[Section], ledger: Ledger, task: Task, now: int, *, but: tuple[str, ...] = ()
+) -> str | None:
     """Name the least needed case that another one says as well; those that the model does not follow go last.
 
     The parameters are those of `worst`.

@@ -87,7 +87,9 @@ def _add(tally: Tally, field: Field, observation: Observation, values: Target | 
         repeated=tally.repeated + (before is not None),
         repeat_right=tally.repeat_right + (field.show(before) == field.show(outcome) if before is not None else 0),
         repeat_abs_error=finite(tally.repeat_abs_error + abs(repeat_error)),
-        followed=_follow(tally.followed, str(before), str(outcome)) if field.kind == "label" and before else tally.followed,
+        followed=_follow(tally.followed, str(before), str(outcome))
+        if field.kind == "label" and before
+        else tally.followed,
         latest=tally.latest if is_late else outcome,
         latest_t=max(tally.latest_t, observation.t),
     )
