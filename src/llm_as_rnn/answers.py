@@ -238,6 +238,8 @@ class Field(Record, frozen=True):
         >>> Field("codes", "ranked", top=1).read_outcome("a; b")
         ('a', 'b')
         """
+        if value is None:
+            raise AnswerError(f"{self.name} is missing")
         if isinstance(value, dict) or (isinstance(value, list | tuple) and self.kind != "ranked"):
             raise AnswerError(f"{self.name} must be a {self.kind}, not {_short(value)}")
         match self.kind:

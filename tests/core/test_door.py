@@ -13,7 +13,6 @@ from uuid import UUID
 
 import msgspec
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,6 +20,8 @@ from hypothesis import strategies as st
 from llm_as_rnn.door import DEEPEST, LARGEST, SMALLEST, plain, plain_fields, plain_id
 from llm_as_rnn.errors import UsageError
 from llm_as_rnn.records import Completion, Observation, SequenceInfo
+
+pd: Any = pytest.importorskip("pandas")
 
 
 class Sky(Enum):
