@@ -116,10 +116,15 @@ class Field(Record, frozen=True):
             raise ValueError(f"field name {self.name!r} must be a plain word")
         if self.kind == "label" and len(set(self.options)) < 2:  # noqa: PLR2004 - a choice needs two
             raise ValueError(f"label field {self.name!r} needs at least two different options")
-        if self.kind == "number" and not self.low < self.high:
-            raise ValueError(f"number field {self.name!r} needs a plausible range: low below high")
-        if not math.isfinite(self.high - self.low):
-            raise ValueError(f"number field {self.name!r} needs a plausible range that a float can hold")
+        if not math.isfinite(self.high - self.low) or (self.kind == "number" and not self.low < self.high):
+            raise ValueError(f"number field {self.name!r} needs a finite plausible range: low below high")
+        self._require_metrics_that_fit()
+        if self.judged is not UNSET and self.kind != (kind := {"align": "text", "same": "ranked"}[self.judged]):
+            raise ValueError(f"field {self.name!r} cannot be judged by {self.judged}: only a {kind} one can")
+        if any(len(option.splitlines()) != 1 or option != option.strip() for option in self.options):
+            raise ValueError(f"options of field {self.name!r} must be single lines without outer spaces")
+
+    def _require_metrics_that_fit(self) -> None:
         if "log" in self.extras and not (self.kind == "number" and self.low > 0):
             raise ValueError(f"field {self.name!r} asks for the metric log: only a number with a low above 0 has one")
         if {"icd", "ccsr"} & set(self.extras) and self.kind != "ranked":
@@ -128,10 +133,6 @@ class Field(Record, frozen=True):
             raise ValueError(f"field {self.name!r} asks for the metric mse: only a number has one")
         if "facts" in self.extras and self.kind != "text":
             raise ValueError(f"field {self.name!r} asks for the metric facts: only a text has one")
-        if self.judged is not UNSET and self.kind != (kind := {"align": "text", "same": "ranked"}[self.judged]):
-            raise ValueError(f"field {self.name!r} cannot be judged by {self.judged}: only a {kind} one can")
-        if any(len(option.splitlines()) != 1 or option != option.strip() for option in self.options):
-            raise ValueError(f"options of field {self.name!r} must be single lines without outer spaces")
 
     def show(self, value: Value) -> str:
         """Write a value as it stands in prompts and in line answers.
@@ -247,6 +248,8 @@ class Field(Record, frozen=True):
         >>> Field("codes", "ranked", top=1).read_outcome("a; b")
         ('a', 'b')
         """
+        if value is None:
+            raise AnswerError(f"{self.name} is missing")
         if isinstance(value, dict) or (isinstance(value, list | tuple) and self.kind != "ranked"):
             raise AnswerError(f"{self.name} must be a {self.kind}, not {_short(value)}")
         match self.kind:

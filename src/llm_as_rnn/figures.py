@@ -1,7 +1,7 @@
-"""Arithmetic that stays within the range of floats: JSON has no infinity, so what left the range could not be read again.
+"""Arithmetic within the range of floats: JSON has no infinity, so what left the range could not be read again.
 
-Outcomes may be any finite numbers. Their differences, squares and sums may leave the range, and then stay at its end: an
-error of 1e308 and one of twice that are as bad as each other. A mean never leaves it, however large its parts.
+Outcomes may be any finite numbers. Their differences, squares and sums may leave the range, and then stay at its end:
+an error of 1e308 and one of twice that are as bad as each other. A mean never leaves it, however large its parts.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ LARGEST = sys.float_info.max
 """The largest number that a float can hold."""
 
 STEP_BACK = 2.0**64
-"""What numbers are divided by before they are added up, where their sum could leave the range: exact, as a power of 2."""
+"""What numbers are divided by before they are added up, where their sum could leave the range: a power of 2."""
 
 
 def finite(number: float) -> float:

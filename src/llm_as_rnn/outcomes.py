@@ -54,13 +54,12 @@ def is_told(task: Task, form: Form) -> bool:
 def facts(task: Task, prediction: Prediction, target: Target) -> str:
     """State outcome and error of each field.
 
-        >>> from llm_as_rnn.figures import finite
-    from llm_as_rnn.records import Status
-        >>> from llm_as_rnn.task import load_task
-        >>> said = Prediction({"sky": "rain", "high": 9.0}, Status.OK)
-        >>> print(facts(load_task("weather"), said, {"sky": "sun", "high": 12.5}))
-        sky: sun; the answer was rain, wrong
-        high: 12.5 degrees C; the answer was 9.0, 3.5 too low
+    >>> from llm_as_rnn.records import Status
+    >>> from llm_as_rnn.task import load_task
+    >>> said = Prediction({"sky": "rain", "high": 9.0}, Status.OK)
+    >>> print(facts(load_task("weather"), said, {"sky": "sun", "high": 12.5}))
+    sky: sun; the answer was rain, wrong
+    high: 12.5 degrees C; the answer was 9.0, 3.5 too low
     """
     known = [field for field in task.answer if field.name in target]
     return "\n".join(_fact(field, (prediction.values or {}).get(field.name), target[field.name]) for field in known)
@@ -69,12 +68,11 @@ def facts(task: Task, prediction: Prediction, target: Target) -> str:
 def verdict(task: Task, prediction: Prediction, target: Target) -> str:
     """Say in one line how the answer did, field by field; the outcome itself is left to a case.
 
-        >>> from llm_as_rnn.figures import finite
-    from llm_as_rnn.records import Status
-        >>> from llm_as_rnn.task import load_task
-        >>> said = Prediction({"sky": "rain", "high": 9.0}, Status.OK)
-        >>> verdict(load_task("weather"), said, {"sky": "sun", "high": 12.5})
-        'The answer was rain, 9.0: wrong, 3.5 too low.'
+    >>> from llm_as_rnn.records import Status
+    >>> from llm_as_rnn.task import load_task
+    >>> said = Prediction({"sky": "rain", "high": 9.0}, Status.OK)
+    >>> verdict(load_task("weather"), said, {"sky": "sun", "high": 12.5})
+    'The answer was rain, 9.0: wrong, 3.5 too low.'
     """
     values = prediction.values
     if values is None:

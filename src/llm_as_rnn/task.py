@@ -79,11 +79,13 @@ class Columns(Record, frozen=True):
 
     def __post_init__(self) -> None:
         """Refuse columns that would give the outcome away, and those that no template could show."""
-        if self.dates is not UNSET:
-            if not self.order:
-                raise ValueError("dates says how the column order is written, but order names none")
-            if not _tells_dates(self.dates):
-                raise ValueError(f"dates {self.dates!r} is no date format that tells the year, such as '%d.%m.%Y'")
+        if self.dates is not UNSET and not self.order:
+            raise ValueError("dates says how the column order is written, but order names none")
+        if self.dates is not UNSET and not _tells_dates(self.dates):
+            raise ValueError(f"dates {self.dates!r} is no date format that tells the year, such as '%d.%m.%Y'")
+        self._require_distinct()
+
+    def _require_distinct(self) -> None:
         if not self.outcome:
             raise ValueError("outcome names no column")
         for what, names in (("fields", self.fields), ("about", self.about)):

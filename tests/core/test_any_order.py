@@ -41,8 +41,10 @@ ANSWERS = ((LABEL,), (LABEL, NUMBER), (NUMBER,), (POSITIVE, LABEL), (RANKED,), (
 
 JUNK = (
     "", "no idea", "{", "[]", "null", " rain, 9.5", "## Notes\n- rain\n- fog", '{"Notes": ["rain follows fog"]}',
-    "action: add\nnote: rain follows fog", "action: drop\nnumber: 1\nnote: x", "action: change\nnumber: 2\nnote: fog -> sun",
-    "summary: wet", "correct: no\nmissed: sky\nwhy: wind\nsuggestion: look", "x " * 300, "\ud800", "-> sun", "… -> rain",
+    "action: add\nnote: rain follows fog", "action: drop\nnumber: 1\nnote: x",
+    "action: change\nnumber: 2\nnote: fog -> sun",
+    "summary: wet", "correct: no\nmissed: sky\nwhy: wind\nsuggestion: look", "x " * 300,
+    "\ud800", "-> sun", "… -> rain",
 )  # fmt: skip
 
 
@@ -181,10 +183,10 @@ def test_a_note_that_helped_more_is_worth_more_at_any_time(credit: Credit, now: 
 def test_a_late_outcome_neither_crashes_nor_takes_the_best_note(rule: Any) -> None:
     """Of three cases that fill the memory, the one that helped stays, however old the step that is told."""
     items = ("alpha bravo -> sun", "carol delta -> rain", "echo foxtrot -> fog")
-    credits = {"alpha": Credit(helped=5, born=9), "carol": Credit(born=9), "echo": Credit(born=9)}
+    new = Credit(born=9)
     for late in range(10):
         stage = Stage(rule, lambda _: "", budget=count("## Notes\n" + "\n".join(f"- {i}" for i in items)))
-        stage.holding(*items, **credits)
+        stage.holding(*items, alpha=Credit(helped=5, born=9), carol=new, echo=new)
         stage.state = msgspec.structs.replace(stage.state, now=9)
         stage.t = late
         stage.meet("golf hotel", "sun")

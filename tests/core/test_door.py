@@ -13,7 +13,6 @@ from uuid import UUID
 
 import msgspec
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,6 +20,8 @@ from hypothesis import strategies as st
 from llm_as_rnn.door import DEEPEST, LARGEST, SMALLEST, plain, plain_fields, plain_id
 from llm_as_rnn.errors import UsageError
 from llm_as_rnn.records import Completion, Observation, SequenceInfo
+
+pd: Any = pytest.importorskip("pandas")
 
 
 class Sky(Enum):
@@ -193,5 +194,5 @@ def test_what_is_no_id_is_refused(name: Any) -> None:
 
 @pytest.mark.parametrize("x", ["sun", None, 3, ["sun"], [("sky", "sun")]])
 def test_what_is_no_mapping_is_refused(x: Any) -> None:
-    with pytest.raises(UsageError, match="the observation is .* not values by name"):
+    with pytest.raises(UsageError, match=r"the observation is .* not values by name"):
         plain_fields(x, "the observation")

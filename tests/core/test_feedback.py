@@ -6,7 +6,7 @@ import pytest
 
 from llm_as_rnn.datasets.base import Sequence
 from llm_as_rnn.outcomes import facts
-from llm_as_rnn.records import Prediction, Status, Target
+from llm_as_rnn.records import Observation, Prediction, Status, Target
 from llm_as_rnn.recurrence.feedback import critic_fields
 from llm_as_rnn.recurrence.scorecard import add, empty, to_text
 from llm_as_rnn.task import Task
@@ -20,8 +20,8 @@ def test_the_scorecard_is_right_by_hand(weather: Task) -> None:
         ("rain", 9.0, {"sky": "rain", "high": 9.0}, {"sky": "rain", "high": 12.0}),
         ("rain", 12.0, None, {"sky": "sun", "high": 13.0}),
     ]
-    for sky, high, said, outcome in steps:
-        card = add(card, weather, {"sky": sky, "high": high}, said, outcome)
+    for t, (sky, high, said, outcome) in enumerate(steps):
+        card = add(card, weather, Observation("s", t, {"sky": sky, "high": high}), said, outcome)
     assert to_text(card, weather).splitlines() == [
         "sky: right 1 of 3; repeating the last would be right 1 of 3",
         "sky: after rain came rain 1, sun 1",
@@ -31,7 +31,7 @@ def test_the_scorecard_is_right_by_hand(weather: Task) -> None:
 
 
 def test_a_field_without_outcome_leaves_its_tally(weather: Task) -> None:
-    card = add(empty(weather), weather, {"sky": "sun", "high": 1.0}, None, {"sky": "rain"})
+    card = add(empty(weather), weather, Observation("s", 0, {"sky": "sun", "high": 1.0}), None, {"sky": "rain"})
     assert (card["sky"].steps, card["high"].steps) == (1, 0)
 
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import msgspec
 import numpy as np
-import pandas as pd
 import pytest
 from river import checks, compose, evaluate, metrics, preprocessing
 
@@ -29,6 +28,8 @@ from llm_as_rnn.records import Observation, Request, SequenceInfo, StepRecord
 from llm_as_rnn.river import LLMClassifier, LLMRegressor
 from llm_as_rnn.runs.loop import run_sequence
 from llm_as_rnn.task import MemorySection, Task
+
+pd: Any = pytest.importorskip("pandas")
 
 ESTIMATORS = [
     estimator(**params) for estimator in (LLMClassifier, LLMRegressor) for params in estimator._unit_test_params()

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_as_rnn.engines.replies import in_turns, read_reply
+from llm_as_rnn.engines.refusals import in_turns
+from llm_as_rnn.engines.replies import read_reply
 from llm_as_rnn.errors import EngineError
 from llm_as_rnn.method import MOST_SAID, Settings
 from llm_as_rnn.records import Completion, Message, Observation, Request, Sampling, SequenceInfo

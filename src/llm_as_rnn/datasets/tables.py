@@ -277,11 +277,12 @@ class _Reader:
 
     def _outcome(self, row: Row, field: Field, column: str) -> Value:
         cell = row.cells[column]
-        sign = self._columns.decimals if field.kind == "number" and isinstance(cell, str) else "."
+        written = pointed(cell, self._columns.decimals) if field.kind == "number" and isinstance(cell, str) else cell
+        if written == "":
+            what = f"{cell!r} is no number: a comma stands before decimals here, and no point"
+            raise self._error(row, column, what, "write it as data.decimal says")
         try:
-            if sign != "." and not pointed(cell, sign):
-                raise AnswerError(f"{field.name} must be a number with a decimal {sign} and no points, not {cell!r}")
-            outcome = field.read_outcome(cell if sign == "." else pointed(cell, sign))
+            outcome = field.read_outcome(written)
         except AnswerError as error:
             raise self._error(row, column, error.message, _outcome_hint(field, cell)) from None
         if isinstance(outcome, float) and not field.low <= outcome <= field.high:

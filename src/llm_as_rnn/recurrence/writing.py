@@ -31,8 +31,9 @@ class Step(NamedTuple):
     """One step on its way: the conversation so far, and all that is known of the step.
 
     ``target`` is None, and ``facts`` are empty, where learning goes by a judge alone.
-    ``error`` is 0 for a right answer and 1 for one as wrong as can be; ``now`` is what the clock says that notes age by,
-    and ``consolidated`` what it said when the memory was last consolidated (see `RecurrentState`); ``changed`` says that what the memory's cases say seems to hold no more.
+    ``error`` is 0 for a right answer and 1 for one as wrong as can be; ``now`` is what the clock says that notes age
+    by, and ``consolidated`` what it said when the memory was last consolidated (see `RecurrentState`); ``changed`` says
+    that what the memory's cases say seems to hold no more.
     """
 
     messages: tuple[Message, ...]

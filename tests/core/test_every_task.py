@@ -1,0 +1,219 @@
+"""Every shipped task, and every kind of answer field with every metric, through library, pipe and run."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from llm_as_rnn.answers import Field
+from llm_as_rnn.cli.main import main
+from llm_as_rnn.cli.predict import predict
+from llm_as_rnn.datasets.base import Selection, Sequence
+from llm_as_rnn.datasets.registry import DATASETS, dataset
+from llm_as_rnn.datasets.tables import read_table
+from llm_as_rnn.engines.scripted import ScriptedEngine
+from llm_as_rnn.learner import Learner
+from llm_as_rnn.methods import METHODS, REFERENCES
+from llm_as_rnn.metrics.scores import task_metrics
+from llm_as_rnn.records import Value
+from llm_as_rnn.recurrence.rules import RULES
+from llm_as_rnn.runs.directory import RunDirectory
+from llm_as_rnn.task import MemorySection, Task, load_task, shipped_tasks
+from tests.datasets.mimic_folder import made, write
+
+STEPS = 3
+
+SKY = Field("y", "label", options=("good", "bad", "so, so"))
+FIELDS = {
+    "label": SKY,
+    "label with a last value": msgspec.structs.replace(SKY, last="x"),
+    "number": Field("y", "number", low=-5, high=5),
+    "number log": Field("y", "number", low=0.5, high=5, metrics=("log",)),
+    "number mse": Field("y", "number", low=-5, high=5, decimals=0, metrics=("mse",)),
+    "number log mse": Field("y", "number", low=0.5, high=5, unit="mg", metrics=("log", "mse")),
+    "ranked": Field("y", "ranked", top=2),
+    "ranked of options": Field("y", "ranked", options=("a", "b", "c"), top=2),
+    "ranked icd": Field("y", "ranked", top=2, metrics=("icd",)),
+    "ranked ccsr": Field("y", "ranked", top=2, metrics=("ccsr", "icd"), judged="same"),
+    "ranked of one": Field("y", "ranked", top=1, judged="same"),
+    "text": Field("y", "text"),
+    "text facts": Field("y", "text", max_chars=60, metrics=("facts",)),
+    "text judged": Field("y", "text", metrics=("facts",), judged="align"),
+}
+"""Each kind with each metric that it may ask for."""
+
+OUTCOMES: dict[str, list[Any]] = {
+    "label": ["good", "BAD", "so, so", None],
+    "number": [1.5, 4, 1e300, None],
+    "ranked": ["a; b; c", "c", "b; a", None],
+    "text": ["Sunny with a high of 9.", "fog, then rain", "sun " * 40, None],
+}
+"""What comes: usual, implausible, longer than an answer may be, and nothing."""
+
+
+class Case(NamedTuple):
+    """A task with its data, and how the command line is told of them."""
+
+    name: str
+    task: Task
+    sequences: list[Sequence]
+    data: Path | None
+
+
+def own(name: str, folder: Path) -> Case:
+    field = FIELDS[name]
+    path, table = folder / "own.yaml", folder / "own.jsonl"
+    task = Task(
+        name="own",
+        title="Own",
+        instructions="Predict.",
+        observation="{{ x }} {{ z }} {{ about.place }}",
+        line="{{ x }}, {{ z }}",
+        answer=(field,),
+        memory=(MemorySection("Notes", "anything"), MemorySection("Errors", "anything")),
+    )
+    said = {**msgspec.to_builtins(task), "data": {"sequence": "s", "outcome": {"y": "y"}, "about": ["place"]}}
+    path.write_text(yaml.safe_dump(said), encoding="utf-8")
+    rows = [
+        {"s": s, "place": s, "x": "good" if t % 2 else None, "z": t / 2, "y": y}
+        for s in "abcdef"
+        for t, y in enumerate(OUTCOMES[field.kind])
+    ]
+    table.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    read = load_task(str(path))
+    return Case(str(path), read, read_table(table, read).cut(Selection(2, 4)), table)
+
+
+def shipped(name: str, folder: Path) -> Case:
+    task, source, data = load_task(name), dataset(name), None
+    if source.from_folder:
+        data = write(folder / "mimic", made())
+        source = source.from_folder(data)
+    elif source.ready():
+        pytest.skip(source.ready())
+    return Case(name, task, source.load(Selection(2, STEPS)), data)
+
+
+@pytest.fixture(params=[*shipped_tasks(), *FIELDS])
+def case(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
+    return own(request.param, tmp_path) if request.param in FIELDS else shipped(request.param, tmp_path)
+
+
+def guess(field: Field) -> Value:
+    match field.kind:
+        case "label":
+            return field.options[0]
+        case "number":
+            return (field.low + field.high) / 2
+        case "ranked":
+            return (field.options or ("a", "Unspecified essential hypertension", "c", "d", "e"))[: field.top]
+        case "text":
+            return "Sunny with a high of 9."
+
+
+def answers(task: Task, form: str) -> dict[str, str]:
+    """Give a usable answer of each role."""
+    values = {field.name: guess(field) for field in task.answer}
+    critique = {"correct": "no", "missed": "it", "why": "wind", "suggestion": "look"}
+    if form == "json":
+        memory = json.dumps({section.name: ["seen"] for section in task.memory})
+        said = {"reflect": json.dumps(critique), "summarise": '{"summary": "seen"}'}
+        return {"predict": task.spec("json").show(values), "update": memory, "compress": memory, **said}
+    memory = "\n".join(f"## {section.name}\n- seen" for section in task.memory)
+    said = {"reflect": "\n".join(f"{name}: {text}" for name, text in critique.items()), "summarise": "summary: seen"}
+    return {"predict": f" {task.spec('line').show(values)}", "update": memory, "compress": memory, **said}
+
+
+def script(case: Case, folder: Path, form: str) -> str:
+    path = folder / "script.jsonl"
+    said = answers(case.task, form)
+    path.write_text("\n".join(json.dumps({"role": role, "text": text}) for role, text in said.items()))
+    return f"scripted:{path}"
+
+
+def suited(task: Task) -> list[str]:
+    references = [name for name, kind in REFERENCES.items() if getattr(kind, "suits", lambda _: True)(task)]
+    return [*METHODS, *(f"recurrent:{rule}" for rule in RULES if rule != "delta"), *references]
+
+
+@pytest.mark.parametrize("form", ["line", "json"])
+def test_through_the_library(case: Case, form: Any) -> None:
+    sequence = case.sequences[0]
+    said = answers(case.task, form)
+    options = {"form": form, "budget": 200, "about": sequence.info.about}
+    for method in suited(case.task):
+        engine = ScriptedEngine(lambda request: said[request.role])
+        with Learner(case.task, method=method, engine=engine, **options) as learner:
+            for step in sequence.steps:
+                waiting = learner.predict_one(step.observation.fields)
+                assert waiting.prediction.status.answered, (method, waiting.prediction.problem)
+                if step.target:
+                    told = learner.learn_one(waiting.id, msgspec.to_builtins(step.target))
+                    assert told.fate == "learned"
+
+
+def test_through_the_pipe(case: Case, tmp_path: Path) -> None:
+    state, sequence, model = tmp_path / "state.json", case.sequences[0], script(case, tmp_path, "json")
+    with Learner(case.task, model=model, form="json", budget=200, about=sequence.info.about) as learner:
+        learner.save(state)
+    lines = []
+    for number, step in enumerate(sequence.steps):
+        lines.append({"id": f"step {number}", "x": step.observation.fields})
+        if step.target:
+            lines.append({"id": f"step {number}", "y": msgspec.to_builtins(step.target)})
+    name = case.task.name if case.name.endswith(".yaml") else case.name
+    result = CliRunner().invoke(
+        predict, [name, "--state", str(state)], input="\n".join(map(json.dumps, lines)), standalone_mode=False
+    )
+    assert result.exception is None, result.exception
+    found = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [line["id"] for line in found] == [line["id"] for line in lines]
+    assert not any("error" in line or line.get("status", "ok") != "ok" for line in found), found
+    assert all(("learned" in line) == ("y" in asked) for line, asked in zip(found, lines, strict=True))
+
+
+def test_through_a_run(case: Case, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    options = ["--sequences", "2", "--steps", str(STEPS), "--budget", "200", "--form", "line", "--out", str(out)]
+    options += ["--data", str(case.data)] if case.data else []
+    with pytest.raises(SystemExit) as left:
+        main(["run", case.name, "-m", script(case, tmp_path, "line"), *options])
+    assert left.value.code == 0
+    records = RunDirectory(out).records()
+    assert {record.method for record in records} >= set(METHODS)
+    assert not [record.problem for record in records if not record.status.answered]
+    for metric in task_metrics(case.task):
+        # What a judge says comes after the run, and what needs a classification of codes where the data brings one.
+        needs_codes = case.name.endswith(".yaml") and metric.name.split(".")[1] in ("icd", "ccsr")
+        if not metric.judged and not needs_codes:
+            scores = [record.scores.get(metric.name, math.nan) for record in records if record.target]
+            assert scores
+            assert all(map(math.isfinite, scores)), metric.name
+
+
+def test_every_shipped_task_has_its_data_and_every_kind_its_fields() -> None:
+    assert set(shipped_tasks()) == set(DATASETS)
+    assert {field.kind for field in FIELDS.values()} == {"label", "number", "ranked", "text"}
+    assert {name for field in FIELDS.values() for name in field.extras} == {"log", "mse", "facts", "icd", "ccsr"}
+
+
+@pytest.mark.parametrize("level", [0, -1.5, "0"])
+def test_a_number_without_a_logarithm_is_refused_by_library_and_pipe(tmp_path: Path, level: Any) -> None:
+    case = own("number log", tmp_path)
+    state, model = tmp_path / "state.json", script(case, tmp_path, "json")
+    with Learner(case.task, model=model, budget=200, about={"place": "here"}) as learner:
+        learner.save(state)
+    lines = [{"id": "a", "x": {"x": "good", "z": 1}}, {"id": "a", "y": {"y": level}}, {"id": "a", "y": {"y": 70}}]
+    result = CliRunner().invoke(
+        predict, ["own", "--state", str(state)], input="\n".join(map(json.dumps, lines)), standalone_mode=False
+    )
+    _, refused, learned = [json.loads(line) for line in result.stdout.splitlines()]
+    assert "y is scored by its logarithm and must be above 0" in refused["error"]
+    assert "learned" in learned

@@ -1,0 +1,60 @@
+"""Outcomes as they are told: any that can have happened is read, and nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from llm_as_rnn.answers import Field
+from llm_as_rnn.errors import AnswerError, UsageError
+from llm_as_rnn.learner import outcome
+from llm_as_rnn.task import load_task
+
+LABEL = Field("y", "label", options=("none", "mild"))
+NUMBER = Field("y", "number", low=0.1, high=50, unit="mg/dl")
+LOG = Field("y", "number", low=0.1, high=50, metrics=("log",))
+RANKED = Field("y", "ranked", top=2)
+TEXT = Field("y", "text", max_chars=5)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "read"),
+    [
+        (LABEL, " MILD ", "mild"),
+        (NUMBER, 1.7e308, 1.7e308),
+        (NUMBER, -3, -3.0),
+        (NUMBER, "70 mg/dl", 70.0),
+        (NUMBER, "1e-05", 1e-05),
+        (LOG, 70, 70.0),
+        (RANKED, ["a", "b", "a", "c"], ("a", "b", "c")),
+        (RANKED, "a; b; c", ("a", "b", "c")),
+        (TEXT, "fog, then\nrain", "fog, then rain"),
+    ],
+)
+def test_what_happened_is_read(field: Field, value: Any, read: Any) -> None:
+    assert field.read_outcome(value) == read
+
+
+@pytest.mark.parametrize("field", [LABEL, NUMBER, LOG, RANKED, TEXT], ids=lambda field: field.kind)
+@pytest.mark.parametrize("value", [None, "", "  ", {"a": 1}, [["a"]], [], float("nan"), float("inf"), "1e999"])
+def test_what_cannot_have_happened_is_refused(field: Field, value: Any) -> None:
+    if field in (RANKED, TEXT) and isinstance(value, float | str) and str(value).strip():
+        assert field.read_outcome(value)  # any word will do
+    elif field is RANKED and value == [["a"]]:
+        assert field.read_outcome(value) == ("['a']",)
+    else:
+        with pytest.raises(AnswerError, match="y "):
+            field.read_outcome(value)
+
+
+@pytest.mark.parametrize("level", [0, -1, "0.0"])
+def test_what_has_no_logarithm_is_refused_where_one_is_scored(level: Any) -> None:
+    with pytest.raises(AnswerError, match="above 0"):
+        LOG.read_outcome(level)
+    with pytest.raises(UsageError, match="above 0"):
+        outcome(load_task("pbc"), {"bilirubin": level})
+
+
+def test_pbc_can_be_learned() -> None:
+    assert outcome(load_task("pbc"), {"oedema": "mild", "bilirubin": 80}) == {"oedema": "mild", "bilirubin": 80.0}
