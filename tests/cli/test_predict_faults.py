@@ -35,7 +35,7 @@ Ask = Callable[..., tuple[int, list[dict[str, Any]], str]]
 
 
 @pytest.fixture
-def ask(monkeypatch: pytest.MonkeyPatch, capsysbinary: Any) -> Ask:
+def ask(monkeypatch: pytest.MonkeyPatch, capfdbinary: Any) -> Ask:
     """Run the command in this process, on an engine of the test's own, and give code, answers and messages."""
 
     def run(state: Path, lines: list[Any], *options: str, task: str = "weather", engine: Any = None) -> Any:
@@ -48,7 +48,7 @@ def ask(monkeypatch: pytest.MonkeyPatch, capsysbinary: Any) -> Ask:
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
         with pytest.raises(SystemExit) as ended:
             main(["predict", task, "--state", str(state), *options])
-        said = capsysbinary.readouterr()
+        said = capfdbinary.readouterr()
         return ended.value.code, [json.loads(line) for line in said.out.splitlines()], said.err.decode()
 
     return run

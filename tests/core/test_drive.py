@@ -9,7 +9,7 @@ import pytest
 
 from llm_as_rnn.drive import SyncDriver, drive, replay
 from llm_as_rnn.engines.scripted import ScriptedEngine
-from llm_as_rnn.errors import EngineError, EngineUnavailableError
+from llm_as_rnn.errors import EngineError, EngineUnavailableError, UsageError
 from llm_as_rnn.method import Calls, count_tokens
 from llm_as_rnn.records import Call, Completion, Message, Request
 
@@ -42,6 +42,21 @@ def test_the_sync_driver_works_inside_a_running_loop() -> None:
             return driver.run(two_calls())
 
     assert asyncio.run(notebook()) == ["<one>", "<<one> 4>"]
+
+
+def test_a_sync_driver_that_was_closed_answers_at_once_and_closes_once() -> None:
+    closed: list[int] = []
+
+    class Counting(ScriptedEngine):
+        async def close(self) -> None:
+            closed.append(1)
+
+    with SyncDriver(Counting(echo)) as driver:
+        assert driver.usable
+    with pytest.raises(UsageError, match="after close"):
+        driver.run(two_calls())
+    driver.__exit__(None, None, None)
+    assert (closed, driver.usable) == ([1], False)
 
 
 def test_a_sync_driver_whose_engine_does_not_open_leaves_nothing_behind() -> None:

@@ -194,7 +194,13 @@ class TestReplay:
             live.stream = revive(live.method, msgspec.json.encode(live.stream))
         shown = [float(entry.partition(", high ")[2].partition(",")[0]) for entry in live.stream.state.past]
         assert sorted(shown) == [0, 1, 2, 3, 4, 5, 6, 7]
-        assert shown == [2, 3, 4, 5, 6, 7, 0, 1]
+
+    def test_a_limit_that_is_raised_later_brings_nothing_back(self) -> None:
+        """What came before the lessons that are left is gone, so that the outcome has no place among them."""
+        live = self.late(60, 20)
+        live.limits = LIMITS
+        told = live.tell(0)
+        assert (told.again, "not in its place" in told.note) == (0, True)
 
     def test_a_stream_with_one_outcome_missing_stays_small(self) -> None:
         sizes = [len(msgspec.json.encode(self.late(lessons, 16).stream.lessons)) for lessons in (60, 120)]

@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 
 from llm_as_rnn.errors import UsageError
 from llm_as_rnn.method import RuleName, Updating
+from llm_as_rnn.online import LIMITS
 from llm_as_rnn.saved import require_file
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -63,18 +64,13 @@ def updating_options(command: F) -> F:
 
 
 _LIMITS = [
-    click.option("--max-waiting", type=click.IntRange(min=1), help="Predictions that may wait [default: 1000]."),
-    click.option(
-        "--remember", type=click.IntRange(min=1), help="Ids of learned outcomes that are remembered [default: 10000]."
-    ),
-    click.option(
-        "--keep-versions", type=click.IntRange(min=1), help="Versions of the memory that are kept [default: 100]."
-    ),
-    click.option(
-        "--replay-limit",
-        type=click.IntRange(min=1),
-        help="Later outcomes that --policy replay learns again for a late one [default: 256].",
-    ),
+    click.option(f"--{name.replace('_', '-')}", type=click.IntRange(min=1), help=f"{what} [default: {default}].")
+    for name, what, default in (
+        ("max_waiting", "Predictions that may wait", LIMITS.max_waiting),
+        ("remember", "Ids of learned outcomes that are remembered", LIMITS.remember),
+        ("keep_versions", "Versions of the memory that are kept", LIMITS.keep_versions),
+        ("replay_limit", "Later outcomes that --policy replay learns again for a late one", LIMITS.replay_limit),
+    )
 ]
 
 

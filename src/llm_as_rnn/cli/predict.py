@@ -91,7 +91,8 @@ def predict(task: str, state: Path, about: tuple[str, ...], take_task: bool, sho
     Outcomes may come late, in any order, twice (once counts) or never. What a line changes is in the state file before
     its answer is written: after a crash, send again what got no answer. A line that cannot be used is answered with
     "error", and the exit code is then 1. An id is text or a whole number, and 7 is not "7"; a line without one gets "#"
-    and a number. A prediction whose status is "engine_error" is made again when its line is sent again.
+    and a number. A prediction whose status is "engine_error" is made again when its line is sent again. Where a limit
+    is reached, the answer says which, and names what was given up ("given_up").
     """
     source, sink = _open_pipes(sys.stdin, sys.stdout)
     options = {name: given.pop(name) for name in ANEW}
