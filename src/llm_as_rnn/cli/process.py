@@ -75,11 +75,12 @@ class Interrupts:
         self._clock = clock
         self._leave = leave
         self._first: float | None = None
+        self._over: float | None = None
         self._stop: Callable[[], None] | None = None
 
     def begin(self) -> None:
         """Forget what was before."""
-        self._first = None
+        self._first = self._over = None
 
     def listen(self, *numbers: signal.Signals) -> None:
         """Take these signals, except those that whoever started this process wants ignored."""
@@ -96,8 +97,9 @@ class Interrupts:
             At the first one, where no coroutine runs that can be cancelled instead.
         """
         del number, frame
-        if self._first is not None:
-            if self._clock() - self._first > BELONG_TOGETHER:
+        since = self._over if self._first is None else self._first
+        if since is not None:
+            if self._clock() - since > BELONG_TOGETHER:
                 _show_cursor()
                 self._leave(INTERRUPTED)
             return
@@ -108,7 +110,7 @@ class Interrupts:
 
     def done(self) -> None:
         """Let no signal disturb the rest: there is nothing left that it could stop."""
-        self._first = self._clock() if self._first is None else self._first
+        self._over = self._clock()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine as `asyncio.run` does; an interrupt cancels it, once.

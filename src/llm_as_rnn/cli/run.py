@@ -29,6 +29,7 @@ from llm_as_rnn.engines.resolve import DEFAULT_MODEL, resolve
 from llm_as_rnn.errors import UsageError
 from llm_as_rnn.method import AUTO_FEEDBACK, PRESETS
 from llm_as_rnn.methods import METHODS, require_method
+from llm_as_rnn.metrics.summary import MOST_REASONS
 from llm_as_rnn.prompts import EVERY_ROOM, Prompts
 from llm_as_rnn.runs.directory import RunDirectory, RunInfo
 from llm_as_rnn.runs.execute import Options, execute, needs_model, own_data
@@ -38,9 +39,6 @@ from llm_as_rnn.task import Task, load_task
 
 QUICK = {"sequences": 4, "budget": 128}
 """What --quick stands for, besides few steps."""
-
-MOST_FAILURES = 5
-"""Sequences that ended early and are named one by one."""
 
 FEW_STEPS = 8
 """Steps of a quick run on a user's own data; a shipped dataset knows how many it takes to see anything."""
@@ -268,10 +266,12 @@ def _new_folder(task: str, model: str) -> Path:
 
 def _say_what_failed(info: RunInfo, directory: RunDirectory) -> None:
     failures = info.failures
-    for name, why in list(failures.items())[:MOST_FAILURES]:
-        say(f"failed {name}: {why}")
-    if len(failures) > MOST_FAILURES:
-        say(f"and {len(failures) - MOST_FAILURES} more sequences")
+    by_reason: dict[str, list[str]] = {}
+    for name, why in failures.items():
+        by_reason.setdefault(why, []).append(name)
+    for why, names in list(by_reason.items())[:MOST_REASONS]:
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        say(f"failed {names[0]}{more}: {why}")
     again = f"the same command with --out {directory.path} --resume"
     if failures:
         ended = "1 sequence" if len(failures) == 1 else f"{len(failures)} sequences"
