@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -45,7 +44,7 @@ def with_missing(value: Any) -> Any:
     match value:
         case None:
             return Missing()
-        case Mapping():
+        case dict():
             return {name: with_missing(part) for name, part in value.items()}
         case list():
             return [with_missing(part) for part in value]

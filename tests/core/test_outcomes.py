@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from llm_as_rnn.answers import Field
+from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.errors import AnswerError, UsageError
-from llm_as_rnn.learner import outcome
-from llm_as_rnn.task import load_task
+from llm_as_rnn.learner import Learner
 
 LABEL = Field("y", "label", options=("none", "mild"))
 NUMBER = Field("y", "number", low=0.1, high=50, unit="mg/dl")
@@ -52,9 +52,11 @@ def test_what_cannot_have_happened_is_refused(field: Field, value: Any) -> None:
 def test_what_has_no_logarithm_is_refused_where_one_is_scored(level: Any) -> None:
     with pytest.raises(AnswerError, match="above 0"):
         LOG.read_outcome(level)
-    with pytest.raises(UsageError, match="above 0"):
-        outcome(load_task("pbc"), {"bilirubin": level})
 
 
 def test_pbc_can_be_learned() -> None:
-    assert outcome(load_task("pbc"), {"oedema": "mild", "bilirubin": 80}) == {"oedema": "mild", "bilirubin": 80.0}
+    with Learner("pbc", method="repeat_last", engine=ScriptedEngine(lambda _: "")) as learner:
+        waiting = learner.predict_one({"oedema": "none", "bilirubin": 1.5})
+        with pytest.raises(UsageError, match="bilirubin is scored by its logarithm and must be above 0"):
+            learner.learn_one(waiting.id, {"bilirubin": 0})
+        assert learner.learn_one(waiting.id, {"oedema": "mild", "bilirubin": 80}).fate == "learned"
