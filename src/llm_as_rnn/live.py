@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -14,6 +14,7 @@ from llm_as_rnn.choices import CHOICES, named_choices, read_choices
 from llm_as_rnn.door import plain, plain_fields, plain_id
 from llm_as_rnn.engines.base import Engine
 from llm_as_rnn.engines.idle import IdleEngine
+from llm_as_rnn.engines.patience import OnPause
 from llm_as_rnn.engines.resolve import DEFAULT_MODEL, resolve
 from llm_as_rnn.errors import AnswerError, GivenUpWarning, UsageError
 from llm_as_rnn.method import Calls, Method, count_tokens
@@ -88,7 +89,7 @@ class Live:
         base_url: str | None = None,
         timeout: float | None = None,
         patience: float | None = None,
-        on_pause: Callable[[Any], None] | None = None,
+        on_pause: OnPause | None = None,
         sequence: str = "stream",
         about: Mapping[str, Any] | None = None,
         prompts: Path | None = None,

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from stat import S_ISDIR, S_ISREG
 
 import msgspec
 
 from llm_as_rnn.choices import Choices
 from llm_as_rnn.errors import DamagedError, LlmAsRnnError, UsageError
-from llm_as_rnn.files import is_sealed, sealed, unsealed, write_atomically
+from llm_as_rnn.files import is_sealed, read_file, require_file, sealed, unsealed, write_atomically
 from llm_as_rnn.records import Record, SequenceInfo
 from llm_as_rnn.task import Task
 
@@ -55,21 +54,20 @@ class _Head(msgspec.Struct):
     format: int = 1
 
 
-def require_file(path: Path) -> None:
-    """Refuse what is there and is no file: reading a pipe would wait for ever, and a folder or device holds no learner.
+def require_learners_file(path: Path) -> None:
+    """Refuse what is there and is no file; what is not there may be begun.
 
     Raises
     ------
     UsageError
-        If it is one of these.
+        If it is a folder, a pipe or a device.
     """
     try:
-        mode = path.stat().st_mode
-    except (OSError, ValueError):
-        return  # not there, or out of reach: whoever opens it says so
-    if not S_ISREG(mode):
-        what = "a folder" if S_ISDIR(mode) else "a pipe or a device"
-        raise UsageError(f"{path} is {what}, not a file", "name a learner's file")
+        require_file(path)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise UsageError(f"{path} cannot be used: {error.strerror}", "name a learner's file") from error
 
 
 def read_saved(path: Path) -> Saved:
@@ -82,9 +80,8 @@ def read_saved(path: Path) -> Saved:
     DamagedError
         If its bytes are not those that were written.
     """
-    require_file(path)
     try:
-        content = path.read_bytes()
+        content = read_file(path)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}", "check the path") from error
     return _decoded(content, path)
@@ -108,7 +105,7 @@ def write_saved(path: Path, saved: Saved, *, private: bool) -> None:
         If it cannot be written, or would not be read back as it is; what was there before stays as it was.
     """
     saved = msgspec.structs.replace(saved, format=FORMAT)
-    require_file(path)
+    require_learners_file(path)
     content = checked(saved, lambda body: _decoded(sealed(body), path), str(path))
     try:
         write_atomically(path, sealed(content), private=private)

@@ -18,6 +18,7 @@ import pytest
 from filelock import FileLock
 
 from llm_as_rnn.cli.main import main
+from llm_as_rnn.cli.progress import PauseNotice
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.errors import EngineError
 from llm_as_rnn.files import write_atomically
@@ -213,6 +214,7 @@ def test_how_long_a_server_is_waited_for_is_an_option(tmp_path: Path, ask: Ask) 
     assert ask(tmp_path / "state.json", [], "--timeout", "7", "--patience", "60")[0] == 0
     given = ask.given  # type: ignore[attr-defined]
     assert (given["timeout"], given["patience"]) == (7, 60)
+    assert isinstance(given["on_pause"], PauseNotice), "it shows the wait"
     assert ask(tmp_path / "state.json", [], "--timeout", "8")[0] == 0, "they may differ every time"
     code, _, errors = ask(tmp_path / "state.json", [], "--timeout", "0")
     assert (code, "--timeout" in errors) == (2, True)
@@ -323,7 +325,7 @@ class TestPlaces:
             state = Path(os.devnull)
         code, out, errors = ask(state, [{"x": X}])
         assert (code, out, errors.count("\n")) == (2, [], 1)
-        assert f"{state} is " in errors
+        assert f"{state} cannot be used: it is " in errors
         assert not list(tmp_path.glob(".*"))
 
     def test_a_link_is_locked_by_what_it_points_to(self, tmp_path: Path, ask: Ask) -> None:

@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from llm_as_rnn.errors import UsageError
 from llm_as_rnn.method import RuleName, Updating
 from llm_as_rnn.online import LIMITS
-from llm_as_rnn.saved import require_file
+from llm_as_rnn.saved import require_learners_file
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -81,19 +81,6 @@ def limits_options(command: F) -> F:
     return command
 
 
-timeout_option = click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    help="Seconds for one attempt of a call [default: 120 on a server, 300 here].",
-)
-patience_option = click.option(
-    "--patience",
-    type=click.FloatRange(min=0),
-    help="Seconds to wait for a server that cannot answer now; then it stops, and can go on later [default: 600].",
-)
-"""Of every command that asks an engine."""
-
-
 shared_option = click.option(
     "--shared", type=int, help="Tokens of a second memory, of lessons that sequences leave to later ones [default: 0]"
 )
@@ -115,7 +102,7 @@ def locked(file: Path) -> Iterator[None]:
     UsageError
         If one is using it, it is no file, or the lock cannot be written beside it.
     """
-    require_file(file)
+    require_learners_file(file)
     # Two names for one file share its lock: that lies beside what a link points to.
     target = Path(os.path.realpath(file))
     lock = FileLock(target.with_name(f".{target.name}.lock"), timeout=0)

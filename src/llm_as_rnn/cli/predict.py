@@ -13,17 +13,16 @@ import click
 import msgspec
 
 from llm_as_rnn.choices import named_choices
+from llm_as_rnn.cli.engines import engine_options
 from llm_as_rnn.cli.learning import (
     FEEDBACK_HELP,
     limits_options,
     locked,
-    patience_option,
     remote_data_option,
-    timeout_option,
     updating_options,
 )
 from llm_as_rnn.cli.main import DONE, SOME_FAILED
-from llm_as_rnn.cli.progress import waiting
+from llm_as_rnn.cli.progress import pause_notice, waiting
 from llm_as_rnn.engines.resolve import DEFAULT_MODEL
 from llm_as_rnn.errors import EngineError, EngineUnavailableError, GivenUpWarning, LlmAsRnnError, UsageError
 from llm_as_rnn.learner import Learner
@@ -75,8 +74,7 @@ class Line(msgspec.Struct, forbid_unknown_fields=True):
 @updating_options
 @limits_options
 @click.option("--base-url", help="URL of an OpenAI-compatible server [default: OPENAI_BASE_URL].")
-@timeout_option
-@patience_option
+@engine_options
 @click.option("--thinking", type=int, help="Tokens that a reasoning model may take to think [default: 0].")
 @remote_data_option
 @click.option("--memory", "show_memory", is_flag=True, help="Show the memory at the end, on standard error.")
@@ -95,7 +93,7 @@ def predict(task: str, state: Path, about: tuple[str, ...], take_task: bool, sho
     is reached, the answer says which, and names what was given up ("given_up").
     """
     source, sink = _open_pipes(sys.stdin, sys.stdout)
-    options = {name: given.pop(name) for name in ANEW}
+    options = {name: given.pop(name) for name in ANEW} | {"on_pause": pause_notice()}
     chosen = {name: value for name, value in given.items() if value is not None}
     constant = _read_about(about)
     with locked(state), _opened(task, state, options, chosen, constant, take_task=take_task) as learner:
