@@ -18,7 +18,8 @@ from llm_as_rnn import alignment
 from llm_as_rnn.answers import AnswerSpec, Field, NoteField, read_object, whole_words
 from llm_as_rnn.datasets.mimic_notes import early_sections
 from llm_as_rnn.engines.estimate import estimate_tokens
-from llm_as_rnn.engines.replies import in_turns, one_line, read_reply
+from llm_as_rnn.engines.refusals import in_turns
+from llm_as_rnn.engines.replies import one_line, read_reply
 from llm_as_rnn.engines.thinking import split_thinking
 from llm_as_rnn.errors import LlmAsRnnError
 from llm_as_rnn.hygiene import defuse, steers
@@ -83,7 +84,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "blanks": lambda text: blanks.blanked(f"{text} one a b", f"{text} two a b"),
     "cases": recalled,
     "credit": lambda text: notes.credit(
-        {}, [f"{text} -> sun", text], sky_task(), text, {"sky": "sun"}, right=True, t=3
+        {}, [f"{text} -> sun", text], sky_task(), text, {"sky": "sun"}, right=True, now=3
     ),
     "diff": lambda text: diff.word_diff(f"{text} one", f"two {text}"),
     "items": lambda text: diff.align([f"{text} one"], [f"two {text}"]),
