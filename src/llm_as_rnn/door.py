@@ -203,10 +203,17 @@ def _foreign(value: Any, where: str, depth: int) -> Any:
         return None if text == "NaT" else text
     if hasattr(value, "tolist") and not isinstance(value, type):  # scalars and arrays of NumPy, columns of pandas
         times = getattr(getattr(value, "dtype", None), "kind", "") in ("m", "M")
-        return plain(list(value) if times else value.tolist(), where, depth + 1)
+        if times:
+            return plain(list(value) if getattr(value, "ndim", 1) else value[()], where, depth + 1)
+        listed = value.tolist()
+        # A long double gives itself: nothing plainer is as exact, but a float is as near as others come.
+        return plain(float(listed) if type(listed) is type(value) else listed, where, depth + 1)
     raise UsageError(f"{where} is {_short(value)}, of the type {kind}", "give text, numbers, lists or dicts")
 
 
 def _short(value: Any) -> str:
-    text = " ".join(repr(value).split())
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # noqa: BLE001 - of a stranger's class, and only to be named
+        text = "something"
     return text if len(text) <= 60 else f"{text[:57]}..."  # noqa: PLR2004 - enough to recognise it

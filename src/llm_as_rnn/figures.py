@@ -20,10 +20,39 @@ STEP_BACK = 2.0**64
 def finite(number: float) -> float:
     """Give a number, or the end of the range of floats that it lies beyond.
 
+    Raises
+    ------
+    ValueError
+        If it is not a number: that lies nowhere, and nothing that is read lets it in.
+
+    Examples
+    --------
     >>> finite(2.5), finite(1e308 + 1e308), finite(-math.inf)
     (2.5, 1.7976931348623157e+308, -1.7976931348623157e+308)
     """
+    if math.isnan(number):
+        raise ValueError("a figure that is not a number")
     return max(-LARGEST, min(LARGEST, number))
+
+
+def shown(number: float, decimals: int, plain: float = 1e12) -> str:
+    """Write a number as people and models read it: in plain figures, but for one of very many digits.
+
+    Parameters
+    ----------
+    number : float
+        A finite number.
+    decimals : int
+        Digits after its point.
+    plain : float
+        The largest size that is written in plain figures.
+
+    Examples
+    --------
+    >>> shown(12.84, 1), shown(-1.7976931348623157e308, 1)
+    ('12.8', '-1.79769e+308')
+    """
+    return f"{number:.{decimals}f}" if abs(number) <= plain else f"{number:.6g}"
 
 
 def scale(values: Iterable[float]) -> float:

@@ -119,6 +119,7 @@ class Live:
             {} if about is None else plain_fields(about, "what is said about the sequence"),
         )
         self._prompts = Prompts.with_folder(prompts)
+        self._own_prompts = prompts is not None
         self._saved = stream
 
     def _begin(self) -> Calls[None]:
@@ -185,14 +186,16 @@ class Live:
         Raises
         ------
         UsageError
-            If its memory has other sections, or its answer other fields: what was learned would have no place.
+            If its memory has other sections, or its answer other fields: what was learned would have no place. Or if
+            its data must not leave this machine, and the engine is elsewhere.
         """
         for what, named in (
             ("memory has other sections", lambda of: [section.name for section in of.memory]),
             ("answer has other fields", lambda of: [(field.name, field.kind) for field in of.answer]),
         ):
             if named(task) != named(self.task):
-                raise UsageError(f"the new task's {what}", "begin a new learner")
+                raise UsageError(f"the new task's {what}", "begin anew with it")
+        self._remote_data = require_local(task, self._engine.info, False, self._remote_data)
         self.task = task
         self.method = build(self._method_name, task, self._settings, self._prompts)
 
@@ -225,6 +228,7 @@ class Live:
             self.sequence,
             msgspec.Raw(self.dump()),
             remote_data=self._remote_data,
+            own_prompts=self._own_prompts,
         )
         write_saved(Path(path), saved, private=is_credentialed(self.task))
 
@@ -236,11 +240,13 @@ class Live:
         ------
         UsageError
             If the file is not a saved learner, or does not fit: its memory must be within the budget as the engine's
-            tokenizer counts it.
+            tokenizer counts it. Or if it was made with templates of its own, and ``prompts`` does not name them again.
         DamagedError
             If its bytes are not those that were written.
         """
         saved = read_saved(Path(path))
+        if saved.own_prompts and options.get("prompts") is None:
+            raise UsageError(f"{path} was made with prompts of its own", "name their folder again: prompts=...")
         kept = {
             "method": saved.method,
             "model": saved.model,

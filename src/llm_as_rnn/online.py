@@ -55,7 +55,7 @@ class Limits(Record, frozen=True):
 
 LIMITS = Limits()
 
-AUTOMATIC = re.compile("#([0-9]+)")
+AUTOMATIC = re.compile("#(0|[1-9][0-9]{0,17})")
 """What automatic ids look like: the number of their step. Nobody else's may, so that none is ever taken for another."""
 
 Fate = Literal["learned", "duplicate", "failed"]
@@ -234,9 +234,11 @@ def was_learned(stream: Stream, name: Id) -> bool:
 
 
 def given_up_since(before: Stream, after: Stream) -> tuple[Id, ...]:
-    """Name the predictions that were given up from one state of a stream to a later one."""
-    number = after.abandoned - before.abandoned
-    return after.given_up[-number:] if number else ()
+    """Name the predictions that were given up from one state of a stream to a later one, however many."""
+    if after.abandoned == before.abandoned:
+        return ()
+    left = {waiting.id for waiting in after.waiting}.union(after.learned)
+    return tuple(waiting.id for waiting in before.waiting if waiting.id not in left)
 
 
 def ask(

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from llm_as_rnn.answers import ARROW, Field, NoteField
+from llm_as_rnn.errors import AnswerError
 from llm_as_rnn.figures import finite
 from llm_as_rnn.records import Form, Prediction, Target, Value
 from llm_as_rnn.task import Task
@@ -100,5 +101,17 @@ def _verdict(field: Field, answer: Value, outcome: Value) -> str:
 
 
 def last_value(field: Field, observed: Mapping[str, Any], latest: Value | None) -> Value | None:
-    """Give the latest known value of a field's quantity: from the observation, else the latest outcome."""
-    return observed.get(field.last, latest) if field.last else latest
+    """Give the latest known value of a field's quantity: from the observation, else the latest outcome.
+
+    What an observation holds may be anything; what no outcome could be tells no value.
+
+    >>> high = Field("high", "number", low=-20, high=45, last="high")
+    >>> last_value(high, {"high": "12.5"}, 9.0), last_value(high, {"high": "n/a"}, 9.0), last_value(high, {}, 9.0)
+    (12.5, None, 9.0)
+    """
+    if not field.last or field.last not in observed:
+        return latest
+    try:
+        return field.read_outcome(observed[field.last])
+    except AnswerError:
+        return None

@@ -36,6 +36,8 @@ class Saved(Record, frozen=True):
         Of this file.
     remote_data : tuple of str
         Hosts outside this machine that were confirmed to get credentialed data (see `runs.remote`).
+    own_prompts : bool
+        Whether a folder of templates took the place of shipped ones.
     """
 
     task: Task
@@ -46,6 +48,7 @@ class Saved(Record, frozen=True):
     stream: msgspec.Raw
     format: int = FORMAT
     remote_data: tuple[str, ...] = ()
+    own_prompts: bool = False
 
 
 class _Head(msgspec.Struct):

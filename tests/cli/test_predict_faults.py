@@ -118,6 +118,29 @@ class TestLimits:
         assert "the replay limit of 3" in answers[15]["note"]
 
     @pytest.mark.parametrize("option", ["--max-waiting", "--remember", "--keep-versions", "--replay-limit"])
+    def test_all_that_is_given_up_at_once_is_named(self, tmp_path: Path, ask: Ask) -> None:
+        state = tmp_path / "state.json"
+        ask(state, [{"id": name, "x": X} for name in "abcd"], "--method", "repeat_last")
+        _, answers, _ = ask(state, [{"id": "e", "x": X}], "--max-waiting", "1", "--remember", "1")
+        assert answers[0]["given_up"] == ["a", "b", "c", "d"]
+
+    def test_an_id_of_very_many_figures_is_unknown_and_no_more(self, tmp_path: Path, ask: Ask) -> None:
+        lines = [line for name in "abc" for line in ({"id": name, "x": X}, {"id": name, "y": Y})]
+        odd = {"id": "#" + "9" * 5000, "y": Y}
+        code, answers, _ = ask(
+            tmp_path / "state.json", [*lines, odd, {"x": X}], "--method", "repeat_last", "--remember", "1"
+        )
+        assert code == 1
+        assert "no prediction waits" in answers[-2]["error"]
+        assert answers[-1]["status"] == "ok"
+
+    def test_a_budget_may_be_raised_on_a_state_that_is_there(self, tmp_path: Path, ask: Ask) -> None:
+        state = tmp_path / "state.json"
+        ask(state, [{"id": "a", "x": X}], "--budget", "100")
+        code, answers, _ = ask(state, [{"id": "a", "y": Y}], "--budget", "400")
+        assert (code, answers[0]["learned"]) == (0, "accepted")
+        assert read_saved(state).choices.budget == 400
+
     def test_a_limit_below_one_is_refused(self, tmp_path: Path, ask: Ask, option: str) -> None:
         code, _, errors = ask(tmp_path / "state.json", [], option, "0")
         assert (code, option in errors) == (2, True)

@@ -38,6 +38,9 @@ BOM = b"\xef\xbb\xbf"
 ANEW = ("base_url", "timeout", "patience", "allow_remote_data")
 """Options that are not kept in the state file: they are given anew every time, or left out."""
 
+MAY_CHANGE = ("budget", *Limits.__struct_fields__)
+"""Options that may be other ones than those with which a state was begun."""
+
 
 class Line(msgspec.Struct, forbid_unknown_fields=True):
     """A line of input: an observation, an outcome, or both."""
@@ -64,7 +67,7 @@ class Line(msgspec.Struct, forbid_unknown_fields=True):
     help="What stays the same in the stream, for tasks that show it: told when it is begun. May be repeated.",
 )
 @click.option("--take-task", is_flag=True, help="Go on with the task as it is now, if it was edited.")
-@click.option("--budget", type=int, help="Most tokens of the memory.")
+@click.option("--budget", type=int, help="Most tokens of the memory; a state's may be changed, if its memory fits.")
 @click.option(
     "--policy",
     type=click.Choice(["apply", "replay"]),
@@ -176,9 +179,9 @@ def _opened(
     if named.name != saved.task.name:
         raise UsageError(f"{state} is about the task {saved.task.name}", "name that task, or another --state")
     _require_as_begun(state, saved, chosen, about)
-    limits = {name: value for name, value in chosen.items() if name in Limits.__struct_fields__}
+    changed = {name: value for name, value in chosen.items() if name in MAY_CHANGE}
     with waiting("loading the model"):
-        learner = Learner.load(state, **options, **limits)
+        learner = Learner.load(state, **options, **changed)
     with learner:
         edited = named.digest != saved.task.digest
         if edited and take_task:
@@ -198,10 +201,10 @@ def _named_task(task: str, begun: Task) -> Task:
 
 
 def _require_as_begun(state: Path, saved: Saved, chosen: dict[str, Any], about: dict[str, Any]) -> None:
-    """Refuse options that say something else than those with which a state was begun; limits may change."""
+    """Refuse options that say something else than those with which a state was begun, but for what may change."""
     begun = {"method": saved.method, "model": saved.model, **named_choices(saved.choices)}
     for name, value in chosen.items():
-        if begun[name] != value and name not in Limits.__struct_fields__:
+        if begun[name] != value and name not in MAY_CHANGE:
             option = f"--{name.replace('_', '-')}"
             how = f"with {option} {begun[name]}"
             if begun[name] is None:

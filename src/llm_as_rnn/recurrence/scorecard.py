@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import msgspec
 
 from llm_as_rnn.answers import Field
-from llm_as_rnn.figures import finite
+from llm_as_rnn.figures import finite, shown
 from llm_as_rnn.outcomes import last_value
 from llm_as_rnn.records import Observation, Record, Target, Value
 from llm_as_rnn.task import Task
@@ -128,14 +128,14 @@ def _label_line(field: Field, tally: Tally) -> str:
 
 
 def _number_line(field: Field, tally: Tally) -> str:
-    repeat = f"; repeating the last {tally.repeat_abs_error / tally.repeated:.1f}" if tally.repeated else ""
+    repeat = f"; repeating the last {shown(tally.repeat_abs_error / tally.repeated, 1)}" if tally.repeated else ""
     if not tally.answered:
         return f"{field.name}: no usable answers{repeat}"
     bias = tally.error / tally.answered
     way = "too high" if bias > 0 else "too low"
     return (
-        f"{field.name}: answers {abs(bias):.1f} {way} on average; "
-        f"mean error {tally.abs_error / tally.answered:.1f}{repeat}"
+        f"{field.name}: answers {shown(abs(bias), 1)} {way} on average; "
+        f"mean error {shown(tally.abs_error / tally.answered, 1)}{repeat}"
     )
 
 

@@ -10,6 +10,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from llm_as_rnn.figures import shown
 from llm_as_rnn.metrics.extras import Metric
 from llm_as_rnn.metrics.intervals import paired
 from llm_as_rnn.metrics.scores import task_metrics
@@ -144,7 +145,7 @@ def _score_cells(metric: Metric, summaries: Sequence[MethodSummary]) -> list[Cel
     scores = [summary.scores.get(metric.mean) for summary in summaries]
     values = [score.value for score in scores if score]
     digits = _digits(max(values, default=0.0))
-    best = f"{(max if metric.higher_is_better else min)(values, default=0.0):.{digits}f}"
+    best = shown((max if metric.higher_is_better else min)(values, default=0.0), digits)
     rivals = len(values) > 1
     return [_score_cell(score, digits, best if rivals else "") for score in scores]
 
@@ -152,8 +153,8 @@ def _score_cells(metric: Metric, summaries: Sequence[MethodSummary]) -> list[Cel
 def _score_cell(score: Score | None, digits: int, best: str) -> Cell:
     if score is None:
         return Cell(NONE)
-    text, ends = f"{score.value:.{digits}f}", score.interval
-    return Cell(text, f"[{ends.low:.{digits}f}, {ends.high:.{digits}f}]" if ends else "", text == best)
+    text, ends = shown(score.value, digits), score.interval
+    return Cell(text, f"[{shown(ends.low, digits)}, {shown(ends.high, digits)}]" if ends else "", text == best)
 
 
 def _digits(largest: float) -> int:
