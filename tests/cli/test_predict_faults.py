@@ -117,7 +117,6 @@ class TestLimits:
         assert all("learned_again" not in answer for answer in answers[11:])
         assert "the replay limit of 3" in answers[15]["note"]
 
-    @pytest.mark.parametrize("option", ["--max-waiting", "--remember", "--keep-versions", "--replay-limit"])
     def test_all_that_is_given_up_at_once_is_named(self, tmp_path: Path, ask: Ask) -> None:
         state = tmp_path / "state.json"
         ask(state, [{"id": name, "x": X} for name in "abcd"], "--method", "repeat_last")
@@ -141,6 +140,7 @@ class TestLimits:
         assert (code, answers[0]["learned"]) == (0, "accepted")
         assert read_saved(state).choices.budget == 400
 
+    @pytest.mark.parametrize("option", ["--max-waiting", "--remember", "--keep-versions", "--replay-limit"])
     def test_a_limit_below_one_is_refused(self, tmp_path: Path, ask: Ask, option: str) -> None:
         code, _, errors = ask(tmp_path / "state.json", [], option, "0")
         assert (code, option in errors) == (2, True)
@@ -257,8 +257,7 @@ def test_a_prediction_without_an_answer_is_made_again_when_its_line_comes_again(
 @pytest.mark.parametrize(
     ("begun", "then", "says"),
     [
-        ([], ["--budget", "99"], "was begun without --budget: what suits the model was taken (leave --budget out"),
-        ([], ["--recall", "2"], "was begun without --recall"),
+        ([], ["--recall", "2"], "was begun without --recall: what suits the model was taken (leave --recall out"),
         ([], ["--watch"], "was begun without --watch (leave"),
         (["--thinking", "8"], ["--thinking", "9"], "was begun with --thinking 8"),
     ],

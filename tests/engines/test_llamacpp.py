@@ -85,7 +85,7 @@ class TestFiles:
 
     @pytest.mark.parametrize("name", ["gone.gguf", "."])
     def test_no_file(self, tmp_path: Path, name: str) -> None:
-        with pytest.raises(ModelError, match=r"cannot be read: (No such file|Is a directory)"):
+        with pytest.raises(ModelError, match=r"cannot be read: (No such file|it is a directory)"):
             asyncio.run(LlamaCppEngine(tmp_path / name).open())
 
     def test_llama_cpp_is_not_installed(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -119,7 +119,6 @@ def test_what_is_no_judgement_is_repaired_or_fails(text: str) -> None:
         json.dumps({"reason": "a", "score": True}),
         json.dumps({"score": "90"}),
         json.dumps(GOOD) + json.dumps(GOOD | {"score": "90"}),
-        "Here: " + json.dumps(GOOD),
         block(),
     ],
 )
@@ -133,6 +132,7 @@ def test_what_is_no_judgement_in_json_fails(text: str) -> None:
         (block(reason="I first thought of score: 95, then of 85/100"), "line"),
         ("- Reason: a\n- Score: 40\n\nThank you!", "line"),
         (json.dumps(GOOD), "json"),
+        ("Here: " + json.dumps(GOOD), "json"),
         (json.dumps(GOOD | {"score": 40}), "json"),
         (json.dumps({"reason": 'its "score": 100, it says', "score": "40"}), "json"),
     ],
