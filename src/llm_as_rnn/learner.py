@@ -66,7 +66,7 @@ class Learner(Live):
     ...     p = learner.predict_one(today)
     ...     p.id, p.values
     ...     learner.learn_one(p.id, {"sky": "sun", "high": 13.5}).fate
-    ('#0', {'sky': 'rain', 'high': 11})
+    ('#0', {'sky': 'rain', 'high': 11.0})
     'learned'
     """
 
