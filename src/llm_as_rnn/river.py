@@ -155,13 +155,13 @@ class _Adapter(base.Estimator):
                 answer=(field,),
                 memory=SECTIONS,
             )
-        return load_task(self.task) if isinstance(self.task, str) else self.task
+        return load_task(self.task)
 
     def _own_field(self, kind: str) -> Field | None:
         """Give the field of the user's own task that this estimator answers; None without such a task."""
         if self.task is None:
             return None
-        task = load_task(self.task) if isinstance(self.task, str) else self.task
+        task = load_task(self.task)
         if len(task.answer) != 1 or task.answer[0].kind != kind:
             raise TaskError(
                 f"task {task.name} does not ask for exactly one {kind}", "River's estimators predict one value"

@@ -76,7 +76,7 @@ def test_what_the_answer_has_no_place_for_any_more_is_not_answered(name: str) ->
         values = by_hand(after.predict(state, observation), no_answer).values
         assert values is not None
         assert values["colour"] == wanted
-        assert set(values["causes"]) <= {"grey", "blue"}
+        assert values["causes"] in (("grey", "blue"), ("blue",))
         assert then.answer[2].read(values["height"]) == values["height"]
 
 

@@ -248,7 +248,7 @@ def test_a_decimal_comma_can_be_named(tmp_path: Path) -> None:
 
 
 def test_a_decimal_comma_means_the_same_in_every_file(tmp_path: Path) -> None:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"was": "1,5", "x": "-0,5", "code": "1.5", "mixed": 7, "y": "2,25"},
         {"was": "2", "x": None, "code": "2", "mixed": "8,5", "y": ""},
     ]
