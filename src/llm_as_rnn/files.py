@@ -12,8 +12,9 @@ import zlib
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-from llm_as_rnn.errors import DamagedError
+from llm_as_rnn.errors import DamagedError, UsageError
 
 OWNER_FOLDER, OWNER_FILE = 0o700, 0o600
 """Modes of folders and files that nobody but their owner can look into."""
@@ -102,15 +103,44 @@ def seal_end(content: bytes) -> int | None:
     return None
 
 
+def as_path(path: Any) -> Path:
+    """Give what a caller named as a path.
+
+    Parameters
+    ----------
+    path : str or Path
+        A file or a folder, there or not.
+
+    Raises
+    ------
+    UsageError
+        If it is of another type.
+
+    Examples
+    --------
+    >>> as_path("learner.json").suffix
+    '.json'
+    """
+    try:
+        return Path(path)
+    except TypeError as error:
+        raise UsageError(
+            f"a path cannot be of the type {type(path).__name__}", 'give text such as "learner.json", or a Path'
+        ) from error
+
+
 def require_file(path: Path) -> None:
     """Refuse what has a file's name and is none: to read a pipe waits for ever, to replace a device is worse.
 
     Raises
     ------
     OSError
-        If there is nothing, or a directory, a named pipe, a device or a socket.
+        If there is nothing, or a directory, a named pipe, a device or a socket; and if no file can have that name.
     """
-    mode = path.stat().st_mode
+    try:
+        mode = path.stat().st_mode
+    except ValueError as error:  # a null character, or half of one that takes two
+        raise OSError(errno.EINVAL, f"no file can have that name: {error}", str(path)) from error
     if stat.S_ISREG(mode):
         return
     kind = next((name for is_it, name in _KINDS.items() if is_it(mode)), "something else")

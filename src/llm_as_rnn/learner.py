@@ -8,7 +8,7 @@ import threading
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from llm_as_rnn.drive import CLOSED, FORKED, SyncDriver, drive
 from llm_as_rnn.errors import UsageError
@@ -16,6 +16,9 @@ from llm_as_rnn.live import Learnt, Live, warn
 from llm_as_rnn.records import Memory
 from llm_as_rnn.replaying import Id, Waiting
 from llm_as_rnn.task import Task
+
+NOT_ENTERED = ("the learner was not entered", "write: async with AsyncLearner(...) as learner")
+"""Message and hint where an `AsyncLearner` is used that has no stream yet."""
 
 
 class Learner(Live):
@@ -43,7 +46,7 @@ class Learner(Live):
         A name for the stream.
     about : mapping, optional
         What stays the same in it, for the task's templates.
-    prompts : Path, optional
+    prompts : str or Path, optional
         A folder of templates that replace shipped ones.
     allow_remote_data : bool
         Whether the terms of credentialed data cover an engine that is not on this machine; else it is refused.
@@ -183,8 +186,8 @@ class Learner(Live):
 class AsyncLearner(Live):
     """`Learner` for async code: ``async with AsyncLearner("weather") as learner: await learner.predict_one(x)``.
 
-    Parameters and errors are those of `Learner`; the engine is opened on entry. Calls wait for each other. It belongs
-    to the event loop in which it was entered.
+    Parameters and errors are those of `Learner`; the engine is opened on entry, and closed on exit once a call under
+    way has come to its end. Calls wait for each other. It belongs to the event loop in which it was entered.
     """
 
     def __init__(self, task: Task | str, **options: Any) -> None:
@@ -197,19 +200,35 @@ class AsyncLearner(Live):
         if self._closed or self._home:
             raise UsageError("a learner is entered once", "make another, or load what was saved")
         self._home = (os.getpid(), asyncio.get_running_loop())
-        await self._engine.open()
         try:
-            await drive(self._begin(), self._engine)
+            await self._engine.open()
+            try:
+                await drive(self._begin(), self._engine)
+            except BaseException:
+                await self._engine.close()
+                raise
         except BaseException:
-            await self._engine.close()
+            self._closed = True
             raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._closed = True
-        await self._engine.close()
+        # A fork has no engine, as in Learner: its parent, which has, closes it.
+        if self._closed or (self._home and os.getpid() != self._home[0]):
+            return
+        self._require_usable()
+        async with self._lock:
+            if not self._closed:
+                self._closed = True
+                await self._engine.close()
+
+    def __getattr__(self, name: str) -> NoReturn:
+        """Say why there is nothing to be read or saved yet: only an open engine says what suits it."""
+        if name in ("stream", "method", "_settings"):
+            raise UsageError(*NOT_ENTERED)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
 
     @asynccontextmanager
     async def _alone(self) -> AsyncIterator[None]:
@@ -221,7 +240,7 @@ class AsyncLearner(Live):
 
     def _require_usable(self) -> None:
         if self._home is None:
-            raise UsageError("the learner was not entered", "write: async with AsyncLearner(...) as learner")
+            raise UsageError(*NOT_ENTERED)
         process, loop = self._home
         if os.getpid() != process:
             raise UsageError(FORKED, "make one in each process, or load what was saved")

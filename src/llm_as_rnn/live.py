@@ -17,6 +17,7 @@ from llm_as_rnn.engines.idle import IdleEngine
 from llm_as_rnn.engines.patience import OnPause
 from llm_as_rnn.engines.resolve import DEFAULT_MODEL, resolve
 from llm_as_rnn.errors import AnswerError, GivenUpWarning, UsageError
+from llm_as_rnn.files import as_path
 from llm_as_rnn.method import Calls, Method, count_tokens
 from llm_as_rnn.methods import asks_model, build, require_method
 from llm_as_rnn.online import (
@@ -92,13 +93,13 @@ class Live:
         on_pause: OnPause | None = None,
         sequence: str = "stream",
         about: Mapping[str, Any] | None = None,
-        prompts: Path | None = None,
+        prompts: str | Path | None = None,
         stream: bytes | None = None,
         allow_remote_data: bool = False,
         remote_data: tuple[str, ...] = (),
         **choices: Any,
     ) -> None:
-        self.task = load_task(task) if isinstance(task, str) else task
+        self.task = load_task(task)
         require_method(method)
         self._method_name = method
         if engine is None and asks_model(method):
@@ -118,7 +119,7 @@ class Live:
             str(plain(sequence, "the sequence's name")),
             {} if about is None else plain_fields(about, "what is said about the sequence"),
         )
-        self._prompts = Prompts.with_folder(prompts)
+        self._prompts = Prompts.with_folder(None if prompts is None else as_path(prompts))
         self._own_prompts = prompts is not None
         self._saved = stream
 
@@ -160,7 +161,7 @@ class Live:
 
     def __repr__(self) -> str:
         what = f"{type(self).__name__}({self.task.name!r}, method={self._method_name!r}"
-        if not hasattr(self, "stream"):
+        if "stream" not in vars(self):
             return f"{what}, not open)"
         version = "" if self.memory is None else f", memory version {self.memory.version}"
         return f"{what}, {self.stream.t} steps, {len(self.waiting)} waiting{version})"
@@ -195,9 +196,9 @@ class Live:
         ):
             if named(task) != named(self.task):
                 raise UsageError(f"the new task's {what}", "begin anew with it")
-        self._remote_data = require_local(task, self._engine.info, False, self._remote_data)
-        self.task = task
+        remote_data = require_local(task, self._engine.info, False, self._remote_data)
         self.method = build(self._method_name, task, self._settings, self._prompts)
+        self.task, self._remote_data = task, remote_data
 
     def dump(self) -> bytes:
         """Give the stream as JSON, for `Learner`'s parameter ``stream``.
@@ -230,7 +231,7 @@ class Live:
             remote_data=self._remote_data,
             own_prompts=self._own_prompts,
         )
-        write_saved(Path(path), saved, private=is_credentialed(self.task))
+        write_saved(as_path(path), saved, private=is_credentialed(self.task))
 
     @classmethod
     def load(cls, path: str | Path, **options: Any) -> Self:
@@ -244,7 +245,7 @@ class Live:
         DamagedError
             If its bytes are not those that were written.
         """
-        saved = read_saved(Path(path))
+        saved = read_saved(as_path(path))
         if saved.own_prompts and options.get("prompts") is None:
             raise UsageError(f"{path} was made with prompts of its own", "name their folder again: prompts=...")
         kept = {

@@ -65,7 +65,7 @@ def asks_model(name: str) -> bool:
     return name not in REFERENCES
 
 
-def require_method(name: str) -> None:
+def require_method(name: object) -> None:
     """Refuse a name that no method has: ``recurrent:RULE`` is the recurrent method with that update rule.
 
     Raises
@@ -78,8 +78,8 @@ def require_method(name: str) -> None:
     >>> require_method("recurrent:delta")
     """
     known = {**METHODS, **REFERENCES}
-    base, colon, rule = name.partition(":")
-    if base not in known or (colon and base != Recurrent.name):
+    base, colon, rule = str(name).partition(":")
+    if not isinstance(name, str) or base not in known or (colon and base != Recurrent.name):
         raise UsageError(f"there is no method {name!r}", f"choose from {', '.join(known)}")
     if colon and rule not in RULES:
         raise UsageError(f"there is no update rule {rule!r}", f"choose from {', '.join(RULES)}")

@@ -10,10 +10,11 @@ from __future__ import annotations
 import weakref
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
+from itertools import chain, count
 from typing import Any
 
 from llm_as_rnn.answers import Field
-from llm_as_rnn.door import plain, plain_fields
+from llm_as_rnn.door import BYTE_ORDER_MARK, plain, plain_fields
 from llm_as_rnn.engines.base import Engine
 from llm_as_rnn.engines.resolve import DEFAULT_MODEL
 from llm_as_rnn.engines.scripted import ScriptedEngine
@@ -154,13 +155,13 @@ class _Adapter(base.Estimator):
                 answer=(field,),
                 memory=SECTIONS,
             )
-        return load_task(self.task) if isinstance(self.task, str) else self.task
+        return load_task(self.task)
 
     def _own_field(self, kind: str) -> Field | None:
         """Give the field of the user's own task that this estimator answers; None without such a task."""
         if self.task is None:
             return None
-        task = load_task(self.task) if isinstance(self.task, str) else self.task
+        task = load_task(self.task)
         if len(task.answer) != 1 or task.answer[0].kind != kind:
             raise TaskError(
                 f"task {task.name} does not ask for exactly one {kind}", "River's estimators predict one value"
@@ -274,7 +275,7 @@ class LLMClassifier(_Adapter, base.Classifier):
         if own:
             return own
         options = list(self._by_text)
-        fill = [text for text in NOT_SEEN if text not in options]
+        fill = [text for text in NOT_SEEN if not self._is_taken(text)]
         return Field("label", "label", options=tuple(options + fill[: max(2 - len(options), 0)]))
 
     def _meet(self, y: Any) -> None:
@@ -288,7 +289,12 @@ class LLMClassifier(_Adapter, base.Classifier):
         if value is None:
             raise UsageError("a missing value is no label", "leave it out")
         text = " ".join(str(value).split()) or "empty"
-        self._by_text[repr(label) if text in self._by_text else text] = label
+        ways = chain((text, repr(label)), (f"{text} ({number})" for number in count(2)))
+        self._by_text[next(way for way in ways if not self._is_taken(way))] = label
+
+    def _is_taken(self, text: str) -> bool:
+        """Tell whether an answer's field would take the text for that of a label which has one; it knows no case."""
+        return text.casefold() in (known.casefold() for known in self._by_text)
 
     def _written(self, y: Any) -> Value:
         if self.task is not None:
@@ -386,6 +392,8 @@ def _one_value(y: Any) -> Any:
 
 def _is_same(one: Any, other: Any) -> bool:
     """Tell whether two labels are the same one, whatever library they are of."""
+    if isinstance(one, str) and isinstance(other, str):  # not as the door has them: it makes one of half characters
+        return one.lstrip(BYTE_ORDER_MARK) == other.lstrip(BYTE_ORDER_MARK)
     return bool(_one_value(one) == _one_value(other))
 
 

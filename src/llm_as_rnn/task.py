@@ -222,24 +222,22 @@ def shipped_tasks() -> list[str]:
     return sorted(path.stem for path in SHIPPED.glob("*.yaml"))
 
 
-def load_task(name: str) -> Task:
+def load_task(name: str | Task) -> Task:
     """Load a shipped task by name, or a task file by path.
 
     Parameters
     ----------
-    name : str
-        ``weather``, or a path that ends in ``.yaml`` or ``.yml``.
+    name : str or Task
+        ``weather``, or a path that ends in ``.yaml`` or ``.yml``; a task is given back as it is.
 
     Raises
     ------
     TaskError
         If there is none, or if the file is not a task: the message names file and field.
     """
-    path = Path(name) if name.endswith((".yaml", ".yml")) else SHIPPED / f"{name}.yaml"
-    if path.parent == SHIPPED and name not in shipped_tasks():
-        raise TaskError(
-            f"there is no task {name!r}", f"choose one of {', '.join(shipped_tasks())}, or give a .yaml file"
-        )
+    if isinstance(name, Task):
+        return name
+    path = _task_file(name)
     try:
         text = read_file(path).decode("utf-8-sig")
     except FileNotFoundError:
@@ -248,6 +246,18 @@ def load_task(name: str) -> Task:
         why = error.strerror if isinstance(error, OSError) else error
         raise TaskError(f"task file {path} cannot be read: {why}", "check the file") from error
     return _read_task(path, text)
+
+
+def _task_file(name: object) -> Path:
+    if not isinstance(name, str):
+        hint = "give a shipped task's name, the path of a .yaml file as text, or a Task"
+        raise TaskError(f"a task cannot be of the type {type(name).__name__}", hint)
+    path = Path(name) if name.endswith((".yaml", ".yml")) else SHIPPED / f"{name}.yaml"
+    if path.parent == SHIPPED and name not in shipped_tasks():
+        raise TaskError(
+            f"there is no task {name!r}", f"choose one of {', '.join(shipped_tasks())}, or give a .yaml file"
+        )
+    return path
 
 
 def _read_task(path: Path, text: str) -> Task:

@@ -271,6 +271,15 @@ def test_how_a_state_was_begun_is_said_in_words(
     assert (code, says in errors, "None" in errors) == (2, True, False), errors
 
 
+@pytest.mark.parametrize("pair", ["who=\udcff", "\udcff=who", "who=\ufeffme", "\ufeffwho=1"])
+def test_what_was_said_when_a_state_was_begun_can_be_said_again(tmp_path: Path, ask: Ask, pair: str) -> None:
+    state = tmp_path / "state.json"
+    assert ask(state, [], "--about", pair)[0] == 0
+    assert ask(state, [], "--about", pair)[0] == 0
+    code, _, errors = ask(state, [], "--about", "who=them")
+    assert (code, "was begun with --about" in errors) == (2, True)
+
+
 def test_a_reference_alone_loads_no_model(tmp_path: Path) -> None:
     words = ["--state", str(tmp_path / "s.json"), "-m", "llamacpp:nobody/has/this.gguf", "--method"]
     lines = json.dumps({"id": 1, "x": X, "y": Y}) + "\n"

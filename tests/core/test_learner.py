@@ -143,6 +143,43 @@ def test_a_file_that_is_no_learner_is_refused(tmp_path: Path) -> None:
         Learner.load(tmp_path / "none.json", engine=engine())
 
 
+@pytest.mark.parametrize("kind", [Learner, AsyncLearner])
+@pytest.mark.parametrize(
+    ("task", "options", "says"),
+    [
+        (None, {}, "a task cannot be of the type NoneType"),
+        (5, {}, "a task cannot be of the type int"),
+        ("no\0file.yaml", {}, "no file can have that name"),
+        ("weather", {"method": None}, "there is no method None"),
+        ("weather", {"method": ["zero_shot"]}, "there is no method"),
+        ("weather", {"model": None, "engine": None}, "None"),
+        ("weather", {"prompts": 5}, "a path cannot be of the type int"),
+        ("weather", {"prompts": "no/such/folder"}, "does not exist"),
+    ],
+)
+def test_what_is_of_another_type_is_refused_in_one_line(kind: Any, task: Any, options: Any, says: str) -> None:
+    with pytest.raises(UsageError, match=says) as caught:
+        kind(task, **{"engine": engine(), **options})
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        (5, "a path cannot be of the type int"),
+        (None, "a path cannot be of the type NoneType"),
+        ("fo\0o", "no file can have that name"),
+        ("fo\ud800o", "no file can have that name"),
+    ],
+)
+def test_what_is_no_path_is_refused_in_one_line(path: Any, says: str) -> None:
+    with Learner("weather", method="repeat_last") as learner:
+        for call in (lambda: learner.save(path), lambda: Learner.load(path)):
+            with pytest.raises(UsageError, match=says) as caught:
+                call()
+            assert len(str(caught.value).splitlines()) == 1
+
+
 def test_a_learner_has_nobody_to_share_lessons_with() -> None:
     with pytest.raises(UsageError, match="none to share lessons with"):
         Learner("weather", engine=engine(), budget=100, shared=50)
@@ -256,6 +293,25 @@ def test_a_notebook_shows_little(days: list[Sequence]) -> None:
         assert repr(learner) == "Learner('weather', method='recurrent', 5 steps, 0 waiting, memory version 5)"
 
 
+class Counted(ScriptedEngine):
+    """Counts how often it is closed, and answers when it is told to."""
+
+    closed = 0
+    asked: asyncio.Event | None = None
+    go_on: asyncio.Event | None = None
+
+    async def complete(self, request: Request) -> Completion:
+        if self.asked and self.go_on:
+            self.asked.set()
+            await self.go_on.wait()
+            assert not self.closed
+        return await super().complete(request)
+
+    async def close(self) -> None:
+        self.closed += 1
+        await super().close()
+
+
 class TestAfterTheEnd:
     """A learner without its model answers at once that it has none, and waits for nothing."""
 
@@ -365,3 +421,58 @@ class TestAfterTheEnd:
                 await learner.__aenter__()
 
         asyncio.run(used())
+
+    def test_before_it_is_entered_there_is_nothing_to_read_or_save(self, tmp_path: Path) -> None:
+        learner = AsyncLearner("weather", engine=engine(), budget=100)
+        for call in (
+            lambda: learner.memory,
+            lambda: learner.waiting,
+            lambda: learner.versions,
+            lambda: learner.save(tmp_path / "learner.json"),
+            lambda: learner.change_task(learner.task),
+            lambda: asyncio.run(learner.__aexit__(None, None, None)),
+        ):
+            with pytest.raises(UsageError, match=r"was not entered \(write: async with"):
+                call()
+        assert not (tmp_path / "learner.json").exists()
+        assert not hasattr(learner, "no_such_thing")
+
+    def test_an_async_learner_that_does_not_open_is_none(self, days: list[Sequence]) -> None:
+        engines = Counted(answer, INFO)
+
+        async def used() -> None:
+            learner = AsyncLearner("weather", engine=engines, budget=3)
+            with pytest.raises(UsageError, match="first memory"):
+                await learner.__aenter__()
+            with pytest.raises(UsageError, match="nothing can be asked after close"):
+                await learner.predict_one(days[0].steps[0].observation.fields)
+            await learner.__aexit__(None, None, None)
+
+        asyncio.run(used())
+        assert engines.closed == 1
+
+    def test_the_async_exit_waits_for_calls_under_way(self, days: list[Sequence]) -> None:
+        engines = Counted(answer, INFO)
+
+        async def used() -> None:
+            engines.asked, engines.go_on = asyncio.Event(), asyncio.Event()
+            learner = await AsyncLearner("weather", engine=engines, budget=100).__aenter__()
+            call = asyncio.create_task(learner.predict_one(days[0].steps[0].observation.fields, "a"))
+            await engines.asked.wait()
+            ends = [asyncio.create_task(learner.__aexit__(None, None, None)) for _ in range(2)]
+            await asyncio.sleep(0)
+            assert engines.closed == 0
+            engines.go_on.set()
+            await asyncio.gather(*ends)
+            assert (await call).id == "a"
+            assert [waiting.id for waiting in learner.waiting] == ["a"]
+
+        asyncio.run(used())
+        assert engines.closed == 1
+
+    def test_the_async_exit_in_another_event_loop(self) -> None:
+        engines = Counted(answer, INFO)
+        learner = asyncio.run(AsyncLearner("weather", engine=engines, budget=100).__aenter__())
+        with pytest.raises(UsageError, match="belongs to another event loop"):
+            asyncio.run(learner.__aexit__(None, None, None))
+        assert engines.closed == 0

@@ -58,6 +58,28 @@ def rows(count: int, seed: int = 0) -> list[tuple[dict[str, Any], dict[str, Valu
     return steps
 
 
+@pytest.mark.parametrize("name", [name for name in REFERENCES if name != "zero"])
+def test_what_the_answer_has_no_place_for_any_more_is_not_answered(name: str) -> None:
+    seen = msgspec.structs.replace(RANKED, options=("red", "green", "blue"))
+    then = a_task(msgspec.structs.replace(LABEL, options=("red", "GREEN", "blue")), seen, NUMBER)
+    now = a_task(
+        msgspec.structs.replace(LABEL, options=("grey", "green", "blue")),
+        msgspec.structs.replace(seen, options=("grey", "blue")),
+        NUMBER,
+    )
+    for colour, wanted in (("red", "grey"), ("GREEN", "green"), ("blue", "blue")):
+        target: dict[str, Value] = {"colour": colour, "causes": (colour.lower(),), "height": 4}
+        before, after = make(name, then), make(name, now)
+        state, observation = before.start(SequenceInfo("s")), Observation("s", 0, {"a": 1})
+        prediction = by_hand(before.predict(state, observation), no_answer)
+        state = by_hand(before.learn(state, observation, prediction, target), no_answer).state
+        values = by_hand(after.predict(state, observation), no_answer).values
+        assert values is not None
+        assert values["colour"] == wanted
+        assert values["causes"] in (("grey", "blue"), ("blue",))
+        assert then.answer[2].read(values["height"]) == values["height"]
+
+
 # ------------------------------------------------------------------------------------------------------ nearest case
 
 

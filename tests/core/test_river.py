@@ -261,6 +261,31 @@ def test_labels_of_other_libraries_come_back_as_they_were(label: Any) -> None:
     assert model.predict_one({"a": 1}) is label
 
 
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ("Yes", "yes", "YES", "'yes'", "yes (2)"),
+        ("\ud800", "?", "\udfff"),
+        ("Straße", "STRASSE"),
+        (True, "true", "TRUE"),
+    ],
+)
+def test_labels_that_an_answer_would_not_tell_apart_get_texts_that_it_does(labels: tuple[Any, ...]) -> None:
+    model = LLMClassifier(method="repeat_last", engine=ScriptedEngine(by_prompt))
+    for label in (*labels, *labels):
+        model.learn_one({"a": 1}, label)
+        assert model.predict_one({"a": 1}) is label
+    named = LLMClassifier(labels=labels, method="repeat_last", engine=ScriptedEngine(by_prompt))
+    for label in reversed(labels):
+        named.learn_one({"a": 1}, label)
+        assert named.predict_one({"a": 1}) is label
+
+
+def test_what_stands_for_labels_not_seen_is_none_of_those_seen() -> None:
+    model = LLMClassifier(labels=("Another",), method="zero_shot", engine=ScriptedEngine(by_prompt))
+    assert [option.casefold() for option in model.learner.task.answer[0].options] == ["another", "none of them"]
+
+
 def test_a_missing_value_among_the_labels_is_refused() -> None:
     with pytest.raises(UsageError, match="no label"):
         LLMClassifier(labels=("a", None))

@@ -247,6 +247,30 @@ def test_a_decimal_comma_can_be_named(tmp_path: Path) -> None:
     assert (two.observation.fields, two.target) == ({"was": 2, "x": 3, "code": "2"}, None)
 
 
+def test_a_decimal_comma_means_the_same_in_every_file(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [
+        {"was": "1,5", "x": "-0,5", "code": "1.5", "mixed": 7, "y": "2,25"},
+        {"was": "2", "x": None, "code": "2", "mixed": "8,5", "y": ""},
+    ]
+    content = as_json_lines(rows)
+    every_task = plain_task(HIGH, decimal=",")
+    one, two = only(read(tmp_path, "t.jsonl", content, every_task))
+    assert (one.observation.fields, one.target) == (
+        {"was": 1.5, "x": -0.5, "code": "1.5", "mixed": 7},
+        {"high": 2.25},
+    )
+    assert (two.observation.fields, two.target) == ({"was": 2, "x": None, "code": "2", "mixed": 8.5}, None)
+    texts = {name: [row[name] and str(row[name]) for row in rows] for name in rows[0]}
+    one, two = only(read(tmp_path, "t.parquet", parquet(tmp_path, texts), every_task))
+    assert one.observation.fields == {"was": 1.5, "x": -0.5, "code": "1.5", "mixed": 7}
+    assert two.observation.fields == {"was": 2, "x": None, "code": "2", "mixed": 8.5}
+
+
+def test_without_a_decimal_comma_texts_in_json_stay_texts(tmp_path: Path) -> None:
+    (step,) = only(read(tmp_path, "t.jsonl", as_json_lines([{"x": "1.5", "y": "good"}]), plain_task(MOOD)))
+    assert step.observation.fields == {"x": "1.5"}
+
+
 @pytest.mark.parametrize("figure", ["1.234,5", "2.5"])
 def test_a_point_beside_a_decimal_comma_is_not_guessed_at(tmp_path: Path, figure: str) -> None:
     with pytest.raises(DatasetError, match=r"column 'y': .* is no number: a comma stands"):
@@ -271,7 +295,13 @@ def test_excels_line_that_names_the_separator_is_no_header(tmp_path: Path, separ
     assert [step.observation.fields for step in steps] == [{"x": "1,a"}, {"x": "2,b"}]
 
 
-@pytest.mark.parametrize("text", ["sep=;", "sep=;\n", "\ufeffsep=,\r\n\r\n"])
+@pytest.mark.parametrize("line", ['"sep=;"', "SEP=;", "Sep=;", "sep=;;;", '"sep=;";;', "sep=; ", '"SEP=;"'])
+def test_excels_line_is_known_as_other_programs_write_it_anew(tmp_path: Path, line: str) -> None:
+    (step,) = only(read(tmp_path, "t.csv", f"{line}\r\nx;y\r\n1,a;good\r\n", plain_task(MOOD)))
+    assert (step.observation.fields, step.target) == ({"x": "1,a"}, {"mood": "good"})
+
+
+@pytest.mark.parametrize("text", ["sep=;", "sep=;\n", "\ufeffsep=,\r\n\r\n", '"SEP=;";;'])
 def test_a_separator_alone_is_no_table(tmp_path: Path, text: str) -> None:
     with pytest.raises(DatasetError, match=r"t\.csv names no columns"):
         read(tmp_path, "t.csv", text, plain_task(MOOD))
@@ -361,8 +391,23 @@ def test_values_of_parquet_come_in_by_the_one_door(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("cell", "says"), [(math.inf, "is infinite"), (b"\x00", "of the type bytes")])
 def test_what_has_no_plain_form_is_refused_with_its_place(tmp_path: Path, cell: Any, says: str) -> None:
     content = parquet(tmp_path, {"x": [cell], "y": ["good"]})
-    with pytest.raises(DatasetError, match=rf"t\.parquet, line 1, column 'x' .*{says}"):
+    with pytest.raises(DatasetError, match=rf"t\.parquet, line 1: the row's 'x' .*{says}"):
         read(tmp_path, "t.parquet", content, plain_task(MOOD))
+
+
+def test_names_that_become_the_same_are_refused_with_their_line(tmp_path: Path) -> None:
+    double = {"\ufeffx": [1], "x": [2], "y": ["good"]}
+    for name, content, line in (
+        ("t.csv", b"\xef\xbb\xbf x,\xef\xbb\xbfx,y\n1,2,good\n", "line 1: 2 columns are called 'x'"),
+        (
+            "t.jsonl",
+            '{"x": 1, "y": "good"}\n{"\ufeffx": 1, "x": 2, "y": "bad"}',
+            "line 2: the row has the name 'x' twice",
+        ),
+        ("t.parquet", parquet(tmp_path, double), "line 1: the row has the name 'x' twice"),
+    ):
+        with pytest.raises(DatasetError, match=rf"{name}, {line}"):
+            read(tmp_path, name, content, plain_task(MOOD))
 
 
 def test_a_parquet_file_over_which_polars_panics_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

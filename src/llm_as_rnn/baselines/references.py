@@ -12,6 +12,7 @@ import msgspec
 from llm_as_rnn.answers import Field
 from llm_as_rnn.baselines.linear import LabelModel, Moments, NumberModel, split_fields
 from llm_as_rnn.baselines.order import inserted, placed
+from llm_as_rnn.errors import AnswerError
 from llm_as_rnn.figures import mean
 from llm_as_rnn.method import Calls, Learned, Settings, at_once
 from llm_as_rnn.outcomes import last_value
@@ -51,7 +52,8 @@ class ReferenceState(Record, frozen=True):
 class Reference(ABC):
     """Predicts from past steps by a fixed rule.
 
-    Where there is none yet, it answers what needs no knowledge: a label's first option, the middle of a number's range.
+    Where there is none yet, and where the rule gives what the answer has no place for (a label that is no option any
+    more, say), it answers what needs no knowledge: a label's first option, the middle of a number's range.
 
     Parameters
     ----------
@@ -79,10 +81,7 @@ class Reference(ABC):
     def predict(self, state: Any, observation: Observation) -> Calls[Prediction]:
         """Predict by the rule."""
         known = self._values(state, observation)
-        values = {
-            field.name: _ignorant(field) if known.get(field.name) is None else known[field.name]
-            for field in self.task.answer
-        }
+        values = {field.name: _possible(field, known.get(field.name)) for field in self.task.answer}
         raw = self.task.spec("line").show(values)
         return (yield from at_once(Prediction(values, Status.OK, raw)))
 
@@ -300,6 +299,15 @@ def _observed(task: Task, observation: Observation) -> dict[str, Value]:
 def _features(scales: Mapping[str, Moments], observation: Observation) -> dict[str, float]:
     numbers, categories = split_fields(observation.fields)
     return {**{name: scales.get(name, Moments()).scaled(value) for name, value in numbers.items()}, **categories}
+
+
+def _possible(field: Field, value: Value | None) -> Value:
+    """Give a value as the field has it now; one that the field does not have says nothing."""
+    try:
+        # As an outcome is read, not as an answer: what happened may be implausible or long, and come again.
+        return _ignorant(field) if value is None else field.read_outcome(value)
+    except AnswerError:
+        return _ignorant(field)
 
 
 def _ignorant(field: Field) -> Value:

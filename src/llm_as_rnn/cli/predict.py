@@ -23,6 +23,7 @@ from llm_as_rnn.cli.learning import (
 )
 from llm_as_rnn.cli.main import DONE, SOME_FAILED
 from llm_as_rnn.cli.progress import pause_notice, waiting
+from llm_as_rnn.door import plain_fields
 from llm_as_rnn.engines.resolve import DEFAULT_MODEL
 from llm_as_rnn.errors import EngineError, EngineUnavailableError, GivenUpWarning, LlmAsRnnError, UsageError
 from llm_as_rnn.learner import Learner
@@ -212,7 +213,7 @@ def _require_as_begun(state: Path, saved: Saved, chosen: dict[str, Any], about: 
             elif begun[name] is False:
                 how = f"without {option}"
             raise UsageError(f"{state} was begun {how}", f"leave {option} out, or take another --state")
-    if about and about != saved.sequence.about:
+    if about and plain_fields(about, "what is said about the sequence") != saved.sequence.about:
         told = ", ".join(f"{name}={value}" for name, value in saved.sequence.about.items())
         how = f"with --about {told}" if told else "without --about"
         raise UsageError(f"{state} was begun {how}", "leave --about out, or take another --state")

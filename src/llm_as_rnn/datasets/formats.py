@@ -14,15 +14,19 @@ from typing import Any
 
 import msgspec
 
-from llm_as_rnn.door import BYTE_ORDER_MARK, plain, plain_text
+from llm_as_rnn.door import BYTE_ORDER_MARK, plain_fields, plain_text
 from llm_as_rnn.errors import DatasetError, MissingExtraError, UsageError
 from llm_as_rnn.records import Record
 
 NUMBER = re.compile(r"[-+]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 """What counts as a number in CSV. Not codes such as 007, which would lose their zeros."""
 
-_SEPARATOR = re.compile(r"sep=(.)")
-"""The line that Excel writes and reads before the column names."""
+_SEPARATOR = re.compile(r"""("?)sep=([^"])\1\2* *""", re.IGNORECASE)
+"""The line that Excel reads before the column names; programs that write the file anew quote it, or fill it up with as
+many separators as the other lines have."""
+
+_AS_TEXT = (".csv", ".tsv")
+"""Files that cannot tell a number from its text."""
 
 EXACT_DIGITS = 15
 """Digits that a float holds exactly; longer figures are taken for codes."""
@@ -68,9 +72,10 @@ def read_rows(path: Path, content: bytes, as_text: Set[str] = frozenset(), decim
     content : bytes
         What it holds.
     as_text : set of str
-        Columns whose cells are never converted to numbers, where the file does not tell the two apart.
+        Columns whose cells are never converted to numbers.
     decimal : str
-        The sign before a number's decimals there.
+        The sign before a number's decimals. In CSV, which does not tell numbers from text, columns of nothing but
+        numbers become numbers; in other files they do where this is no point, for then they had to be written as text.
 
     Raises
     ------
@@ -84,10 +89,13 @@ def read_rows(path: Path, content: bytes, as_text: Set[str] = frozenset(), decim
         raise DatasetError(f"{path}: no table that can be read here", f"use one of {', '.join(READERS)}")
     if not content.strip():
         raise DatasetError(f"{path} is empty", "check the file")
-    table = reader(path, content, as_text, decimal)
+    table = reader(path, content)
     if not table.rows:
         raise DatasetError(f"{path} has column names, but no rows", "check the file")
-    return table
+    if path.suffix.lower() not in _AS_TEXT and decimal == ".":
+        return table
+    convertible = [name for name in table.columns if name not in as_text]
+    return Rows(table.columns, tuple(_with_numbers(convertible, table.rows, decimal)))
 
 
 def pointed(text: str, decimal: str) -> str:
@@ -102,10 +110,10 @@ def pointed(text: str, decimal: str) -> str:
     return "" if "." in bare else bare.replace(decimal, ".")
 
 
-def _read_csv(path: Path, content: bytes, as_text: Set[str], decimal: str) -> Rows:
+def _read_csv(path: Path, content: bytes) -> Rows:
     records = _csv_records(path, _decode(path, content))
     first, header = next(records, (1, []))
-    columns = tuple(plain_text(name).strip() for name in header)
+    columns = tuple(plain_text(name.strip()).strip() for name in header)
     if not columns:
         raise DatasetError(f"{path} names no columns", "name every column in the first line")
     for number, name in enumerate(columns, 1):
@@ -123,8 +131,8 @@ def _read_csv(path: Path, content: bytes, as_text: Set[str], decimal: str) -> Ro
                 f"{path}, line {line}: {len(cells)} cells, but there are {len(columns)} columns",
                 "check separators, and put quotes around cells that hold one",
             )
-        rows.append(Row(line, _plain(path, line, dict(zip(columns, cells, strict=True)))))
-    return Rows(columns, tuple(_with_numbers([name for name in columns if name not in as_text], rows, decimal)))
+        rows.append(Row(line, {name: _filled(plain_text(cell)) for name, cell in zip(columns, cells, strict=True)}))
+    return Rows(columns, tuple(rows))
 
 
 def _csv_records(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
@@ -134,7 +142,7 @@ def _csv_records(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
     csv.field_size_limit(max(csv.field_size_limit(), len(text)))
     named = _SEPARATOR.fullmatch(first)
     # Unless it is named, the separator is the one that cuts the first line into most pieces.
-    delimiter = named[1] if named else max(",;\t", key=lambda char: _pieces(first, char))
+    delimiter = named[2] if named else max(",;\t", key=lambda char: _pieces(first, char))
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     line = 1
     try:
@@ -156,15 +164,16 @@ def _pieces(line: str, separator: str) -> int:
         return 0
 
 
-def _with_numbers(columns: Iterable[str], rows: list[Row], decimal: str) -> Iterator[Row]:
-    """Convert the columns that hold nothing but numbers; in a column of codes, 250.00 stays what it is beside V27."""
+def _with_numbers(columns: Iterable[str], rows: Iterable[Row], decimal: str) -> Iterator[Row]:
+    """Convert the columns whose texts are all numbers; in a column of codes, 250.00 stays what it is beside V27."""
     numeric = [name for name in columns if all(_is_number(row.cells[name], decimal) for row in rows)]
     for row in rows:
         yield Row(row.line, {**row.cells, **{name: _number(row.cells[name], decimal) for name in numeric}})
 
 
-def _is_number(cell: str | None, decimal: str) -> bool:
-    if cell is None:
+def _is_number(cell: Any, decimal: str) -> bool:
+    """Tell whether a cell does not keep its column from being one of numbers: what is no text is what it is."""
+    if not isinstance(cell, str):
         return True
     bare = pointed(cell, decimal)
     whole = bare.lstrip("+-")
@@ -173,14 +182,14 @@ def _is_number(cell: str | None, decimal: str) -> bool:
     return math.isfinite(float(bare))
 
 
-def _number(cell: str | None, decimal: str) -> float | None:
-    if cell is None:
-        return None
+def _number(cell: Any, decimal: str) -> Any:
+    if not isinstance(cell, str):
+        return cell
     bare = pointed(cell, decimal)
     return int(bare) if bare.lstrip("+-").isdigit() else float(bare)
 
 
-def _read_json_lines(path: Path, content: bytes, _: Set[str], __: str) -> Rows:
+def _read_json_lines(path: Path, content: bytes) -> Rows:
     _decode(path, content)
     rows = []
     columns: dict[str, None] = {}
@@ -206,7 +215,7 @@ def _json_object(path: Path, line: int, text: bytes) -> dict[str, Any]:
     return value
 
 
-def _read_parquet(path: Path, content: bytes, _: Set[str], __: str) -> Rows:
+def _read_parquet(path: Path, content: bytes) -> Rows:
     try:
         polars: Any = import_module("polars")  # late: it is large, and only Parquet needs it
     except ModuleNotFoundError:
@@ -222,15 +231,17 @@ def _read_parquet(path: Path, content: bytes, _: Set[str], __: str) -> Rows:
 
 
 def _plain(path: Path, line: int, cells: Mapping[str, Any]) -> dict[str, Any]:
-    """Take cells in at the door; an empty text is nothing."""
-    found: dict[str, Any] = {}
-    for name, cell in cells.items():
-        try:
-            value = plain(cell, f"{path}, line {line}, column {name!r}")
-        except UsageError as error:
-            raise DatasetError(error.message, error.hint) from error
-        found[plain_text(name)] = None if isinstance(value, str) and not value.strip() else value
-    return found
+    """Take cells in at the door."""
+    try:
+        found = plain_fields(cells, f"{path}, line {line}: the row")
+    except UsageError as error:
+        raise DatasetError(error.message, error.hint) from error
+    return {name: _filled(cell) for name, cell in found.items()}
+
+
+def _filled(cell: Any) -> Any:
+    """Give what a cell holds; an empty text is nothing."""
+    return None if isinstance(cell, str) and not cell.strip() else cell
 
 
 def _decode(path: Path, content: bytes) -> str:
@@ -241,9 +252,8 @@ def _decode(path: Path, content: bytes) -> str:
         raise DatasetError(f"{path}, line {line}: not UTF-8", "save the file as UTF-8") from error
 
 
-READERS: Mapping[str, Callable[[Path, bytes, Set[str], str], Rows]] = {
-    ".csv": _read_csv,
-    ".tsv": _read_csv,
+READERS: Mapping[str, Callable[[Path, bytes], Rows]] = {
+    **dict.fromkeys(_AS_TEXT, _read_csv),
     ".jsonl": _read_json_lines,
     ".ndjson": _read_json_lines,
     ".parquet": _read_parquet,

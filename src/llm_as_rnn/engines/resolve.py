@@ -96,16 +96,17 @@ def resolve(  # noqa: PLR0913 - a keyword each for what a user may say of an eng
     return engine
 
 
-def _split(model: str) -> tuple[str, str]:
-    kind, _, name = model.partition(":")
-    if kind in KINDS and name:
+def _split(model: object) -> tuple[str, str]:
+    given = str(model)
+    kind, _, name = given.partition(":")
+    if isinstance(model, str) and kind in KINDS and name:
         return kind, name
     near = get_close_matches(kind, [*KINDS, *REGISTRY], n=1)
     meant = ""
     if near:
         meant = f"{near[0]}:{name or '...'}" if near[0] in KINDS else f"llamacpp:{near[0]}"
-    elif model.endswith(".gguf"):
-        meant = f"llamacpp:{model}"
+    elif given.endswith(".gguf"):
+        meant = f"llamacpp:{given}"
     question = f"did you mean {meant}? " if meant else ""
     raise ModelError(f"{model!r} names no model", f"{question}write {', '.join(KINDS.values())}")
 
