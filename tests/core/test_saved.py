@@ -19,6 +19,7 @@ from llm_as_rnn.learner import Learner
 from llm_as_rnn.online import restore
 from llm_as_rnn.records import Memory, Request, Section
 from llm_as_rnn.saved import read_saved
+from llm_as_rnn.task import load_task
 from tests.core.stage import sky_task
 from tests.core.test_learner import INFO, engine
 from tests.core.test_online import SEQUENCE, answer
@@ -250,3 +251,25 @@ def test_what_is_no_file_gets_one_line(tmp_path: Path, kind: str) -> None:
         Learner.load(path, engine=engine())
     with learner(method="repeat_last") as one, pytest.raises(UsageError, match=says):
         one.save(path)
+
+
+def test_prompts_of_ones_own_have_to_be_named_again(tmp_path: Path) -> None:
+    folder = tmp_path / "prompts" / "recurrence"
+    folder.mkdir(parents=True)
+    (folder / "repair.j2").write_text("Once more: {{ problem }}", encoding="utf-8")
+    with learner(prompts=folder.parent) as one:
+        one.save(tmp_path / "own.json")
+    with pytest.raises(UsageError, match=r"prompts of its own .name their folder again"):
+        Learner.load(tmp_path / "own.json", engine=engine())
+    with Learner.load(tmp_path / "own.json", engine=engine(), prompts=folder.parent) as again:
+        assert again.predict_one(FIELDS).values is not None
+
+
+def test_no_change_of_task_gets_credentialed_data_past_the_guard() -> None:
+    elsewhere = ScriptedEngine(lambda request: "", msgspec.structs.replace(INFO, host="api.example.com"))
+    secret = load_task("mimic")
+    open_to_all = msgspec.structs.replace(secret, dataset="")
+    with Learner(open_to_all, engine=elsewhere) as one:
+        with pytest.raises(UsageError, match="must not leave this machine"):
+            one.change_task(secret)
+        assert one.task == open_to_all
