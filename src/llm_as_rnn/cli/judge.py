@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -121,7 +120,6 @@ def judge(
     notice = pause_notice()
     server = {"base_url": base_url, "timeout": timeout, "patience": patience, "on_pause": notice}
     engine = prepare(info.task, chosen, context=context, slots=options.concurrency, **server)
-    interrupts.listen(signal.SIGTERM)
     judged = judge_and_show(directory, engine, options, templates, notice, sys.argv[1:])
     if judged is None:
         return INTERRUPTED

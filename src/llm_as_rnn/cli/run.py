@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import signal
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -183,7 +182,6 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
     directory = RunDirectory(out or _new_folder(loaded.name, engine.info.model))
     how = JudgeOptions(judge_times, thinking=options.thinking, allow_remote_data=options.allow_remote_data)
     judging = None if judge is None else _judge(loaded, judge, how, directory, server)
-    interrupts.listen(signal.SIGTERM)  # to be told to stop is the same as Ctrl-C: the run can be resumed
     with RunProgress(loaded, notice) as watcher:
         try:
             info = interrupts.run(
