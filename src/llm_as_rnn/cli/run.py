@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import click
 from platformdirs import user_cache_path
 
-from llm_as_rnn.cli.engines import engine_options
+from llm_as_rnn.cli.engines import engine_options, given_again
 from llm_as_rnn.cli.judge import judge_and_show, prepare
 from llm_as_rnn.cli.learning import FEEDBACK_HELP, remote_data_option, shared_option, take_updating, updating_options
 from llm_as_rnn.cli.main import DONE, SOME_FAILED
@@ -285,4 +285,4 @@ def _say_how_to_go_on(watcher: RunProgress, directory: RunDirectory) -> None:
     if not any(word == "--out" or word.startswith("--out=") for word in words):
         words += ["--out", str(directory.path)]
     done = f"{watcher.done} of {watcher.total} steps are kept" if watcher.total else "nothing was begun"
-    say(f"interrupted; {done}. To go on:\n  llm-as-rnn {shlex.join(words)} --resume")
+    say(f"interrupted; {done}. To go on:\n{indent(given_again([*words, '--resume']), '  ')}")

@@ -22,8 +22,8 @@ from llm_as_rnn.runs.journal import STEPS, Journal, read_journal, whole
 def set_aside_failed(directory: RunDirectory, shared: Collection[str], *, private: bool) -> int:
     """Cut a run's journal before what failed; the old one is kept as ``steps.before-retry-N.jsonl``.
 
-    A process that is killed meanwhile leaves the old journal or the new one, whole; asked again, it
-    keeps the old one once.
+    A process that is killed meanwhile leaves the old journal or the new one, whole; when it is done
+    again, the old one is kept once.
 
     Parameters
     ----------
