@@ -118,6 +118,53 @@ def test_interrupted_while_its_report_is_written_a_run_is_kept(tmp_path: Path) -
     assert (again, "Traceback" in errors) == (INTERRUPTED, False)
 
 
+LAST = """
+import os, signal
+from llm_as_rnn.cli.main import main
+
+class Last:
+    def __del__(self, kill=os.kill, process=os.getpid(), number=signal.{signal}):
+        kill(process, number)
+
+last = Last()
+{program}
+"""
+"""A program that gets a signal when Python has put the system's own handling in place of all handlers."""
+
+
+@pytest.mark.parametrize("stop", ["SIGINT", "SIGTERM"])
+def test_a_signal_in_the_very_last_moment_changes_no_exit_code(tmp_path: Path, stop: str) -> None:
+    interrupted = AT.format(module="llm_as_rnn.cli.report", name="show_run", times=1, signal="SIGINT")
+    for program, code in ((interrupted, INTERRUPTED), ("main()", 2)):
+        command = [sys.executable, "-c", LAST.format(program=program, signal=stop), "report", str(tmp_path)]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert result.returncode == code, result.stderr
+        assert len(result.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["own_data", "resolve", "execute"])
+def test_a_run_hears_both_signals_from_its_beginning_on(tmp_path: Path, name: str) -> None:
+    arguments = ["run", "weather", "-m", script(tmp_path), *OPTIONS, "--out", str(tmp_path / "run")]
+    for stop in ("SIGINT", "SIGTERM"):
+        code, errors = interrupted_at("llm_as_rnn.cli.run", name, *arguments, stop=stop)
+        assert (code, "Traceback" in errors) == (INTERRUPTED, False), errors
+        assert errors.strip().startswith("interrupted")
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "arguments"),
+    [
+        ("llm_as_rnn.cli.report", "show_run", ["report", "run"]),
+        ("llm_as_rnn.cli.data", "own_data", ["data", "show", "weather"]),
+        ("llm_as_rnn.cli.main", "_explain", ["report", "none"]),  # when the command is over already
+    ],
+)
+def test_every_command_hears_both_signals(module: str, name: str, arguments: list[str]) -> None:
+    for stop in ("SIGINT", "SIGTERM"):
+        code, errors = interrupted_at(module, name, *arguments, stop=stop)
+        assert (code, errors.strip()) == (INTERRUPTED, "interrupted")
+
+
 class Left(BaseException):
     """The process is gone."""
 
@@ -165,10 +212,11 @@ def test_a_coroutine_that_ends_gives_its_value() -> None:
 
 
 def test_signals_that_were_to_be_ignored_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = signal.signal(INT, signal.SIG_IGN)
+    before, other = signal.signal(INT, signal.SIG_IGN), signal.getsignal(TERM)
     try:
-        Interrupts().listen(INT)
+        Interrupts().listen()
         os.kill(os.getpid(), INT)
         assert signal.getsignal(INT) is signal.SIG_IGN
     finally:
         signal.signal(INT, before)
+        signal.signal(TERM, other)

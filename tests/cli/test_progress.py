@@ -5,16 +5,19 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from llm_as_rnn.cli import progress
+from llm_as_rnn.cli import progress, results
 from llm_as_rnn.cli.judge import JudgingProgress
 from llm_as_rnn.cli.progress import EVERY, Heartbeat, PauseNotice, PlainConsole, RunProgress, pause_notice, waiting
 from llm_as_rnn.engines.patience import Pause
+from llm_as_rnn.runs.directory import RunDirectory
 from llm_as_rnn.task import Task
 from tests.metrics.steps import step
+from tests.runs.test_execute import go
 
 
 class Hand:
@@ -112,6 +115,47 @@ def test_every_long_thing_has_a_line(
         assert all_told.wait(60)
     lines = {"run": "weather: not begun", "judging": "judging: 0 of 0", "download": "fetching a [model]"}
     assert told.getvalue().startswith(lines.get(what, "loading"))
+
+
+def test_reports_are_not_written_in_silence(
+    tmp_path: Path, terminal: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go(tmp_path / "run")
+    said: dict[str, str] = {}
+
+    def note(name: str) -> None:
+        real = getattr(results, name)
+
+        def noted(*arguments: Any, **named: Any) -> Any:
+            said[name] = terminal.getvalue().rpartition("|")[2]
+            return real(*arguments, **named)
+
+        monkeypatch.setattr(results, name, noted)
+
+    for name in ("summarise", "write_report", "write_pictures"):
+        note(name)
+    directory, end = RunDirectory(tmp_path / "run"), PlainConsole(width=200)
+    end.file = io.StringIO()
+    results.show_run(directory, end)
+    assert "writing the report" in said["summarise"]
+    assert "writing the report" in said["write_report"]
+    terminal.write("|")
+    results.draw(directory)
+    assert "drawing pictures" in said["write_pictures"]
+    terminal.write("|")
+    results.show_comparison([directory, directory], end)
+    assert "comparing the runs" in said["summarise"]
+
+
+def test_a_run_says_how_many_steps_are_done_anew(weather: Task, told: io.StringIO) -> None:
+    watcher = RunProgress(weather)
+    for steps in (7, 1, 0):
+        watcher.set_aside(steps)
+    assert told.getvalue().splitlines() == [
+        "7 steps set aside and done anew: all from the first one on at which a call to the model failed",
+        "1 step set aside and done anew: all from the first one on at which a call to the model failed",
+        "no call to the model had failed: nothing is asked again",
+    ]
 
 
 def test_a_pause_is_said_once_when_it_begins_and_once_when_it_ends(told: io.StringIO) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -321,14 +320,7 @@ class TestOwnerOnly:
     """What is written of such data is for its owner only, whatever the umask says."""
 
     def command(self, *words: str) -> int:
-        handlers = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            result = CliRunner().invoke(
-                run_command, [*words, "--methods", "zero_shot,recurrent"], standalone_mode=False
-            )
-        finally:
-            for name, handler in handlers.items():
-                signal.signal(name, handler)
+        result = CliRunner().invoke(run_command, [*words, "--methods", "zero_shot,recurrent"], standalone_mode=False)
         if result.exception is not None:
             raise result.exception
         code: int = result.return_value

@@ -47,6 +47,7 @@ class Watch:
         self.steps: list[StepRecord] = []
         self.past = 0
         self.crash_after = crash_after
+        self.asked_again: int | None = None
 
     def begin(self, methods: Many[str], steps: int, past: Many[StepRecord]) -> None:
         self.past = len(past)
@@ -55,6 +56,9 @@ class Watch:
         self.steps.append(record)
         if len(self.steps) == self.crash_after:
             raise RunError("a crash")
+
+    def set_aside(self, steps: int) -> None:
+        self.asked_again = steps
 
 
 def answer(request: Request) -> str:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import signal
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 from typing import Any
@@ -26,6 +30,28 @@ from tests.helpers import content
 from tests.metrics.steps import call, step
 from tests.runs.test_execute import INFO, OPTIONS, Watch, answer, go
 
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from llm_as_rnn.runs.directory import RunDirectory
+from llm_as_rnn.runs.retry import set_aside_failed
+
+left = int(sys.argv[2])
+
+def counted(call):
+    def one(*arguments, **named):
+        global left
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return call(*arguments, **named)
+    return one
+
+os.fsync, os.replace = counted(os.fsync), counted(os.replace)
+set_aside_failed(RunDirectory(Path(sys.argv[1])), (), private=False)
+"""
+"""A program that is killed when it makes something durable, or gives it its name, for the so many-th time."""
+
 FAILED = Call("predict", "", "error", 0, 0, None, 0.0, 0, "503: busy")
 
 
@@ -40,8 +66,10 @@ def failing(share: int, why: str = "503 from the server") -> Any:
     return sometimes
 
 
-def again(out: Path, options: Options = OPTIONS, answerer: Any = answer) -> RunInfo:
-    engine, watcher = ScriptedEngine(answerer, INFO), Watch()
+def again(
+    out: Path, options: Options = OPTIONS, answerer: Any = answer, *, watcher: Watch | None = None
+) -> RunInfo:
+    engine, watcher = ScriptedEngine(answerer, INFO), watcher or Watch()
     running = execute(options, engine, RunDirectory(out), resume=True, retry_failed=True, watcher=watcher)
     return asyncio.run(running)
 
@@ -64,6 +92,17 @@ def test_a_run_whose_failures_are_asked_again_ends_like_one_without(
     assert content(tmp_path / "run") == content(tmp_path / "whole")
     assert (tmp_path / "run/steps.before-retry-1.jsonl").read_bytes() == before
     assert RunDirectory(tmp_path / "run").info().reasons == {}
+
+
+def test_whoever_watches_is_told_how_many_steps_are_done_anew(tmp_path: Path) -> None:
+    go(tmp_path / "run", answerer=failing(3))
+    steps = RunDirectory(tmp_path / "run").records()
+    watcher, idle = Watch(), Watch()
+    again(tmp_path / "run", watcher=watcher)
+    assert watcher.asked_again == len(watcher.steps) > 0
+    assert watcher.past + watcher.asked_again == len(steps)
+    again(tmp_path / "run", watcher=idle)
+    assert (idle.asked_again, idle.steps) == (0, [])
 
 
 def test_what_fails_again_can_be_asked_again(tmp_path: Path) -> None:
@@ -123,7 +162,23 @@ def test_cut_off_in_between_nothing_is_lost(tmp_path: Path, monkeypatch: pytest.
     again(tmp_path / "run")
     go(tmp_path / "whole")
     assert content(tmp_path / "run") == content(tmp_path / "whole")
-    assert not list((tmp_path / "run").glob(".*retry*"))
+    assert [path.name for path in (tmp_path / "run").glob("*retry*")] == ["steps.before-retry-1.jsonl"]
+
+
+def test_killed_whenever_it_writes_it_leaves_nothing_behind(tmp_path: Path) -> None:
+    """Each kill comes one call of the system later, until there are no more."""
+    go(tmp_path / "run", answerer=failing(3))
+    before, number, code = content(tmp_path / "run"), 0, -signal.SIGKILL
+    while code == -signal.SIGKILL:
+        number += 1
+        out = tmp_path / f"run-{number}"
+        shutil.copytree(tmp_path / "run", out)
+        code = subprocess.run([sys.executable, "-c", KILLED, str(out), str(number)], check=False).returncode
+        assert number == 1 or content(out) in (before, before_failures(before, ()))
+        set_aside_failed(RunDirectory(out), (), private=False)
+        names = {path.name for path in out.iterdir() if not path.name.endswith(".writing")}
+        assert names == {path.name for path in (tmp_path / "run").iterdir()} | {"steps.before-retry-1.jsonl"}
+    assert (code, number > 3) == (0, True)
 
 
 def test_a_journal_that_somebody_writes_is_left_alone(tmp_path: Path) -> None:

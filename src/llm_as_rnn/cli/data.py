@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from llm_as_rnn.answers import ARROW
-from llm_as_rnn.cli.progress import console, messages
+from llm_as_rnn.cli.progress import console, messages, waiting
 from llm_as_rnn.datasets.base import Selection, Sequence, Split
 from llm_as_rnn.datasets.registry import DATASETS
 from llm_as_rnn.datasets.tables import Table as Data
@@ -64,14 +64,15 @@ def show(task_name: str, steps: int, seed: int, file: Path | None) -> None:
     if steps < 1:
         raise UsageError(f"steps must be at least 1, not {steps}", "correct --steps")
     task = load_task(task_name)
-    table = own_data(file, task)
-    if table is None:
-        source = shipped_data(file, task)
-        title, sequence = source.title, source.load(Selection(1, steps, seed))[0]
-    else:
-        _tell(table)
-        split: Split = "development" if table.splits["development"] else "held_out"
-        title, sequence = task.title, table.cut(Selection(1, steps, seed, split))[0]
+    with waiting("reading the data"):
+        table = own_data(file, task)
+        if table is None:
+            source = shipped_data(file, task)
+            title, sequence = source.title, source.load(Selection(1, steps, seed))[0]
+        else:
+            _tell(table)
+            split: Split = "development" if table.splits["development"] else "held_out"
+            title, sequence = task.title, table.cut(Selection(1, steps, seed, split))[0]
     _print(f"{title}, sequence {sequence.info.id}")
     for step in sequence.steps:
         outcome = task.spec("line").show(step.target) if step.target else MISSING
@@ -97,7 +98,9 @@ def check(task_name: str, file: Path | None, prompts: Path | None, seed: int) ->
     Exit codes: 0 no leak found, 1 leaks found, 2 bad usage or bad input.
     """
     task = load_task(task_name)
-    report = examine(task, _sequences(task, file, seed), Prompts.with_folder(prompts))
+    sequences, templates = _sequences(task, file, seed), Prompts.with_folder(prompts)
+    with waiting("checking"):
+        report = examine(task, sequences, templates)
     _show_looks(report)
     for leak in report.leaks:
         where = f"{leak.method}, sequence {leak.sequence}, step {leak.t}, {leak.where}"
@@ -109,9 +112,10 @@ def check(task_name: str, file: Path | None, prompts: Path | None, seed: int) ->
 
 
 def _sequences(task: Task, file: Path | None, seed: int) -> list[Sequence]:
-    table = own_data(file, task)
-    if table is None:
-        return shipped_data(file, task).load(Selection(*usual_size(task), seed))
+    with waiting("reading the data"):
+        table = own_data(file, task)
+        if table is None:
+            return shipped_data(file, task).load(Selection(*usual_size(task), seed))
     _tell(table)
     # A table that is one sequence has a half of it in either split, by the same name: one of them is enough.
     return list({sequence.info.id: sequence for split in table.splits.values() for sequence in split}.values())

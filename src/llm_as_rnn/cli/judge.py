@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import shlex
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import click
 from rich.progress import TaskID, TextColumn
 
-from llm_as_rnn.cli.engines import engine_options
+from llm_as_rnn.cli.engines import engine_options, given_again
 from llm_as_rnn.cli.main import DONE, SOME_FAILED
 from llm_as_rnn.cli.process import INTERRUPTED, interrupts
 from llm_as_rnn.cli.progress import Bars, PauseNotice, download_progress, pause_notice, say
@@ -121,7 +120,6 @@ def judge(
     notice = pause_notice()
     server = {"base_url": base_url, "timeout": timeout, "patience": patience, "on_pause": notice}
     engine = prepare(info.task, chosen, context=context, slots=options.concurrency, **server)
-    interrupts.listen(signal.SIGTERM)
     judged = judge_and_show(directory, engine, options, templates, notice, sys.argv[1:])
     if judged is None:
         return INTERRUPTED
@@ -181,7 +179,7 @@ def judge_and_show(
             interrupts.run(judge_run(directory, engine, options, prompts, watcher))
         except KeyboardInterrupt:
             kept = f"{watcher.done} of {watcher.total} judgements are kept" if watcher.total else "nothing was begun"
-            say(f"interrupted; {kept}. To go on:\n  {shlex.join(['llm-as-rnn', *words])}")
+            say(f"interrupted; {kept}. To go on:\n{indent(given_again(words), '  ')}")
             return None
     show(directory)
     calls = watcher.calls

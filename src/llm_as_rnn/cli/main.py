@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
-import signal
 import sys
 from contextlib import suppress
 from importlib import import_module
@@ -85,9 +85,14 @@ def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     prepare_streams()
     interrupts.begin()
-    interrupts.listen(signal.SIGINT)
-    code = _run(arguments, debug="--debug" in arguments)
-    interrupts.done()
+    interrupts.listen()
+    atexit.register(interrupts.ignore)  # the first to be registered is the last to be called
+    try:
+        code = _run(arguments, debug="--debug" in arguments)
+        interrupts.done()
+    except (click.Abort, KeyboardInterrupt):
+        complain("interrupted")
+        code = INTERRUPTED
     end_streams()
     sys.exit(code)
 
@@ -97,9 +102,8 @@ def _run(arguments: list[str], *, debug: bool) -> int:
         require_output()
         result: Any = cli.main(args=arguments, prog_name="llm-as-rnn", standalone_mode=False)
         sys.stdout.flush()
-    except (click.Abort, KeyboardInterrupt):
-        complain("interrupted")
-        return INTERRUPTED
+    except click.Abort:
+        raise
     except ReaderGoneError:
         return DONE
     except click.ClickException as error:

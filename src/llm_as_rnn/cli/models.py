@@ -6,7 +6,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from llm_as_rnn.cli.progress import console, download_progress
+from llm_as_rnn.cli.progress import console, download_progress, waiting
 from llm_as_rnn.engines import models as files
 
 
@@ -46,7 +46,8 @@ def show(name: str) -> None:
     entry = files.registered(name.removeprefix("llamacpp:"))
     path = files.locate(entry.name)
     if path:
-        files.verify(path, entry)
+        with waiting(f"checking {path}"):
+            files.verify(path, entry)
     facts = {
         "model": f"llamacpp:{entry.name}",
         "family": entry.family,

@@ -27,6 +27,9 @@ T = TypeVar("T")
 INTERRUPTED = 130
 """The exit code of a command that was told to stop; it can be given again."""
 
+LISTENED = (signal.SIGINT, signal.SIGTERM)
+"""Ctrl-C, and what is sent by whoever ends processes: to both of them a command ends in the same way."""
+
 BELONG_TOGETHER = 3.0
 """Seconds in which further signals to stop count as one with the first: whoever has lost patience by then may leave."""
 
@@ -82,9 +85,9 @@ class Interrupts:
         """Forget what was before."""
         self._first = self._over = None
 
-    def listen(self, *numbers: signal.Signals) -> None:
-        """Take these signals, except those that whoever started this process wants ignored."""
-        for number in numbers:
+    def listen(self) -> None:
+        """Take the signals that tell a process to stop, except those that whoever started it wants ignored."""
+        for number in LISTENED:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self.told)
 
@@ -111,6 +114,16 @@ class Interrupts:
     def done(self) -> None:
         """Let no signal disturb the rest: there is nothing left that it could stop."""
         self._over = self._clock()
+
+    def ignore(self) -> None:
+        """Have the system itself ignore the signals that are listened to.
+
+        It is for the process's very end: there Python puts the system's own handling in place of its handlers, and a
+        signal would kill the process and change its exit code. What is ignored stays so.
+        """
+        for number in LISTENED:
+            if signal.getsignal(number) == self.told:
+                signal.signal(number, signal.SIG_IGN)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine as `asyncio.run` does; an interrupt cancels it, once.

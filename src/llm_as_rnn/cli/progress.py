@@ -279,6 +279,14 @@ class RunProgress(Bars):
             tokens=f"{tokens / 1000:,.1f} k tokens" if tokens else "",
         )
 
+    def set_aside(self, steps: int) -> None:
+        """Say how many steps are done anew because calls to the model had failed."""
+        if steps:
+            counted = f"{steps} step{'s' * (steps != 1)}"
+            say(f"{counted} set aside and done anew: all from the first one on at which a call to the model failed")
+        else:
+            say("no call to the model had failed: nothing is asked again")
+
     def line(self) -> str:
         """Say in one line where the run is, and how it goes with the method that it is at."""
         if not self.total:

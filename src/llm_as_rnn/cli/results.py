@@ -11,7 +11,7 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
-from llm_as_rnn.cli.progress import console, say
+from llm_as_rnn.cli.progress import console, say, waiting
 from llm_as_rnn.errors import UsageError
 from llm_as_rnn.metrics.judged import agreement_in_words, agreements, in_words, judging
 from llm_as_rnn.metrics.summary import MethodSummary, failed_calls, summarise
@@ -32,16 +32,12 @@ def show_run(directory: RunDirectory, console: Console) -> RunInfo:
     RunError
         If the folder holds no run, or cannot be written.
     """
-    info, records = directory.current(), directory.records()
-    summaries = summarise(info.task, records)
-    judged = judging(info.task, records, directory.judgements())
-    told = {summary.field: in_words(summary, str(directory.path)) for summary in judged}
-    agreed = agreements(info.task, records)
-    told |= {names: agreement_in_words(names, found) for names, found in agreed.items()}
-    scores = {"methods": summaries, **({"judging": judged, "agreement": agreed} if judged else {})}
-    directory.write("scores.json", scores, private=info.credentialed)
-    run = {**msgspec.to_builtins(info), **({"judging": told} if told else {})}
-    write_report(directory.report, info.task, run, records, summaries, directory.lessons())
+    with waiting("writing the report"):
+        info, records = directory.current(), directory.records()
+        summaries = summarise(info.task, records)
+        told = _write_scores(directory, info, records, summaries)
+        run = {**msgspec.to_builtins(info), **({"judging": told} if told else {})}
+        write_report(directory.report, info.task, run, records, summaries, directory.lessons())
     console.print(Text.assemble("\n", (info.task.title, "bold"), f": {_what(info, records, summaries)}"))
     console.print(results_table(info.task, summaries))
     calls = failed_calls(call for record in records for call in record.calls)
@@ -49,6 +45,19 @@ def show_run(directory: RunDirectory, console: Console) -> RunInfo:
         console.print(line, style="dim")
     console.print(f"report: {directory.report}", soft_wrap=True)
     return info
+
+
+def _write_scores(
+    directory: RunDirectory, info: RunInfo, records: Sequence[StepRecord], summaries: Sequence[MethodSummary]
+) -> dict[str, str]:
+    """Write ``scores.json``, and say in words what judges found, if any were asked, by what they judged."""
+    judged = judging(info.task, records, directory.judgements())
+    told = {summary.field: in_words(summary, str(directory.path)) for summary in judged}
+    agreed = agreements(info.task, records)
+    told |= {names: agreement_in_words(names, found) for names, found in agreed.items()}
+    scores = {"methods": summaries, **({"judging": judged, "agreement": agreed} if judged else {})}
+    directory.write("scores.json", scores, private=info.credentialed)
+    return told
 
 
 def show(directory: RunDirectory) -> None:
@@ -74,9 +83,10 @@ def draw(directory: RunDirectory) -> list[Path]:
     RunError
         If the folder holds no run, or cannot be written.
     """
-    info, records = directory.info(), directory.records()
-    charts = score_charts(info.task, records, styles(summarise(info.task, records)))
-    return write_pictures(directory.path / "pictures", charts, private=info.credentialed)
+    with waiting("drawing pictures"):
+        info, records = directory.info(), directory.records()
+        charts = score_charts(info.task, records, styles(summarise(info.task, records)))
+        return write_pictures(directory.path / "pictures", charts, private=info.credentialed)
 
 
 def show_comparison(directories: Sequence[RunDirectory], console: Console) -> None:
@@ -91,14 +101,15 @@ def show_comparison(directories: Sequence[RunDirectory], console: Console) -> No
     if len({info.spec.task_digest for info in infos}) > 1:
         names = ", ".join(sorted({info.spec.task for info in infos}))
         raise UsageError(f"runs of different tasks cannot stand in one table ({names})", "compare runs of one task")
-    rows: list[MethodSummary] = []
+    with waiting("comparing the runs"):
+        rows = [
+            msgspec.structs.replace(summary, method=f"{number} {summary.method}")
+            for number, (directory, info) in enumerate(zip(directories, infos, strict=True), 1)
+            for summary in summarise(info.task, directory.records())
+        ]
     console.print("\ncompared", style="bold")
     for number, (directory, info) in enumerate(zip(directories, infos, strict=True), 1):
         console.print(f"{number}: {directory.path}{_differences(info, infos)}", soft_wrap=True)
-        rows += [
-            msgspec.structs.replace(summary, method=f"{number} {summary.method}")
-            for summary in summarise(info.task, directory.records())
-        ]
     console.print(results_table(infos[0].task, rows))
     data = ("sequences", "steps", "split", "seed", "data_digest")
     if any(getattr(info.spec, name) != getattr(infos[0].spec, name) for info in infos for name in data):

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import shlex
-import signal
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import click
 from platformdirs import user_cache_path
 
-from llm_as_rnn.cli.engines import engine_options
+from llm_as_rnn.cli.engines import engine_options, given_again
 from llm_as_rnn.cli.judge import judge_and_show, prepare
 from llm_as_rnn.cli.learning import FEEDBACK_HELP, remote_data_option, shared_option, take_updating, updating_options
 from llm_as_rnn.cli.main import DONE, SOME_FAILED
@@ -183,7 +182,6 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
     directory = RunDirectory(out or _new_folder(loaded.name, engine.info.model))
     how = JudgeOptions(judge_times, thinking=options.thinking, allow_remote_data=options.allow_remote_data)
     judging = None if judge is None else _judge(loaded, judge, how, directory, server)
-    interrupts.listen(signal.SIGTERM)  # to be told to stop is the same as Ctrl-C: the run can be resumed
     with RunProgress(loaded, notice) as watcher:
         try:
             info = interrupts.run(
@@ -287,4 +285,4 @@ def _say_how_to_go_on(watcher: RunProgress, directory: RunDirectory) -> None:
     if not any(word == "--out" or word.startswith("--out=") for word in words):
         words += ["--out", str(directory.path)]
     done = f"{watcher.done} of {watcher.total} steps are kept" if watcher.total else "nothing was begun"
-    say(f"interrupted; {done}. To go on:\n  llm-as-rnn {shlex.join(words)} --resume")
+    say(f"interrupted; {done}. To go on:\n{indent(given_again([*words, '--resume']), '  ')}")

@@ -99,6 +99,10 @@ class Watcher(Protocol):
         """Hear of a step that was just made durable."""
         ...
 
+    def set_aside(self, steps: int) -> None:
+        """Hear, where what failed is to be asked again, how many steps will be done anew; 0 if nothing had failed."""
+        ...
+
 
 def make_spec(
     options: Options, task: Task, prompts: Prompts, engine: EngineInfo, table: Table | None = None, digest: str = ""
@@ -317,7 +321,7 @@ async def execute(
         await _rehearse(task, spec, prompts, sequences[0])
         info = directory.begin(spec, task, engine.info, resume=resume, remote_data=confirmed)
         if retry_failed:
-            set_aside_failed(directory, _sharing(methods), private=info.credentialed)
+            watcher.set_aside(set_aside_failed(directory, _sharing(methods), private=info.credentialed))
         scored = _by_category(task, source)
         return await _run(info, directory, methods, sequences, engine, options.concurrency, watcher, scored)
     finally:

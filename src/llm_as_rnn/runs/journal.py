@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -287,7 +287,7 @@ class Journal:
             If it cannot be written (a full disk, say), or would be read as another one. The journal then ends with
             the record before.
         """
-        line = self._readable(record)
+        line = _readable(record, self._decoder)
         try:
             self._write((line if self._version == 1 else sealed(line)) + b"\n")
         except OSError as error:
@@ -295,18 +295,6 @@ class Journal:
                 f"{self.path} cannot be written: {error.strerror}",
                 "make room, then go on: the same command, for a run with --resume",
             ) from error
-
-    def _readable(self, record: Record) -> bytes:
-        """Give a record's line if it is read as what it is: what has no JSON form would be refused for ever after."""
-        try:
-            line = _encoder.encode(record)
-            again: Record = self._decoder.decode(line)
-        except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as error:
-            raise RunError(f"{_name(record)} cannot be written: {error}", OUR_FAULT) from error
-        for field in record.__struct_fields__:
-            if not same(getattr(record, field), getattr(again, field)):
-                raise RunError(f"{_name(record)} cannot be written: its {field} would be read as another", OUR_FAULT)
-        return line
 
     def _open(self) -> None:
         """Open the file, and make it end with a whole line."""
@@ -344,6 +332,32 @@ class Journal:
             with suppress(OSError):  # what cannot even be cut off is a torn line, which is dropped on resume
                 os.ftruncate(self._file, end)
             raise
+
+
+def whole(records: Iterable[T], kind: Kind[T]) -> bytes:
+    """Give a whole journal of these records at once, as `Journal` writes it line by line.
+
+    Raises
+    ------
+    RunError
+        If a record would be read as another one.
+    """
+    decoder = msgspec.json.Decoder(kind.record)
+    lines = [kind.head, *(sealed(_readable(record, decoder)) for record in records)]
+    return b"".join(line + b"\n" for line in lines)
+
+
+def _readable(record: Record, decoder: msgspec.json.Decoder[Any]) -> bytes:
+    """Give a record's line if it is read as what it is: what has no JSON form would be refused for ever after."""
+    try:
+        line = _encoder.encode(record)
+        again: Record = decoder.decode(line)
+    except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise RunError(f"{_name(record)} cannot be written: {error}", OUR_FAULT) from error
+    for field in record.__struct_fields__:
+        if not same(getattr(record, field), getattr(again, field)):
+            raise RunError(f"{_name(record)} cannot be written: its {field} would be read as another", OUR_FAULT)
+    return line
 
 
 def _name(record: Record) -> str:

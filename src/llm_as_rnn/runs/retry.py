@@ -7,8 +7,8 @@ run in which nothing had failed. The old journal is kept beside the new one.
 
 from __future__ import annotations
 
+import filecmp
 import itertools
-import tempfile
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -16,13 +16,14 @@ from llm_as_rnn.errors import RunError
 from llm_as_rnn.files import write_atomically
 from llm_as_rnn.records import Status, StepRecord
 from llm_as_rnn.runs.directory import RunDirectory
-from llm_as_rnn.runs.journal import Journal, read_journal
+from llm_as_rnn.runs.journal import STEPS, Journal, read_journal, whole
 
 
 def set_aside_failed(directory: RunDirectory, shared: Collection[str], *, private: bool) -> int:
     """Cut a run's journal before what failed; the old one is kept as ``steps.before-retry-N.jsonl``.
 
-    A process that is killed meanwhile leaves the old journal or the new one, whole.
+    A process that is killed meanwhile leaves the old journal or the new one, whole; when it is done
+    again, the old one is kept once.
 
     Parameters
     ----------
@@ -48,9 +49,8 @@ def set_aside_failed(directory: RunDirectory, shared: Collection[str], *, privat
         kept = before_failures(steps, shared)
         if len(kept) < len(steps):
             try:
-                old = directory.journal.read_bytes()
-                write_atomically(_free_name(directory.path), old, private=private)
-                write_atomically(directory.journal, _written(kept, directory.path), private=private)
+                _keep_a_copy(directory.journal, private=private)
+                write_atomically(directory.journal, whole(kept, STEPS), private=private)
             except OSError as error:
                 raise RunError(
                     f"{directory.journal} cannot be written: {error.strerror}", "make room there, then try again"
@@ -85,16 +85,11 @@ def failed(step: StepRecord) -> bool:
     return step.status is Status.ENGINE_ERROR or any(call.finish_reason == "error" for call in step.calls)
 
 
-def _free_name(folder: Path) -> Path:
-    names = (folder / f"steps.before-retry-{number}.jsonl" for number in itertools.count(1))
-    return next(name for name in names if not name.exists())
-
-
-def _written(steps: Sequence[StepRecord], folder: Path) -> bytes:
-    """Write steps as a journal does, so that its format stays the business of `Journal`."""
-    with tempfile.TemporaryDirectory(prefix=".retry-", dir=folder) as temporary:
-        path = Path(temporary) / "steps.jsonl"
-        with Journal(path, private=True) as journal:
-            for step in steps:
-                journal.append(step)
-        return path.read_bytes()
+def _keep_a_copy(journal: Path, *, private: bool) -> None:
+    """Keep a journal under the next free name, unless whoever was killed before it was cut has kept it already."""
+    for number in itertools.count(1):
+        copy = journal.with_name(f"steps.before-retry-{number}.jsonl")
+        if not copy.exists():
+            return write_atomically(copy, journal.read_bytes(), private=private)
+        if filecmp.cmp(copy, journal, shallow=False):
+            return None
