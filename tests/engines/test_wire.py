@@ -9,6 +9,7 @@ import os
 import socket
 import tracemalloc
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,7 @@ class TestSize:
         with FakeServer(faults=[Fault(status=200, body=bomb, headers={"content-encoding": "gzip"})]) as server:
             tracemalloc.start()
             try:
-                with pytest.raises(EngineError, match="a reply of more than 16 MiB"):
+                with pytest.raises(EngineError, match="a reply of more than 4 MiB"):
                     asyncio.run(sent(server.url))
                 peak = tracemalloc.get_traced_memory()[1]
             finally:
@@ -89,6 +90,45 @@ class TestSize:
             pytest.raises(EngineError, match="a reply of more than 1 MiB"),
         ):
             asyncio.run(sent(server.url))
+
+    @pytest.mark.parametrize("status", [200, 400])
+    @pytest.mark.parametrize("path", ["models", "completions", "tokenize"])
+    def test_a_long_reply_is_read_beside_the_loop(
+        self, status: int, path: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        places: list[tuple[bool, int]] = []
+
+        async def beside(read: Any, *arguments: Any) -> Any:
+            return places.append((True, len(arguments))) or read(*arguments)
+
+        monkeypatch.setattr(wire.asyncio, "to_thread", beside)
+        message: dict[str, Any] = {"role": "assistant", "content": "fine", "x": ["x"] * 50_000}
+        choices = [{"index": 0, "finish_reason": "stop", "message": message}]
+        body = {"choices": choices} if path == "completions" else {"data": [], "count": 2, "x": ["x"] * 50_000}
+        error = {"error": {"message": "no", "x": ["x"] * 50_000}}
+        server = FakeServer("llamacpp")
+
+        async def run() -> None:
+            engine = OpenAICompatibleEngine("fake", base_url=server.url, max_retries=0)
+            await engine.open()
+            try:
+                await engine.count_tokens("some words")
+                places.clear()
+                server.faults.append(Fault(status=status, body=body if status == 200 else error, path=path))
+                with suppress(EngineError):
+                    await engine.complete(REQUEST)
+                    await engine.count_tokens("other words")
+            finally:
+                await engine.close()
+            if path == "models":
+                places.clear()
+                await engine.open()
+                await engine.close()
+
+        with server:
+            asyncio.run(run())
+        assert len([place for place in places if place[1] > 1]) >= 1, "it is looked at for an error"
+        assert status == 400 or len(places) > 1, "and read"
 
     @pytest.mark.parametrize(("packing", "said"), [("gzip", "cannot be unpacked"), ("br", "not asked for")])
     def test_what_cannot_be_unpacked(self, packing: str, said: str) -> None:
