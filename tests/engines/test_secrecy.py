@@ -82,6 +82,11 @@ class TestRedactor:
         assert hide.answer(f"{KEY} {KEY[:6]}...{KEY[-4:]}") == f"{HIDDEN} {HIDDEN}"
         assert Redactor(["s3cretpw99"]).answer("of s3cretpw99") == f"of {HIDDEN}"
 
+    def test_a_secret_that_no_text_can_hold_is_one_all_the_same(self) -> None:
+        hide = Redactor(["pass\udcffword-1234567"])
+        assert hide("of pass\udcffword-1234567") == f"of {HIDDEN}"
+        assert hide.body(b"{}") == b"{}"
+
     def test_long_texts_take_no_time_to_speak_of(self) -> None:
         Redactor([KEY])("sk-..." * 20_000 + KEY[:6] * 20_000)
 
@@ -134,7 +139,7 @@ class TestAddress:
     def test_a_hub_that_can_be_read_in_two_ways_is_asked_nowhere(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("HF_ENDPOINT", "http://ann:1234/w0rd@127.0.0.1:9")
         with pytest.raises(SourceError, match="HF_ENDPOINT") as caught:
-            HubFile("a/b").fetch(Wanted("c", 1, "0" * 64), Path("c"), lambda done, size: None)
+            HubFile("a/b").fetch(Wanted("c", "0" * 64, 1), Path("c"), lambda done, size: None)
         assert "w0rd" not in str(caught.value)
 
     def test_values_of_a_query(self) -> None:

@@ -9,11 +9,12 @@ import os
 import socket
 import tracemalloc
 import zlib
-from contextlib import suppress
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import anyio
+import msgspec
 import pytest
 
 from llm_as_rnn.engines import places, wire
@@ -91,44 +92,42 @@ class TestSize:
         ):
             asyncio.run(sent(server.url))
 
-    @pytest.mark.parametrize("status", [200, 400])
     @pytest.mark.parametrize("path", ["models", "completions", "tokenize"])
-    def test_a_long_reply_is_read_beside_the_loop(
-        self, status: int, path: str, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        places: list[tuple[bool, int]] = []
+    @pytest.mark.parametrize("long", [True, False])
+    def test_a_long_reply_is_read_beside_the_loop(self, path: str, long: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+        beside: list[str] = []
 
-        async def beside(read: Any, *arguments: Any) -> Any:
-            return places.append((True, len(arguments))) or read(*arguments)
+        async def to_thread(read: Callable[..., Any], *arguments: Any) -> Any:
+            beside.append(read.__name__)
+            return read(*arguments)
 
-        monkeypatch.setattr(wire.asyncio, "to_thread", beside)
-        message: dict[str, Any] = {"role": "assistant", "content": "fine", "x": ["x"] * 50_000}
-        choices = [{"index": 0, "finish_reason": "stop", "message": message}]
-        body = {"choices": choices} if path == "completions" else {"data": [], "count": 2, "x": ["x"] * 50_000}
-        error = {"error": {"message": "no", "x": ["x"] * 50_000}}
-        server = FakeServer("llamacpp")
+        monkeypatch.setattr(asyncio, "to_thread", to_thread)
+        listed = [{"id": "fake", "owned_by": "llamacpp"}]
+        body = {
+            "data": listed,
+            "tokens": [1, 2],
+            "choices": [{"message": {"content": "fine"}}],
+            "x": "x" * 100_000 * long,
+        }
+        error = {"error": {"message": "no", "x": "x" * 100_000 * long}}
 
         async def run() -> None:
             engine = OpenAICompatibleEngine("fake", base_url=server.url, max_retries=0)
             await engine.open()
-            try:
-                await engine.count_tokens("some words")
-                places.clear()
-                server.faults.append(Fault(status=status, body=body if status == 200 else error, path=path))
-                with suppress(EngineError):
-                    await engine.complete(REQUEST)
-                    await engine.count_tokens("other words")
-            finally:
-                await engine.close()
-            if path == "models":
-                places.clear()
-                await engine.open()
-                await engine.close()
+            assert (await engine.complete(REQUEST)).text == "fine"
+            assert await engine.count_tokens("some words") > 0
+            server.faults.append(Fault(status=400, body=error))
+            with pytest.raises(EngineError):
+                await engine.complete(REQUEST)
+            await engine.close()
 
+        server = FakeServer("llamacpp", faults=[Fault(status=200, body=body, path=path)])
         with server:
             asyncio.run(run())
-        assert len([place for place in places if place[1] > 1]) >= 1, "it is looked at for an error"
-        assert status == 400 or len(places) > 1, "and read"
+        reads = "read_reply" if path == "completions" else msgspec.json.decode.__name__
+        assert [name for name in beside if name in ("read_refusal", reads)] == (
+            ["read_refusal", reads, "read_refusal"] if long else []
+        )
 
     @pytest.mark.parametrize(("packing", "said"), [("gzip", "cannot be unpacked"), ("br", "not asked for")])
     def test_what_cannot_be_unpacked(self, packing: str, said: str) -> None:

@@ -157,7 +157,9 @@ def _block(block: Any, kind: str) -> str:
 
 
 def _decoded(content: bytes) -> Any:
-    """Decode JSON; also such as is not quite valid, with NaN or a broken character somewhere in it."""
+    """Decode a JSON object; also one that is not quite valid, with NaN or a broken character somewhere in it."""
+    if not content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):  # whatever else it is, there is no answer in it
+        return None
     try:
         return msgspec.json.decode(content)
     except (ValueError, RecursionError):

@@ -36,6 +36,8 @@ NO_KEYS = frozenset(
 
 _MASK = re.compile(r"[*\u2022\u2026]{2,}|\.{3,}|\u2026")
 _EDGE = 3
+_LONGEST = 256
+"""Nobody shows more of a secret before or after a mask."""
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _OF_SECRETS = re.compile(
     r"(?:key|token|sig|signature|secret|pass\w*|pwd?|auth\w*|cred\w*|code|login|session\w*)$", re.IGNORECASE
@@ -167,7 +169,9 @@ class Redactor:
     def __init__(self, secrets: Iterable[str]) -> None:
         written = {form for secret in secrets if secret.casefold() not in NO_KEYS for form in _forms(secret) if form}
         self._secrets = sorted(written, key=len, reverse=True)
+        self._sure = list(filter(_is_sure, self._secrets))
         self._parts = {part for secret in self._secrets for part in _parts(secret)}
+        self._ends, self._sure_ends = _Ends.of(self._secrets), _Ends.of(self._sure)
 
     def __call__(self, text: str) -> str:
         """Hide them in a message, and parts of them that give them away."""
@@ -176,20 +180,19 @@ class Redactor:
                 text = text.replace(secret, HIDDEN)
             else:
                 text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", HIDDEN, text)
-        return self._without_parts(self._without_edges(text, _EDGE, self._secrets))
+        return self._without_parts(self._ends.hidden(text, _EDGE))
 
     def answer(self, text: str) -> str:
         """Hide them in what a model wrote, which may be any text: whole or masked, if they can be nothing else."""
-        for secret in self._secrets:
-            if _is_sure(secret):
-                text = text.replace(secret, HIDDEN)
-        return self._without_edges(text, PART, filter(_is_sure, self._secrets))
+        for secret in self._sure:
+            text = text.replace(secret, HIDDEN)
+        return self._sure_ends.hidden(text, PART)
 
     def body(self, content: bytes) -> bytes:
         """Hide them in an answer, where they stand whole and can be nothing else."""
         for secret in self._secrets:
             if len(secret) >= SURE:
-                content = content.replace(secret.encode(), HIDDEN.encode())
+                content = content.replace(secret.encode("utf-8", "replace"), HIDDEN.encode())
         return content
 
     def _without_parts(self, text: str) -> str:
@@ -210,20 +213,28 @@ class Redactor:
                 done = end
         return "".join(kept) + text[done:]
 
-    @staticmethod
-    def _without_edges(text: str, least: int, secrets: Iterable[str]) -> str:
-        """Hide what is left of secrets before and after a mask that others put into them.
 
-        It takes a few characters on one side, and ``least`` on both together.
-        """
-        secrets = list(secrets)
+class _Ends(NamedTuple):
+    """How secrets begin and end, by which they are told where others put a mask into them."""
+
+    heads: frozenset[str]
+    tails: frozenset[str]
+    longest: int
+
+    @classmethod
+    def of(cls, secrets: Iterable[str]) -> _Ends:
+        cuts = [(secret, cut) for secret in secrets for cut in range(1, min(len(secret), _LONGEST) + 1)]
+        heads, tails = ({secret[:cut] for secret, cut in cuts}, {secret[-cut:] for secret, cut in cuts})
+        return cls(frozenset(heads), frozenset(tails), max(map(len, heads), default=0))
+
+    def hidden(self, text: str, least: int) -> str:
+        """Hide what is left of a secret before and after a mask, where that is at least so much."""
         kept, done = [], 0
-        longest = max(map(len, secrets), default=0)
-        for mask in _MASK.finditer(text) if secrets else ():
-            left = text[max(done, mask.start() - longest) : mask.start()]
-            right = text[mask.end() : mask.end() + longest]
-            before = max(_shared_end(left, secret) for secret in secrets)
-            after = max(_shared_start(right, secret) for secret in secrets)
+        for mask in _MASK.finditer(text) if self.longest else ():
+            left = text[max(done, mask.start() - self.longest) : mask.start()]
+            right = text[mask.end() : mask.end() + self.longest]
+            before = next((size for size in range(len(left), 0, -1) if left[-size:] in self.heads), 0)
+            after = next((size for size in range(len(right), 0, -1) if right[:size] in self.tails), 0)
             if max(before, after) >= _EDGE and before + after >= least:
                 kept += [text[done : mask.start() - before], HIDDEN]
                 done = mask.end() + after
@@ -240,7 +251,7 @@ def _forms(secret: str) -> Iterator[str]:
     """Give the ways in which a secret may be written."""
     for text in (secret, unquote(secret)):
         yield text
-        yield quote(text, safe="")
+        yield quote(text, safe="", errors="replace")
         yield json.dumps(text)[1:-1]
         yield json.dumps(text)[1:-1].replace("/", "\\/")
         yield base64.b64encode(text.encode("utf-8", "replace")).decode()
@@ -251,13 +262,3 @@ def _parts(secret: str) -> Iterator[str]:
     if all(map(_WORD.fullmatch, filter(None, re.split(r"[\W_]", secret)))):
         return iter(())
     return (secret[place : place + PART] for place in range(len(secret) - PART + 1))
-
-
-def _shared_end(text: str, secret: str) -> int:
-    """Count the characters at a text's end with which a secret begins."""
-    return next((length for length in range(len(secret), 0, -1) if text.endswith(secret[:length])), 0)
-
-
-def _shared_start(text: str, secret: str) -> int:
-    """Count the characters at a text's start with which a secret ends."""
-    return next((length for length in range(len(secret), 0, -1) if text.startswith(secret[-length:])), 0)
