@@ -176,6 +176,38 @@ def test_two_servers_by_the_command_of_a_user(tmp_path: Path) -> None:
                 assert asyncio.run(run(engine)) == said
 
 
+def test_the_accounts_of_one_server_are_kept_apart_and_told_nowhere(tmp_path: Path) -> None:
+    async def run(engine: Engine) -> str:
+        await engine.open()
+        try:
+            return (await engine.complete(SUN)).text
+        finally:
+            await engine.close()
+
+    with FakeServer("openai") as server:
+        urls = [f"{server.url}?tenant=secretA", f"{server.url}?tenant=secretB", server.url]
+        urls.append(server.url.replace("//", "//ann:secretC@"))
+        modes: tuple[CacheMode, ...] = ("record", "replay")
+        for mode in modes:
+            for number, url in enumerate(urls):
+                server.answer = f"of {number}"
+                engine = resolve("openai:fake", base_url=url, cache_mode=mode, cache_folder=tmp_path)
+                assert asyncio.run(run(engine)) == f"of {number}"
+    assert len(list(tmp_path.iterdir())) == len(urls)
+    kept = "".join(f"{path} {path.read_text() if path.is_file() else ''}" for path in tmp_path.rglob("*"))
+    assert "secret" not in kept.replace(str(tmp_path), "")
+    missing = resolve("openai:fake", base_url=urls[0] + "x", cache_mode="replay", cache_folder=tmp_path)
+    with pytest.raises(EngineUnavailableError, match="with this login and query in") as caught:
+        asyncio.run(missing.open())
+    assert "secret" not in str(caught.value).replace(str(tmp_path), "")
+
+
+def test_a_cache_of_a_server_without_login_and_query_stays_where_it_was(tmp_path: Path) -> None:
+    engine = resolve("openai:m", base_url="http://a/v1", cache_mode="replay", cache_folder=tmp_path)
+    assert isinstance(engine, CachedEngine)
+    assert engine.folder.name.endswith(hashlib.sha256(b'["openai:m","http://a/v1"]').hexdigest()[:12])
+
+
 def test_a_cache_of_a_model_that_is_here_stays_where_it_was(tmp_path: Path) -> None:
     folder = CachedEngine("llamacpp:smollm2-135m", tmp_path, "replay").folder
     assert folder.name == "llamacpp-smollm2-135m-" + hashlib.sha256(b'"llamacpp:smollm2-135m"').hexdigest()[:12]

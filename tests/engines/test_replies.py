@@ -60,6 +60,33 @@ def test_a_whole_answer_in_the_field_for_thinking_counts(field: str, content: An
     assert read(body({"content": content, field: "<think>Wet.</think>rain, 9.5"})).text == "rain, 9.5"
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"reasoning": [{"type": "text", "text": "rain, "}, {"type": "reasoning_text", "text": "9.5"}]},
+        {"reasoning": ["rain, ", {"type": "summary_text", "text": "9.5"}]},
+        {"reasoning": {"content": "rain, 9.5"}},
+        {"reasoning_details": [{"type": "reasoning.text", "text": "rain, 9.5", "signature": None, "index": 0}]},
+        {"reasoning_details": [{"type": "reasoning.summary", "summary": "rain, 9.5"}, {"data": "x"}]},
+        {"reasoning": None, "thinking": "rain, 9.5"},
+        {"reasoning_content": [], "thinking": [{"type": "thinking", "thinking": "rain, 9.5"}]},
+        {"thinking": [{"type": "thinking", "thinking": [{"type": "text", "text": "rain, 9.5"}]}]},
+        {"reasoning": "rain, 9.5", "reasoning_details": [{"type": "reasoning.text", "text": "rain, 9.5"}]},
+    ],
+)
+def test_thinking_is_found_in_whatever_holds_it(fields: dict[str, Any]) -> None:
+    assert read(body({"content": None, **fields})).text == "rain, 9.5"
+    told = read_reply(body({"content": "sun", **fields}), ASKED, "the server")
+    assert (told.completion.text, told.uncounted) == ("sun", "rain, 9.5")
+
+
+def test_no_more_blocks_are_read_than_an_answer_can_have() -> None:
+    for message in ({"content": ["a"] * 50_000}, {"reasoning": ["a"] * 50_000}, {"thinking": {"text": ["a"] * 50_000}}):
+        assert len(read(body(message)).text) == 10_000
+    thoughts = [{"type": "thinking", "thinking": ["a"] * 50_000}, "rain"]
+    assert len(read_reply(body({"content": thoughts}), ASKED, "the server").uncounted) == 10_000
+
+
 def test_thinking_that_was_cut_short_is_no_answer() -> None:
     thinking = Request("predict", ASKED.messages, Sampling(max_tokens=50, thinking=100))
     for request in (ASKED, thinking):

@@ -11,10 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llm_as_rnn.engines.base import EngineInfo
 from llm_as_rnn.engines.cache import CachedEngine
 from llm_as_rnn.engines.openai_compatible import OpenAICompatibleEngine
 from llm_as_rnn.engines.resolve import resolve
 from llm_as_rnn.engines.secrecy import HIDDEN, Redactor, address, credentials
+from llm_as_rnn.engines.sources import HubFile, SourceError, Wanted
 from llm_as_rnn.errors import EngineError, EngineUnavailableError
 from llm_as_rnn.records import Message, Request
 from tests.fake_server import FakeServer, Fault, refuse
@@ -59,6 +61,32 @@ class TestRedactor:
             Redactor(["rain"])("rain is no password, though it rained") == f"{HIDDEN} is no password, though it rained"
         )
 
+    def test_what_was_unquoted_or_escaped_is_hidden_too(self) -> None:
+        sig = "ab%2Fcd%2Befgh%2Fijk%3D"
+        for said in (sig, "ab/cd+efgh/ijk=", "ab\\/cd+efgh\\/ijk="):
+            assert Redactor([sig])(f"bad signature '{said}'.") == f"bad signature '{HIDDEN}'."
+
+    @pytest.mark.parametrize("key", ["none", "EMPTY", "ollama", "no-key", "sk-no-key-required", "lm-studio", "dummy"])
+    def test_what_stands_for_no_key_blanks_no_words(self, key: str) -> None:
+        said = f"try ollama pull; Field required; none is empty; test {key}"
+        assert Redactor([key])(said) == Redactor([key]).answer(said) == said
+
+    @pytest.mark.parametrize("key", ["my-keys-are-required-here", "Password-Protected", "Xx9required7"])
+    def test_words_in_a_secret_blank_no_words(self, key: str) -> None:
+        assert Redactor([key])("Field required: protected, Password") == "Field required: protected, Password"
+        assert Redactor([key])(f"no {key}!") == f"no {HIDDEN}!"
+
+    def test_a_models_own_words_stay(self) -> None:
+        hide = Redactor(["rain", "protected", KEY])
+        assert hide.answer("rain, protected sk-... and 12...") == "rain, protected sk-... and 12..."
+        assert hide.answer(f"{KEY} {KEY[:6]}...{KEY[-4:]}") == f"{HIDDEN} {HIDDEN}"
+        assert Redactor(["s3cretpw99"]).answer("of s3cretpw99") == f"of {HIDDEN}"
+
+    def test_a_secret_that_no_text_can_hold_is_one_all_the_same(self) -> None:
+        hide = Redactor(["pass\udcffword-1234567"])
+        assert hide("of pass\udcffword-1234567") == f"of {HIDDEN}"
+        assert hide.body(b"{}") == b"{}"
+
     def test_long_texts_take_no_time_to_speak_of(self) -> None:
         Redactor([KEY])("sk-..." * 20_000 + KEY[:6] * 20_000)
 
@@ -76,13 +104,48 @@ class TestAddress:
             ("http://ann:pa/ss@host/v1", "http://host/v1", ("ann", "pa/ss")),
             ("http://token@host/v1", "http://host/v1", ("token", "")),
             ("ann:pass@host/v1", "host/v1", ("ann", "pass")),
-            ("http://host:80/v1/@cf/meta", "http://host:80/v1/@cf/meta", None),
+            ("http://ann:pa55w0rd#tail@host:9/v1", "http://host:9/v1", ("ann", "pa55w0rd#tail")),
+            ("http://ann:pa55?w0rd@host:9/v1?a=b#c", "http://host:9/v1", ("ann", "pa55?w0rd")),
+            ("http://ann:pa://ss@host/v1", "http://host/v1", ("ann", "pa://ss")),
+            ("ann:pa://ss@host/v1", "host/v1", ("ann", "pa://ss")),
             ("http://[::1]:80/v1", "http://[::1]:80/v1", None),
             ("http://host/v1?key=secret-1", "http://host/v1", None),
         ],
     )
     def test_parts(self, given_: str, url: str, login: tuple[str, str] | None) -> None:
         assert address(given_)[:2] == (url, login)
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "http://ann:1234/w0rd@host",
+            "http://ann:1234#w0rd@host",
+            "http://ann:1234?w0rd@host/v1",
+            "http://ann:p@1234/w0rd@host",
+            "http://w0rd/1234@host/v1",
+            "http://host:80/v1/w0rd@1234",
+            "http://[::1]/1234w0rd@host",
+            "http://host:/w0rd1234@host",
+            "ann:w0rd/1234@one@host/v1",
+        ],
+    )
+    def test_one_that_can_be_read_in_two_ways_is_asked_nowhere(self, url: str) -> None:
+        assert (address(url).host, "w0rd" in address(url).url) == ("", False)
+        with pytest.raises(EngineUnavailableError, match=r"\*\*\*@.* is no address") as caught:
+            asyncio.run(OpenAICompatibleEngine("m", base_url=url).open())
+        assert "w0rd" not in str(caught.value)
+        assert "@ in it as %40" in str(caught.value)
+
+    def test_a_hub_that_can_be_read_in_two_ways_is_asked_nowhere(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("HF_ENDPOINT", "http://ann:1234/w0rd@127.0.0.1:9")
+        with pytest.raises(SourceError, match="HF_ENDPOINT") as caught:
+            HubFile("a/b").fetch(Wanted("c", "0" * 64, 1), Path("c"), lambda done, size: None)
+        assert "w0rd" not in str(caught.value)
+
+    def test_values_of_a_query(self) -> None:
+        query = "?key=short77&tenant=acme&api_key=k&sig=ab%2Fcd&alonesecret&version=2024-06-01"
+        hidden = credentials(address(f"http://host/v1{query}"))
+        assert hidden == ["short77", "k", "ab%2Fcd", "alonesecret", "2024-06-01"]
 
     @given(st.text(), st.text(min_size=9))
     def test_anything_is_taken_apart(self, text: str, password: str) -> None:
@@ -131,6 +194,52 @@ class TestEngine:
 
         with FakeServer("openai", answer=f"the key is {KEY}") as server:
             assert asyncio.run(run()) == f"the key is {HIDDEN}"
+
+    @pytest.mark.parametrize(
+        ("query", "login", "key", "echo"),
+        [
+            ("", "", "mykey-12345", "mykey-12345"),
+            ("", "ann:s3cretpw99@", "", "s3cretpw99"),
+            ("", "", "sk-abcde1234fgh5678", "sk-abcde...5678"),
+            ("?key=short77", "", "", "short77"),
+            ("?sig=ab%2Fcd%2Befgh%2Fijk%3D", "", "", "ab/cd+efgh/ijk="),
+        ],
+    )
+    @pytest.mark.parametrize("status", [200, 400])
+    @pytest.mark.parametrize("form", ["message", "error"])
+    def test_no_body_brings_a_secret_into_a_message(
+        self, query: str, login: str, key: str, echo: str, status: int, form: str
+    ) -> None:
+        fault = Fault(status=status, body={form: f"key {echo} has no plan"}, times=99)
+        with FakeServer("openai", faults=[fault]) as server, pytest.raises(EngineError) as caught:
+            self.asked(server.url.replace("//", f"//{login}") + query, key)
+        assert f"key {HIDDEN} has no plan" in str(caught.value)
+        assert echo not in f"{caught.value} {caught.value.hint} {caught.value.__cause__}"
+
+    def asked(self, url: str, key: str) -> tuple[str, EngineInfo]:
+        async def run() -> tuple[str, EngineInfo]:
+            engine = OpenAICompatibleEngine("fake", base_url=url, api_key=key, max_retries=0)
+            await engine.open()
+            try:
+                return (await engine.complete(REQUEST)).text, engine.info
+            finally:
+                await engine.close()
+
+        return asyncio.run(run())
+
+    @pytest.mark.parametrize("echo", ["mykey-12345", "mykey...2345"])
+    def test_an_answer_that_echoes_a_short_key(self, echo: str) -> None:
+        with FakeServer("openai", answer=f"the key {echo} has no plan") as server:
+            assert self.asked(server.url, "mykey-12345")[0] == f"the key {HIDDEN} has no plan"
+
+    def test_a_listing_that_echoes_a_short_key(self) -> None:
+        with FakeServer("openai", models=["for-mykey-12345", "other"]) as server:
+            _, info = self.asked(server.url, "mykey-12345")
+            server.faults.append(refuse("The model does not exist", 404))
+            with pytest.raises(EngineError, match="does not exist") as caught:
+                self.asked(server.url, "mykey-12345")
+        assert "does not list 'fake'" in str(info.remarks)
+        assert "mykey" not in f"{info} {caught.value} {caught.value.hint}"
 
     def test_a_login_is_sent_and_shown_nowhere(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.DEBUG, "llm_as_rnn")

@@ -9,10 +9,12 @@ import os
 import socket
 import tracemalloc
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import anyio
+import msgspec
 import pytest
 
 from llm_as_rnn.engines import places, wire
@@ -65,7 +67,7 @@ class TestSize:
         with FakeServer(faults=[Fault(status=200, body=bomb, headers={"content-encoding": "gzip"})]) as server:
             tracemalloc.start()
             try:
-                with pytest.raises(EngineError, match="a reply of more than 16 MiB"):
+                with pytest.raises(EngineError, match="a reply of more than 4 MiB"):
                     asyncio.run(sent(server.url))
                 peak = tracemalloc.get_traced_memory()[1]
             finally:
@@ -89,6 +91,43 @@ class TestSize:
             pytest.raises(EngineError, match="a reply of more than 1 MiB"),
         ):
             asyncio.run(sent(server.url))
+
+    @pytest.mark.parametrize("path", ["models", "completions", "tokenize"])
+    @pytest.mark.parametrize("long", [True, False])
+    def test_a_long_reply_is_read_beside_the_loop(self, path: str, long: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+        beside: list[str] = []
+
+        async def to_thread(read: Callable[..., Any], *arguments: Any) -> Any:
+            beside.append(read.__name__)
+            return read(*arguments)
+
+        monkeypatch.setattr(asyncio, "to_thread", to_thread)
+        listed = [{"id": "fake", "owned_by": "llamacpp"}]
+        body = {
+            "data": listed,
+            "tokens": [1, 2],
+            "choices": [{"message": {"content": "fine"}}],
+            "x": "x" * 100_000 * long,
+        }
+        error = {"error": {"message": "no", "x": "x" * 100_000 * long}}
+
+        async def run() -> None:
+            engine = OpenAICompatibleEngine("fake", base_url=server.url, max_retries=0)
+            await engine.open()
+            assert (await engine.complete(REQUEST)).text == "fine"
+            assert await engine.count_tokens("some words") > 0
+            server.faults.append(Fault(status=400, body=error))
+            with pytest.raises(EngineError):
+                await engine.complete(REQUEST)
+            await engine.close()
+
+        server = FakeServer("llamacpp", faults=[Fault(status=200, body=body, path=path)])
+        with server:
+            asyncio.run(run())
+        reads = "read_reply" if path == "completions" else msgspec.json.decode.__name__
+        assert [name for name in beside if name in ("read_refusal", reads)] == (
+            ["read_refusal", reads, "read_refusal"] if long else []
+        )
 
     @pytest.mark.parametrize(("packing", "said"), [("gzip", "cannot be unpacked"), ("br", "not asked for")])
     def test_what_cannot_be_unpacked(self, packing: str, said: str) -> None:

@@ -38,14 +38,16 @@ class CachedEngine:
     endpoint : str
         The address of the server that is asked, without any secrets; empty for a model that is here. What one server
         answered is never given for another, whatever it calls its model.
+    account : str
+        What tells apart who asks there, and what for (see `secrecy.account`); empty if the address says nothing of it.
 
     Notes
     -----
-    An entry is found by what decides an answer: the model string, the server's address, what it says of itself (the
-    model's digest), and the request with its sampling and seed. What a call cost (tokens, seconds, retries) is kept
-    with its answer, so that a replayed run reports what the recorded one did. Errors are never kept. An entry that
-    cannot be read counts as missing. The cache holds what the model was shown, which may be anything: its folders and
-    files are for their owner only.
+    An entry is found by what decides an answer: the model string, the server's address and account, what the server
+    says of itself (the model's digest), and the request with its sampling and seed. What a call cost (tokens, seconds,
+    retries) is kept with its answer, so that a replayed run reports what the recorded one did. Errors are never kept.
+    An entry that cannot be read counts as missing. The cache holds what the model was shown, which may be anything: its
+    folders and files are for their owner only.
     """
 
     def __init__(
@@ -56,11 +58,13 @@ class CachedEngine:
         engine: Engine | None = None,
         *,
         endpoint: str = "",
+        account: str = "",
     ) -> None:
         if mode == "record" and engine is None:
             raise UsageError("there is no engine whose answers could be recorded")
-        self.folder = folder / f"{re.sub('[^A-Za-z0-9.]+', '-', model)[-60:]}-{_key(self._names(model, endpoint))[:12]}"
         self._endpoint = endpoint
+        self._account = account
+        self.folder = folder / f"{re.sub('[^A-Za-z0-9.]+', '-', model)[-60:]}-{_key(self._names(model))[:12]}"
         self._engine = engine if mode == "record" else None
         self._known = EngineInfo(model, host="")  # to replay sends nothing anywhere
 
@@ -91,6 +95,7 @@ class CachedEngine:
         info = _read(path, EngineInfo)
         if info is None:
             of = f"{self.info.model} at {self._endpoint}" if self._endpoint else self.info.model
+            of += " with this login and query" if self._account else ""
             raise EngineUnavailableError(f"nothing is recorded of {of} in {self.folder}", "record a run")
         self._known = replace(info, host="")
 
@@ -121,13 +126,12 @@ class CachedEngine:
             await self._engine.close()
 
     def _path(self, what: Request | str) -> Path:
-        named = self._names(self.info.model, self._endpoint)
-        key = _key([named, self.info.digest, what])
+        key = _key([self._names(self.info.model), self.info.digest, what])
         return self.folder / key[:2] / f"{key[2:]}.json"
 
-    @staticmethod
-    def _names(model: str, endpoint: str) -> str | list[str]:
-        return [model, endpoint] if endpoint else model
+    def _names(self, model: str) -> str | list[str]:
+        names = [model, *filter(None, (self._endpoint, self._account))]
+        return names if len(names) > 1 else model
 
     def _ask(self, what: str) -> Engine:
         if self._engine is None:

@@ -22,8 +22,8 @@ from llm_as_rnn.engines.estimate import estimate_tokens
 from llm_as_rnn.engines.fields import ALL, parts, request_fields, suspects
 from llm_as_rnn.engines.refusals import Refusal, failure, in_turns
 from llm_as_rnn.engines.replies import Reply, read_reply
-from llm_as_rnn.engines.secrecy import address
-from llm_as_rnn.engines.wire import Answer, Wire
+from llm_as_rnn.engines.secrecy import ESCAPED, address
+from llm_as_rnn.engines.wire import Answer, Wire, beside
 from llm_as_rnn.errors import EngineBusyError, EngineError, EngineUnavailableError
 from llm_as_rnn.records import Completion, Request
 
@@ -127,7 +127,8 @@ class OpenAICompatibleEngine:
         await self._wire.open()
         try:
             async with self._deadline():
-                self._server = await detect(self._probe, self.url, self.model, await self._listing())
+                server = await detect(self._probe, self.url, self.model, await self._listing())
+                self._server = replace(server, listed=self._wire.hide(server.listed))
         except BaseException as error:
             await self.close()
             if isinstance(error, EngineError) and not isinstance(error, EngineUnavailableError):
@@ -141,14 +142,14 @@ class OpenAICompatibleEngine:
             tokenizer="exact" if self._server.counts_tokens else "estimate",
         )
         for remark in self._server.remarks:
-            self._remark(f"{self.where} {remark}")
+            self._remark(f"{self.where} {self._wire.hide(remark)}")
 
     async def complete(self, request: Request) -> Completion:
         """Answer a request."""
         started = time.monotonic()
         async with self._deadline():
             content, retries = await self._create(request)
-        reply = read_reply(content, request, self.where)
+        reply = await beside(content, read_reply, content, request, self.where, self._wire.hide)
         completion = await self._account(reply) if reply.uncounted else reply.completion
         # Some servers count what their cache holds apart, some along: more than both is in no prompt.
         read = completion.prompt_tokens + (completion.cached_tokens or 0)
@@ -166,7 +167,7 @@ class OpenAICompatibleEngine:
         async with self._deadline():
             body = tokenize_body(self._server.dialect, self.model, text)
             answer = await self._wire.send(f"{self._server.root}/tokenize", body)
-        count = tokenize_count(_decoded(answer))
+        count = tokenize_count(await _decoded(answer))
         if count is None:
             return self._uncounted(text, answer)
         self._counts[text] = count
@@ -181,7 +182,8 @@ class OpenAICompatibleEngine:
     def _check(self) -> None:
         place = self._wire.address
         if place.scheme not in ("http", "https") or not place.host:
-            raise EngineUnavailableError(f"{self.url!r} is no address of a server", "write http://HOST:PORT/v1")
+            hint = f"write http://HOST:PORT/v1{ESCAPED if '@' in self.url else ''}"
+            raise EngineUnavailableError(f"{self.url!r} is no address of a server", hint)
         if not (self._api_key or place.login) and place.host == address(OPENAI_URL).host:
             raise EngineUnavailableError("there is no API key for api.openai.com", "set OPENAI_API_KEY")
         if not (self._api_key.isascii() and self._api_key.isprintable()):
@@ -206,7 +208,7 @@ class OpenAICompatibleEngine:
         answer = await self._wire.send(url, body, query=query, retries=1)
         if answer.refusal is not None and answer.refusal.loading:
             raise failure(answer.refusal, self.where, self.model, retry_after=answer.retry_after)
-        return Probe(_decoded(answer), answer.refusal)
+        return Probe(await _decoded(answer), answer.refusal)
 
     async def _listing(self) -> Probe:
         """Ask for the server's models: who may not even ask that, or asks at the wrong address, learns it now."""
@@ -322,11 +324,11 @@ def chosen_url(base_url: str | None) -> str:
     return base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL
 
 
-def _decoded(answer: Answer) -> Any:
+async def _decoded(answer: Answer) -> Any:
     """Read an answer as JSON; None if it is a refusal, or no JSON."""
     if answer.refusal is not None:
         return None
     try:
-        return msgspec.json.decode(answer.content)
+        return await beside(answer.content, msgspec.json.decode, answer.content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any, NamedTuple
 
 import msgspec
 
+from llm_as_rnn.engines.secrecy import Redactor
 from llm_as_rnn.engines.thinking import split_thinking
 from llm_as_rnn.errors import EngineError
-from llm_as_rnn.records import Completion, Request
+from llm_as_rnn.records import MOST_TEXT, Completion, Request
 
 _FINISH_REASONS = {
     "stop": "stop",
@@ -23,6 +25,11 @@ _FINISH_REASONS = {
 }
 _MOST_TOKENS = 2**53
 """No count is as large: a figure beyond is no figure."""
+_MOST_BLOCKS = 10_000
+"""So many blocks of a list are read: one for each token of a long answer, and more."""
+_QUOTED = 20_000
+"""Characters of a reply that is no answer that are looked at."""
+_OPEN = Redactor(())
 
 
 class Reply(NamedTuple):
@@ -32,13 +39,24 @@ class Reply(NamedTuple):
     uncounted: str
 
 
-def read_reply(content: bytes, request: Request, where: str) -> Reply:
+def read_reply(content: bytes, request: Request, where: str, hide: Redactor = _OPEN) -> Reply:
     r"""Read the body of a reply, of either prompt style, by what is needed of it: nothing else can spoil an answer.
 
     An unknown finish reason counts as ``length`` when the answer is as long as was allowed, else as ``stop``. Token
     figures that the server leaves out, or gives as no count, are 0; cached tokens are None then. Where the answer is
     empty and whole, what stands in the field for thinking is taken for it: so servers answer that take a text without
     thinking for thinking.
+
+    Parameters
+    ----------
+    content : bytes
+        The body.
+    request : Request
+        What was asked.
+    where : str
+        What messages call the server.
+    hide : Redactor
+        Takes secrets out of what is quoted, and out of the answer.
 
     Raises
     ------
@@ -55,12 +73,12 @@ def read_reply(content: bytes, request: Request, where: str) -> Reply:
     body = _decoded(content)
     choices = _dict(body).get("choices")
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
-        sent = one_line(content.decode("utf-8", "replace"))
+        sent = one_line(hide(content[:_QUOTED].decode("utf-8", "replace")))
         raise EngineError(f"{where} sent no answer, but {sent or 'nothing'}")
     choice, usage = choices[0], _dict(_dict(body).get("usage"))
     completion_tokens = _count(usage.get("completion_tokens")) or 0
     full = completion_tokens >= request.sampling.max_tokens + request.sampling.thinking
-    reason = str(choice.get("finish_reason")).casefold()
+    reason = _str(choice.get("finish_reason")).casefold()
     finish_reason = _FINISH_REASONS.get(reason, "length" if full else "stop")
     if finish_reason == "error":
         raise EngineError(f"{where} broke off its answer ({reason})")
@@ -73,7 +91,7 @@ def read_reply(content: bytes, request: Request, where: str) -> Reply:
         answer, finish_reason = cut_answer(answer, request.sampling.stop, finish_reason)
     counted = _count(_dict(usage.get("completion_tokens_details")).get("reasoning_tokens"))
     completion = Completion(
-        text=said.refusal or answer,
+        text=hide.answer((said.refusal or answer)[: 2 * MOST_TEXT]),  # no more than that is kept anyway
         finish_reason="content_filter" if said.refusal else finish_reason,
         prompt_tokens=_count(usage.get("prompt_tokens")) or 0,
         completion_tokens=completion_tokens,
@@ -81,6 +99,12 @@ def read_reply(content: bytes, request: Request, where: str) -> Reply:
         reasoning_tokens=counted or 0,
     )
     return Reply(completion, "" if counted else thinking)
+
+
+_THINKING = ("reasoning_content", "reasoning", "reasoning_details", "thinking")
+"""The fields in which servers give thinking apart; where there are several, they say the same."""
+_TEXTS = ("text", "thinking", "summary", "content")
+"""What the blocks of such a field call their text."""
 
 
 class _Said(NamedTuple):
@@ -94,10 +118,21 @@ def _read_choice(choice: Mapping[str, Any]) -> _Said:
     content = message.get("content")
     written = _text(content) or _text(choice.get("text"))
     within, answer = split_thinking(written)
-    fields = (message.get("reasoning_content"), message.get("reasoning"))
-    apart = next((text for text in fields if isinstance(text, str) and text), "")
+    apart = next(filter(None, (_thoughts(message.get(name)) for name in _THINKING)), "")
     thinking = filter(None, (apart, _text(content, "thinking"), within))
     return _Said(answer, "\n".join(thinking), _text(message.get("refusal")) or _text(content, "refusal"))
+
+
+def _thoughts(value: Any) -> str:
+    """Read what stands in a field for thinking: a text, or blocks, whatever each calls its text."""
+    blocks = value if isinstance(value, list) else [value]
+    return "".join(_thought(block) for block in islice(blocks, _MOST_BLOCKS))
+
+
+def _thought(block: Any) -> str:
+    fields = _dict(block)
+    inner = next(filter(None, (fields.get(name) for name in _TEXTS)), "") if fields else block
+    return _text(inner) if isinstance(inner, list) else _str(inner)
 
 
 def _text(content: Any, kind: str = "text") -> str:
@@ -105,23 +140,26 @@ def _text(content: Any, kind: str = "text") -> str:
     if isinstance(content, str):
         return content if kind == "text" else ""
     blocks = content if isinstance(content, list) else [content]
-    return "".join(_block(block, kind) for block in blocks)
+    return "".join(_block(block, kind) for block in islice(blocks, _MOST_BLOCKS))
 
 
 def _block(block: Any, kind: str) -> str:
     if isinstance(block, str):
         return block if kind == "text" else ""
     fields = _dict(block)
-    if str(fields.get("type", "text")).removeprefix("output_") != kind:
+    if _str(fields.get("type", "text")).removeprefix("output_") != kind:
         return ""
     inner = fields.get(kind)
     if isinstance(inner, list):  # thinking in blocks of its own
-        return "".join(_block(part, "text") for part in inner if not isinstance(_dict(part).get("text"), list))
+        within = islice(inner, _MOST_BLOCKS)
+        return "".join(_block(part, "text") for part in within if not isinstance(_dict(part).get("text"), list))
     return inner if isinstance(inner, str) else ""
 
 
 def _decoded(content: bytes) -> Any:
-    """Decode JSON; also such as is not quite valid, with NaN or a broken character somewhere in it."""
+    """Decode a JSON object; also one that is not quite valid, with NaN or a broken character somewhere in it."""
+    if not content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):  # whatever else it is, there is no answer in it
+        return None
     try:
         return msgspec.json.decode(content)
     except (ValueError, RecursionError):
@@ -134,6 +172,10 @@ def _decoded(content: bytes) -> Any:
 
 def _dict(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
+
+
+def _str(value: Any) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _count(value: Any) -> int | None:

@@ -12,7 +12,7 @@ from llm_as_rnn.engines.models import DEFAULT_NAME, REGISTRY, ModelEntry, pull, 
 from llm_as_rnn.engines.openai_compatible import DEFAULT_SLOTS, OpenAICompatibleEngine, chosen_url
 from llm_as_rnn.engines.patience import PATIENCE, OnPause, PatientEngine
 from llm_as_rnn.engines.scripted import ScriptedEngine
-from llm_as_rnn.engines.secrecy import address
+from llm_as_rnn.engines.secrecy import Address, account, address
 from llm_as_rnn.engines.sources import Progress
 from llm_as_rnn.errors import ModelError, UsageError
 from llm_as_rnn.files import require_file
@@ -77,9 +77,10 @@ def resolve(  # noqa: PLR0913 - a keyword each for what a user may say of an eng
         raise ModelError(f"{model} is not on a server, so it has no base URL", f"write {KINDS['openai']}")
     if cache_mode != "off" and cache_folder is None:
         raise UsageError("a cache needs a folder", "give one, or turn the cache off")
-    endpoint = address(chosen_url(base_url)).url if kind == "openai" else ""
+    place = address(chosen_url(base_url)) if kind == "openai" else Address("")
+    kept_as = account(place) if cache_mode != "off" else ""
     if cache_folder is not None and cache_mode == "replay":
-        return CachedEngine(model, cache_folder, cache_mode, endpoint=endpoint)
+        return CachedEngine(model, cache_folder, cache_mode, endpoint=place.url, account=kept_as)
     engine: Engine
     if kind == "llamacpp":
         path, entry = _model_file(name, progress)
@@ -92,7 +93,7 @@ def resolve(  # noqa: PLR0913 - a keyword each for what a user may say of an eng
     else:
         engine = ScriptedEngine.from_file(Path(name))
     if cache_folder is not None and cache_mode == "record":
-        return CachedEngine(model, cache_folder, cache_mode, engine, endpoint=endpoint)
+        return CachedEngine(model, cache_folder, cache_mode, engine, endpoint=place.url, account=kept_as)
     return engine
 
 

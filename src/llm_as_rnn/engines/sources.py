@@ -78,6 +78,8 @@ class HubFile(Record, frozen=True):
         import httpx2  # noqa: PLC0415
 
         hub = address(os.environ.get("HF_ENDPOINT") or HUB)
+        if not hub.host:
+            raise SourceError(f"{hub.url!r} (HF_ENDPOINT) is no address")
         url = f"{hub.url}/{self.repository}/resolve/main/{wanted.file}"
         token = os.environ.get("HF_TOKEN", "").strip()
         hide = Redactor([token, *credentials(hub)])

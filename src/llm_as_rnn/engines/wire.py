@@ -23,7 +23,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from time import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import urlencode
 from urllib.request import getproxies
 
@@ -40,8 +40,12 @@ from llm_as_rnn.records import writable
 if TYPE_CHECKING:
     import httpx2
 
-MOST_BYTES = 16 << 20
+T = TypeVar("T")
+
+MOST_BYTES = 4 << 20
 """The longest reply that is read, in bytes, as it comes and unpacked."""
+LONG = 100_000
+"""Bytes from which on a reply is read beside the loop, so that no other call waits for it."""
 FIRST_WAIT = 0.5
 """Seconds before the second attempt; twice as long before each further one."""
 LONGEST_WAIT = 5.0
@@ -195,7 +199,8 @@ class Wire:
         async with self._client.stream(method, target, content=content, headers=headers) as reply:
             raw = await self._read(reply)
         body = self.hide.body(raw)
-        return Answer(body, read_refusal(reply.status_code, body, self.hide), retry_after(reply.headers), failed)
+        refusal = await beside(body, read_refusal, reply.status_code, body, self.hide)
+        return Answer(body, refusal, retry_after(reply.headers), failed)
 
     async def _read(self, reply: httpx2.Response) -> bytes:
         packing = reply.headers.get("content-encoding", "").strip().lower()
@@ -254,6 +259,11 @@ class Wire:
                 f"the proxy in {_proxy_variables()} gives no way to {self.where}: {said}", "check it, or unset it"
             )
         return None
+
+
+async def beside(content: bytes, read: Callable[..., T], *arguments: Any) -> T:
+    """Call what reads a reply; in a thread of its own if the reply is long."""
+    return await asyncio.to_thread(read, *arguments) if len(content) > LONG else read(*arguments)
 
 
 _NO_HANDLES = {errno.EMFILE, errno.ENFILE}
