@@ -91,7 +91,13 @@ class TestKinds:
         assert caught.value.retry_after == 77
 
     def test_a_prompt_that_is_moderated_is_a_declined_answer(self) -> None:
-        assert ask(says(403, message="Your input was flagged by moderation")).finish_reason == "content_filter"
+        completion = ask(says(403, message="Your input was flagged by moderation"))
+        assert (completion.text, completion.finish_reason) == ("", "content_filter")
+        assert completion.error == "Your input was flagged by moderation"
+
+    def test_what_a_filter_says_is_kept(self) -> None:
+        completion = ask(says(400, message="Not this one", code="content_filter"))
+        assert (completion.finish_reason, completion.error) == ("content_filter", "Not this one")
 
 
 class TestErrorsWithSuccess:
@@ -123,6 +129,40 @@ class TestErrorsWithSuccess:
             ask(Fault(status=200, body=body, times=99))
         assert type(caught.value) is kind
 
+    @pytest.mark.parametrize(
+        "error", [{"message": "Upstream failed", "code": 502}, {"message": "overloaded"}, "try again later"]
+    )
+    @pytest.mark.parametrize("inside", [False, True])
+    def test_beside_a_part_of_an_answer(self, error: Any, inside: bool) -> None:
+        choice: Json = {"message": {"content": "partial"}, "finish_reason": None}
+        body: Json = {"choices": [{**choice, "error": error}]} if inside else {"choices": [choice], "error": error}
+        with pytest.raises(EngineBusyError):
+            ask(Fault(status=200, body=body, times=99))
+
+    @pytest.mark.parametrize("error", [None, {}, "", False, {"message": "", "code": 0}])
+    def test_an_error_that_says_nothing_beside_an_answer_is_none(self, error: Any) -> None:
+        body: Json = {"choices": [{"message": {"content": "sun"}, "error": error}], "error": error}
+        assert ask(Fault(status=200, body=body)).text == "sun"
+
+    @pytest.mark.parametrize(
+        ("body", "kind"),
+        [
+            ({"detail": "overloaded, try again"}, EngineBusyError),
+            ({"message": "Too many requests"}, EngineBusyError),
+            ({"choices": None, "base_resp": {"status_code": 1002, "status_msg": "rate limit"}}, EngineBusyError),
+            ({"base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}}, EngineUnavailableError),
+            ({"message": "odd"}, EngineError),
+        ],
+    )
+    def test_words_without_an_answer(self, body: Json, kind: type[EngineError]) -> None:
+        with pytest.raises(EngineError) as caught:
+            ask(Fault(status=200, body=body, times=99))
+        assert type(caught.value) is kind
+
+    def test_words_beside_an_answer_spoil_nothing(self) -> None:
+        more: Json = {"base_resp": {"status_code": 0, "status_msg": "success"}, "message": "busy"}
+        assert ask(Fault(status=200, body={"choices": [{"message": {"content": "sun"}}], **more})).text == "sun"
+
     def test_one_that_passes_is_survived(self) -> None:
         body: Json = {"error": {"message": "busy", "code": 503}}
         assert ask(Fault(status=200, body=body), max_retries=1).text == "fine"
@@ -141,6 +181,7 @@ class TestUnusableAnswers:
         error = {"message": "Failed to generate JSON", "code": "json_validate_failed", "failed_generation": wrote}
         completion = ask(says(status, **error))
         assert (completion.text, completion.finish_reason) == (text, "stop")
+        assert completion.error == ("" if text else "Failed to generate JSON")
 
 
 @given(st.sampled_from([200, 201, 400, 404, 429, 500, 503, 599]), JSON)
@@ -155,6 +196,14 @@ def test_any_bytes_are_read_to_one_line(status: int, body: bytes) -> None:
     refusal = read_refusal(status, body, str)
     if refusal is not None:
         assert "\n" not in str(failure(refusal, "http://host/v1", "m"))
+
+
+def test_long_lists_of_complaints_are_not_looked_through() -> None:
+    complaint = {"loc": ["body"] * 1000, "msg": "no"}
+    refusal = read_refusal(422, msgspec.json.encode({"detail": [complaint] * 1000}), str)
+    assert refusal is not None
+    assert len(refusal.blamed) == 500
+    assert refusal.said.count("no") == 50
 
 
 @pytest.mark.parametrize("word", [" ", "loading ", "exceed", "no ", "model ", "maximum ", "a1"])

@@ -21,7 +21,7 @@ from llm_as_rnn.engines.dialects import Probe, Server, detect, tokenize_body, to
 from llm_as_rnn.engines.estimate import estimate_tokens
 from llm_as_rnn.engines.fields import ALL, parts, request_fields, suspects
 from llm_as_rnn.engines.refusals import Refusal, failure, in_turns
-from llm_as_rnn.engines.replies import Reply, read_reply
+from llm_as_rnn.engines.replies import Reply, one_line, read_reply
 from llm_as_rnn.engines.secrecy import address
 from llm_as_rnn.engines.wire import Answer, Wire
 from llm_as_rnn.errors import EngineBusyError, EngineError, EngineUnavailableError
@@ -147,14 +147,17 @@ class OpenAICompatibleEngine:
         """Answer a request."""
         started = time.monotonic()
         async with self._deadline():
-            content, retries = await self._create(request)
-        reply = read_reply(content, request, self.where)
+            answer = await self._create(request)
+        reply = read_reply(answer.content, request, self.where)
         completion = await self._account(reply) if reply.uncounted else reply.completion
         # Some servers count what their cache holds apart, some along: more than both is in no prompt.
         read = completion.prompt_tokens + (completion.cached_tokens or 0)
         if cut := await self._cuts.saw(request.prompt, read, exact=self._server.counts_tokens):
             self._remark(f"{self.where} cuts prompts: {cut}")
-        return replace(completion, seconds=time.monotonic() - started, retries=retries)
+        # Where the server said something instead of the model, that is the reason why there is no text.
+        error = answer.refusal.said if answer.refusal is not None and not completion.text else ""
+        seconds = time.monotonic() - started
+        return replace(completion, seconds=seconds, retries=answer.failed, error=one_line(error))
 
     async def count_tokens(self, text: str) -> int:
         """Count the tokens of a text; `estimate_tokens` where the server does not."""
@@ -215,8 +218,8 @@ class OpenAICompatibleEngine:
             raise failure(listing.refusal, self.where, self.model)
         return listing
 
-    async def _create(self, request: Request) -> tuple[bytes, int]:
-        """Send a request, again without a part that the server refuses; give the reply and the failed attempts."""
+    async def _create(self, request: Request) -> Answer:
+        """Send a request, again without a part that the server refuses; give the answer, or what amounts to one."""
         failed = 0
         tried: frozenset[str] = frozenset()
         cleared: set[str] = set()
@@ -230,9 +233,9 @@ class OpenAICompatibleEngine:
             if refusal is None:
                 self._leave_out(tried)
                 self._accepted.add(self._shape(request))
-                return answer.content, failed
+                return answer._replace(failed=failed)
             if refusal.instead is not None:
-                return refusal.instead, failed
+                return answer._replace(content=refusal.instead, failed=failed)
             failed += 1
             if refusal.of_roles and request.style == "chat" and not merged:
                 self._in_turns = True
