@@ -35,6 +35,10 @@ BACKOFF_ROOM = 10.0
 """Seconds a call may take over all its attempts' own, to wait between them."""
 GUESSES = 2
 """Requests for which it is tried in vain which unnamed field a server refuses; then it is left alone."""
+PROBED = 10.0
+"""Seconds that an endpoint may take that is not needed."""
+_NOT_NOW = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE, 529}
+"""Who answers so when asked for its models tells them later; a run that began without would not know its server."""
 
 _log = logging.getLogger(__name__)
 
@@ -91,6 +95,7 @@ class OpenAICompatibleEngine:
         self._wire = Wire(chosen_url(base_url), self._api_key, timeout=timeout, retries=max_retries)
         self.url = self._wire.address.url
         self.info = info or EngineInfo(f"openai:{model}", host=self._wire.address.host or None)
+        self._timeout = timeout
         self._seconds = timeout * (1 + max_retries) + BACKOFF_ROOM
         self._slots = slots
         self._context = context
@@ -117,21 +122,18 @@ class OpenAICompatibleEngine:
         Raises
         ------
         EngineBusyError
-            If it is still loading its model.
+            If it is still loading its model, or too busy to list its models.
         EngineUnavailableError
-            If there is no server, or no access.
+            If there is no server.
         UsageError
             If the environment names a proxy, or certificates, that cannot be used.
         """
         self._check()
         await self._wire.open()
         try:
-            async with self._deadline():
-                self._server = await detect(self._probe, self.url, self.model, await self._listing())
-        except BaseException as error:
+            self._server = await detect(self._probe, self.url, self.model, await self._listing())
+        except BaseException:
             await self.close()
-            if isinstance(error, EngineError) and not isinstance(error, EngineUnavailableError):
-                raise EngineUnavailableError(error.message, error.hint) from error
             raise
         self.info = replace(
             self.info,
@@ -203,20 +205,53 @@ class OpenAICompatibleEngine:
             ) from error
 
     async def _probe(
-        self, url: str, body: dict[str, Any] | None = None, *, query: Mapping[str, str] | None = None
+        self,
+        url: str,
+        body: dict[str, Any] | None = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        awaited: bool = False,
     ) -> Probe:
-        """Ask an endpoint that is not needed (see `dialects.Ask`); only a model that is being loaded is waited for."""
-        answer = await self._wire.send(url, body, query=query, retries=1)
-        if answer.refusal is not None and answer.refusal.loading:
-            raise failure(answer.refusal, self.where, self.model, retry_after=answer.retry_after)
+        """Ask an endpoint that is not needed (see `dialects.Ask`): whatever goes wrong with it decides nothing.
+
+        Raises
+        ------
+        EngineBusyError
+            If it is awaited, and the model is still being loaded.
+        EngineUnavailableError
+            If there is no server at all.
+        """
+        answer = await self._glance(url, body, query)
+        if isinstance(answer, Probe):
+            return answer
+        if awaited and answer.refusal is not None and answer.refusal.loading:
+            raise self._failure(answer, answer.refusal)
         return Probe(_decoded(answer), answer.refusal)
 
     async def _listing(self) -> Probe:
-        """Ask for the server's models: who may not even ask that, or asks at the wrong address, learns it now."""
-        listing = await self._probe(f"{self.url}/models")
-        if listing.refusal is not None and (listing.refusal.moved or listing.refusal.status == HTTPStatus.UNAUTHORIZED):
-            raise failure(listing.refusal, self.where, self.model)
-        return listing
+        """Ask for the server's models; a server that is too busy even for that is waited for."""
+        answer = await self._glance(f"{self.url}/models")
+        if isinstance(answer, Probe):
+            return answer
+        if answer.refusal is not None and (answer.refusal.loading or answer.refusal.status in _NOT_NOW):
+            busy = self._failure(answer, answer.refusal)
+            if isinstance(busy, EngineBusyError):
+                raise busy
+        return Probe(_decoded(answer), answer.refusal)
+
+    async def _glance(
+        self, url: str, body: dict[str, Any] | None = None, query: Mapping[str, str] | None = None
+    ) -> Answer | Probe:
+        """Ask once, and not for long; give what is known instead where no answer came from a server that is there."""
+        try:
+            async with asyncio.timeout(min(self._timeout, PROBED)):
+                return await self._wire.send(url, body, query=query, retries=0)
+        except TimeoutError:
+            return Probe(None, error="it does not answer in time")
+        except EngineError as error:
+            if isinstance(error, EngineUnavailableError) and not isinstance(error, EngineBusyError):
+                raise
+            return Probe(None, error=error.message)
 
     async def _create(self, request: Request) -> Answer:
         """Send a request, again without a part that the server refuses; give the answer, or what amounts to one."""
