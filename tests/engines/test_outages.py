@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -163,6 +164,13 @@ class TestErrorsWithSuccess:
         more: Json = {"base_resp": {"status_code": 0, "status_msg": "success"}, "message": "busy"}
         assert ask(Fault(status=200, body={"choices": [{"message": {"content": "sun"}}], **more})).text == "sun"
 
+    @pytest.mark.parametrize("page", ["<html>Maintenance</html>", '{"choices": [{"mess', "", "busy"])
+    def test_a_page_instead_of_an_answer(self, page: str) -> None:
+        with pytest.raises(EngineError, match=f"sent no answer, but {page[:6] or 'nothing'}") as caught:
+            ask(Fault(status=200, body=page, times=99))
+        assert type(caught.value) is EngineError
+        assert ask(Fault(status=200, body=page), max_retries=1).text == "fine"
+
     def test_one_that_passes_is_survived(self) -> None:
         body: Json = {"error": {"message": "busy", "code": 503}}
         assert ask(Fault(status=200, body=body), max_retries=1).text == "fine"
@@ -257,6 +265,18 @@ class Outage:
 
     async def close(self) -> None:
         pass
+
+
+class Breaking(Outage):
+    """An engine that breaks until a time, once it is up."""
+
+    breaks_until = 0.0
+
+    async def complete(self, request: Request) -> Completion:
+        completion = await super().complete(request)
+        if self.clock.now < self.breaks_until:
+            raise EngineError("500: oops")
+        return completion
 
 
 def patient(engine: Outage, patience: float = 600.0) -> tuple[PatientEngine, list[Pause | None]]:
@@ -411,6 +431,96 @@ class TestPatience:
         engine = Outage(Clock(), 0.0)
         waiting, _ = patient(engine)
         asyncio.run(run())
+
+    def test_calls_that_break_in_a_row_are_an_outage(self) -> None:
+        async def run() -> str:
+            await waiting.complete(REQUEST)
+            engine.breaks_until = 100.0
+            for _ in range(2):
+                with pytest.raises(EngineError, match="500: oops"):
+                    await waiting.complete(REQUEST)
+            assert engine.clock.now == 0.0
+            return (await waiting.complete(REQUEST)).text
+
+        engine = Breaking(Clock(), 0.0)
+        waiting, pauses = patient(engine)
+        assert asyncio.run(run()) == "fine"
+        assert engine.clock.now >= 100.0
+        assert pauses[0] is not None
+        assert pauses[0].why == "500: oops"
+
+    def test_calls_that_break_now_and_then_are_none(self) -> None:
+        async def run() -> None:
+            await waiting.complete(REQUEST)
+            for error in (EngineError("500"), EngineError("500"), None, EngineError("500"), RequestRefusedError("no")):
+                engine.error = error
+                await asyncio.gather(waiting.complete(REQUEST), return_exceptions=True)
+                await waiting.count_tokens("x") if error is None else None
+            for _ in range(2):
+                engine.error = EngineError("500")
+                with pytest.raises(EngineError):
+                    await waiting.complete(REQUEST)
+
+        engine = Outage(Clock(), 0.0)
+        waiting, pauses = patient(engine)
+        asyncio.run(run())
+        assert (engine.clock.now, pauses) == (0.0, [])
+
+    def test_a_server_that_breaks_while_it_comes_back_is_still_away(self) -> None:
+        async def run() -> list[Completion]:
+            await waiting.complete(REQUEST)
+            engine.until, engine.breaks_until = 2.0, 20.0
+            return await asyncio.gather(*(waiting.complete(REQUEST) for _ in range(5)))
+
+        engine = Breaking(Clock(), 0.0)
+        waiting, _ = patient(engine)
+        assert {completion.text for completion in asyncio.run(run())} == {"fine"}
+        assert engine.clock.now >= 20.0
+
+    def test_breaking_for_ever_stops_so_that_one_can_go_on(self) -> None:
+        async def run() -> None:
+            await waiting.complete(REQUEST)
+            engine.breaks_until = 10_000.0
+            await asyncio.gather(*(waiting.complete(REQUEST) for _ in range(2)), return_exceptions=True)
+            await waiting.complete(REQUEST)
+
+        engine = Breaking(Clock(), 0.0)
+        waiting, _ = patient(engine, 60.0)
+        with pytest.raises(EngineUnavailableError, match="500: oops; that was waited out for 60 s"):
+            asyncio.run(run())
+
+    @pytest.mark.parametrize(
+        "fault",
+        [
+            Fault(status=500, body={"error": "oops"}),
+            Fault(status=408),
+            Fault(status=409),
+            Fault(status=200, body="<html>Maintenance</html>"),
+            Fault(status=200, body='{"choices": [{"mess'),
+            Fault(status=200, body={"choices": [{"finish_reason": "error"}]}),
+            Fault("stall"),
+        ],
+        ids=["500", "408", "409", "html", "cut", "error", "stall"],
+    )
+    def test_whatever_a_broken_server_sends(self, fault: Fault) -> None:
+        async def run() -> tuple[int, str]:
+            inner = OpenAICompatibleEngine("fake", base_url=server.url, max_retries=0, timeout=0.3)
+            engine = PatientEngine(inner, clock=clock, sleep=clock.sleep)
+            await engine.open()
+            try:
+                await engine.complete(REQUEST)
+                server.faults.append(replace(fault, times=6))
+                failed = [await asyncio.gather(engine.complete(REQUEST), return_exceptions=True) for _ in range(2)]
+                return len([one for (one,) in failed if type(one) is EngineError]), (
+                    await engine.complete(REQUEST)
+                ).text
+            finally:
+                await engine.close()
+
+        clock = Clock()
+        with FakeServer() as server:
+            assert asyncio.run(run()) == (2, "fine")
+        assert clock.now > 0
 
     def test_servers_get_it_and_others_need_none(self) -> None:
         told: list[Pause | None] = []

@@ -85,7 +85,8 @@ class Refusal(NamedTuple):
     Attributes
     ----------
     status : int
-        The HTTP status; of an error that comes with a status of success, the one that it should have had.
+        The HTTP status; of an error that comes with a status of success, the one that it should have had, unless it is
+        no JSON.
     said : str
         Its message.
     code : str
@@ -145,7 +146,7 @@ class Refusal(NamedTuple):
         """Whether the same request may be answered in a moment."""
         if self.empty_account or self.of_template or self.of_fields:
             return False
-        return self.status in _AGAIN or self.loading
+        return self.status in _AGAIN or self.loading or self.garbled
 
     @property
     def empty_account(self) -> bool:
@@ -156,6 +157,11 @@ class Refusal(NamedTuple):
     def no_endpoint(self) -> bool:
         """Whether there is nothing at this address."""
         return self.status in _NO_ENDPOINT
+
+    @property
+    def garbled(self) -> bool:
+        """Whether it is no refusal in itself, but no JSON either: a page of a content network, or cut off."""
+        return HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES
 
     @property
     def moved(self) -> bool:
@@ -189,6 +195,8 @@ def read_refusal(status: int, content: bytes, hide: Callable[[str], str]) -> Ref
         Takes secrets out of a text.
     """
     success = HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
+    if success and not _is_whole(content):
+        return Refusal(status, hide(content[:READ].decode("utf-8", "replace")))
     if success and b'"choices"' in content and b'"error"' not in content and b'"base_resp"' not in content:
         return None
     try:
@@ -230,6 +238,8 @@ def failure(
     lasting = _lasting(refusal, where, model, listed)
     if lasting is not None:
         return lasting
+    if refusal.garbled:
+        return EngineError(f"{where} sent no answer, but {one_line(refusal.said) or 'nothing'}")
     answered = f"{where} answered {refusal.status}: {one_line(refusal.said)}"
     if refusal.too_long:
         return RequestRefusedError(answered, "the prompt is too long for the model: take a smaller memory budget")
@@ -276,6 +286,12 @@ def in_turns(messages: tuple[Message, ...]) -> tuple[Message, ...]:
 
     turns = groupby(messages, role)
     return tuple(Message(who, "\n\n".join(message.content for message in turn)) for who, turn in turns)
+
+
+def _is_whole(content: bytes) -> bool:
+    """Tell whether a body can be JSON that came to its end, however odd inside."""
+    content = content.removeprefix(b"\xef\xbb\xbf").strip()
+    return content[:1] + content[-1:] in (b"{}", b"[]")
 
 
 def _is_error(body: Any) -> bool:
