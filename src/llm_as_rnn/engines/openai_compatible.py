@@ -19,7 +19,7 @@ from llm_as_rnn.engines.base import EngineInfo
 from llm_as_rnn.engines.cuts import CutWatch
 from llm_as_rnn.engines.dialects import Probe, Server, detect, tokenize_body, tokenize_count
 from llm_as_rnn.engines.estimate import estimate_tokens
-from llm_as_rnn.engines.fields import ALL, parts, request_fields, suspects
+from llm_as_rnn.engines.fields import ALL, named, parts, request_fields, suspects
 from llm_as_rnn.engines.refusals import Refusal, failure, in_turns
 from llm_as_rnn.engines.replies import Reply, one_line, read_reply
 from llm_as_rnn.engines.secrecy import address
@@ -74,7 +74,8 @@ class OpenAICompatibleEngine:
 
     A server that refuses ``max_tokens`` gets ``max_completion_tokens`` from then on. A part of a request that it
     refuses and that an answer can do without (see `fields`) is left out from then on, and listed in
-    `EngineInfo.left_out`; where the server does not say what it refuses, that is found out by trying. A server whose
+    `EngineInfo.left_out`; where the server does not say what it refuses, that is found out by trying, and asked once
+    more to be sure. A server whose
     chat template refuses a system role, or turns that do not alternate, gets messages merged from then on.
     """
 
@@ -256,18 +257,16 @@ class OpenAICompatibleEngine:
     async def _create(self, request: Request) -> Answer:
         """Send a request, again without a part that the server refuses; give the answer, or what amounts to one."""
         failed = 0
-        tried: frozenset[str] = frozenset()
-        cleared: set[str] = set()
-        said: Refusal | None = None
+        trial = _Trial()
         while True:
             known = frozenset(self._refused)
-            fields, merged = self._fields(request, tried), self._in_turns
+            fields, merged = self._fields(request, trial.held | trial.tried), self._in_turns
             answer = await self._send(request, fields, merged=merged)
             failed += answer.failed
             refusal = answer.refusal
             if refusal is None:
-                self._leave_out(tried)
-                self._accepted.add(self._shape(request))
+                self._leave_out(trial.tried if trial.sure else ())
+                failed += await self._confirm(request, trial.unsure)
                 return answer._replace(failed=failed)
             if refusal.instead is not None:
                 return answer._replace(content=refusal.instead, failed=failed)
@@ -275,20 +274,38 @@ class OpenAICompatibleEngine:
             if refusal.of_roles and request.style == "chat" and not merged:
                 self._in_turns = True
                 continue
-            if not refusal.of_fields:
+            if not (refusal.of_fields or named(refusal, fields)):
                 raise self._failure(answer, refusal)
             if known != self._refused:  # another call has found something out meanwhile
-                said, tried = None, frozenset()
+                trial = _Trial(cleared=trial.cleared)
                 continue
-            if said is not None and refusal.key == said.key:
-                cleared |= tried  # left out in vain
-            else:
-                self._leave_out(tried)
-            said = refusal
-            tried = suspects(refusal, self._fields(request), cleared, guess=self._may_guess(request))
-            if not tried:
+            self._leave_out(trial.judge(refusal, fields))
+            fields = self._fields(request, trial.held)
+            trial.go_on(refusal, fields, guess=self._may_guess(request))
+            if not trial.tried:
                 self._vain += 1
                 raise self._failure(answer, refusal)
+
+    async def _confirm(self, request: Request, unsure: Collection[str]) -> int:
+        """Leave parts out from now on that no server named, if it refuses the request with them once more.
+
+        Else what it refused had passed by itself. Gives the failed attempts.
+        """
+        if not unsure:
+            self._accepted.add(self._shape(request))
+            return 0
+        fields = self._fields(request)
+        try:
+            answer = await self._send(request, fields, merged=self._in_turns)
+        except EngineError:  # there is an answer: it is not lost over this
+            return 1
+        refusal = answer.refusal
+        if refusal is not None and (refusal.of_fields or named(refusal, fields)):
+            self._leave_out(unsure)
+        elif refusal is not None:
+            return answer.failed + 1
+        self._accepted.add(self._shape(request))
+        return answer.failed + (refusal is not None)
 
     async def _send(self, request: Request, fields: dict[str, Any], *, merged: bool) -> Answer:
         if request.style == "completion":
@@ -353,6 +370,56 @@ class OpenAICompatibleEngine:
             self.info = replace(self.info, tokenizer="estimate")
         self._remark(f"{self.where} no longer counts tokens: counts are estimates, which err to the long side")
         return estimate_tokens(text)
+
+
+class _Trial:
+    """What is tried to find out which parts of one request are refused.
+
+    Attributes
+    ----------
+    said : Refusal or None
+        What the server said last.
+    tried : set of str
+        Parts that are left out for it.
+    sure : bool
+        Whether it named them.
+    held : set of str
+        Parts that stay left out though nobody named them: without them the server named others.
+    cleared : set of str
+        Parts that were left out in vain.
+    """
+
+    def __init__(self, cleared: Collection[str] = ()) -> None:
+        self.said: Refusal | None = None
+        self.tried: frozenset[str] = frozenset()
+        self.sure = False
+        self.held: set[str] = set()
+        self.cleared: set[str] = set(cleared)
+
+    @property
+    def unsure(self) -> frozenset[str]:
+        """Parts that were left out though nobody named them."""
+        return frozenset(self.held if self.sure else {*self.held, *self.tried})
+
+    def judge(self, refusal: Refusal, fields: Mapping[str, Any]) -> frozenset[str]:
+        """Say which of the parts that were tried are to blame for sure, now that the server says something else."""
+        tried, self.tried = self.tried, frozenset()
+        if self.said is not None and refusal.key != self.said.key:
+            if self.sure:
+                return tried
+            if named(refusal, fields):
+                self.held |= tried
+                return frozenset()
+        self.cleared |= tried
+        return frozenset()
+
+    def go_on(self, refusal: Refusal, fields: Mapping[str, Any], *, guess: bool) -> None:
+        """Choose what to leave out next; nothing if all was tried."""
+        self.said = refusal
+        self.tried = suspects(refusal, fields, self.cleared, guess=guess)
+        # An error inside a server may hold any word, and pass.
+        by_name = refusal.status < HTTPStatus.INTERNAL_SERVER_ERROR and self.tried <= named(refusal, fields)
+        self.sure = bool(self.tried) and by_name
 
 
 def chosen_url(base_url: str | None) -> str:

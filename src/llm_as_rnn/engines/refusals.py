@@ -31,6 +31,9 @@ _LATER = {425, 429, 502, 503, 504, 529, *range(520, 528)}
 """The server, or what stands before it, cannot answer now; above 504 these are those of content networks."""
 _AGAIN = _LATER | {408, 409, 500}
 _BLAMING = {400, 422}
+_OF_SERVER = {500, 501}
+_NO_NAMES = {401, 402, 408, 409, 413, 425, 429}
+"""What these are about is known: a word that is a field's name too says nothing."""
 _NO_ACCESS = {401, 403}
 _NO_ENDPOINT = {404, 405, 501}
 _LENGTH_CODES = {"context_length_exceeded", "exceed_context_size_error"}
@@ -106,7 +109,7 @@ class Refusal(NamedTuple):
     @property
     def key(self) -> str:
         """The message without what differs from one time to the next."""
-        return re.sub(r"\d+|\b[0-9a-f]{6,}\b", "", self.said.lower())
+        return re.sub(r"[\w-]+", lambda found: "" if _is_passing(found[0]) else found[0], self.said.lower())
 
     @property
     def loading(self) -> bool:
@@ -137,9 +140,18 @@ class Refusal(NamedTuple):
             return False
         if self.status in _BLAMING:
             return not _MODERATED.search(self.said)
-        return self.status in (HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.NOT_IMPLEMENTED) and bool(
-            _OF_FIELDS.search(self.said)
-        )
+        return self.status in _OF_SERVER and bool(_OF_FIELDS.search(self.said))
+
+    @property
+    def may_name(self) -> bool:
+        """Whether a part of the request that it names is likely what it refuses, whatever else it says.
+
+        Not where it is about access, about the length by its very code, or about now.
+        """
+        if self.code in _LENGTH_CODES or self.empty_account or self.loading:
+            return False
+        of_client = HTTPStatus.BAD_REQUEST <= self.status < HTTPStatus.INTERNAL_SERVER_ERROR
+        return (of_client and self.status not in _NO_NAMES) or self.status in _OF_SERVER
 
     @property
     def passing(self) -> bool:
@@ -286,6 +298,11 @@ def in_turns(messages: tuple[Message, ...]) -> tuple[Message, ...]:
 
     turns = groupby(messages, role)
     return tuple(Message(who, "\n\n".join(message.content for message in turn)) for who, turn in turns)
+
+
+def _is_passing(word: str) -> bool:
+    """Tell whether a word is the name of one request or moment: numbers, and random letters with or without them."""
+    return any(map(str.isdigit, word)) or bool(re.fullmatch(r"[0-9a-f]{6,}|[^\W_]{16,}", word))
 
 
 def _is_whole(content: bytes) -> bool:
