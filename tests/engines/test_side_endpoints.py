@@ -204,6 +204,17 @@ class TestCutPrompts:
         info = self.asked(server, [1000, 2000, 3000, 4000])
         assert info.remarks == (f"{server.url} cuts prompts: it read 500 tokens of about 3,000",)
 
+    def test_by_a_figure_that_no_prompt_goes_beyond(self) -> None:
+        server = self.cutting("openai", 2048)
+        info = self.asked(server, [1500, 2100, 300, 2800, 3300])
+        assert info.remarks == (f"{server.url} cuts prompts: it read 2,048 tokens of about 3,300",)
+        assert self.asked(self.cutting("openai", 2048), [2100, 2200, 2100, 2300]).remarks == (), "they hardly grow"
+
+    def test_what_the_cache_holds_is_a_part_of_what_was_read(self) -> None:
+        server = self.cutting("llamacpp", 2048, prompt_tokens_details={"cached_tokens": 1900})
+        info = self.asked(server, [4000])
+        assert info.remarks == (f"{server.url} cuts prompts: it read 2,048 tokens of about 4,000",)
+
     @pytest.mark.parametrize("dialect", ["llamacpp", "openai"])
     def test_no_false_alarm(self, dialect: Any) -> None:
         assert self.asked(self.cutting(dialect, 10**6), [10, 500, 5000, 200, 9000]).remarks == ()

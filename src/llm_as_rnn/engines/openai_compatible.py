@@ -153,8 +153,9 @@ class OpenAICompatibleEngine:
             answer = await self._create(request)
         reply = read_reply(answer.content, request, self.where)
         completion = await self._account(reply) if reply.uncounted else reply.completion
-        # Some servers count what their cache holds apart, some along: more than both is in no prompt.
-        read = completion.prompt_tokens + (completion.cached_tokens or 0)
+        # Most servers count what their cache holds along: where it is more than they read, they count it apart.
+        cached = completion.cached_tokens or 0
+        read = completion.prompt_tokens + (cached if cached > completion.prompt_tokens else 0)
         if cut := await self._cuts.saw(request.prompt, read, exact=self._server.counts_tokens):
             self._remark(f"{self.where} cuts prompts: {cut}")
         # Where the server said something instead of the model, that is the reason why there is no text.
