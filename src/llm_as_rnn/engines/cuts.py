@@ -21,7 +21,7 @@ TIMES = 3
 
 
 class _Plateau(NamedTuple):
-    """The most tokens that were ever read; the fewest and most words of the prompts of which so many were; of how many."""
+    """The most tokens that were ever read, and fewest and most words and number of the prompts of which so many were."""
 
     read: int
     least: int

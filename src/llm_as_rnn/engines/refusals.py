@@ -24,7 +24,7 @@ FILTERED = b'{"choices":[{"finish_reason":"content_filter"}]}'
 READ = 20_000
 """Characters of an error that are looked at."""
 COMPLAINTS, STEPS = 50, 10
-"""Complaints of a list, and steps of the place of each, that are looked at: a list from outside may be of any length."""
+"""Complaints of a list, and steps of the place of each, that are looked at: a list from outside may be long."""
 
 _NOT_SERVED = "check the model's name, the prompt style, and that the address ends in /v1"
 _LATER = {425, 429, 502, 503, 504, 529, *range(520, 528)}
