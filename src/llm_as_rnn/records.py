@@ -326,7 +326,8 @@ class Completion(Record, frozen=True):
     retries : int
         Attempts that failed before this one.
     error : str
-        What went wrong, when ``finish_reason`` is ``error``.
+        What went wrong, when ``finish_reason`` is ``error``; or what a server said in place of the model, when there is
+        no text.
     reasoning_tokens : int
         Those of ``completion_tokens`` that went into thinking, which is no part of ``text``.
     """

@@ -135,7 +135,7 @@ class TestOpen:
             assert ask(server, CHAT, api_key=key)[0].text == "fine"
         else:
             with pytest.raises(EngineUnavailableError, match="refuses access: Invalid API key"):
-                info(server, api_key=key)
+                ask(server, CHAT, api_key=key)
 
     @pytest.mark.parametrize("key", ["käse", "two\nlines"])
     def test_a_key_that_is_none(self, key: str) -> None:
@@ -163,10 +163,9 @@ class TestOpen:
         assert ask(FakeServer(), CHAT)[0].text == "fine"
 
     @pytest.mark.parametrize("fault", [Fault("stall", path="models"), Fault("trickle", path="models")])
-    def test_a_server_that_hangs_while_opening(self, fault: Fault, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(openai_compatible, "BACKOFF_ROOM", 0.0)
-        with pytest.raises(EngineUnavailableError, match=r"no answer .* within 0.2 s"):
-            info(FakeServer(faults=[fault]), timeout=0.2, max_retries=0)
+    def test_a_server_that_hangs_while_opening(self, fault: Fault) -> None:
+        found = info(FakeServer(faults=[fault]), timeout=0.2, max_retries=0)
+        assert found.remarks[0].endswith("does not list its models: it does not answer in time")
 
     @pytest.mark.parametrize("body", ["{", "<html>", "[]", '{"data": 3}', '{"data": [3]}', '"text"'])
     def test_models_of_another_shape_tell_nothing(self, body: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import Any
 
 import msgspec
@@ -12,9 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_as_rnn.engines.openai_compatible import OpenAICompatibleEngine
-from llm_as_rnn.engines.patience import PatientEngine, Pause
 from llm_as_rnn.engines.refusals import failure, read_refusal
-from llm_as_rnn.engines.resolve import resolve
 from llm_as_rnn.errors import EngineBusyError, EngineError, EngineUnavailableError, RequestRefusedError
 from llm_as_rnn.records import Completion, Message, Request
 from tests.fake_server import FakeServer, Fault, Json
@@ -91,7 +88,13 @@ class TestKinds:
         assert caught.value.retry_after == 77
 
     def test_a_prompt_that_is_moderated_is_a_declined_answer(self) -> None:
-        assert ask(says(403, message="Your input was flagged by moderation")).finish_reason == "content_filter"
+        completion = ask(says(403, message="Your input was flagged by moderation"))
+        assert (completion.text, completion.finish_reason) == ("", "content_filter")
+        assert completion.error == "Your input was flagged by moderation"
+
+    def test_what_a_filter_says_is_kept(self) -> None:
+        completion = ask(says(400, message="Not this one", code="content_filter"))
+        assert (completion.finish_reason, completion.error) == ("content_filter", "Not this one")
 
 
 class TestErrorsWithSuccess:
@@ -123,6 +126,47 @@ class TestErrorsWithSuccess:
             ask(Fault(status=200, body=body, times=99))
         assert type(caught.value) is kind
 
+    @pytest.mark.parametrize(
+        "error", [{"message": "Upstream failed", "code": 502}, {"message": "overloaded"}, "try again later"]
+    )
+    @pytest.mark.parametrize("inside", [False, True])
+    def test_beside_a_part_of_an_answer(self, error: Any, inside: bool) -> None:
+        choice: Json = {"message": {"content": "partial"}, "finish_reason": None}
+        body: Json = {"choices": [{**choice, "error": error}]} if inside else {"choices": [choice], "error": error}
+        with pytest.raises(EngineBusyError):
+            ask(Fault(status=200, body=body, times=99))
+
+    @pytest.mark.parametrize("error", [None, {}, "", False, {"message": "", "code": 0}])
+    def test_an_error_that_says_nothing_beside_an_answer_is_none(self, error: Any) -> None:
+        body: Json = {"choices": [{"message": {"content": "sun"}, "error": error}], "error": error}
+        assert ask(Fault(status=200, body=body)).text == "sun"
+
+    @pytest.mark.parametrize(
+        ("body", "kind"),
+        [
+            ({"detail": "overloaded, try again"}, EngineBusyError),
+            ({"message": "Too many requests"}, EngineBusyError),
+            ({"choices": None, "base_resp": {"status_code": 1002, "status_msg": "rate limit"}}, EngineBusyError),
+            ({"base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}}, EngineUnavailableError),
+            ({"message": "odd"}, EngineError),
+        ],
+    )
+    def test_words_without_an_answer(self, body: Json, kind: type[EngineError]) -> None:
+        with pytest.raises(EngineError) as caught:
+            ask(Fault(status=200, body=body, times=99))
+        assert type(caught.value) is kind
+
+    def test_words_beside_an_answer_spoil_nothing(self) -> None:
+        more: Json = {"base_resp": {"status_code": 0, "status_msg": "success"}, "message": "busy"}
+        assert ask(Fault(status=200, body={"choices": [{"message": {"content": "sun"}}], **more})).text == "sun"
+
+    @pytest.mark.parametrize("page", ["<html>Maintenance</html>", '{"choices": [{"mess', "", "busy"])
+    def test_a_page_instead_of_an_answer(self, page: str) -> None:
+        with pytest.raises(EngineError, match=f"sent no answer, but {page[:6] or 'nothing'}") as caught:
+            ask(Fault(status=200, body=page, times=99))
+        assert type(caught.value) is EngineError
+        assert ask(Fault(status=200, body=page), max_retries=1).text == "fine"
+
     def test_one_that_passes_is_survived(self) -> None:
         body: Json = {"error": {"message": "busy", "code": 503}}
         assert ask(Fault(status=200, body=body), max_retries=1).text == "fine"
@@ -141,6 +185,7 @@ class TestUnusableAnswers:
         error = {"message": "Failed to generate JSON", "code": "json_validate_failed", "failed_generation": wrote}
         completion = ask(says(status, **error))
         assert (completion.text, completion.finish_reason) == (text, "stop")
+        assert completion.error == ("" if text else "Failed to generate JSON")
 
 
 @given(st.sampled_from([200, 201, 400, 404, 429, 500, 503, 599]), JSON)
@@ -157,255 +202,17 @@ def test_any_bytes_are_read_to_one_line(status: int, body: bytes) -> None:
         assert "\n" not in str(failure(refusal, "http://host/v1", "m"))
 
 
+def test_long_lists_of_complaints_are_not_looked_through() -> None:
+    complaint = {"loc": ["body"] * 1000, "msg": "no"}
+    refusal = read_refusal(422, msgspec.json.encode({"detail": [complaint] * 1000}), str)
+    assert refusal is not None
+    assert len(refusal.blamed) == 500
+    assert refusal.said.count("no") == 50
+
+
 @pytest.mark.parametrize("word", [" ", "loading ", "exceed", "no ", "model ", "maximum ", "a1"])
 def test_long_messages_take_no_time_to_speak_of(word: str) -> None:
     refusal = read_refusal(400, word.encode() * 80_000, str)
     assert refusal is not None
     failure(refusal, "http://host/v1", "m")
     assert refusal.key is not None
-
-
-class Clock:
-    """A clock that goes on by waiting alone."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    async def sleep(self, seconds: float) -> None:
-        self.now += seconds
-        await asyncio.sleep(0)
-
-
-class Outage:
-    """An engine that is down until a time."""
-
-    def __init__(self, clock: Clock, until: float, retry_after: float | None = None) -> None:
-        self.clock = clock
-        self.until = until
-        self.retry_after = retry_after
-        self.asked: list[float] = []
-        self.info = OpenAICompatibleEngine("m", base_url="http://127.0.0.1:1/v1").info
-        self.error: EngineError | None = None
-
-    async def open(self) -> None:
-        await self.complete(REQUEST)
-
-    async def complete(self, request: Request) -> Completion:
-        self.asked.append(self.clock.now)
-        await asyncio.sleep(0)
-        if self.clock.now < self.until:
-            raise EngineBusyError("busy", retry_after=self.retry_after)
-        if self.error is not None:
-            raise self.error
-        return Completion("fine")
-
-    async def count_tokens(self, text: str) -> int:
-        await self.complete(REQUEST)
-        return 3
-
-    async def close(self) -> None:
-        pass
-
-
-def patient(engine: Outage, patience: float = 600.0) -> tuple[PatientEngine, list[Pause | None]]:
-    pauses: list[Pause | None] = []
-    return PatientEngine(engine, patience, pauses.append, clock=engine.clock, sleep=engine.clock.sleep), pauses
-
-
-class TestPatience:
-    """An outage is waited out: visibly, by one call at a time, and not for ever."""
-
-    def test_an_outage_costs_no_call(self) -> None:
-        engine = Outage(Clock(), 30.0)
-        waiting, pauses = patient(engine)
-        assert asyncio.run(waiting.complete(REQUEST)).text == "fine"
-        told = [pause for pause in pauses if pause is not None]
-        assert [pause.until for pause in told] == [1.0, 3.0, 7.0, 15.0, 31.0]
-        assert told[0] == Pause("busy", 1.0, 599.0)
-        assert pauses[-1] is None
-
-    def test_a_pause_of_which_nobody_is_told_is_logged(self, caplog: pytest.LogCaptureFixture) -> None:
-        engine = Outage(Clock(), 2.0)
-        with caplog.at_level(logging.WARNING, "llm_as_rnn"):
-            asyncio.run(PatientEngine(engine, 60.0, clock=engine.clock, sleep=engine.clock.sleep).complete(REQUEST))
-        assert caplog.messages == [
-            "busy: asked again in 1 s, and for 59 s after that",
-            "busy: asked again in 2 s, and for 57 s after that",
-        ]
-
-    def test_open_and_counts_wait_too(self) -> None:
-        async def run() -> int:
-            await waiting.open()
-            engine.until = engine.clock.now + 10
-            return await waiting.count_tokens("x")
-
-        engine = Outage(Clock(), 30.0)
-        waiting, _ = patient(engine)
-        assert asyncio.run(run()) == 3
-        assert engine.clock.now >= 40
-
-    def test_the_server_says_when(self) -> None:
-        engine = Outage(Clock(), 100.0, retry_after=120.0)
-        waiting, _ = patient(engine)
-        asyncio.run(waiting.complete(REQUEST))
-        assert engine.asked == [0.0, 120.0]
-
-    @pytest.mark.parametrize("retry_after", [None, 9999.0])
-    def test_patience_ends(self, retry_after: float | None) -> None:
-        engine = Outage(Clock(), 10_000.0, retry_after)
-        waiting, pauses = patient(engine, 60.0)
-        with pytest.raises(EngineUnavailableError, match=r"busy; that was waited out for 60 s .*--patience") as caught:
-            asyncio.run(waiting.complete(REQUEST))
-        assert not isinstance(caught.value, EngineBusyError)
-        assert engine.clock.now == 60.0
-        assert engine.asked[-1] == 60.0, "it is asked once more before it is given up"
-        assert pauses[-1] is None
-
-    def test_no_patience_at_all(self) -> None:
-        engine = Outage(Clock(), 10.0)
-        with pytest.raises(EngineUnavailableError, match="waited out for 0 s"):
-            asyncio.run(patient(engine, 0.0)[0].complete(REQUEST))
-        assert engine.clock.now == 0.0
-
-    def test_one_call_asks_while_the_others_wait(self) -> None:
-        async def run() -> list[Completion]:
-            return await asyncio.gather(*(waiting.complete(REQUEST) for _ in range(20)))
-
-        engine = Outage(Clock(), 30.0)
-        waiting, _ = patient(engine)
-        assert {completion.text for completion in asyncio.run(run())} == {"fine"}
-        assert engine.asked.count(0.0) == 20
-        assert len([when for when in engine.asked if 0 < when < 30]) == 4
-        assert len(engine.asked) == 20 + 4 + 20
-
-    def test_all_that_wait_are_told_when_patience_ends(self) -> None:
-        async def run() -> list[Any]:
-            return await asyncio.gather(*(waiting.complete(REQUEST) for _ in range(20)), return_exceptions=True)
-
-        engine = Outage(Clock(), 10_000.0)
-        waiting, _ = patient(engine, 60.0)
-        assert {type(error) for error in asyncio.run(run())} == {EngineUnavailableError}
-        assert engine.clock.now == 60.0
-        assert len(engine.asked) < 30
-
-    def test_after_it_was_given_up_each_call_asks_once(self) -> None:
-        async def run() -> str:
-            for _ in range(2):
-                with pytest.raises(EngineUnavailableError):
-                    await waiting.complete(REQUEST)
-            assert engine.clock.now == 60.0
-            engine.until = 0.0
-            await waiting.complete(REQUEST)
-            engine.until = 70.0
-            return (await waiting.complete(REQUEST)).text
-
-        engine = Outage(Clock(), 10_000.0)
-        waiting, _ = patient(engine, 60.0)
-        assert asyncio.run(run()) == "fine"
-
-    def test_a_call_that_is_cancelled_hands_on(self) -> None:
-        async def run() -> str:
-            first = asyncio.create_task(waiting.complete(REQUEST))
-            second = asyncio.create_task(waiting.complete(REQUEST))
-            await entered.wait()
-            first.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await first
-            assert None in pauses
-            hold.set()
-            return (await second).text
-
-        async def sleep(seconds: float) -> None:
-            entered.set()
-            await hold.wait()
-            await engine.clock.sleep(seconds)
-
-        engine = Outage(Clock(), 30.0)
-        entered, hold = asyncio.Event(), asyncio.Event()
-        pauses: list[Pause | None] = []
-        waiting = PatientEngine(engine, 600.0, pauses.append, clock=engine.clock, sleep=sleep)
-        assert asyncio.run(run()) == "fine"
-
-    def test_another_error_ends_the_wait_of_all(self) -> None:
-        async def run() -> list[Any]:
-            return await asyncio.gather(*(waiting.complete(REQUEST) for _ in range(3)), return_exceptions=True)
-
-        engine = Outage(Clock(), 30.0)
-        engine.error = RequestRefusedError("no")
-        waiting, _ = patient(engine)
-        assert [str(error) for error in asyncio.run(run())] == ["no"] * 3
-
-    def test_none_of_the_first_calls(self) -> None:
-        async def run() -> None:
-            for number in range(7):
-                engine.error = RequestRefusedError("odd" if number == 3 else "answered 400: go away")
-                with pytest.raises(RequestRefusedError):
-                    await waiting.complete(REQUEST)
-            with pytest.raises(EngineUnavailableError, match=r"first 8 calls succeeded: .* 400: go away"):
-                await waiting.complete(REQUEST)
-
-        engine = Outage(Clock(), 0.0)
-        waiting, _ = patient(engine)
-        asyncio.run(run())
-
-    def test_one_success_among_the_first_is_enough(self) -> None:
-        async def run() -> None:
-            await waiting.complete(REQUEST)
-            engine.error = RequestRefusedError("no")
-            for _ in range(20):
-                with pytest.raises(RequestRefusedError):
-                    await waiting.complete(REQUEST)
-
-        engine = Outage(Clock(), 0.0)
-        waiting, _ = patient(engine)
-        asyncio.run(run())
-
-    def test_servers_get_it_and_others_need_none(self) -> None:
-        told: list[Pause | None] = []
-        engine = resolve("openai:m", base_url="http://127.0.0.1:1/v1", patience=5.0, on_pause=told.append)
-        assert isinstance(engine, PatientEngine)
-        assert engine.patience == 5.0
-        assert isinstance(resolve("openai:m"), PatientEngine)
-
-    def test_a_server_that_is_still_loading_its_model(self) -> None:
-        async def run() -> str:
-            inner = OpenAICompatibleEngine("fake", base_url=server.url, max_retries=0)
-            engine = PatientEngine(inner, clock=clock, sleep=clock.sleep)
-            await engine.open()
-            try:
-                return (await engine.complete(REQUEST)).text
-            finally:
-                await engine.close()
-
-        clock = Clock()
-        loading = Fault(status=503, body={"error": {"message": "Loading model", "code": 503}}, path="", times=9)
-        with FakeServer(faults=[loading]) as server:
-            assert asyncio.run(run()) == "fine"
-        assert clock.now > 0
-
-    def test_no_server_at_all_is_said_at_once(self) -> None:
-        clock = Clock()
-        engine = PatientEngine(
-            OpenAICompatibleEngine("m", base_url="http://127.0.0.1:1/v1"), clock=clock, sleep=clock.sleep
-        )
-        with pytest.raises(EngineUnavailableError, match="there is no server"):
-            asyncio.run(engine.open())
-        assert clock.now == 0.0
-
-    def test_a_server_that_goes_away_and_comes_back(self) -> None:
-        async def run() -> str:
-            inner = OpenAICompatibleEngine("fake", base_url=server.url, max_retries=0)
-            engine = PatientEngine(inner, clock=clock, sleep=clock.sleep)
-            await engine.open()
-            try:
-                return (await engine.complete(REQUEST)).text
-            finally:
-                await engine.close()
-
-        clock = Clock()
-        with FakeServer(faults=[Fault("reset", times=5)]) as server:
-            assert asyncio.run(run()) == "fine"
-        assert clock.now >= 31.0

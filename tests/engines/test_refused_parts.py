@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from llm_as_rnn.engines.base import EngineInfo
 from llm_as_rnn.engines.openai_compatible import OpenAICompatibleEngine
-from llm_as_rnn.errors import EngineUnavailableError, RequestRefusedError
+from llm_as_rnn.engines.refusals import Refusal
+from llm_as_rnn.errors import EngineError, EngineUnavailableError, RequestRefusedError
 from llm_as_rnn.records import AnswerFormat, Completion, Message, Request, Sampling
 from tests.fake_server import FakeServer, Json, Seen
 
@@ -156,6 +159,92 @@ def test_what_holds_a_line_to_its_form(dialect: Any) -> None:
     (first, second), info = ask(server, line, line)
     assert (first.text, second.retries) == ("fine", 0)
     assert set(info.left_out) <= names
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "said"),
+    [
+        ("seed", 400, "This model's safety settings do not permit seed"),
+        ("seed", 400, "seed: context window feature only"),
+        ("seed", 400, "there is no chat template with seed"),
+        ("seed", 500, "seed must be null"),
+        ("seed", 424, "seed"),
+        ("seed", 415, "cannot read seed"),
+        ("seed", 403, "parameter seed forbidden"),
+        ("top_p", 403, {"error": {"message": "Forbidden", "param": "top_p"}}),
+        ("response_format", 404, "response_format is unavailable here"),
+        ("max_tokens", 400, "max_tokens is not supported, sorry"),
+    ],
+)
+def test_a_part_that_is_named_whatever_else_is_said(name: str, status: int, said: Any) -> None:
+    server = Strict(having(name, status, said))
+    (first, second), info = ask(server)
+    assert (first.text, second.text, second.retries) == ("fine", "fine", 0)
+    assert info.left_out == (name,)
+    assert server.refused <= 2
+    assert ("max_completion_tokens" in server.seen("completions")[-1].body) == (name == "max_tokens")
+
+
+@pytest.mark.parametrize("status", [401, 402, 413, 429])
+def test_a_name_says_nothing_where_it_is_known_what_is_meant(status: int) -> None:
+    server = Strict(having("seed", status, "stop, seed"))
+    with pytest.raises(EngineError):
+        ask(server)
+    assert server.refused == 1
+
+
+@pytest.mark.parametrize(("status", "said"), [(403, "stop it"), (404, "no model seed"), (400, "flagged: stop")])
+def test_a_name_that_says_nothing_costs_one_call(status: int, said: str) -> None:
+    server = Strict(lambda body: (status, said))
+    with pytest.raises(EngineError, match=said):
+        ask(server)
+    assert server.refused == 2
+
+
+class TestWhatPasses:
+    """Refusals that pass by themselves cost no part of later requests."""
+
+    @pytest.mark.parametrize("times", [1, 2, 4, 6, 9])
+    @pytest.mark.parametrize("said", ["Bad request (request id: {})", "Bad request"])
+    @pytest.mark.parametrize("request_", [REQUEST, replace(REQUEST, answer=AnswerFormat("sky"))], ids=["json", "text"])
+    def test_without_a_name(self, times: int, said: str, request_: Request) -> None:
+        letters = iter("abcdefghijklmnopqrstuvwxyz")
+
+        def complains(body: Json) -> tuple[int, str] | None:
+            passed = server.refused >= times
+            return None if passed else (400, said.format("xyzw" + next(letters) * 20))
+
+        async def run() -> tuple[Completion, EngineInfo]:
+            engine = OpenAICompatibleEngine("fake", base_url=server.url, timeout=5.0, max_retries=0)
+            await engine.open()
+            try:
+                for _ in range(2):
+                    with contextlib.suppress(RequestRefusedError):
+                        await engine.complete(request_)
+                return await engine.complete(request_), engine.info
+            finally:
+                await engine.close()
+
+        with Strict(complains) as server:
+            after, info = asyncio.run(run())
+        assert (server.refused, after.retries, info.left_out) == (times, 0, ())
+
+    def test_a_word_of_an_error_inside_the_server(self) -> None:
+        server = Strict(lambda body: (500, "the worker had to stop") if server.refused < 1 else None)
+        (first, second), info = ask(server)
+        assert (first.text, second.text, info.left_out) == ("fine", "fine", ())
+
+    @pytest.mark.parametrize("name", ["0f3a9c1e", "a1b2", "qwertyuiopasdfghjk", "123", "1-2-f"])
+    def test_messages_are_the_same_but_for_what_names_a_request(self, name: str) -> None:
+        assert Refusal(400, f"Bad request (request id: {name})").key == Refusal(400, "Bad request (request id: )").key
+        assert Refusal(400, "no structured_outputs").key != Refusal(400, "no max_completion_tokens").key
+
+    def test_a_guess_that_a_name_follows_is_confirmed_too(self) -> None:
+        def complains(body: Json) -> tuple[int, str] | None:
+            return (400, "Bad") if "seed" in body else (400, "no top_p") if "top_p" in body else None
+
+        (first, second), info = ask(Strict(complains))
+        assert (first.text, second.retries, info.left_out) == ("fine", 0, ("seed", "top_p"))
 
 
 def test_what_stays_refused_is_refused_and_costs_few_calls() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -69,7 +70,7 @@ def test_a_server_that_does_not_tell_its_properties(status: int) -> None:
     assert use(failing("/props", status)).context_window == 8192
 
 
-@pytest.mark.parametrize("status", [400, 403, 404, 405, 429, 500, 502])
+@pytest.mark.parametrize("status", [307, 400, 401, 403, 404, 405, 500, 502])
 def test_a_server_that_does_not_list_its_models(status: int) -> None:
     info = use(failing("/models", status, "openai"))
     assert [f"it answered {status}" in remark for remark in info.remarks] == [True] * (status not in (404, 405))
@@ -102,16 +103,62 @@ def test_a_remark_is_made_once_and_logged(caplog: pytest.LogCaptureFixture) -> N
     assert [record.message for record in caplog.records] == list(info.remarks)
 
 
-@pytest.mark.parametrize("path", ["models", "props", "tokenize"])
+LOADING = {"error": {"code": 503, "message": "Loading model", "type": "unavailable_error"}}
+
+
+@pytest.mark.parametrize("path", ["models", "props"])
 def test_a_model_that_is_still_being_loaded_is_an_outage(path: str) -> None:
-    loading = {"error": {"code": 503, "message": "Loading model", "type": "unavailable_error"}}
     with pytest.raises(EngineBusyError, match="503: Loading model"):
-        use(FakeServer(faults=[Fault(status=503, body=loading, path=path, times=99)]))
+        use(FakeServer(faults=[Fault(status=503, body=LOADING, path=path, times=99)]))
 
 
-def test_no_access_is_found_when_it_is_opened() -> None:
+def test_a_tokenizer_that_is_loading_for_ever_is_not_waited_for() -> None:
+    info = use(FakeServer(faults=[Fault(status=503, body=LOADING, path="tokenize", times=99)]))
+    assert info.tokenizer == "estimate"
+
+
+@pytest.mark.parametrize("status", [429, 503, 529])
+def test_a_server_too_busy_to_list_its_models_is_waited_for(status: int) -> None:
+    server = failing("/models", status)
+    with pytest.raises(EngineBusyError, match=f"answered {status}"):
+        use(server)
+    assert not server.seen("completions")
+
+
+@pytest.mark.parametrize("path", ["models", "props", "tokenize"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("reset"),
+        Fault("cut"),
+        Fault("stall"),
+        Fault(status=200, body="x" * (17 << 20)),
+        Fault(status=200, headers={"content-encoding": "br"}, body="{}"),
+        Fault(status=307, headers={"location": "/elsewhere"}),
+        Fault(status=401, body={"error": "no"}),
+        Fault(status=200, body="<html>"),
+    ],
+    ids=["reset", "cut", "stall", "long", "br", "307", "401", "html"],
+)
+def test_whatever_goes_wrong_beside_the_answers_decides_nothing(path: str, fault: Fault) -> None:
+    server = FakeServer(faults=[replace(fault, path=path, times=1)])
+    use(server, timeout=0.3 if fault.kind == "stall" else 5.0)
+    assert len([seen for seen in server.requests if seen.path.endswith(path) and not seen.body.get("content")]) <= 1
+
+
+@pytest.mark.parametrize("number", [-1, 0, True, "many", None])
+def test_figures_that_are_none_are_not_used(number: Any) -> None:
+    props = {"total_slots": number, "default_generation_settings": {"n_ctx": number}}
+    info = use(FakeServer(faults=[Fault(status=200, body=props, path="/props")]))
+    assert (info.slots, info.context_window) == (4, 8192)
+    listing = {"data": [{"id": "fake", "max_model_len": number}]}
+    info = use(FakeServer("openai", faults=[Fault(status=200, body=listing, path="/models")]))
+    assert info.context_window == 8192
+
+
+def test_no_access_is_found_by_the_call() -> None:
     with pytest.raises(EngineUnavailableError, match="refuses access"):
-        use(failing("/models", 401))
+        use(FakeServer(api_key="another"))
 
 
 def test_a_name_that_nobody_serves_is_found_by_the_call() -> None:
@@ -156,6 +203,17 @@ class TestCutPrompts:
         server = self.cutting("openai", 500)
         info = self.asked(server, [1000, 2000, 3000, 4000])
         assert info.remarks == (f"{server.url} cuts prompts: it read 500 tokens of about 3,000",)
+
+    def test_by_a_figure_that_no_prompt_goes_beyond(self) -> None:
+        server = self.cutting("openai", 2048)
+        info = self.asked(server, [1500, 2100, 300, 2800, 3300])
+        assert info.remarks == (f"{server.url} cuts prompts: it read 2,048 tokens of about 3,300",)
+        assert self.asked(self.cutting("openai", 2048), [2100, 2200, 2100, 2300]).remarks == (), "they hardly grow"
+
+    def test_what_the_cache_holds_is_a_part_of_what_was_read(self) -> None:
+        server = self.cutting("llamacpp", 2048, prompt_tokens_details={"cached_tokens": 1900})
+        info = self.asked(server, [4000])
+        assert info.remarks == (f"{server.url} cuts prompts: it read 2,048 tokens of about 4,000",)
 
     @pytest.mark.parametrize("dialect", ["llamacpp", "openai"])
     def test_no_false_alarm(self, dialect: Any) -> None:

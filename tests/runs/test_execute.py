@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import zlib
 from collections.abc import Sequence as Many
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,15 @@ def test_resume_with_other_settings_is_refused_and_says_which(tmp_path: Path) ->
     other = msgspec.structs.replace(OPTIONS, budget=61, layout="chained")
     with pytest.raises(SpecMismatchError, match=r"budget was 60, now 61; layout was separate, now chained"):
         go(tmp_path / "run", other, resume=True)
+
+
+@pytest.mark.parametrize(("begun", "now", "same"), [("", "b", True), ("a", "", True), ("a", "b", False)])
+def test_a_model_whose_fingerprint_is_not_known_contradicts_none(
+    tmp_path: Path, begun: str, now: str, same: bool
+) -> None:
+    spec = msgspec.structs.replace(go(tmp_path / "run").spec, model_digest=begun)
+    with nullcontext() if same else pytest.raises(SpecMismatchError, match="model_digest was a, now b"):
+        msgspec.structs.replace(spec, model_digest=now).require_same(spec)
 
 
 def test_resume_of_a_journal_that_cannot_have_come_from_here_is_refused(tmp_path: Path) -> None:

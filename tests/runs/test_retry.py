@@ -66,9 +66,7 @@ def failing(share: int, why: str = "503 from the server") -> Any:
     return sometimes
 
 
-def again(
-    out: Path, options: Options = OPTIONS, answerer: Any = answer, *, watcher: Watch | None = None
-) -> RunInfo:
+def again(out: Path, options: Options = OPTIONS, answerer: Any = answer, *, watcher: Watch | None = None) -> RunInfo:
     engine, watcher = ScriptedEngine(answerer, INFO), watcher or Watch()
     running = execute(options, engine, RunDirectory(out), resume=True, retry_failed=True, watcher=watcher)
     return asyncio.run(running)
@@ -197,6 +195,45 @@ def test_a_run_without_one_answer_is_never_finished(tmp_path: Path) -> None:
     assert RunDirectory(tmp_path / "run").info() == info
     assert go(tmp_path / "run", resume=True).status == "failed", "as long as nothing was asked again"
     assert again(tmp_path / "run").status == "finished"
+
+
+class Declining(ScriptedEngine):
+    """A server that declines everything, with words or without."""
+
+    words = "Forbidden by safety gateway"
+
+    async def complete(self, request: Request) -> Completion:
+        return Completion("", "content_filter", error=self.words)
+
+
+class Empty(ScriptedEngine):
+    """A server that throws everything away that the model writes."""
+
+    async def complete(self, request: Request) -> Completion:
+        return Completion("", error="Failed to generate JSON")
+
+
+@pytest.mark.parametrize(
+    ("engine", "reason"),
+    [(Declining, "declined: Forbidden by safety gateway"), (Empty, "Failed to generate JSON")],
+)
+def test_a_run_whose_every_call_was_declined_is_never_finished(tmp_path: Path, engine: Any, reason: str) -> None:
+    directory = RunDirectory(tmp_path / "run")
+    info = asyncio.run(execute(OPTIONS, engine(answer, INFO), directory, resume=False, watcher=Watch()))
+    assert (info.status, list(info.reasons)) == ("failed", [reason])
+
+
+def test_a_run_that_asked_nothing_is_never_finished(tmp_path: Path) -> None:
+    nothing = EngineInfo(**{**msgspec.structs.asdict(INFO), "slots": -1})
+    directory = RunDirectory(tmp_path / "run")
+    info = asyncio.run(execute(OPTIONS, ScriptedEngine(answer, nothing), directory, resume=False, watcher=Watch()))
+    assert (info.status, directory.records()) == ("failed", [])
+
+
+def test_declined_answers_are_counted() -> None:
+    declined = msgspec.structs.replace(FAILED, finish_reason="content_filter", error="")
+    found = failed_calls([declined, call()])
+    assert (found.failed, found.reasons, found.all_failed) == (1, {"declined": 1}, False)
 
 
 def test_reasons_are_named_commonest_first_and_bounded() -> None:

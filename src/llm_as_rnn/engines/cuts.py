@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 
 from llm_as_rnn.engines.estimate import estimate_tokens
 from llm_as_rnn.errors import EngineError
@@ -16,7 +17,16 @@ SURE = 0.9
 UNSURE = 0.6
 """Of the words, where nobody counts: a word makes at least one token."""
 TIMES = 3
-"""So many calls must tell the same where nobody counts."""
+"""So many calls must tell the same where nobody counts: too few tokens, or one figure that no call goes beyond."""
+
+
+class _Plateau(NamedTuple):
+    """The most tokens that were ever read, and fewest and most words and number of the prompts of which so many were."""
+
+    read: int
+    least: int
+    most: int
+    times: int
 
 
 class CutWatch:
@@ -32,6 +42,7 @@ class CutWatch:
         self._count = count
         self._longest = 0.0
         self._short = 0
+        self._plateau = _Plateau(0, 0, 0, 0)
         self._done = False
 
     async def saw(self, prompt: str, read: int, *, exact: bool) -> str:
@@ -62,5 +73,14 @@ class CutWatch:
         else:
             sent = words
             self._short = self._short + 1 if words >= LONG and read < UNSURE * words else 0
-            self._done = self._short >= TIMES
+            self._done = self._short >= TIMES or self._is_level(words, read)
         return f"it read {read:,} tokens of about {sent:,}" if self._done else ""
+
+    def _is_level(self, words: int, read: int) -> bool:
+        """Tell whether prompts grow while the most that is read of them stays the same: there it ends."""
+        if words < LONG or read < self._plateau.read:
+            return False
+        last = self._plateau if read == self._plateau.read else _Plateau(read, words, words, 0)
+        least, most, times = min(last.least, words), max(last.most, words), last.times + 1
+        self._plateau = _Plateau(read, least, most, times)
+        return times >= TIMES and most >= GROWN * least

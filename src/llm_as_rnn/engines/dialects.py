@@ -20,19 +20,32 @@ Dialect = Literal["llamacpp", "vllm", "vllm_guided", "sglang", "other"]
 
 
 class Probe(NamedTuple):
-    """What came back from an endpoint that is not needed: JSON, or None and, if it was refused, how."""
+    """What came back from an endpoint that is not needed: JSON, or None and why."""
 
     value: Any
     refusal: Refusal | None = None
+    error: str = ""
+
+    @property
+    def why(self) -> str:
+        """Why there is nothing, where it is worth telling: an endpoint that does not exist is not."""
+        if self.refusal is None:
+            return self.error
+        return "" if self.refusal.no_endpoint else f"it answered {self.refusal.status}"
 
 
 class Ask(Protocol):
     """Asks an endpoint that is not needed."""
 
     async def __call__(
-        self, url: str, body: dict[str, Any] | None = None, *, query: Mapping[str, str] | None = None
+        self,
+        url: str,
+        body: dict[str, Any] | None = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        awaited: bool = False,
     ) -> Probe:
-        """GET a URL, or POST a body to it."""
+        """GET a URL, or POST a body to it; ``awaited`` if it is worth waiting for while a model is being loaded."""
         ...
 
 
@@ -95,8 +108,8 @@ async def detect(ask: Ask, base: str, model: str, listing: Probe) -> Server:
     entry = next((entry for entry, name in zip(models, names, strict=True) if _is_same(name, model)), None)
     owner = _get(entry or (models[0] if models else None), "owned_by", str, "")
     remarks = []
-    if listing.refusal is not None and not listing.refusal.no_endpoint:
-        remarks.append(f"does not list its models: it answered {listing.refusal.status}")
+    if listing.why:
+        remarks.append(f"does not list its models: {listing.why}")
     if owner == "llamacpp":
         # It serves one model and takes any name for it; as a router it lists those that it serves.
         server = await _detect_llamacpp(ask, root, model, entry or models[0])
@@ -119,7 +132,7 @@ def tokenize_body(dialect: Dialect, model: str, text: str) -> dict[str, Any]:
 
 def tokenize_count(reply: Any) -> int | None:
     """Read the number of tokens off what ``/tokenize`` gave; None if it is not there."""
-    count: int | None = _get(reply, "count", int, None)
+    count = _number(reply, "count", 0)
     tokens: list[Any] | None = _get(reply, "tokens", list, None)
     return count if count is not None or tokens is None else len(tokens)
 
@@ -175,13 +188,13 @@ def _text_fields(dialect: Dialect, answer: AnswerFormat) -> dict[str, Any]:
 
 
 async def _detect_llamacpp(ask: Ask, root: str, model: str, entry: dict[str, Any]) -> Server:
-    props = (await ask(f"{root}/props", query={"model": model})).value
+    props = (await ask(f"{root}/props", query={"model": model}, awaited=True)).value
     defaults: dict[str, Any] = _get(props, "default_generation_settings", dict, {})
     return Server(
         "llamacpp",
         root,
-        window=_get(defaults, "n_ctx", int, None),
-        slots=_get(props, "total_slots", int, None),
+        window=_number(defaults, "n_ctx", 1),
+        slots=_number(props, "total_slots", 1),
         counts_tokens=await _counts_tokens(ask, "llamacpp", root, model),
         digest=_digest(entry, "id", "meta"),
     )
@@ -196,7 +209,7 @@ async def _detect_other(ask: Ask, root: str, model: str, owner: str, entry: dict
     return Server(
         dialect,
         root,
-        window=next(filter(None, (_get(entry, name, int, None) for name in _WINDOWS)), None),
+        window=next(filter(None, (_number(entry, name, 1) for name in _WINDOWS)), None),
         counts_tokens=dialect != "other" and await _counts_tokens(ask, dialect, root, model),
         digest=_digest(entry, "id", "owned_by", "root", "max_model_len"),
     )
@@ -232,6 +245,12 @@ def _digest(entry: Mapping[str, Any] | None, *names: str) -> str:
         return ""
     facts = {name: entry.get(name) for name in names}
     return "server:" + hashlib.sha256(msgspec.json.encode(facts, order="deterministic")).hexdigest()
+
+
+def _number(value: Any, name: str, least: int) -> int | None:
+    """Read a whole number of what a server said; None for one below ``least``, which says nothing."""
+    found = _get(value, name, int, None)
+    return found if found is not None and not isinstance(found, bool) and found >= least else None
 
 
 def _get(value: Any, name: str, kind: type[T], default: Any) -> Any:

@@ -84,19 +84,30 @@ def suspects(refusal: Refusal, fields: Mapping[str, Any], cleared: Collection[st
         Parts; empty if there is nothing to try any more.
     """
     there = parts(fields)
-    if BOUND in fields and "max_completion_tokens" in refusal.said and BOUND not in cleared:
-        return frozenset([BOUND])
-    candidates = _named(refusal, there)
-    if guess:
+    explicit = named(refusal, fields)
+    candidates = [{BOUND}] if BOUND in explicit else []
+    candidates += [found for found in _likely(refusal, there) if refusal.of_fields or found <= explicit]
+    if guess and refusal.of_fields:
         candidates += [_keywords(there), *({part} for part in there), *([{*there, ALL}] if len(there) > 1 else [])]
     return frozenset(next((found for found in candidates if not found <= set(cleared)), ()))
+
+
+def named(refusal: Refusal, fields: Mapping[str, Any]) -> frozenset[str]:
+    """Find the parts that a refusal names, as a word or apart; empty where it is not about parts at all."""
+    if not refusal.may_name:
+        return frozenset()
+    words = {*re.findall(r"\w+", refusal.said), *refusal.blamed}
+    found = {part for part in parts(fields) if part.removeprefix(SCHEMA) in words}
+    if BOUND in fields and words & {BOUND, "max_completion_tokens"} and not refusal.too_long:
+        found.add(BOUND)
+    return frozenset(found)
 
 
 def _keywords(there: list[str]) -> set[str]:
     return {part for part in there if part.startswith(SCHEMA)}
 
 
-def _named(refusal: Refusal, there: list[str]) -> list[set[str]]:
+def _likely(refusal: Refusal, there: list[str]) -> list[set[str]]:
     """List what a server complains of, the likeliest first."""
     said = refusal.said
     words = {*re.findall(r"\w+", said), *refusal.blamed}

@@ -19,9 +19,9 @@ from llm_as_rnn.engines.base import EngineInfo
 from llm_as_rnn.engines.cuts import CutWatch
 from llm_as_rnn.engines.dialects import Probe, Server, detect, tokenize_body, tokenize_count
 from llm_as_rnn.engines.estimate import estimate_tokens
-from llm_as_rnn.engines.fields import ALL, parts, request_fields, suspects
+from llm_as_rnn.engines.fields import ALL, named, parts, request_fields, suspects
 from llm_as_rnn.engines.refusals import Refusal, failure, in_turns
-from llm_as_rnn.engines.replies import Reply, read_reply
+from llm_as_rnn.engines.replies import Reply, one_line, read_reply
 from llm_as_rnn.engines.secrecy import ESCAPED, address
 from llm_as_rnn.engines.wire import Answer, Wire, beside
 from llm_as_rnn.errors import EngineBusyError, EngineError, EngineUnavailableError
@@ -35,6 +35,10 @@ BACKOFF_ROOM = 10.0
 """Seconds a call may take over all its attempts' own, to wait between them."""
 GUESSES = 2
 """Requests for which it is tried in vain which unnamed field a server refuses; then it is left alone."""
+PROBED = 10.0
+"""Seconds that an endpoint may take that is not needed."""
+_NOT_NOW = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE, 529}
+"""Who answers so when asked for its models tells them later; a run that began without would not know its server."""
 
 _log = logging.getLogger(__name__)
 
@@ -70,7 +74,8 @@ class OpenAICompatibleEngine:
 
     A server that refuses ``max_tokens`` gets ``max_completion_tokens`` from then on. A part of a request that it
     refuses and that an answer can do without (see `fields`) is left out from then on, and listed in
-    `EngineInfo.left_out`; where the server does not say what it refuses, that is found out by trying. A server whose
+    `EngineInfo.left_out`; where the server does not say what it refuses, that is found out by trying, and asked once
+    more to be sure. A server whose
     chat template refuses a system role, or turns that do not alternate, gets messages merged from then on.
     """
 
@@ -91,6 +96,7 @@ class OpenAICompatibleEngine:
         self._wire = Wire(chosen_url(base_url), self._api_key, timeout=timeout, retries=max_retries)
         self.url = self._wire.address.url
         self.info = info or EngineInfo(f"openai:{model}", host=self._wire.address.host or None)
+        self._timeout = timeout
         self._seconds = timeout * (1 + max_retries) + BACKOFF_ROOM
         self._slots = slots
         self._context = context
@@ -117,22 +123,19 @@ class OpenAICompatibleEngine:
         Raises
         ------
         EngineBusyError
-            If it is still loading its model.
+            If it is still loading its model, or too busy to list its models.
         EngineUnavailableError
-            If there is no server, or no access.
+            If there is no server.
         UsageError
             If the environment names a proxy, or certificates, that cannot be used.
         """
         self._check()
         await self._wire.open()
         try:
-            async with self._deadline():
-                server = await detect(self._probe, self.url, self.model, await self._listing())
-                self._server = replace(server, listed=self._wire.hide(server.listed))
-        except BaseException as error:
+            server = await detect(self._probe, self.url, self.model, await self._listing())
+            self._server = replace(server, listed=self._wire.hide(server.listed))
+        except BaseException:
             await self.close()
-            if isinstance(error, EngineError) and not isinstance(error, EngineUnavailableError):
-                raise EngineUnavailableError(error.message, error.hint) from error
             raise
         self.info = replace(
             self.info,
@@ -148,14 +151,18 @@ class OpenAICompatibleEngine:
         """Answer a request."""
         started = time.monotonic()
         async with self._deadline():
-            content, retries = await self._create(request)
-        reply = await beside(content, read_reply, content, request, self.where, self._wire.hide)
+            answer = await self._create(request)
+        reply = await beside(answer.content, read_reply, answer.content, request, self.where, self._wire.hide)
         completion = await self._account(reply) if reply.uncounted else reply.completion
-        # Some servers count what their cache holds apart, some along: more than both is in no prompt.
-        read = completion.prompt_tokens + (completion.cached_tokens or 0)
+        # Most servers count what their cache holds along: where it is more than they read, they count it apart.
+        cached = completion.cached_tokens or 0
+        read = completion.prompt_tokens + (cached if cached > completion.prompt_tokens else 0)
         if cut := await self._cuts.saw(request.prompt, read, exact=self._server.counts_tokens):
             self._remark(f"{self.where} cuts prompts: {cut}")
-        return replace(completion, seconds=time.monotonic() - started, retries=retries)
+        # Where the server said something instead of the model, that is the reason why there is no text.
+        error = answer.refusal.said if answer.refusal is not None and not completion.text else ""
+        seconds = time.monotonic() - started
+        return replace(completion, seconds=seconds, retries=answer.failed, error=one_line(error))
 
     async def count_tokens(self, text: str) -> int:
         """Count the tokens of a text; `estimate_tokens` where the server does not."""
@@ -202,57 +209,106 @@ class OpenAICompatibleEngine:
             ) from error
 
     async def _probe(
-        self, url: str, body: dict[str, Any] | None = None, *, query: Mapping[str, str] | None = None
+        self,
+        url: str,
+        body: dict[str, Any] | None = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        awaited: bool = False,
     ) -> Probe:
-        """Ask an endpoint that is not needed (see `dialects.Ask`); only a model that is being loaded is waited for."""
-        answer = await self._wire.send(url, body, query=query, retries=1)
-        if answer.refusal is not None and answer.refusal.loading:
-            raise failure(answer.refusal, self.where, self.model, retry_after=answer.retry_after)
+        """Ask an endpoint that is not needed (see `dialects.Ask`): whatever goes wrong with it decides nothing.
+
+        Raises
+        ------
+        EngineBusyError
+            If it is awaited, and the model is still being loaded.
+        EngineUnavailableError
+            If there is no server at all.
+        """
+        answer = await self._glance(url, body, query)
+        if isinstance(answer, Probe):
+            return answer
+        if awaited and answer.refusal is not None and answer.refusal.loading:
+            raise self._failure(answer, answer.refusal)
         return Probe(await _decoded(answer), answer.refusal)
 
     async def _listing(self) -> Probe:
-        """Ask for the server's models: who may not even ask that, or asks at the wrong address, learns it now."""
-        listing = await self._probe(f"{self.url}/models")
-        if listing.refusal is not None and (listing.refusal.moved or listing.refusal.status == HTTPStatus.UNAUTHORIZED):
-            raise failure(listing.refusal, self.where, self.model)
-        return listing
+        """Ask for the server's models; a server that is too busy even for that is waited for."""
+        answer = await self._glance(f"{self.url}/models")
+        if isinstance(answer, Probe):
+            return answer
+        if answer.refusal is not None and (answer.refusal.loading or answer.refusal.status in _NOT_NOW):
+            busy = self._failure(answer, answer.refusal)
+            if isinstance(busy, EngineBusyError):
+                raise busy
+        return Probe(await _decoded(answer), answer.refusal)
 
-    async def _create(self, request: Request) -> tuple[bytes, int]:
-        """Send a request, again without a part that the server refuses; give the reply and the failed attempts."""
+    async def _glance(
+        self, url: str, body: dict[str, Any] | None = None, query: Mapping[str, str] | None = None
+    ) -> Answer | Probe:
+        """Ask once, and not for long; give what is known instead where no answer came from a server that is there."""
+        try:
+            async with asyncio.timeout(min(self._timeout, PROBED)):
+                return await self._wire.send(url, body, query=query, retries=0)
+        except TimeoutError:
+            return Probe(None, error="it does not answer in time")
+        except EngineError as error:
+            if isinstance(error, EngineUnavailableError) and not isinstance(error, EngineBusyError):
+                raise
+            return Probe(None, error=error.message)
+
+    async def _create(self, request: Request) -> Answer:
+        """Send a request, again without a part that the server refuses; give the answer, or what amounts to one."""
         failed = 0
-        tried: frozenset[str] = frozenset()
-        cleared: set[str] = set()
-        said: Refusal | None = None
+        trial = _Trial()
         while True:
             known = frozenset(self._refused)
-            fields, merged = self._fields(request, tried), self._in_turns
+            fields, merged = self._fields(request, trial.held | trial.tried), self._in_turns
             answer = await self._send(request, fields, merged=merged)
             failed += answer.failed
             refusal = answer.refusal
             if refusal is None:
-                self._leave_out(tried)
-                self._accepted.add(self._shape(request))
-                return answer.content, failed
+                self._leave_out(trial.tried if trial.sure else ())
+                failed += await self._confirm(request, trial.unsure)
+                return answer._replace(failed=failed)
             if refusal.instead is not None:
-                return refusal.instead, failed
+                return answer._replace(content=refusal.instead, failed=failed)
             failed += 1
             if refusal.of_roles and request.style == "chat" and not merged:
                 self._in_turns = True
                 continue
-            if not refusal.of_fields:
+            if not (refusal.of_fields or named(refusal, fields)):
                 raise self._failure(answer, refusal)
             if known != self._refused:  # another call has found something out meanwhile
-                said, tried = None, frozenset()
+                trial = _Trial(cleared=trial.cleared)
                 continue
-            if said is not None and refusal.key == said.key:
-                cleared |= tried  # left out in vain
-            else:
-                self._leave_out(tried)
-            said = refusal
-            tried = suspects(refusal, self._fields(request), cleared, guess=self._may_guess(request))
-            if not tried:
+            self._leave_out(trial.judge(refusal, fields))
+            fields = self._fields(request, trial.held)
+            trial.go_on(refusal, fields, guess=self._may_guess(request))
+            if not trial.tried:
                 self._vain += 1
                 raise self._failure(answer, refusal)
+
+    async def _confirm(self, request: Request, unsure: Collection[str]) -> int:
+        """Leave parts out from now on that no server named, if it refuses the request with them once more.
+
+        Else what it refused had passed by itself. Gives the failed attempts.
+        """
+        if not unsure:
+            self._accepted.add(self._shape(request))
+            return 0
+        fields = self._fields(request)
+        try:
+            answer = await self._send(request, fields, merged=self._in_turns)
+        except EngineError:  # there is an answer: it is not lost over this
+            return 1
+        refusal = answer.refusal
+        if refusal is not None and (refusal.of_fields or named(refusal, fields)):
+            self._leave_out(unsure)
+        elif refusal is not None:
+            return answer.failed + 1
+        self._accepted.add(self._shape(request))
+        return answer.failed + (refusal is not None)
 
     async def _send(self, request: Request, fields: dict[str, Any], *, merged: bool) -> Answer:
         if request.style == "completion":
@@ -317,6 +373,56 @@ class OpenAICompatibleEngine:
             self.info = replace(self.info, tokenizer="estimate")
         self._remark(f"{self.where} no longer counts tokens: counts are estimates, which err to the long side")
         return estimate_tokens(text)
+
+
+class _Trial:
+    """What is tried to find out which parts of one request are refused.
+
+    Attributes
+    ----------
+    said : Refusal or None
+        What the server said last.
+    tried : set of str
+        Parts that are left out for it.
+    sure : bool
+        Whether it named them.
+    held : set of str
+        Parts that stay left out though nobody named them: without them the server named others.
+    cleared : set of str
+        Parts that were left out in vain.
+    """
+
+    def __init__(self, cleared: Collection[str] = ()) -> None:
+        self.said: Refusal | None = None
+        self.tried: frozenset[str] = frozenset()
+        self.sure = False
+        self.held: set[str] = set()
+        self.cleared: set[str] = set(cleared)
+
+    @property
+    def unsure(self) -> frozenset[str]:
+        """Parts that were left out though nobody named them."""
+        return frozenset(self.held if self.sure else {*self.held, *self.tried})
+
+    def judge(self, refusal: Refusal, fields: Mapping[str, Any]) -> frozenset[str]:
+        """Say which of the parts that were tried are to blame for sure, now that the server says something else."""
+        tried, self.tried = self.tried, frozenset()
+        if self.said is not None and refusal.key != self.said.key:
+            if self.sure:
+                return tried
+            if named(refusal, fields):
+                self.held |= tried
+                return frozenset()
+        self.cleared |= tried
+        return frozenset()
+
+    def go_on(self, refusal: Refusal, fields: Mapping[str, Any], *, guess: bool) -> None:
+        """Choose what to leave out next; nothing if all was tried."""
+        self.said = refusal
+        self.tried = suspects(refusal, fields, self.cleared, guess=guess)
+        # An error inside a server may hold any word, and pass.
+        by_name = refusal.status < HTTPStatus.INTERNAL_SERVER_ERROR and self.tried <= named(refusal, fields)
+        self.sure = bool(self.tried) and by_name
 
 
 def chosen_url(base_url: str | None) -> str:

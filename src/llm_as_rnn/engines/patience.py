@@ -10,13 +10,15 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple, TypeVar
 
 from llm_as_rnn.engines.base import Engine, EngineInfo
-from llm_as_rnn.errors import EngineBusyError, EngineError, EngineUnavailableError
+from llm_as_rnn.errors import EngineBusyError, EngineError, EngineUnavailableError, RequestRefusedError
 from llm_as_rnn.records import Completion, Request
 
 PATIENCE = 600.0
 """Seconds for which an outage is waited out, where nobody says otherwise."""
 FIRST_CALLS = 8
 """When none of so many first calls succeeds, none will."""
+BROKEN_CALLS = 3
+"""When so many calls in a row break, without being refused, the server cannot serve: that is an outage too."""
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 """Seconds until a server is asked again that does not say when: twice as long each time."""
 
@@ -66,6 +68,9 @@ class PatientEngine:
     While an outage lasts one call at a time asks again, and the others wait for what becomes of it. A call that is
     cancelled hands this over to the next one.
 
+    A call that breaks (no answer in time, an error inside the server, a page instead of an answer) has failed. When
+    several in a row do after the server had answered, that is an outage, as is what breaks while one lasts.
+
     After an outage that was given up, each later call asks once, without any wait; the first that is answered ends it.
 
     When none of the first calls was answered, and all were refused, the server is given up too: its commonest message
@@ -89,6 +94,7 @@ class PatientEngine:
         self._outage: _Outage | None = None
         self._turn: asyncio.Lock | None = None
         self._answered = False
+        self._broken = 0
         self._refusals: Counter[str] = Counter()
 
     @property
@@ -118,7 +124,7 @@ class PatientEngine:
             If this call got no answer.
         """
         try:
-            completion = await self._patiently(lambda: self.engine.complete(request))
+            completion = await self._patiently(lambda: self._completed(request))
         except EngineUnavailableError:
             raise
         except EngineError as error:
@@ -134,6 +140,29 @@ class PatientEngine:
     async def close(self) -> None:
         """Close the engine."""
         await self.engine.close()
+
+    async def _completed(self, request: Request) -> Completion:
+        """Ask once, and tell the failure of one call from an outage.
+
+        Raises
+        ------
+        EngineBusyError
+            If the engine cannot serve, by its own word or by how often calls broke.
+        """
+        try:
+            completion = await self.engine.complete(request)
+        except EngineUnavailableError:
+            raise
+        except RequestRefusedError:  # who refuses a request can read one
+            self._broken = 0
+            raise
+        except EngineError as error:
+            self._broken += 1
+            if self._outage is not None or (self._answered and self._broken >= BROKEN_CALLS):
+                raise EngineBusyError(error.message, error.hint) from error
+            raise
+        self._broken = 0
+        return completion
 
     async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
         turn = self._turn = self._turn or asyncio.Lock()

@@ -23,16 +23,25 @@ FILTERED = b'{"choices":[{"finish_reason":"content_filter"}]}'
 """The reply of a server that filters a prompt with an error instead of an answer."""
 READ = 20_000
 """Characters of an error that are looked at."""
+COMPLAINTS, STEPS = 50, 10
+"""Complaints of a list, and steps of the place of each, that are looked at: a list from outside may be long."""
 
 _NOT_SERVED = "check the model's name, the prompt style, and that the address ends in /v1"
 _LATER = {425, 429, 502, 503, 504, 529, *range(520, 528)}
 """The server, or what stands before it, cannot answer now; above 504 these are those of content networks."""
 _AGAIN = _LATER | {408, 409, 500}
 _BLAMING = {400, 422}
+_OF_SERVER = {500, 501}
+_NO_NAMES = {401, 402, 408, 409, 413, 425, 429}
+"""What these are about is known: a word that is a field's name too says nothing."""
 _NO_ACCESS = {401, 403}
 _NO_ENDPOINT = {404, 405, 501}
 _LENGTH_CODES = {"context_length_exceeded", "exceed_context_size_error"}
 _FILTERS = {"content_filter", "content_policy_violation"}
+_WORDS = ("message", "detail", "msg", "status_msg", "base_resp")
+"""Where a server says what is wrong; the last holds MiniMax's code and words."""
+_RESULTS = {"data", "tokens", "count", "version", "default_generation_settings"}
+"""What tells that a body of success without an answer is that of another endpoint, and no error."""
 _EMPTY_ACCOUNT = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"}
 _MEANINGS = (
     (
@@ -79,7 +88,8 @@ class Refusal(NamedTuple):
     Attributes
     ----------
     status : int
-        The HTTP status; of an error that comes with a status of success, the one that it should have had.
+        The HTTP status; of an error that comes with a status of success, the one that it should have had, unless it is
+        no JSON.
     said : str
         Its message.
     code : str
@@ -99,7 +109,7 @@ class Refusal(NamedTuple):
     @property
     def key(self) -> str:
         """The message without what differs from one time to the next."""
-        return re.sub(r"\d+|\b[0-9a-f]{6,}\b", "", self.said.lower())
+        return re.sub(r"[\w-]+", lambda found: "" if _is_passing(found[0]) else found[0], self.said.lower())
 
     @property
     def loading(self) -> bool:
@@ -130,16 +140,25 @@ class Refusal(NamedTuple):
             return False
         if self.status in _BLAMING:
             return not _MODERATED.search(self.said)
-        return self.status in (HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.NOT_IMPLEMENTED) and bool(
-            _OF_FIELDS.search(self.said)
-        )
+        return self.status in _OF_SERVER and bool(_OF_FIELDS.search(self.said))
+
+    @property
+    def may_name(self) -> bool:
+        """Whether a part of the request that it names is likely what it refuses, whatever else it says.
+
+        Not where it is about access, about the length by its very code, or about now.
+        """
+        if self.code in _LENGTH_CODES or self.empty_account or self.loading:
+            return False
+        of_client = HTTPStatus.BAD_REQUEST <= self.status < HTTPStatus.INTERNAL_SERVER_ERROR
+        return (of_client and self.status not in _NO_NAMES) or self.status in _OF_SERVER
 
     @property
     def passing(self) -> bool:
         """Whether the same request may be answered in a moment."""
         if self.empty_account or self.of_template or self.of_fields:
             return False
-        return self.status in _AGAIN or self.loading
+        return self.status in _AGAIN or self.loading or self.garbled
 
     @property
     def empty_account(self) -> bool:
@@ -150,6 +169,11 @@ class Refusal(NamedTuple):
     def no_endpoint(self) -> bool:
         """Whether there is nothing at this address."""
         return self.status in _NO_ENDPOINT
+
+    @property
+    def garbled(self) -> bool:
+        """Whether it is no refusal in itself, but no JSON either: a page of a content network, or cut off."""
+        return HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES
 
     @property
     def moved(self) -> bool:
@@ -183,7 +207,9 @@ def read_refusal(status: int, content: bytes, hide: Callable[[str], str]) -> Ref
         Takes secrets out of a text.
     """
     success = HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
-    if success and b'"error"' not in content:
+    if success and not _is_whole(content):
+        return Refusal(status, hide(content[:READ].decode("utf-8", "replace")))
+    if success and b'"choices"' in content and b'"error"' not in content and b'"base_resp"' not in content:
         return None
     try:
         body: Any = msgspec.json.decode(content)
@@ -224,6 +250,8 @@ def failure(
     lasting = _lasting(refusal, where, model, listed)
     if lasting is not None:
         return lasting
+    if refusal.garbled:
+        return EngineError(f"{where} sent no answer, but {one_line(refusal.said) or 'nothing'}")
     answered = f"{where} answered {refusal.status}: {one_line(refusal.said)}"
     if refusal.too_long:
         return RequestRefusedError(answered, "the prompt is too long for the model: take a smaller memory budget")
@@ -272,43 +300,74 @@ def in_turns(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     return tuple(Message(who, "\n\n".join(message.content for message in turn)) for who, turn in turns)
 
 
+def _is_passing(word: str) -> bool:
+    """Tell whether a word is the name of one request or moment: numbers, and random letters with or without them."""
+    return any(map(str.isdigit, word)) or bool(re.fullmatch(r"[0-9a-f]{6,}|[^\W_]{16,}", word))
+
+
+def _is_whole(content: bytes) -> bool:
+    """Tell whether a body can be JSON that came to its end, however odd inside."""
+    content = content.removeprefix(b"\xef\xbb\xbf").strip()
+    return content[:1] + content[-1:] in (b"{}", b"[]")
+
+
 def _is_error(body: Any) -> bool:
-    """Tell whether a body that came with a status of success is an error, and no answer."""
-    return (
-        isinstance(body, dict) and not body.get("choices") and bool(body.get("error") or body.get("object") == "error")
-    )
+    """Tell whether a body that came with a status of success is an error, and no answer or only a part of one."""
+    if not isinstance(body, dict):
+        return False
+    if body.get("choices"):
+        return _stands_beside(body) or _stands_beside(_first_choice(body))
+    if body.get("error") or body.get("object") == "error":
+        return True
+    return not _RESULTS & body.keys() and any(body.get(name) for name in _WORDS)
+
+
+def _stands_beside(place: dict[str, Any]) -> bool:
+    """Tell whether an error stands there that says something: some servers send an empty one with every answer."""
+    error = place.get("error")
+    return any(error.values()) if isinstance(error, dict) else isinstance(error, str) and bool(error)
+
+
+def _first_choice(body: dict[str, Any]) -> dict[str, Any]:
+    choices = body.get("choices")
+    return choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
 
 
 def _error(body: Any) -> dict[str, Any]:
     """Find the error in a body, as an object."""
     if not isinstance(body, dict):
         return {"message": body} if isinstance(body, str) else {}
-    inner = body.get("error")
+    inner = body.get("error") or _first_choice(body).get("error") or body.get("base_resp")
     if isinstance(inner, dict):
         return inner
     return {**body, "message": inner} if isinstance(inner, str) else body
 
 
 def _said(error: dict[str, Any]) -> str:
-    message = error.get("message") or error.get("detail")
+    message = next(filter(None, (error.get(name) for name in _WORDS)), None)
     if isinstance(message, list):  # a list of complaints, each with its place; what was sent is not told again
-        return "; ".join(f"{_place(part)}: {part.get('msg')}" for part in message if isinstance(part, dict))
+        complaints = [part for part in message[:COMPLAINTS] if isinstance(part, dict)]
+        return "; ".join(f"{'.'.join(_place(part)) or 'body'}: {_short(part.get('msg'))}" for part in complaints)
     if message is not None:
         return message if isinstance(message, str) else msgspec.json.encode(message).decode()
     return ""
 
 
-def _place(complaint: dict[str, Any]) -> str:
+def _short(value: Any) -> str:
+    return value[:READ] if isinstance(value, str) else ""
+
+
+def _place(complaint: dict[str, Any]) -> list[str]:
     place = complaint.get("loc")
-    return ".".join(map(str, place)) if isinstance(place, list) else "body"
+    steps = place[:STEPS] if isinstance(place, list) else []
+    return [str(step) for step in steps if isinstance(step, str | int)]
 
 
 def _blamed(error: dict[str, Any]) -> tuple[str, ...]:
     param, detail = error.get("param"), error.get("detail") or error.get("message")
-    names = re.split(r"[.\[\]]+", param) if isinstance(param, str) else []
-    for complaint in detail if isinstance(detail, list) else []:
-        place = complaint.get("loc") if isinstance(complaint, dict) else None
-        names += [str(part) for part in place] if isinstance(place, list) else []
+    names = re.split(r"[.\[\]]+", param[:READ]) if isinstance(param, str) else []
+    for complaint in detail[:COMPLAINTS] if isinstance(detail, list) else []:
+        names += _place(complaint) if isinstance(complaint, dict) else []
     return tuple(name for name in names if name)
 
 

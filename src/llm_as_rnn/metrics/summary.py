@@ -103,7 +103,7 @@ class FailedCalls(NamedTuple):
     Attributes
     ----------
     calls, failed : int
-        All of them; those that got no answer.
+        All of them; those that got no answer, or were declined.
     reasons : dict of str to int
         How often each reason was given, in the server's own words, commonest first; no more than `MOST_REASONS`.
     """
@@ -131,7 +131,7 @@ MOST_REASONS, REASON_CHARS = 10, 300
 
 
 def failed_calls(calls: Iterable[Call]) -> FailedCalls:
-    """Count the calls that got no answer, by reason.
+    """Count the calls that got no answer, or were declined, by reason.
 
     Examples
     --------
@@ -142,8 +142,11 @@ def failed_calls(calls: Iterable[Call]) -> FailedCalls:
     number, reasons = 0, Counter[str]()
     for call in calls:
         number += 1
-        if call.finish_reason == "error":
-            reasons[_bounded(" ".join(call.error.split()) or "no reason was given")] += 1
+        reason = " ".join(call.error.split())
+        if call.finish_reason == "content_filter":
+            reasons[_bounded(f"declined: {reason}" if reason else "declined")] += 1
+        elif call.finish_reason == "error" or reason:
+            reasons[_bounded(reason or "no reason was given")] += 1
     return FailedCalls(number, reasons.total(), dict(reasons.most_common(MOST_REASONS)))
 
 

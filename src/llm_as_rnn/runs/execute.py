@@ -393,10 +393,14 @@ def _by_category(task: Task, source: Dataset | None) -> Callable[[StepRecord], S
 
 
 def _conclude(info: RunInfo, directory: RunDirectory) -> RunInfo:
-    """Write what the journal comes to. A run in which no call succeeded is not finished, however far it got."""
+    """Write what the journal comes to. A run in which no call succeeded is not finished, however far it got.
+
+    Nor is one in which none was made, though its methods ask a model: every sequence has steps.
+    """
     records = directory.records()
     calls = failed_calls(call for record in records for call in record.calls)
-    status: RunStatus = "failed" if info.status == "finished" and calls.all_failed else info.status
+    vain = calls.all_failed or (not calls.calls and needs_model(info.spec.methods))
+    status: RunStatus = "failed" if info.status == "finished" and vain else info.status
     info = msgspec.structs.replace(info, status=status, reasons=calls.reasons)
     directory.save(info)
     directory.write("scores.json", {"methods": summarise(info.task, records)}, private=info.credentialed)
