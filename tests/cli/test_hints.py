@@ -23,7 +23,7 @@ from tests.cli.test_kill import script
 from tests.fake_server import FakeServer
 from tests.runs.test_execute import OPTIONS, go
 
-PASSWORD = "pa55w0rd"
+NEVER_SHOWN = "pa55w0rd"
 
 SOURCES = Path(llm_as_rnn.__file__).parent
 OPTION = re.compile(r"(?<![\w-])--([a-z][a-z-]*)")
@@ -106,31 +106,31 @@ def test_judges_name_the_options_of_their_command(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "address",
     [
-        ["--base-url", f"http://ann:{PASSWORD}@127.0.0.1:9/v1"],
-        [f"--base-url=http://ann:{PASSWORD}@127.0.0.1:9/v1"],
-        ["--base-url", f"http://127.0.0.1:9/v1?key={PASSWORD}"],
+        ["--base-url", f"http://ann:{NEVER_SHOWN}@127.0.0.1:9/v1"],
+        [f"--base-url=http://ann:{NEVER_SHOWN}@127.0.0.1:9/v1"],
+        ["--base-url", f"http://127.0.0.1:9/v1?key={NEVER_SHOWN}"],
     ],
 )
 def test_the_hint_how_to_go_on_shows_no_password(tmp_path: Path, address: list[str]) -> None:
     out = str(tmp_path / "run")
     code, errors = interrupted_at("llm_as_rnn.cli.run", "execute", "run", "weather", "-m", "openai:m", *address)
-    assert (code, PASSWORD in errors) == (130, False), errors
+    assert (code, NEVER_SHOWN in errors) == (130, False), errors
     assert "http://127.0.0.1:9/v1" in errors
     assert "login or query of --base-url" in errors
     run = ["run", "weather-text", "-m", script(tmp_path), "--methods", "zero_shot", "--sequences", "1", "--steps", "1"]
     assert command(*run, "--form", "line", "--style", "completion", "--out", out).returncode == 0
     code, errors = interrupted_at("llm_as_rnn.cli.judge", "judge_run", "judge", out, "--judge", "openai:m", *address)
-    assert (code, PASSWORD in errors) == (130, False), errors
+    assert (code, NEVER_SHOWN in errors) == (130, False), errors
     assert "http://127.0.0.1:9/v1" in errors
 
 
 def test_nor_does_the_one_after_a_run_whose_judge_was_interrupted(tmp_path: Path) -> None:
     with FakeServer(answer=" rain, 9.5") as server:
-        url = server.url.replace("://", f"://ann:{PASSWORD}@")
+        url = server.url.replace("://", f"://ann:{NEVER_SHOWN}@")
         arguments = ["run", "weather-text", "-m", "openai:fake", "--judge", "openai:fake", "--base-url", url]
         arguments += ["--methods", "zero_shot", "--sequences", "1", "--steps", "1", "--out", str(tmp_path / "run")]
         code, errors = interrupted_at("llm_as_rnn.cli.judge", "judge_run", *arguments)
-    assert (code, PASSWORD in errors) == (130, False), errors
+    assert (code, NEVER_SHOWN in errors) == (130, False), errors
     assert f"--base-url {server.url}" in errors
     assert "login or query of --base-url" in errors
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -117,34 +118,39 @@ def test_every_long_thing_has_a_line(
     assert told.getvalue().startswith(lines.get(what, "loading"))
 
 
-def test_reports_are_not_written_in_silence(
-    tmp_path: Path, terminal: io.StringIO, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_reports_are_not_written_in_silence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     go(tmp_path / "run")
-    said: dict[str, str] = {}
+    now, seen = [""], []
+
+    @contextmanager
+    def noted(what: str) -> Iterator[None]:
+        now.append(what)
+        yield
+        now.pop()
 
     def note(name: str) -> None:
         real = getattr(results, name)
 
-        def noted(*arguments: Any, **named: Any) -> Any:
-            said[name] = terminal.getvalue().rpartition("|")[2]
+        def watched(*arguments: Any, **named: Any) -> Any:
+            seen.append((name, now[-1]))
             return real(*arguments, **named)
 
-        monkeypatch.setattr(results, name, noted)
+        monkeypatch.setattr(results, name, watched)
 
+    monkeypatch.setattr(results, "waiting", noted)
     for name in ("summarise", "write_report", "write_pictures"):
         note(name)
     directory, end = RunDirectory(tmp_path / "run"), PlainConsole(width=200)
     end.file = io.StringIO()
     results.show_run(directory, end)
-    assert "writing the report" in said["summarise"]
-    assert "writing the report" in said["write_report"]
-    terminal.write("|")
+    assert seen == [("summarise", "writing the report"), ("write_report", "writing the report")]
+    seen.clear()
     results.draw(directory)
-    assert "drawing pictures" in said["write_pictures"]
-    terminal.write("|")
+    assert seen == [("summarise", "drawing pictures"), ("write_pictures", "drawing pictures")]
+    seen.clear()
     results.show_comparison([directory, directory], end)
-    assert "comparing the runs" in said["summarise"]
+    assert seen == [("summarise", "comparing the runs")] * 2
+    assert now == [""]
 
 
 def test_a_run_says_how_many_steps_are_done_anew(weather: Task, told: io.StringIO) -> None:

@@ -115,6 +115,7 @@ def test_a_server_that_refuses_everything_is_no_success(tmp_path: Path) -> None:
         server.faults.clear()
         again = command(*arguments, "--resume", "--retry-failed")
         assert again.returncode == 0, again.stderr
+        assert "steps set aside and done anew" in again.stderr
     assert RunDirectory(out).info().status == "finished"
 
 

@@ -87,9 +87,7 @@ def failed(step: StepRecord) -> bool:
 
 def _keep_a_copy(journal: Path, *, private: bool) -> None:
     """Keep a journal under the next free name, unless whoever was killed before it was cut has kept it already."""
-    for number in itertools.count(1):
-        copy = journal.with_name(f"steps.before-retry-{number}.jsonl")
-        if not copy.exists():
-            return write_atomically(copy, journal.read_bytes(), private=private)
-        if filecmp.cmp(copy, journal, shallow=False):
-            return None
+    names = (journal.with_name(f"steps.before-retry-{number}.jsonl") for number in itertools.count(1))
+    copy = next(name for name in names if not name.exists() or filecmp.cmp(name, journal, shallow=False))
+    if not copy.exists():
+        write_atomically(copy, journal.read_bytes(), private=private)
