@@ -124,14 +124,15 @@ def _read_choice(choice: Mapping[str, Any]) -> _Said:
 
 
 def _thoughts(value: Any) -> str:
-    """Read what stands in a field for thinking: a text, or blocks, whatever each calls its text."""
+    """Read what stands in a field for thinking: a text, or objects that hold one, whatever they call it."""
+    if isinstance(value, str):
+        return value
     blocks = value if isinstance(value, list) else [value]
     return "".join(_thought(block) for block in islice(blocks, _MOST_BLOCKS))
 
 
 def _thought(block: Any) -> str:
-    fields = _dict(block)
-    inner = next(filter(None, (fields.get(name) for name in _TEXTS)), "") if fields else block
+    inner = next(filter(None, map(_dict(block).get, _TEXTS)), "")
     return _text(inner) if isinstance(inner, list) else _str(inner)
 
 
