@@ -64,7 +64,7 @@ def test_a_whole_answer_in_the_field_for_thinking_counts(field: str, content: An
     "fields",
     [
         {"reasoning": [{"type": "text", "text": "rain, "}, {"type": "reasoning_text", "text": "9.5"}]},
-        {"reasoning": ["rain, ", {"type": "summary_text", "text": "9.5"}]},
+        {"reasoning": [{"text": ["rain, ", {"text": "9.5"}]}, {"type": "reasoning.encrypted", "data": "x"}, 7]},
         {"reasoning": {"content": "rain, 9.5"}},
         {"reasoning_details": [{"type": "reasoning.text", "text": "rain, 9.5", "signature": None, "index": 0}]},
         {"reasoning_details": [{"type": "reasoning.summary", "summary": "rain, 9.5"}, {"data": "x"}]},
@@ -81,7 +81,11 @@ def test_thinking_is_found_in_whatever_holds_it(fields: dict[str, Any]) -> None:
 
 
 def test_no_more_blocks_are_read_than_an_answer_can_have() -> None:
-    for message in ({"content": ["a"] * 50_000}, {"reasoning": ["a"] * 50_000}, {"thinking": {"text": ["a"] * 50_000}}):
+    for message in (
+        {"content": ["a"] * 50_000},
+        {"reasoning": [{"text": "a"}] * 50_000},
+        {"thinking": {"text": ["a"] * 50_000}},
+    ):
         assert len(read(body(message)).text) == 10_000
     thoughts = [{"type": "thinking", "thinking": ["a"] * 50_000}, "rain"]
     assert len(read_reply(body({"content": thoughts}), ASKED, "the server").uncounted) == 10_000

@@ -28,8 +28,8 @@ _MOST_TOKENS = 2**53
 _MOST_BLOCKS = 10_000
 """So many blocks of a list are read: one for each token of a long answer, and more."""
 _QUOTED = 20_000
-"""Characters of a reply that is no answer that are looked at."""
-_OPEN = Redactor(())
+"""Bytes that are looked at of a reply that is no answer."""
+_NOTHING_SECRET = Redactor(())
 
 
 class Reply(NamedTuple):
@@ -39,7 +39,7 @@ class Reply(NamedTuple):
     uncounted: str
 
 
-def read_reply(content: bytes, request: Request, where: str, hide: Redactor = _OPEN) -> Reply:
+def read_reply(content: bytes, request: Request, where: str, hide: Redactor = _NOTHING_SECRET) -> Reply:
     r"""Read the body of a reply, of either prompt style, by what is needed of it: nothing else can spoil an answer.
 
     An unknown finish reason counts as ``length`` when the answer is as long as was allowed, else as ``stop``. Token
@@ -91,7 +91,7 @@ def read_reply(content: bytes, request: Request, where: str, hide: Redactor = _O
         answer, finish_reason = cut_answer(answer, request.sampling.stop, finish_reason)
     counted = _count(_dict(usage.get("completion_tokens_details")).get("reasoning_tokens"))
     completion = Completion(
-        text=hide.answer((said.refusal or answer)[: 2 * MOST_TEXT]),  # no more than that is kept anyway
+        text=hide.answer((said.refusal or answer)[: 2 * MOST_TEXT]),  # more is never kept
         finish_reason="content_filter" if said.refusal else finish_reason,
         prompt_tokens=_count(usage.get("prompt_tokens")) or 0,
         completion_tokens=completion_tokens,
@@ -124,14 +124,15 @@ def _read_choice(choice: Mapping[str, Any]) -> _Said:
 
 
 def _thoughts(value: Any) -> str:
-    """Read what stands in a field for thinking: a text, or blocks, whatever each calls its text."""
+    """Read what stands in a field for thinking: a text, or objects that hold one, whatever they call it."""
+    if isinstance(value, str):
+        return value
     blocks = value if isinstance(value, list) else [value]
     return "".join(_thought(block) for block in islice(blocks, _MOST_BLOCKS))
 
 
 def _thought(block: Any) -> str:
-    fields = _dict(block)
-    inner = next(filter(None, (fields.get(name) for name in _TEXTS)), "") if fields else block
+    inner = next(filter(None, map(_dict(block).get, _TEXTS)), "")
     return _text(inner) if isinstance(inner, list) else _str(inner)
 
 

@@ -17,13 +17,13 @@ HIDDEN = "***"
 PART = 8
 """So many characters of a secret in a row give it away."""
 SURE = 16
-"""Secrets at least this long are taken out of answers as well: a shorter one may be a word that a model writes."""
+"""Secrets at least this long are taken out of answers as well, and shorter ones (`PART`) that hold letters and digits:
+others may be words that a model writes."""
 BOUNDED = 6
 """A shorter secret is hidden where it stands alone, not inside of words."""
 
 ESCAPED = "; write @ in it as %40, and in a login also / as %2F, ? as %3F and # as %23"
 """Goes on a hint where an address does not tell for sure where its login ends."""
-_ROUNDS = 100_000
 NO_KEYS = frozenset(
     (
         *("none", "null", "empty", "n/a", "x", "xx", "xxx", "no-key", "no_key", "nokey", "no-key-needed", "not-needed"),
@@ -35,7 +35,10 @@ NO_KEYS = frozenset(
 """What stands for a key where none is needed, in lower case: no secrets, but words that messages need."""
 
 _MASK = re.compile(r"[*\u2022\u2026]{2,}|\.{3,}|\u2026")
+_ROUNDS = 100_000
+"""Of hashing what tells accounts apart: a short password must not be found by trying."""
 _EDGE = 3
+"""So many characters of a secret beside a mask give it away."""
 _LONGEST = 256
 """Nobody shows more of a secret before or after a mask."""
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
@@ -119,7 +122,7 @@ def account(where: Address) -> str:
     if where.login is None and not where.query:
         return ""
     told = json.dumps([where.login, where.query]).encode()
-    return hashlib.pbkdf2_hmac("sha256", told, where.url.encode("utf-8", "replace"), _ROUNDS).hex()  # slow to guess
+    return hashlib.pbkdf2_hmac("sha256", told, where.url.encode("utf-8", "replace"), _ROUNDS).hex()
 
 
 def _is_login(text: str) -> bool:
@@ -242,7 +245,7 @@ class _Ends(NamedTuple):
 
 
 def _is_sure(secret: str) -> bool:
-    """Tell whether a text of that kind can hardly be anything but a secret."""
+    """Tell whether what looks like a secret can hardly be anything else."""
     mixed = any(map(str.isalpha, secret)) and any(map(str.isdigit, secret))
     return len(secret) >= (PART if mixed else SURE)
 
