@@ -21,7 +21,7 @@ TIMES = 3
 
 
 class _Plateau(NamedTuple):
-    """The most tokens that were ever read, and fewest and most words and number of the prompts of which so many were."""
+    """The most tokens ever read; fewest and most words of the prompts of which so many were read, and their number."""
 
     read: int
     least: int
