@@ -314,7 +314,7 @@ class TestReplies:
     )
     def test_bodies_that_hold_no_answer(self, body: str) -> None:
         with pytest.raises(EngineError, match="sent no answer") as caught:
-            ask(FakeServer(faults=[Fault(status=200, body=body)]), CHAT)
+            ask(FakeServer(faults=[Fault(status=200, body=body, times=99)]), CHAT)
         assert not isinstance(caught.value, EngineUnavailableError)
         assert body.partition(">")[0] in str(caught.value)
 
