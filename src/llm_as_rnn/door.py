@@ -206,8 +206,10 @@ def _foreign(value: Any, where: str, depth: int) -> Any:
         if times:
             return plain(list(value) if getattr(value, "ndim", 1) else value[()], where, depth + 1)
         listed = value.tolist()
-        # A long double gives itself: nothing plainer is as exact, but a float is as near as others come.
-        return plain(float(listed) if type(listed) is type(value) else listed, where, depth + 1)
+        if type(listed) is not type(value):
+            return plain(listed, where, depth + 1)
+        if hasattr(listed, "__float__"):  # a long double gives itself: a float is as near as others come
+            return plain(float(listed), where, depth)
     raise UsageError(f"{where} is {_short(value)}, of the type {kind}", "give text, numbers, lists or dicts")
 
 

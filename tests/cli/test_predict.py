@@ -107,7 +107,7 @@ def test_bad_lines_are_answered_and_do_not_end_the_stream(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
-    [(["--method", "zero_shot"], "begun with --method"), (["--budget", "99"], "begun with --budget")],
+    [(["--method", "zero_shot"], "begun with --method"), (["--policy", "replay"], "begun with --policy")],
 )
 def test_a_state_goes_on_only_as_it_was_begun(tmp_path: Path, arguments: list[str], says: str) -> None:
     state, model = tmp_path / "state.json", script(tmp_path)

@@ -133,7 +133,7 @@ CIRCLE["round"] = [CIRCLE]
         (pd.DataFrame({"a": [1]}), "of the type DataFrame"),
         (nested(DEEPEST + 2), "nested"),
         (CIRCLE, "nested"),
-        (Endless(), "nested"),
+        (Endless(), "of the type Endless"),
         ({"1": "a", 1: "b"}, "the name '1' twice"),
         ({"a": 1, "\ufeffa": 2}, "the name 'a' twice"),
     ],
