@@ -201,16 +201,20 @@ def _foreign(value: Any, where: str, depth: int) -> Any:
     if kind in ("datetime64", "timedelta64"):  # of NumPy: ``tolist`` would make figures of them
         text = str(value)
         return None if text == "NaT" else text
-    if hasattr(value, "tolist") and not isinstance(value, type):  # scalars and arrays of NumPy, columns of pandas
-        times = getattr(getattr(value, "dtype", None), "kind", "") in ("m", "M")
-        if times:
-            return plain(list(value) if getattr(value, "ndim", 1) else value[()], where, depth + 1)
-        listed = value.tolist()
+    if hasattr(value, "tolist") and not isinstance(value, type):
+        listed = _listed(value)
         if type(listed) is not type(value):
             return plain(listed, where, depth + 1)
-        if hasattr(listed, "__float__"):  # a long double gives itself: a float is as near as others come
-            return plain(float(listed), where, depth)
     raise UsageError(f"{where} is {_short(value)}, of the type {kind}", "give text, numbers, lists or dicts")
+
+
+def _listed(value: Any) -> Any:
+    """Give a scalar or an array of NumPy, or a column of pandas, in plainer values; itself where there are none."""
+    if getattr(getattr(value, "dtype", None), "kind", "") in ("m", "M"):  # ``tolist`` would make figures of times
+        return list(value) if getattr(value, "ndim", 1) else value[()]
+    listed = value.tolist()
+    # A long double gives itself: a float is as near as others come.
+    return float(listed) if type(listed) is type(value) and hasattr(listed, "__float__") else listed
 
 
 def _short(value: Any) -> str:
