@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
 from collections.abc import Awaitable, Callable, Coroutine
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from contextlib import suppress
+from types import CodeType, TracebackType
+from typing import Any, NamedTuple, Self, TypeVar
 
 from llm_as_rnn.engines.base import Engine
 from llm_as_rnn.errors import EngineError, EngineUnavailableError, UsageError
@@ -70,16 +72,55 @@ async def replay(calls: Calls[T], engine: Engine, log: list[Call]) -> T:
     return await _run(calls, answer)
 
 
+class _Ended(NamedTuple):
+    """What a computation came to."""
+
+    value: Any
+
+
+SLOW = 0.02
+"""Seconds of computing at once from which on other sequences, and a server's replies, should not wait for it."""
+
+_took: dict[CodeType | None, float] = {}
+"""Seconds that each kind of computation took when it went on last."""
+
+
 async def _run(calls: Calls[T], answer: Callable[[Request], Awaitable[Completion]]) -> T:
     try:
-        request = next(calls)
-        while True:
-            request = calls.send(await answer(request))
-    except StopIteration as end:
-        value: T = end.value
+        came = await _go_on(calls, None)
+        while not isinstance(came, _Ended):
+            came = await _go_on(calls, await answer(came))
+        value: T = came.value
         return value
     finally:
         calls.close()
+
+
+async def _go_on(calls: Calls[Any], completion: Completion | None) -> Request | _Ended:
+    """Compute until the next request, or the end: beside the loop if this kind of computation was slow the last time.
+
+    To go there and back takes a tenth of a millisecond, which is more than most computations do.
+    """
+    kind = getattr(calls, "gi_code", None)
+    if _took.get(kind, 0.0) < SLOW:
+        return _advance(calls, completion, kind)
+    work = asyncio.ensure_future(asyncio.to_thread(_advance, calls, completion, kind))
+    try:
+        return await asyncio.shield(work)
+    finally:
+        while not work.done():  # who waits may have been cancelled; a generator cannot be closed while it runs
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([work])
+
+
+def _advance(calls: Calls[Any], completion: Completion | None, kind: CodeType | None) -> Request | _Ended:
+    begun = time.perf_counter()
+    try:
+        return next(calls) if completion is None else calls.send(completion)
+    except StopIteration as end:
+        return _Ended(end.value)
+    finally:
+        _took[kind] = time.perf_counter() - begun
 
 
 async def _answer(request: Request, engine: Engine) -> Completion:

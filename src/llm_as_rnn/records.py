@@ -434,6 +434,9 @@ class StepRecord(Record, frozen=True):
         What else a reader should know.
     lessons : Memory or None
         At a sequence's last step, where sequences share a memory: what this one leaves to the later ones.
+    counts : dict of str to int
+        Tokens of texts, by the text's fingerprint, that were estimated because the server had ceased to count in the
+        middle of a run: a resumed run goes by the same figures.
     """
 
     method: str
@@ -455,3 +458,4 @@ class StepRecord(Record, frozen=True):
     problem: str = ""
     notes: tuple[str, ...] = ()
     lessons: Memory | None = None
+    counts: dict[str, int] = msgspec.field(default_factory=dict)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -100,3 +102,69 @@ def test_replay_gives_the_same_without_asking() -> None:
 def test_a_call_gives_back_its_completion() -> None:
     completion = Completion("text", "length", 3, 4, 2, 0.5, 1, "cut")
     assert Call.of("predict", completion).completion() == completion
+
+
+class TestSlowComputations:
+    """What takes long is computed beside the loop, which serves the others meanwhile."""
+
+    @pytest.fixture(autouse=True)
+    def _fresh(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("llm_as_rnn.drive._took", {})
+        monkeypatch.setattr("llm_as_rnn.drive.SLOW", 0.0)
+
+    @staticmethod
+    def waits_for(go_on: threading.Event) -> Calls[str]:
+        """Compute for as long as somebody else has not done something."""
+        answer = yield Request("predict", (Message("user", "one"),))
+        assert go_on.wait(10), "the loop stood still"
+        return answer.text
+
+    def test_the_loop_serves_others_meanwhile(self) -> None:
+        async def others() -> None:
+            go_on.set()
+
+        async def run() -> list[Any]:
+            first = await drive(two_calls(), ScriptedEngine(echo))
+            return [first, *(await asyncio.gather(drive(self.waits_for(go_on), ScriptedEngine(echo)), others()))]
+
+        go_on = threading.Event()
+        with patch.dict("llm_as_rnn.drive._took", {self.waits_for(go_on).gi_code: 1.0}):  # type: ignore[attr-defined]
+            assert asyncio.run(run()) == [["<one>", "<<one> 4>"], "<one>", None]
+
+    def test_a_quick_one_is_not_moved(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("llm_as_rnn.drive.SLOW", 60.0)
+        monkeypatch.setattr(asyncio, "to_thread", None)
+        assert asyncio.run(drive(two_calls(), ScriptedEngine(echo))) == ["<one>", "<<one> 4>"]
+
+    def test_whoever_is_cancelled_leaves_no_computation_behind(self) -> None:
+        def slow() -> Calls[str]:
+            begun.set()
+            try:
+                yield from self.waits_for(go_on)
+            finally:
+                ended.append(True)
+            return ""
+
+        async def run() -> None:
+            task = asyncio.create_task(drive(slow(), ScriptedEngine(echo)))
+            await asyncio.to_thread(begun.wait)
+            for _ in range(2):
+                task.cancel()
+                await asyncio.sleep(0)
+            go_on.set()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+        ended: list[bool] = []
+        begun, go_on = threading.Event(), threading.Event()
+        with patch.dict("llm_as_rnn.drive._took", {slow().gi_code: 1.0}):  # type: ignore[attr-defined]
+            asyncio.run(run())
+        assert ended == [True]
+
+    def test_errors_and_results_come_back_from_there(self) -> None:
+        def failing() -> Calls[str]:
+            yield Request("predict", (Message("user", "one"),))
+            raise KeyError("x")
+
+        with pytest.raises(KeyError):
+            asyncio.run(drive(failing(), ScriptedEngine(echo)))

@@ -162,7 +162,9 @@ class TestOpen:
             monkeypatch.delenv(name, raising=False)
         assert ask(FakeServer(), CHAT)[0].text == "fine"
 
-    @pytest.mark.parametrize("fault", [Fault("stall", path="models"), Fault("trickle", path="models")])
+    @pytest.mark.parametrize(
+        "fault", [Fault("stall", path="models", times=9), Fault("trickle", path="models", times=9)]
+    )
     def test_a_server_that_hangs_while_opening(self, fault: Fault) -> None:
         found = info(FakeServer(faults=[fault]), timeout=0.2, max_retries=0)
         assert found.remarks[0].endswith("does not list its models: it does not answer in time")

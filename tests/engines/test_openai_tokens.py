@@ -9,7 +9,7 @@ import pytest
 
 from llm_as_rnn.engines import openai_compatible
 from llm_as_rnn.engines.base import EngineInfo
-from llm_as_rnn.errors import EngineBusyError
+from llm_as_rnn.errors import EngineBusyError, EngineError
 from tests.engines.test_openai_compatible import opened
 from tests.fake_server import FakeServer, Fault
 
@@ -52,7 +52,7 @@ class TestTokens:
             assert asyncio.run(run()) == 11
             assert server.seen("/tokenize") == []
 
-    @pytest.mark.parametrize("status", [400, 403, 404, 500])
+    @pytest.mark.parametrize("status", [400, 401, 403, 404])
     def test_a_server_that_stops_counting_gets_estimates(self, status: int) -> None:
         async def run() -> tuple[list[int], EngineInfo]:
             async with opened(server) as engine:
@@ -63,15 +63,17 @@ class TestTokens:
         with FakeServer() as server:
             counts, info = asyncio.run(run())
         assert counts == [11, 1]
+        assert info.tokenizer == "lost"
         assert info.remarks == (
             f"{server.url} no longer counts tokens: counts are estimates, which err to the long side",
         )
 
-    def test_one_that_cannot_count_now_is_waited_for(self) -> None:
+    @pytest.mark.parametrize(("status", "kind"), [(503, EngineBusyError), (429, EngineBusyError), (500, EngineError)])
+    def test_one_that_cannot_count_now_may_count_later(self, status: int, kind: type[EngineError]) -> None:
         async def run() -> None:
             async with opened(server) as engine:
-                server.faults.append(Fault(status=503, headers={"retry-after-ms": "1"}, path="/tokenize", times=99))
+                server.faults.append(Fault(status=status, headers={"retry-after-ms": "1"}, path="/tokenize", times=99))
                 await engine.count_tokens("a")
 
-        with FakeServer() as server, pytest.raises(EngineBusyError, match="503"):
+        with FakeServer() as server, pytest.raises(kind, match=str(status)):
             asyncio.run(run())

@@ -7,13 +7,15 @@ import logging
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
+from llm_as_rnn.engines.base import small_request
 from llm_as_rnn.engines.openai_compatible import OpenAICompatibleEngine
 from llm_as_rnn.engines.patience import PatientEngine, Pause
 from llm_as_rnn.engines.resolve import resolve
 from llm_as_rnn.errors import EngineBusyError, EngineError, EngineUnavailableError, RequestRefusedError
-from llm_as_rnn.records import Completion, Message, Request
+from llm_as_rnn.records import Completion, Message, Request, Style
 from tests.fake_server import FakeServer, Fault
 
 REQUEST = Request("predict", (Message("user", "sun ->"),))
@@ -68,11 +70,21 @@ class Breaking(Outage):
     """An engine that breaks until a time, once it is up."""
 
     breaks_until = 0.0
+    bad: Request | None = None
+    small_error: EngineError | None = None
+
+    def __init__(self, clock: Clock, until: float) -> None:
+        super().__init__(clock, until)
+        self.small: list[Request] = []
 
     async def complete(self, request: Request) -> Completion:
         completion = await super().complete(request)
-        if self.clock.now < self.breaks_until:
+        if self.clock.now < self.breaks_until or request == self.bad:
             raise EngineError("500: oops")
+        if request == small_request(request.style):
+            self.small.append(request)
+            if self.small_error is not None:
+                raise self.small_error
         return completion
 
 
@@ -229,39 +241,66 @@ class TestPatience:
         waiting, _ = patient(engine)
         asyncio.run(run())
 
-    def test_calls_that_break_in_a_row_are_an_outage(self) -> None:
-        async def run() -> str:
+    def test_a_server_that_breaks_costs_no_call(self) -> None:
+        async def run() -> list[Completion]:
             await waiting.complete(REQUEST)
             engine.breaks_until = 100.0
-            for _ in range(2):
-                with pytest.raises(EngineError, match="500: oops"):
-                    await waiting.complete(REQUEST)
-            assert engine.clock.now == 0.0
-            return (await waiting.complete(REQUEST)).text
+            return await asyncio.gather(*(waiting.complete(REQUEST) for _ in range(5)))
 
         engine = Breaking(Clock(), 0.0)
         waiting, pauses = patient(engine)
-        assert asyncio.run(run()) == "fine"
+        assert {completion.text for completion in asyncio.run(run())} == {"fine"}
         assert engine.clock.now >= 100.0
         assert pauses[0] is not None
         assert pauses[0].why == "500: oops"
 
-    def test_calls_that_break_now_and_then_are_none(self) -> None:
-        async def run() -> None:
+    @pytest.mark.parametrize("style", ["chat", "completion"])
+    def test_a_request_that_breaks_the_server_by_itself_fails_alone(self, style: Style) -> None:
+        async def run() -> list[Any]:
             await waiting.complete(REQUEST)
-            for error in (EngineError("500"), EngineError("500"), None, EngineError("500"), RequestRefusedError("no")):
-                engine.error = error
-                await asyncio.gather(waiting.complete(REQUEST), return_exceptions=True)
-                await waiting.count_tokens("x") if error is None else None
-            for _ in range(2):
-                engine.error = EngineError("500")
-                with pytest.raises(EngineError):
-                    await waiting.complete(REQUEST)
+            bad = msgspec.structs.replace(REQUEST, messages=(Message("user", "bad"),), style=style)
+            engine.bad = bad
+            asked = (waiting.complete(request) for request in (REQUEST, bad, REQUEST))
+            return await asyncio.gather(*asked, return_exceptions=True)
 
-        engine = Outage(Clock(), 0.0)
+        engine = Breaking(Clock(), 0.0)
+        waiting, _ = patient(engine)
+        first, failed, last = asyncio.run(run())
+        assert (first.text, last.text) == ("fine", "fine")
+        assert (type(failed), str(failed)) == (EngineError, "500: oops")
+        assert engine.small == [small_request(style)]
+        assert engine.clock.now == 3.0, "it was asked again after 1 s and after 2 s, and then at once"
+
+    def test_a_server_that_breaks_on_everything_from_the_start_is_given_up_at_once(self) -> None:
+        engine = Breaking(Clock(), 0.0)
+        engine.breaks_until = 10_000.0
         waiting, pauses = patient(engine)
-        asyncio.run(run())
-        assert (engine.clock.now, pauses) == (0.0, [])
+        with pytest.raises(EngineUnavailableError, match="500: oops, whatever is asked") as caught:
+            asyncio.run(waiting.complete(REQUEST))
+        assert not isinstance(caught.value, EngineBusyError)
+        assert engine.clock.now == 3.0
+        assert pauses[-1] is None
+
+    def test_who_refuses_the_small_request_serves(self) -> None:
+        async def run() -> None:
+            engine.bad, engine.small_error = REQUEST, RequestRefusedError("too small")
+            await waiting.complete(REQUEST)
+
+        engine = Breaking(Clock(), 0.0)
+        waiting, _ = patient(engine)
+        with pytest.raises(EngineError, match="500: oops"):
+            asyncio.run(run())
+
+    def test_counts_that_break_wait_too(self) -> None:
+        async def run() -> int:
+            await waiting.complete(REQUEST)
+            engine.breaks_until = 20.0
+            return await waiting.count_tokens("x")
+
+        engine = Breaking(Clock(), 0.0)
+        waiting, _ = patient(engine)
+        assert asyncio.run(run()) == 3
+        assert engine.clock.now >= 20.0
 
     def test_a_server_that_breaks_while_it_comes_back_is_still_away(self) -> None:
         async def run() -> list[Completion]:
@@ -278,7 +317,6 @@ class TestPatience:
         async def run() -> None:
             await waiting.complete(REQUEST)
             engine.breaks_until = 10_000.0
-            await asyncio.gather(*(waiting.complete(REQUEST) for _ in range(2)), return_exceptions=True)
             await waiting.complete(REQUEST)
 
         engine = Breaking(Clock(), 0.0)
@@ -300,23 +338,20 @@ class TestPatience:
         ids=["500", "408", "409", "html", "cut", "error", "stall"],
     )
     def test_whatever_a_broken_server_sends(self, fault: Fault) -> None:
-        async def run() -> tuple[int, str]:
+        async def run() -> list[str]:
             inner = OpenAICompatibleEngine("fake", base_url=server.url, max_retries=0, timeout=0.3)
             engine = PatientEngine(inner, clock=clock, sleep=clock.sleep)
             await engine.open()
             try:
                 await engine.complete(REQUEST)
                 server.faults.append(replace(fault, times=6))
-                failed = [await asyncio.gather(engine.complete(REQUEST), return_exceptions=True) for _ in range(2)]
-                return len([one for (one,) in failed if type(one) is EngineError]), (
-                    await engine.complete(REQUEST)
-                ).text
+                return [(await engine.complete(REQUEST)).text for _ in range(3)]
             finally:
                 await engine.close()
 
         clock = Clock()
         with FakeServer() as server:
-            assert asyncio.run(run()) == (2, "fine")
+            assert asyncio.run(run()) == ["fine"] * 3
         assert clock.now > 0
 
     def test_servers_get_it_and_others_need_none(self) -> None:

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from llm_as_rnn.engines.base import EngineInfo
+from llm_as_rnn.engines.estimate import estimate_tokens
 from llm_as_rnn.engines.openai_compatible import OpenAICompatibleEngine
+from llm_as_rnn.engines.patience import PatientEngine
 from llm_as_rnn.errors import EngineBusyError, EngineUnavailableError
 from llm_as_rnn.records import Message, Request
 from tests.fake_server import FakeServer, Fault, Json, Seen, refuse
@@ -141,9 +143,64 @@ def test_a_server_too_busy_to_list_its_models_is_waited_for(status: int) -> None
     ids=["reset", "cut", "stall", "long", "br", "307", "401", "html"],
 )
 def test_whatever_goes_wrong_beside_the_answers_decides_nothing(path: str, fault: Fault) -> None:
-    server = FakeServer(faults=[replace(fault, path=path, times=1)])
+    server = FakeServer(faults=[replace(fault, path=path, times=2)])
     use(server, timeout=0.3 if fault.kind == "stall" else 5.0)
-    assert len([seen for seen in server.requests if seen.path.endswith(path) and not seen.body.get("content")]) <= 1
+    assert len([seen for seen in server.requests if seen.path.endswith(path) and not seen.body.get("content")]) <= 2
+
+
+@pytest.mark.parametrize("kind", ["reset", "cut", "stall"])
+def test_one_that_hangs_once_at_the_start_is_asked_again(kind: Any) -> None:
+    server = FakeServer(faults=[Fault(kind, path=path) for path in ("models", "props", "tokenize")])
+    info = use(server, timeout=0.3)
+    assert (info.context_window, info.tokenizer, info.remarks) == (2048, "exact", ())
+
+
+class TestCounting:
+    """A server that ceases to count tokens in the middle of a run vetoes nothing as long as it answers."""
+
+    BUSY = Fault(status=429, body={"error": "busy"}, path="tokenize", times=99)
+
+    @staticmethod
+    def count(server: FakeServer, *, seconds: float, monkeypatch: pytest.MonkeyPatch) -> tuple[list[int], EngineInfo]:
+        """Let a server answer, and count; the engine may give counting up after so many seconds."""
+
+        async def run() -> tuple[list[int], EngineInfo]:
+            inner = OpenAICompatibleEngine("fake", base_url=server.url, timeout=0.3, max_retries=0)
+            engine = PatientEngine(inner, 60.0, sleep=sleep)
+            await engine.open()
+            try:
+                await engine.complete(REQUEST)
+                exact = await engine.count_tokens("three short words")
+                server.faults.append(TestCounting.BUSY)
+                return [exact, await engine.count_tokens("three more short words")], engine.info
+            finally:
+                await engine.close()
+
+        async def sleep(seconds: float) -> None:
+            slept.append(seconds)
+
+        slept: list[float] = []
+        monkeypatch.setattr("llm_as_rnn.engines.openai_compatible.COUNTS_AWAITED", seconds)
+        with server:
+            return asyncio.run(run())
+
+    def test_it_is_estimated_after_some_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        counts, info = self.count(FakeServer(), seconds=0.0, monkeypatch=monkeypatch)
+        assert counts[1] == estimate_tokens("three more short words")
+        assert info.tokenizer == "lost"
+        assert ["no longer counts tokens" in remark for remark in info.remarks] == [True]
+
+    def test_an_outage_is_no_such_thing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        server = FakeServer()
+        monkeypatch.setattr(TestCounting, "BUSY", Fault(status=503, body={"error": "busy"}, path="", times=9))
+        counts, info = self.count(server, seconds=0.0, monkeypatch=monkeypatch)
+        assert info.tokenizer == "exact"
+        assert counts[1] != estimate_tokens("three more short words")
+
+    def test_a_moment_is_waited_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(TestCounting, "BUSY", Fault("stall", path="tokenize", times=2))
+        _, info = self.count(FakeServer(), seconds=60.0, monkeypatch=monkeypatch)
+        assert info.tokenizer == "exact"
 
 
 @pytest.mark.parametrize("number", [-1, 0, True, "many", None])

@@ -34,6 +34,8 @@ def go(engine: Engine, out: Path, options: Options) -> tuple[RunInfo, list[StepR
 
 def by_schema(body: dict[str, Any]) -> str:
     """Answer as the schema of a request asks, so that the server knows nothing of roles."""
+    if "response_format" not in body:  # the small request that tells whether it serves
+        return "2"
     name = body["response_format"]["json_schema"]["name"]
     roles = {"weather": "predict", "feedback": "reflect", "memory": "update", "summary": "summarise"}
     return msgspec.json.encode(OBJECTS[roles[name]]).decode()
@@ -114,6 +116,43 @@ def test_an_outage_without_end_stops_a_run_that_can_be_resumed(tmp_path: Path) -
         info = asyncio.run(execute(options, engine, directory, resume=True, watcher=Watch()))
     assert (info.status, info.failures) == ("finished", {})
     assert [record.status for record in directory.records() if record.method == "zero_shot"] == [Status.OK] * 30
+
+
+def test_a_run_whose_server_ceases_to_count_goes_on_and_resumes_by_the_same_figures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its counts are other ones than the estimates: without those in the journal the resumed steps would differ."""
+    monkeypatch.setattr("llm_as_rnn.engines.openai_compatible.COUNTS_AWAITED", 0.0)
+    options = Options("weather", ("recurrent",), sequences=2, steps=6, budget=60, form="json", style="chat")
+    answered = itertools.count()
+
+    def answer(body: dict[str, Any]) -> str:
+        number = next(answered)
+        if number == 6:
+            server.faults.append(Fault(status=429, body={"error": "busy"}, path="/tokenize", times=10**6))
+        if number == 15:
+            server.faults.append(Fault(status=401, body={"error": "no"}, times=10**6))
+        return by_schema(body).replace("rain follows rain", f"rain follows rain {number}")  # no text is counted before
+
+    def engine() -> Engine:
+        inner = OpenAICompatibleEngine("fake", base_url=server.url, slots=1, max_retries=0)
+        return PatientEngine(inner, clock=lambda: sum(waits), sleep=sleep)
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    waits: list[float] = []
+    with FakeServer("llamacpp", answer=answer) as server:
+        info, records = go(engine(), tmp_path / "run", options)
+        assert (info.status, info.engine.tokenizer) == ("failed", "lost")
+        counted = [record for record in records if record.counts]
+        assert 0 < len(counted) < len(records)
+        server.faults.clear()
+        server.answer = by_schema
+        directory = RunDirectory(tmp_path / "run")
+        info = asyncio.run(execute(options, engine(), directory, resume=True, watcher=Watch()))
+    assert (info.status, info.failures) == ("finished", {})
+    assert info.engine.tokenizer == "lost", "what was found out stays said"
 
 
 @pytest.mark.model

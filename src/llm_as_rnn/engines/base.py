@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Literal, Protocol
 
-from llm_as_rnn.records import Completion, Form, Record, Request, Style
+from llm_as_rnn.records import Completion, Form, Message, Record, Request, Sampling, Style
+
+Tokenizer = Literal["exact", "estimate", "lost"]
 
 
 class EngineInfo(Record, frozen=True):
@@ -21,7 +23,8 @@ class EngineInfo(Record, frozen=True):
     slots : int
         Calls that it answers at the same time; more steps in flight destroy its prefix cache.
     tokenizer : str
-        ``exact`` (the serving model's own) or ``estimate`` (no server endpoint for it; errs to the long side).
+        ``exact`` (the serving model's own), ``estimate`` (no server endpoint for it; errs to the long side), or
+        ``lost`` (exact at first, estimates from some point on).
     form, style : str
         How this model is best asked, where that was measured.
     budget : int or None
@@ -43,7 +46,7 @@ class EngineInfo(Record, frozen=True):
     digest: str = ""
     context_window: int = 8192
     slots: int = 4
-    tokenizer: Literal["exact", "estimate"] = "exact"
+    tokenizer: Tokenizer = "exact"
     form: Form = "json"
     style: Style = "chat"
     budget: int | None = None
@@ -81,3 +84,8 @@ class Engine(Protocol):
     async def close(self) -> None:
         """Give back what `open` took."""
         ...
+
+
+def small_request(style: Style) -> Request:
+    """Build a request that every server can answer that serves at all: it tells an outage from other trouble."""
+    return Request("predict", (Message("user", "1 + 1 ="),), Sampling(max_tokens=1), style)

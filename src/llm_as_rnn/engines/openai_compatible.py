@@ -8,14 +8,14 @@ import os
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
-from llm_as_rnn.engines.base import EngineInfo
+from llm_as_rnn.engines.base import EngineInfo, small_request
 from llm_as_rnn.engines.cuts import CutWatch
 from llm_as_rnn.engines.dialects import Probe, Server, detect, tokenize_body, tokenize_count
 from llm_as_rnn.engines.estimate import estimate_tokens
@@ -24,8 +24,8 @@ from llm_as_rnn.engines.refusals import Refusal, failure, in_turns
 from llm_as_rnn.engines.replies import Reply, one_line, read_reply
 from llm_as_rnn.engines.secrecy import ESCAPED, address
 from llm_as_rnn.engines.wire import Answer, Wire, beside
-from llm_as_rnn.errors import EngineBusyError, EngineError, EngineUnavailableError
-from llm_as_rnn.records import Completion, Request
+from llm_as_rnn.errors import EngineBusyError, EngineError, EngineUnavailableError, RequestRefusedError
+from llm_as_rnn.records import Completion, Request, Style
 
 OPENAI_URL = "https://api.openai.com/v1"
 DEFAULT_WINDOW = 8192
@@ -37,6 +37,10 @@ GUESSES = 2
 """Requests for which it is tried in vain which unnamed field a server refuses; then it is left alone."""
 PROBED = 10.0
 """Seconds that an endpoint may take that is not needed."""
+GLANCES = 2
+"""Times that such an endpoint is asked which does not answer: a window or a tokenizer that is not known is a guess."""
+COUNTS_AWAITED = 10.0
+"""Seconds for which a server that answers requests may fail to count tokens before that is given up."""
 _NOT_NOW = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE, 529}
 """Who answers so when asked for its models tells them later; a run that began without would not know its server."""
 
@@ -106,7 +110,9 @@ class OpenAICompatibleEngine:
         self._in_turns = False
         self._server = Server()
         self._counts: OrderedDict[str, int] = OrderedDict()
-        self._cuts = CutWatch(self.count_tokens)
+        self._uncounted: float | None = None
+        self._style: Style = "chat"
+        self._cuts = CutWatch(self._counted)
 
     @property
     def where(self) -> str:
@@ -150,6 +156,7 @@ class OpenAICompatibleEngine:
     async def complete(self, request: Request) -> Completion:
         """Answer a request."""
         started = time.monotonic()
+        self._style = request.style
         async with self._deadline():
             answer = await self._create(request)
         reply = await beside(answer.content, read_reply, answer.content, request, self.where, self._wire.hide)
@@ -171,12 +178,9 @@ class OpenAICompatibleEngine:
         if text in self._counts:
             self._counts.move_to_end(text)
             return self._counts[text]
-        async with self._deadline():
-            body = tokenize_body(self._server.dialect, self.model, text)
-            answer = await self._wire.send(f"{self._server.root}/tokenize", body)
-        count = tokenize_count(await _decoded(answer))
+        count = await self._counted_for_long(text)
         if count is None:
-            return self._uncounted(text, answer)
+            return self._estimated(text)
         self._counts[text] = count
         if len(self._counts) > COUNTS_KEPT:
             self._counts.popitem(last=False)
@@ -246,16 +250,19 @@ class OpenAICompatibleEngine:
     async def _glance(
         self, url: str, body: dict[str, Any] | None = None, query: Mapping[str, str] | None = None
     ) -> Answer | Probe:
-        """Ask once, and not for long; give what is known instead where no answer came from a server that is there."""
-        try:
-            async with asyncio.timeout(min(self._timeout, PROBED)):
-                return await self._wire.send(url, body, query=query, retries=0)
-        except TimeoutError:
-            return Probe(None, error="it does not answer in time")
-        except EngineError as error:
-            if isinstance(error, EngineUnavailableError) and not isinstance(error, EngineBusyError):
-                raise
-            return Probe(None, error=error.message)
+        """Ask, and not for long; give what is known instead where no answer came from a server that is there."""
+        problem = ""
+        for _ in range(GLANCES):
+            try:
+                async with asyncio.timeout(min(self._timeout, PROBED)):
+                    return await self._wire.send(url, body, query=query, retries=0)
+            except TimeoutError:
+                problem = "it does not answer in time"
+            except EngineError as error:
+                if isinstance(error, EngineUnavailableError) and not isinstance(error, EngineBusyError):
+                    raise
+                problem = error.message
+        return Probe(None, error=problem)
 
     async def _create(self, request: Request) -> Answer:
         """Send a request, again without a part that the server refuses; give the answer, or what amounts to one."""
@@ -350,27 +357,68 @@ class OpenAICompatibleEngine:
     async def _account(self, reply: Reply) -> Completion:
         """Count thinking of which the server gave no figure."""
         completion = reply.completion
-        try:
-            tokens = await self.count_tokens(reply.uncounted)
-        except EngineError:  # an answer is not lost over a figure
-            tokens = estimate_tokens(reply.uncounted)
+        tokens = estimate_tokens(reply.uncounted)
+        if self._server.counts_tokens:
+            with suppress(EngineError):  # an answer is not lost over a figure
+                tokens = await self._counted(reply.uncounted)
         most = completion.completion_tokens or tokens
         return replace(completion, reasoning_tokens=min(tokens, most))
 
-    def _uncounted(self, text: str, answer: Answer) -> int:
-        """Estimate what a server no longer counts; where it only cannot now, that is worth waiting for.
+    async def _counted_for_long(self, text: str) -> int | None:
+        """Let the server count; None if it does not any more, or has failed to for long though it answers requests."""
+        count = None
+        try:
+            count = await self._counted(text)
+        except RequestRefusedError:
+            return None
+        except EngineError as error:
+            gone = isinstance(error, EngineUnavailableError) and not isinstance(error, EngineBusyError)
+            self._uncounted = self._uncounted or time.monotonic()
+            if gone or time.monotonic() - self._uncounted < COUNTS_AWAITED or not await self._serves():
+                raise
+            with suppress(EngineError):  # it may just have come back
+                count = await self._counted(text)
+        self._uncounted = None
+        return count
+
+    async def _counted(self, text: str) -> int:
+        """Let the server count.
 
         Raises
         ------
-        EngineBusyError
-            If it may count again in a moment.
+        RequestRefusedError
+            If it does not count (any more).
+        EngineError
+            If it cannot now.
         """
+        async with self._deadline():
+            body = tokenize_body(self._server.dialect, self.model, text)
+            answer = await self._wire.send(f"{self._server.root}/tokenize", body)
+        if answer.refusal is not None:
+            failure = self._failure(answer, answer.refusal)
+            # No access to this endpoint, or to this model there, is no reason to stop: a request tells.
+            lasting = isinstance(failure, EngineUnavailableError) and not isinstance(failure, EngineBusyError)
+            raise RequestRefusedError(failure.message) if lasting or answer.refusal.no_endpoint else failure
+        count = tokenize_count(await _decoded(answer))
+        if count is None:
+            raise RequestRefusedError(f"{self.where} counts no tokens")
+        return count
+
+    async def _serves(self) -> bool:
+        """Tell whether the server answers a request, whatever else it does not."""
+        small = small_request(self._style)
+        try:
+            async with self._deadline():
+                answer = await self._send(small, self._fields(small), merged=self._in_turns)
+        except EngineError:
+            return False
         refusal = answer.refusal
-        if refusal is not None and isinstance(busy := self._failure(answer, refusal), EngineBusyError):
-            raise busy
-        if refusal is None or refusal.no_endpoint:
-            self._server = replace(self._server, counts_tokens=False)
-            self.info = replace(self.info, tokenizer="estimate")
+        return refusal is None or isinstance(self._failure(answer, refusal), RequestRefusedError)
+
+    def _estimated(self, text: str) -> int:
+        """Estimate from now on what a server no longer counts."""
+        self._server = replace(self._server, counts_tokens=False)
+        self.info = replace(self.info, tokenizer="lost")
         self._remark(f"{self.where} no longer counts tokens: counts are estimates, which err to the long side")
         return estimate_tokens(text)
 

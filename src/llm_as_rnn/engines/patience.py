@@ -9,16 +9,16 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple, TypeVar
 
-from llm_as_rnn.engines.base import Engine, EngineInfo
+from llm_as_rnn.engines.base import Engine, EngineInfo, small_request
 from llm_as_rnn.errors import EngineBusyError, EngineError, EngineUnavailableError, RequestRefusedError
-from llm_as_rnn.records import Completion, Request
+from llm_as_rnn.records import Completion, Request, Style
 
 PATIENCE = 600.0
 """Seconds for which an outage is waited out, where nobody says otherwise."""
 FIRST_CALLS = 8
 """When none of so many first calls succeeds, none will."""
-BROKEN_CALLS = 3
-"""When so many calls in a row break, without being refused, the server cannot serve: that is an outage too."""
+BROKEN_TRIES = 2
+"""When a request broke so often, another one tells whether it is this one that breaks the server."""
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 """Seconds until a server is asked again that does not say when: twice as long each time."""
 
@@ -68,8 +68,11 @@ class PatientEngine:
     While an outage lasts one call at a time asks again, and the others wait for what becomes of it. A call that is
     cancelled hands this over to the next one.
 
-    A call that breaks (no answer in time, an error inside the server, a page instead of an answer) has failed. When
-    several in a row do after the server had answered, that is an outage, as is what breaks while one lasts.
+    A call may break: no answer in time, an error inside the server, a page instead of an answer. It is asked again
+    after a pause, like one that the server had no time for. When it broke again, another, very small request tells
+    what is wrong: if that one breaks too it is an outage, which is waited out; else the call is asked once more, and
+    has failed when it breaks the server that has just answered. A token count that breaks is asked for again too; the
+    engine itself knows when to go on without.
 
     After an outage that was given up, each later call asks once, without any wait; the first that is answered ends it.
 
@@ -94,7 +97,7 @@ class PatientEngine:
         self._outage: _Outage | None = None
         self._turn: asyncio.Lock | None = None
         self._answered = False
-        self._broken = 0
+        self._served = False
         self._refusals: Counter[str] = Counter()
 
     @property
@@ -124,45 +127,74 @@ class PatientEngine:
             If this call got no answer.
         """
         try:
-            completion = await self._patiently(lambda: self._completed(request))
+            completion = await self._patiently(self._until_plain(request))
         except EngineUnavailableError:
             raise
         except EngineError as error:
             self._note_refusal(error)
             raise
         self._answered = self._answered or completion.finish_reason != "error"
+        self._served = True
         return completion
 
     async def count_tokens(self, text: str) -> int:
         """Count the tokens of a text, however long the engine cannot."""
-        return await self._patiently(lambda: self.engine.count_tokens(text))
+
+        async def ask() -> int:
+            try:
+                return await self.engine.count_tokens(text)
+            except EngineUnavailableError:
+                raise
+            except EngineError as error:
+                raise EngineBusyError(error.message, error.hint) from error
+
+        return await self._patiently(ask)
 
     async def close(self) -> None:
         """Close the engine."""
         await self.engine.close()
 
-    async def _completed(self, request: Request) -> Completion:
-        """Ask once, and tell the failure of one call from an outage.
+    def _until_plain(self, request: Request) -> Callable[[], Awaitable[Completion]]:
+        """Make a call that is asked again when it breaks, until it is plain that the request itself is to blame."""
+        broken = 0
+
+        async def ask() -> Completion:
+            nonlocal broken
+            if broken >= BROKEN_TRIES:
+                await self._require_serving(request.style)
+            try:
+                return await self.engine.complete(request)
+            except (EngineUnavailableError, RequestRefusedError):
+                raise
+            except EngineError as error:
+                broken += 1
+                if broken > BROKEN_TRIES:
+                    raise
+                raise EngineBusyError(error.message, error.hint) from error
+
+        return ask
+
+    async def _require_serving(self, style: Style) -> None:
+        """Ask something small, to tell an outage from a request that breaks the server by itself.
 
         Raises
         ------
         EngineBusyError
-            If the engine cannot serve, by its own word or by how often calls broke.
+            If that breaks as well.
+        EngineUnavailableError
+            If it does, and nothing was ever answered: then waiting is of no use.
         """
         try:
-            completion = await self.engine.complete(request)
+            await self.engine.complete(small_request(style))
+        except RequestRefusedError:  # who refuses a request can read one
+            pass
         except EngineUnavailableError:
             raise
-        except RequestRefusedError:  # who refuses a request can read one
-            self._broken = 0
-            raise
         except EngineError as error:
-            self._broken += 1
-            if self._outage is not None or (self._answered and self._broken >= BROKEN_CALLS):
+            if self._served:
                 raise EngineBusyError(error.message, error.hint) from error
-            raise
-        self._broken = 0
-        return completion
+            raise EngineUnavailableError(f"{error.message}, whatever is asked", error.hint) from error
+        self._served = True
 
     async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
         turn = self._turn = self._turn or asyncio.Lock()

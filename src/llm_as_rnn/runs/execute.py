@@ -381,6 +381,7 @@ def _met(before: EngineInfo, now: EngineInfo) -> EngineInfo:
         now,
         left_out=tuple(dict.fromkeys((*before.left_out, *now.left_out))),
         remarks=tuple(dict.fromkeys((*before.remarks, *now.remarks))),
+        tokenizer="lost" if before.tokenizer == "lost" else now.tokenizer,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
@@ -13,7 +14,7 @@ import msgspec
 
 from llm_as_rnn.datasets.base import Sequence, Step
 from llm_as_rnn.drive import drive, replay
-from llm_as_rnn.engines.base import Engine
+from llm_as_rnn.engines.base import Engine, EngineInfo
 from llm_as_rnn.errors import EngineUnavailableError, LlmAsRnnError, RunError, SpecMismatchError
 from llm_as_rnn.method import Calls, Learned, Method, Sharing
 from llm_as_rnn.metrics.scores import step_scores
@@ -91,7 +92,8 @@ async def run_sequence(
             lessons, done = await made.source.run(sharing.conclude(learned.state, step.observation))
             notes = (*result.notes, f"lessons: {done}")
             calls = tuple(made.source.calls)
-            result = msgspec.structs.replace(result, lessons=lessons.memory, notes=notes, calls=calls)
+            counts = dict(made.source.counts)
+            result = msgspec.structs.replace(result, lessons=lessons.memory, notes=notes, calls=calls, counts=counts)
         if record is None:
             commit(result)
         else:
@@ -131,7 +133,8 @@ class _Source:
     """Answers of one step: from its journal record where there is one, else from the engine."""
 
     def __init__(self, engine: Engine, record: StepRecord | None) -> None:
-        self._engine = engine
+        self.counts: dict[str, int] = {} if record is None else dict(record.counts)
+        self._engine = _Counted(engine, self.counts)
         self._recorded = None if record is None else list(record.calls)
         self.calls: list[Call] = [] if record is None else list(record.calls)
 
@@ -139,6 +142,31 @@ class _Source:
         if self._recorded is None:
             return await drive(calls, self._engine, self.calls)
         return await replay(calls, self._engine, self._recorded)
+
+
+class _Counted:
+    """An engine that keeps, for the journal, what it counted once its server no longer did.
+
+    A resumed run gets the same counts then, though the server may count again.
+    """
+
+    def __init__(self, engine: Engine, counts: dict[str, int]) -> None:
+        self._engine = engine
+        self._counts = counts
+        self.open, self.complete, self.close = engine.open, engine.complete, engine.close
+
+    @property
+    def info(self) -> EngineInfo:
+        return self._engine.info
+
+    async def count_tokens(self, text: str) -> int:
+        name = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
+        if name not in self._counts:
+            count = await self._engine.count_tokens(text)
+            if self.info.tokenizer != "lost":
+                return count
+            self._counts[name] = count
+        return self._counts[name]
 
 
 class _Made(NamedTuple):
@@ -181,6 +209,7 @@ def _record(method: Method, task: Task, state: Any, step: Step, made: _Made, lea
         scores=step_scores(task, prediction.values, step.target),
         problem=prediction.problem,
         notes=prediction.notes,
+        counts=dict(made.source.counts),
     )
 
 

@@ -150,7 +150,8 @@ class RunSpec(Record, frozen=True):
             and not (name == "model_digest" and "" in (begun.model_digest, self.model_digest))
         ]
         if changes:
+            window = f" (--context {begun.window})" if asked and begun.window != self.window else ""
             raise SpecMismatchError(
                 f"this run was begun with other settings: {'; '.join(changes)}",
-                "resume with the same ones, or choose another --out",
+                f"resume with the same ones{window}, or choose another --out",
             )
