@@ -6,7 +6,7 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextlib import suppress
 from types import CodeType, TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
@@ -14,9 +14,14 @@ from typing import Any, NamedTuple, Self, TypeVar
 from llm_as_rnn.engines.base import Engine
 from llm_as_rnn.errors import EngineError, EngineUnavailableError, UsageError
 from llm_as_rnn.method import Calls
-from llm_as_rnn.records import Call, Completion, Request
+from llm_as_rnn.records import ESTIMATED, Call, Completion, Request, StepRecord
 
+A = TypeVar("A")
+B = TypeVar("B")
 T = TypeVar("T")
+
+Walk = Generator[Request | StepRecord, Completion | None, Any]
+"""Yields a Request, and is sent its Completion; or yields a StepRecord, and is sent None."""
 
 
 CLOSED = "nothing can be asked after close: the model was given back"
@@ -51,25 +56,31 @@ async def drive(calls: Calls[T], engine: Engine, log: list[Call] | None = None) 
     return await _run(calls, answer)
 
 
-async def replay(calls: Calls[T], engine: Engine, log: list[Call]) -> T:
-    """Run a computation again on the answers that it got before, which are taken off the front of ``log``.
+async def drive_walk(walk: Walk, engine: Engine, keep: Callable[[StepRecord], None]) -> Any:
+    """Run a walk over a sequence (`runs.walk`) to its end.
 
-    Only token counts ask the engine.
+    Parameters
+    ----------
+    walk : generator
+        Yields requests, and records of steps.
+    engine : Engine
+        Who answers.
+    keep : callable
+        Keeps a record, before the next step begins.
 
     Raises
     ------
-    EngineError
-        If the computation asks something else than it did before.
+    EngineUnavailableError
+        If no call can be answered at all.
     """
 
-    async def answer(request: Request) -> Completion:
-        if request.role == "count":
-            return await _answer(request, engine)
-        if log and log[0].role == request.role:
-            return log.pop(0).completion()
-        raise EngineError(f"the journal has no answer to a {request.role!r} call", "start a new run")
+    async def answer(came: Request | StepRecord) -> Completion | None:
+        if isinstance(came, Request):
+            return await _answer(came, engine)
+        keep(came)
+        return None
 
-    return await _run(calls, answer)
+    return await _run(walk, answer)
 
 
 class _Ended(NamedTuple):
@@ -85,7 +96,7 @@ _took: dict[CodeType | None, float] = {}
 """Seconds that each kind of computation took when it went on last."""
 
 
-async def _run(calls: Calls[T], answer: Callable[[Request], Awaitable[Completion]]) -> T:
+async def _run(calls: Generator[A, B, T], answer: Callable[[A], Awaitable[B]]) -> T:
     try:
         came = await _go_on(calls, None)
         while not isinstance(came, _Ended):
@@ -96,15 +107,15 @@ async def _run(calls: Calls[T], answer: Callable[[Request], Awaitable[Completion
         calls.close()
 
 
-async def _go_on(calls: Calls[Any], completion: Completion | None) -> Request | _Ended:
+async def _go_on(calls: Generator[A, B, Any], answer: B | None) -> A | _Ended:
     """Compute until the next request, or the end: beside the loop if this kind of computation was slow the last time.
 
     To go there and back takes a tenth of a millisecond, which is more than most computations do.
     """
-    kind = getattr(calls, "gi_code", None)
+    kind = _kind(calls)
     if _took.get(kind, 0.0) < SLOW:
-        return _advance(calls, completion, kind)
-    work = asyncio.ensure_future(asyncio.to_thread(_advance, calls, completion, kind))
+        return _advance(calls, answer, kind)
+    work = asyncio.ensure_future(asyncio.to_thread(_advance, calls, answer, kind))
     try:
         return await asyncio.shield(work)
     finally:
@@ -113,10 +124,17 @@ async def _go_on(calls: Calls[Any], completion: Completion | None) -> Request | 
                 await asyncio.wait([work])
 
 
-def _advance(calls: Calls[Any], completion: Completion | None, kind: CodeType | None) -> Request | _Ended:
+def _kind(calls: object) -> CodeType | None:
+    """Give the code that goes on next: the innermost generator's."""
+    while (inner := getattr(calls, "gi_yieldfrom", None)) is not None:
+        calls = inner
+    return getattr(calls, "gi_code", None)
+
+
+def _advance(calls: Generator[A, B, Any], answer: B | None, kind: CodeType | None) -> A | _Ended:
     begun = time.perf_counter()
     try:
-        return next(calls) if completion is None else calls.send(completion)
+        return next(calls) if answer is None else calls.send(answer)
     except StopIteration as end:
         return _Ended(end.value)
     finally:
@@ -125,7 +143,8 @@ def _advance(calls: Calls[Any], completion: Completion | None, kind: CodeType | 
 
 async def _answer(request: Request, engine: Engine) -> Completion:
     if request.role == "count":
-        return Completion("", prompt_tokens=await engine.count_tokens(request.messages[0].content))
+        tokens = await engine.count_tokens(request.messages[0].content)
+        return Completion("", ESTIMATED if engine.info.tokenizer == "lost" else "stop", prompt_tokens=tokens)
     try:
         return await engine.complete(request)
     except EngineUnavailableError:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Generator
-from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -262,14 +262,19 @@ class Method(Protocol):
         """Give the memory in a state; None for methods that keep none within a budget."""
         ...
 
+    def with_memory(self, state: Any, memory: Memory) -> Any:
+        """Put a memory into a state.
 
-@runtime_checkable
-class Sharing(Protocol):
-    """A method whose ended sequences can teach later ones."""
+        Raises
+        ------
+        UsageError
+            If the method keeps none.
+        """
+        ...
 
     @property
     def shares(self) -> bool:
-        """Whether they do, with its settings: then its sequences run one after the other."""
+        """Whether sequences that have ended teach later ones: then they run one after the other."""
         ...
 
     def start_with(self, sequence: SequenceInfo, lessons: Any) -> Any:
@@ -277,8 +282,40 @@ class Sharing(Protocol):
         ...
 
     def conclude(self, state: Any, last: Observation) -> Calls[tuple[Any, str]]:
-        """Give the lessons after a sequence, and what was done."""
+        """Give the lessons after a sequence, and what was done; None and nothing where none are shared."""
         ...
+
+
+class Apart:
+    """What most methods have in common: no memory within a budget, and sequences that teach each other nothing."""
+
+    shares: bool = False
+
+    def start(self, sequence: SequenceInfo) -> Any:
+        """Give the state before the first step."""
+        raise NotImplementedError
+
+    def start_with(self, sequence: SequenceInfo, lessons: Any) -> Any:
+        """Begin as if it were the first sequence."""
+        return self.start(sequence)
+
+    def conclude(self, state: Any, last: Observation) -> Calls[tuple[Any, str]]:
+        """Leave nothing to later sequences."""
+        return at_once((None, ""))
+
+    def memory(self, state: Any) -> Memory | None:
+        """Give none."""
+        return None
+
+    def with_memory(self, state: Any, memory: Memory) -> Any:
+        """Refuse a memory.
+
+        Raises
+        ------
+        UsageError
+            Always: there is no place for one.
+        """
+        raise UsageError("this method keeps no memory", "versions are kept of one that does: recurrent")
 
 
 class Asker:

@@ -370,7 +370,7 @@ def restore(
     Parameters
     ----------
     method : Method
-        Whose memory it is. A state of a method that keeps a memory has it under the name ``memory``.
+        Whose memory it is.
     stream : Stream
         Where it belongs.
     version : int
@@ -399,7 +399,7 @@ def restore(
     number = max(present.version, *(entry.memory.version for entry in stream.versions)) + 1
     memory = Memory(found.sections, number, tokens)
     versions = (*stream.versions, Version(memory, None, f"version {version} restored"))[-limits.keep_versions :]
-    state = msgspec.structs.replace(stream.state, memory=memory)
+    state = method.with_memory(stream.state, memory)
     return msgspec.structs.replace(stream, state=state, lessons=(), versions=versions, floor=0)
 
 

@@ -308,6 +308,10 @@ MOST_ERROR = 2_000
 """Characters of what went wrong that are kept."""
 
 
+ESTIMATED = "estimated"
+"""What ends a token count that is an estimate, because a server ceased to count in the middle of a run."""
+
+
 class Completion(Record, frozen=True):
     """What an engine answers to a request. Its texts can always be written as UTF-8, and have an end.
 

@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 import pytest
 
-from llm_as_rnn.drive import SyncDriver, drive, replay
+from llm_as_rnn.drive import SyncDriver, drive
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.errors import EngineError, EngineUnavailableError, UsageError
 from llm_as_rnn.method import Calls, count_tokens
@@ -84,19 +84,6 @@ def test_a_failed_call_is_a_completion_and_a_lost_engine_is_not() -> None:
         asyncio.run(drive(calls, ScriptedEngine(gone)))
     with pytest.raises(StopIteration):
         next(calls)  # it was closed
-
-
-def test_replay_gives_the_same_without_asking() -> None:
-    log: list[Call] = []
-    asyncio.run(drive(two_calls(), ScriptedEngine(echo), log))
-
-    def never(request: Request) -> Any:
-        raise AssertionError("asked")
-
-    assert asyncio.run(replay(two_calls(), ScriptedEngine(never), list(log))) == ["<one>", "<<one> 4>"]
-    for broken in ([], log[:1], log[::-1]):
-        with pytest.raises(EngineError, match="no answer"):
-            asyncio.run(replay(two_calls(), ScriptedEngine(never), list(broken)))
 
 
 def test_a_call_gives_back_its_completion() -> None:

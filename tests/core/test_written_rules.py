@@ -173,6 +173,7 @@ def test_where_rewritten_lessons_are_too_long_the_worst_of_the_old_ones_go() -> 
     earlier = Lessons(Memory((Section("Notes", notes),)))
     state = msgspec.structs.replace(stage.holding("delta fogs").state, lessons=earlier, ledger=known)
     later, _ = by_hand(stage.method.conclude(state, Observation("s", 20, {"seen": "echo"})), stage.answer)
+    assert later is not None
     assert later.memory.sections == (Section("Notes", ("alpha clears", "charlie stays", "delta fogs")),)
 
 

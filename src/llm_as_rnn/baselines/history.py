@@ -9,7 +9,7 @@ import msgspec
 
 from llm_as_rnn.answers import ARROW
 from llm_as_rnn.baselines.order import inserted, placed
-from llm_as_rnn.method import Asker, Calls, Learned, Settings, at_once, count_tokens, said
+from llm_as_rnn.method import Apart, Asker, Calls, Learned, Settings, at_once, count_tokens, said
 from llm_as_rnn.outcomes import facts, note_field, verdict
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import Message, Observation, Prediction, Record, SequenceInfo, Target, Update
@@ -42,7 +42,7 @@ class HistoryState(Record, frozen=True):
         return HistoryState(self.sequence, inserted(self.past, place, entry), steps)
 
 
-class History:
+class History(Apart):
     """Predicts from all past entries that fit the context window.
 
     Parameters
@@ -65,9 +65,6 @@ class History:
     def start(self, sequence: SequenceInfo) -> HistoryState:
         """Begin with no past."""
         return HistoryState(sequence)
-
-    def memory(self, state: HistoryState) -> None:
-        """Give none: nothing here is held within a budget."""
 
     def predict(self, state: HistoryState, observation: Observation) -> Calls[Prediction]:
         """Predict from the past entries, then x_t."""

@@ -14,11 +14,10 @@ from llm_as_rnn.baselines.linear import LabelModel, Moments, NumberModel, split_
 from llm_as_rnn.baselines.order import inserted, placed
 from llm_as_rnn.errors import AnswerError
 from llm_as_rnn.figures import mean
-from llm_as_rnn.method import Calls, Learned, Settings, at_once
+from llm_as_rnn.method import Apart, Calls, Learned, Settings, at_once
 from llm_as_rnn.outcomes import last_value
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import (
-    Memory,
     Observation,
     Prediction,
     Record,
@@ -49,7 +48,7 @@ class ReferenceState(Record, frozen=True):
     steps: tuple[int, ...] = ()
 
 
-class Reference(ABC):
+class Reference(Apart, ABC):
     """Predicts from past steps by a fixed rule.
 
     Where there is none yet, and where the rule gives what the answer has no place for (a label that is no option any
@@ -73,10 +72,6 @@ class Reference(ABC):
     def start(self, sequence: SequenceInfo) -> Any:
         """Begin with no past."""
         return self.state_type()
-
-    def memory(self, state: Any) -> Memory | None:
-        """Give none: there is no memory in language."""
-        return None
 
     def predict(self, state: Any, observation: Observation) -> Calls[Prediction]:
         """Predict by the rule."""

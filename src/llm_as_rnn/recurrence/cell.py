@@ -133,19 +133,25 @@ class Recurrent:
         return bool(self.updating.shared)
 
     def start_with(self, sequence: SequenceInfo, lessons: Lessons | None) -> RecurrentState:
-        """Give h_0 beside the lessons of earlier sequences; None for the first one."""
+        """Give h_0, beside the lessons of earlier sequences where these are shared; None for the first one."""
+        if not self.shares:
+            return self.start(sequence)
         first = Lessons(initial_memory(self.task)) if lessons is None else lessons
         return msgspec.structs.replace(self.start(sequence), lessons=first)
 
-    def conclude(self, state: RecurrentState, last: Observation) -> Calls[tuple[Lessons, str]]:
+    def conclude(self, state: RecurrentState, last: Observation) -> Calls[tuple[Lessons | None, str]]:
         """Give what the sequence leaves to later ones, and what was done."""
         if state.lessons is None:
-            raise ValueError("the sequence was not started with lessons")
+            return None, ""
         return (yield from self.teacher.teach(state.lessons, state.memory, state.ledger, last))
 
     def memory(self, state: RecurrentState) -> Memory:
         """Give h_t."""
         return state.memory
+
+    def with_memory(self, state: RecurrentState, memory: Memory) -> RecurrentState:
+        """Put another text in the place of h_t; figures beside it are facts, and stay as they are."""
+        return msgspec.structs.replace(state, memory=memory)
 
     def predict(self, state: RecurrentState, observation: Observation) -> Calls[Prediction]:
         """Contextualise: y_hat_t from h_{t-1} and x_t alone."""

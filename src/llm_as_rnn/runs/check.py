@@ -24,16 +24,33 @@ from msgspec import UNSET
 
 from llm_as_rnn.answers import Field
 from llm_as_rnn.datasets.base import Sequence, Step
-from llm_as_rnn.drive import drive
+from llm_as_rnn.drive import drive_walk
 from llm_as_rnn.engines.scripted import Answer, ScriptedEngine
 from llm_as_rnn.errors import UsageError
-from llm_as_rnn.method import Method, RuleName, Settings, Updating, knows_outcomes
+from llm_as_rnn.method import Calls, Learned, Method, RuleName, Settings, Updating, knows_outcomes
 from llm_as_rnn.methods import METHODS, REFERENCES
 from llm_as_rnn.prompts import Prompts
-from llm_as_rnn.records import AnswerFormat, Form, Layout, Memory, Record, Request, Section, Style, Value
+from llm_as_rnn.records import (
+    AnswerFormat,
+    Completion,
+    Form,
+    Layout,
+    Memory,
+    Observation,
+    Prediction,
+    Record,
+    Request,
+    Section,
+    SequenceInfo,
+    StepRecord,
+    Style,
+    Target,
+    Value,
+)
 from llm_as_rnn.recurrence.memory import written
 from llm_as_rnn.recurrence.rules import RULES
 from llm_as_rnn.runs.foresight import Foreknown, bag, foreknown, tells, tokens
+from llm_as_rnn.runs.walk import walk
 from llm_as_rnn.task import Task
 
 Kind = Literal["outcome_in_prompt", "future_in_prompt", "uneven_fields", "outcome_in_observation", "outcome_not_seen"]
@@ -137,7 +154,7 @@ class Look(NamedTuple):
 
     method: str
     settings: Settings
-    step: Step
+    observation: Observation
     learning: bool
     request: Request
 
@@ -292,24 +309,46 @@ class _Planter:
 
 async def _watch(method: Method, name: str, settings: Settings, planted: Planted) -> tuple[list[Look], bool]:
     """Run a method over planted sequences: what it asked and when, and whether it learned anything."""
-    engine = ScriptedEngine(_script(planted.task, settings))
+    watched = _Watched(method)
+    script = _script(planted.task, settings)
     looks: list[Look] = []
-    learns = False
+    learns: list[bool] = []
 
-    def note(step: Step, *, learning: bool) -> None:
-        looks.extend(Look(name, settings, step, learning, request) for request in engine.requests)
-        engine.requests.clear()
+    def answer(request: Request) -> Completion | str:
+        looks.append(Look(name, settings, watched.observation, watched.learning, request))
+        return script(request)
+
+    def keep(record: StepRecord) -> None:
+        learns.append(record.update.outcome == "accepted")
 
     for sequence in planted.sequences:
-        state = method.start(sequence.info)
-        for step in sequence.steps:
-            prediction = await drive(method.predict(state, step.observation), engine)
-            note(step, learning=False)
-            learned = await drive(method.learn(state, step.observation, prediction, step.target), engine)
-            note(step, learning=True)
-            state = learned.state
-            learns = learns or learned.update.outcome == "accepted"
-    return looks, learns
+        await drive_walk(walk(watched, sequence, planted.task), ScriptedEngine(answer), keep)
+    return looks, any(learns)
+
+
+class _Watched:
+    """A method that says what it is about: which observation, and whether it is learning from its outcome."""
+
+    def __init__(self, method: Method) -> None:
+        self.name, self.state_type, self.shares = method.name, method.state_type, False
+        self.start = method.start
+        self.memory, self.with_memory, self.conclude = method.memory, method.with_memory, method.conclude
+        self._method = method
+        self.observation = Observation("", 0, {})
+        self.learning = False
+
+    def start_with(self, sequence: SequenceInfo, lessons: Any) -> Any:
+        return self.start(sequence)
+
+    def predict(self, state: Any, observation: Observation) -> Calls[Prediction]:
+        self.observation, self.learning = observation, False
+        return (yield from self._method.predict(state, observation))
+
+    def learn(
+        self, state: Any, observation: Observation, prediction: Prediction, target: Target | None
+    ) -> Calls[Learned]:
+        self.observation, self.learning = observation, True
+        return (yield from self._method.learn(state, observation, prediction, target))
 
 
 def _script(task: Task, settings: Settings) -> Answer:
@@ -373,7 +412,7 @@ def _search(looks: Many[Look], planted: Planted, *, learns: bool) -> Iterator[Le
                     yield _leak(kind, look, canary.name, place, f"...{text[max(match.start() - 40, 0) : match.end()]}")
                 elif canary and canary.what == "outcome":
                     told.add(canary.name)
-        shown = planted.shown[look.step.observation.sequence, look.step.observation.t]
+        shown = planted.shown[look.observation.sequence, look.observation.t]
         if _predicts(look) and shown not in _line(look.request.prompt):
             yield _leak("uneven_fields", look, "x_t", "all messages", f"not there as the task shows it: {shown}")
     if learns and looks:
@@ -384,7 +423,7 @@ def _search(looks: Many[Look], planted: Planted, *, learns: bool) -> Iterator[Le
 
 def _verdict(canary: Canary, look: Look) -> Kind | None:
     """Say what is wrong with a canary in a request, if anything is."""
-    now = look.step.observation
+    now = look.observation
     if canary.sequence != now.sequence or canary.t > now.t:
         return "future_in_prompt"
     if canary.what == "unshown":
@@ -395,7 +434,7 @@ def _verdict(canary: Canary, look: Look) -> Kind | None:
 
 def _hunt(looks: Many[Look], planted: Planted, task: Task, sequences: Many[Sequence]) -> Iterator[Leak]:
     """Find methods that know the true outcomes, which nobody gave them: planted ones stand in their place."""
-    asked = {(look.step.observation.sequence, look.step.observation.t): look for look in looks if _predicts(look)}
+    asked = {(look.observation.sequence, look.observation.t): look for look in looks if _predicts(look)}
     words = {key: _own_words(look, planted) for key, look in asked.items()}
     if not words:
         return
@@ -414,7 +453,7 @@ def _hunt(looks: Many[Look], planted: Planted, task: Task, sequences: Many[Seque
 def _own_words(look: Look, planted: Planted) -> Counter[str]:
     """Count a request's words, without those of the observations that it shows."""
     text = _line(look.request.prompt)
-    now = look.step.observation
+    now = look.observation
     for (sequence, t), shown in planted.shown.items():
         if sequence == now.sequence and t <= now.t:
             text = text.replace(shown, " ")
@@ -433,7 +472,7 @@ def _texts(request: Request) -> Iterator[tuple[str, str]]:
 
 
 def _leak(kind: Kind, look: Look, field: str, place: str, excerpt: str) -> Leak:
-    x, settings = look.step.observation, look.settings
+    x, settings = look.observation, look.settings
     asked = f"{settings.form}, {settings.style}, {settings.layout}, feedback {settings.feedback}"
     where = f"{look.request.role}, {place} ({asked})"
     return Leak(kind, look.method, x.sequence, x.t, field, where, _line(excerpt)[:EXCERPT])

@@ -14,11 +14,11 @@ import msgspec
 from llm_as_rnn.datasets.base import Dataset, Sequence, Split
 from llm_as_rnn.datasets.registry import dataset
 from llm_as_rnn.datasets.tables import Table, read_table
-from llm_as_rnn.drive import drive
+from llm_as_rnn.drive import drive, drive_walk
 from llm_as_rnn.engines.base import Engine, EngineInfo
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.errors import DatasetError, RunError, UsageError, first_error
-from llm_as_rnn.method import AUTO_FEEDBACK, Method, Settings, Sharing, Updating, suit_layout
+from llm_as_rnn.method import AUTO_FEEDBACK, Method, Settings, Updating, suit_layout
 from llm_as_rnn.methods import METHODS, REFERENCES, asks_model, build, references
 from llm_as_rnn.metrics.icd import LEVELS, Coding, Term, with_categories
 from llm_as_rnn.metrics.summary import failed_calls, summarise
@@ -32,6 +32,7 @@ from llm_as_rnn.runs.loop import run_all
 from llm_as_rnn.runs.remote import require_local
 from llm_as_rnn.runs.retry import set_aside_failed
 from llm_as_rnn.runs.spec import RunSpec
+from llm_as_rnn.runs.walk import walk
 from llm_as_rnn.task import Task, load_task
 
 PAPER_BUDGET = 4096
@@ -54,7 +55,7 @@ class Options(Record, frozen=True):
     budget, form, style, layout, feedback, sampling
         How the model is asked.
     delay : int
-        How late outcomes come, in steps (see `loop.schedule`).
+        How late outcomes come, in steps (see `walk.schedule`).
     prompts : Path, optional
         A folder of templates that replace shipped ones.
     concurrency : int, optional
@@ -372,7 +373,7 @@ async def _run(
 
 
 def _sharing(methods: Many[Method]) -> set[str]:
-    return {method.name for method in methods if isinstance(method, Sharing) and method.shares}
+    return {method.name for method in methods if method.shares}
 
 
 def _met(before: EngineInfo, now: EngineInfo) -> EngineInfo:
@@ -419,13 +420,7 @@ async def _rehearse(task: Task, spec: RunSpec, prompts: Prompts, sequence: Seque
     def answer(request: Request) -> str:
         return memory if request.role in ("update", "compress") else ""
 
-    engine = ScriptedEngine(answer)
-    step = sequence.steps[0]
+    first = msgspec.structs.replace(sequence, steps=sequence.steps[:1])
     for name in spec.methods:
         method = build(name, task, settings, prompts)
-        sharing = method if isinstance(method, Sharing) and method.shares else None
-        state = sharing.start_with(sequence.info, None) if sharing else method.start(sequence.info)
-        prediction = await drive(method.predict(state, step.observation), engine)
-        learned = await drive(method.learn(state, step.observation, prediction, step.target), engine)
-        if sharing:
-            await drive(sharing.conclude(learned.state, step.observation), engine)
+        await drive_walk(walk(method, first, task), ScriptedEngine(answer), lambda record: None)
