@@ -19,6 +19,7 @@ from llm_as_rnn.engines.base import Engine
 from llm_as_rnn.engines.resolve import DEFAULT_MODEL
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.errors import MissingExtraError, TaskError, UsageError
+from llm_as_rnn.folding import clash
 from llm_as_rnn.learner import Learner
 from llm_as_rnn.records import Request, Value
 from llm_as_rnn.task import MemorySection, Task, load_task
@@ -293,8 +294,8 @@ class LLMClassifier(_Adapter, base.Classifier):
         self._by_text[next(way for way in ways if not self._is_taken(way))] = label
 
     def _is_taken(self, text: str) -> bool:
-        """Tell whether an answer's field would take the text for that of a label which has one; it knows no case."""
-        return text.casefold() in (known.casefold() for known in self._by_text)
+        """Tell whether an answer's field would take the text for that of a label which has one; see `folding`."""
+        return clash((*self._by_text, text)) is not None
 
     def _written(self, y: Any) -> Value:
         if self.task is not None:
