@@ -132,12 +132,14 @@ class Field(Record, frozen=True):
         if same:
             differ = "is the same as" if same[0] == same[1] else "differs only in case, blanks or Unicode form from"
             raise ValueError(f"option {same[1]!r} of field {self.name!r} {differ} {same[0]!r}: rename or drop one")
-        split = [option for option in self.options if ";" in option] if self.kind == "ranked" else []
-        if split:
-            raise ValueError(
-                f"option {split[0]!r} of field {self.name!r} holds a semicolon, which separates the entries of a list: "
-                "write it without"
-            )
+        for option in self.options:
+            holds = ""
+            if self.kind == "ranked" and ";" in option:
+                holds = "a semicolon, which separates the entries of a list"
+            elif ARROW in f" {fold(option)} ":
+                holds = "an arrow, which comes before an outcome in notes"
+            if holds:
+                raise ValueError(f"option {option!r} of field {self.name!r} holds {holds}: write it without")
 
     def require_end_in_lines(self) -> None:
         """Refuse options that a line could not tell the end of, for a field that others follow.
@@ -415,9 +417,7 @@ class NoteField(Field, frozen=True):
 
     def read(self, value: Any) -> str:
         """Check a note, and cut back one that was stopped short; of several arrows the last one is meant."""
-        text, told = " ".join(str(value).split()), ARROW + self.came
-        # What came may hold an arrow itself.
-        seen, arrow, came = (text[: -len(told)], ARROW, self.came) if text.endswith(told) else text.rpartition(ARROW)
+        seen, arrow, came = " ".join(str(value).split()).rpartition(ARROW)
         if not self.came or not seen:
             return whole_words(str(super().read(value)), self.max_chars)
         return f"{whole_words(seen.replace(ARROW, ' - ')[: self.seen], self.seen)}{arrow}{came}"

@@ -87,8 +87,8 @@ def compare_texts(answer: Value | None, outcome: Value | None) -> Verdict | None
 def compare_ranked(answer: Value | None, outcome: Value | None, top: int) -> Verdict | None:
     """Compare two ranked lists: what counts is the first entry, and where the first hit stands.
 
-    A hit at place p of k has the error p / (k + 1): above 0, because the first entry is not the first outcome, and below
-    1, because it is a hit.
+    A hit at place p of k has the error p / (k + 1): above 0, because the first entry is not the first outcome, and
+    below 1, because it is a hit.
 
     >>> compare_ranked(("gout", "flu"), ("Gout", "asthma"), 5)
     Verdict(right=True, error=0.0, answered=True, off=None, place=1)

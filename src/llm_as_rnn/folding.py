@@ -60,9 +60,10 @@ def clash(texts: Iterable[str]) -> tuple[str, str] | None:
     """
     first: dict[str, str] = {}
     for text in texts:
-        earlier = first.setdefault(fold(text), text)
-        if earlier is not text:
-            return earlier, text
+        folded = fold(text)
+        if folded in first:
+            return first[folded], text
+        first[folded] = text
     return None
 
 
