@@ -76,11 +76,11 @@ def verdict(task: Task, prediction: Prediction, target: Target) -> str:
     >>> verdict(load_task("weather"), said, {"sky": "sun", "high": 12.5})
     'The answer was rain, 9.0: wrong, 3.5 too low.'
     """
-    values = prediction.values
-    if values is None:
-        return "There was no usable answer."
+    values = prediction.values or {}
     known = {name: verdict for name, verdict in task.compare(values, target).items() if verdict.answered}
     fields = [field for field in task.answer if field.name in known]
+    if not fields:
+        return "There was no usable answer."
     said = ", ".join(field.show(values[field.name]) for field in fields)
     return f"The answer was {said}: {', '.join(_in_words(field, known[field.name]) for field in fields)}."
 

@@ -39,6 +39,11 @@ memory:
         (("options: [a, b]", 'options: ["caf\\u00e9", "cafe\\u0301"]'), "differs only in"),
         (("options: [a, b]", "options: [up, up -> down]"), "'up -> down' of field 'y' holds an arrow"),
         (
+            ("options: [a, b]", 'options: [up, "up  ->  down"]'),
+            "holds an arrow, which comes before an outcome in notes",
+        ),
+        (("options: [a, b]", 'options: [up, "-> down"]'), "'-> down' of field 'y' holds an arrow"),
+        (
             ("kind: label, options: [a, b]", 'kind: ranked, options: ["a; b", c]'),
             "'a; b' of field 'y' holds a semicolon",
         ),
