@@ -1,4 +1,4 @@
-"""Two lists of words lined up: what both of them say in the same order, in a time that does not run away.
+"""Texts as words, and two lists of words lined up: what both say in the same order, in a time that does not run away.
 
 What `difflib` takes grows with the pairs of equal words in two lists, and with their lengths: two lines of 40,000 times
 the same word keep it busy for hours. Lists that would take it long are not lined up at all.
@@ -6,15 +6,39 @@ the same word keep it busy for hours. Lists that would take it long are not line
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from difflib import SequenceMatcher
+from functools import lru_cache
 
 MOST_WORDS = 1_000
 """Words of the longest list that is lined up with another."""
 
 MOST_PAIRS = 20_000
 """Pairs of equal words, one from each list: two texts of a thousand ordinary words have fewer."""
+
+MOST_KEPT = 2_000
+"""Characters of the longest text whose words are kept: thousands of long ones would fill the machine's memory."""
+
+WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]+|[^\w\s]")
+"""A word or a mark; signs of Chinese and Japanese are words of their own."""
+
+
+def tokens(text: str) -> tuple[str, ...]:
+    """Split a text into words and marks, in small letters; signs of Chinese and Japanese are words of their own.
+
+    >>> tokens("What is like < ship > ?")
+    ('what', 'is', 'like', '<', 'ship', '>', '?')
+    """
+    return _split_before(text) if len(text) <= MOST_KEPT else _split(text)
+
+
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(WORD.findall(text.casefold()))
+
+
+_split_before = lru_cache(maxsize=4096)(_split)
 
 
 def can_be_lined_up(one: Sequence[str], other: Sequence[str]) -> bool:
@@ -39,3 +63,13 @@ def shared_words(one: Sequence[str], other: Sequence[str]) -> list[str]:
         return list((Counter(one) & Counter(other)).elements())
     blocks = SequenceMatcher(None, one, other, autojunk=False).get_matching_blocks()
     return [word for block in blocks for word in one[block.a : block.a + block.size]]
+
+
+def overlap(one: Sequence[str], other: Sequence[str]) -> float:
+    """Say which share of the words of two lists both have in the same order: 0 for none, 1 for the same.
+
+    >>> overlap("what is like < ship > ?".split(), "what is like < flag > ?".split())
+    0.8571428571428571
+    """
+    length = len(one) + len(other)
+    return 2 * len(shared_words(one, other)) / length if length else 1.0

@@ -17,7 +17,9 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from llm_as_rnn.comparing import Verdict, compare_labels, compare_numbers, compare_ranked, compare_texts
 from llm_as_rnn.errors import AnswerError
+from llm_as_rnn.folding import chosen, clash, fold, leading
 from llm_as_rnn.records import AnswerFormat, Record, Value
 
 Kind = Literal["label", "number", "ranked", "text"]
@@ -123,6 +125,38 @@ class Field(Record, frozen=True):
             raise ValueError(f"field {self.name!r} cannot be judged by {self.judged}: only a {kind} one can")
         if any(len(option.splitlines()) != 1 or option != option.strip() for option in self.options):
             raise ValueError(f"options of field {self.name!r} must be single lines without outer spaces")
+        self._require_options_apart()
+
+    def _require_options_apart(self) -> None:
+        same = clash(self.options)
+        if same:
+            differ = "is the same as" if same[0] == same[1] else "differs only in case, blanks or Unicode form from"
+            raise ValueError(f"option {same[1]!r} of field {self.name!r} {differ} {same[0]!r}: rename or drop one")
+        for option in self.options:
+            holds = ""
+            if self.kind == "ranked" and ";" in option:
+                holds = "a semicolon, which separates the entries of a list"
+            elif ARROW in f" {fold(option)} ":
+                holds = "an arrow, which comes before an outcome in notes"
+            if holds:
+                raise ValueError(f"option {option!r} of field {self.name!r} holds {holds}: write it without")
+
+    def require_end_in_lines(self) -> None:
+        """Refuse options that a line could not tell the end of, for a field that others follow.
+
+        Raises
+        ------
+        ValueError
+            If one holds a comma and the field is a list, or what stands before the comma is an option as well.
+        """
+        whole = {fold(option) for option in self.options}
+        for option in self.options:
+            places = [match.start() for match in re.finditer(",", option)]
+            if places and (self.kind == "ranked" or any(fold(option[:place]) in whole for place in places)):
+                raise ValueError(
+                    f"option {option!r} of field {self.name!r} holds a comma, which ends a field in line answers: "
+                    "put the field last, or write the option without"
+                )
 
     def _require_metrics_that_fit(self) -> None:
         if "log" in self.extras and not (self.kind == "number" and self.low > 0):
@@ -145,6 +179,39 @@ class Field(Record, frozen=True):
             is_long = abs(number) > max(LONG, abs(self.low), abs(self.high))
             return repr(number) if is_long else f"{number:.{self.decimals}f}"
         return "; ".join(value) if isinstance(value, tuple) else str(value)
+
+    def compare(self, answer: Value | None, outcome: Value | None) -> Verdict | None:
+        """Say how an answer did: whether it was right, and how far off.
+
+        Parameters
+        ----------
+        answer : Value or None
+            As it was read; None where there is none.
+        outcome : Value or None
+            What came.
+
+        Returns
+        -------
+        Verdict or None
+            None where nothing came (see `comparing`).
+
+        Examples
+        --------
+        >>> high = Field("high", "number", low=-20, high=45)
+        >>> high.compare(9.0, 12.25), high.compare(9.0, None)
+        (Verdict(right=False, error=0.05, answered=True, off=-3.25, place=None), None)
+        >>> Field("codes", "ranked").compare(("flu", "gout"), ("Gout", "flu")).place
+        1
+        """
+        match self.kind:
+            case "label":
+                return compare_labels(answer, outcome)
+            case "number":
+                return compare_numbers(answer, outcome, self.low, self.high, self.show)
+            case "ranked":
+                return compare_ranked(answer, outcome, self.top)
+            case "text":
+                return compare_texts(answer, outcome)
 
     def describe(self) -> str:
         """Say in words what may stand here."""
@@ -266,11 +333,22 @@ class Field(Record, frozen=True):
                 return self._text(value)
 
     def _read_option(self, value: Any) -> str:
-        wanted = str(value).strip().casefold()
-        for option in self.options:
-            if option.casefold() == wanted:
-                return option
-        raise AnswerError(f"{self.name} must be one of {', '.join(self.options)}, not {_short(value)}")
+        option = chosen(str(value).strip(), self.options)
+        if option is None:
+            raise AnswerError(f"{self.name} must be one of {', '.join(self.options)}, not {_short(value)}")
+        return option
+
+    def first_of(self, line: str) -> tuple[str, str | None]:
+        """Split a line into this field's value and what follows its comma; None where there is no comma.
+
+        >>> Field("sky", "label", options=("so, so", "good")).first_of("so, so, 12")
+        ('so, so', ' 12')
+        """
+        value, comma, rest = line.partition(",")
+        if comma and self.kind == "label":
+            value, rest = leading(line, self.options, comma) or (value, comma + rest)
+            comma, rest = rest[:1], rest[1:]
+        return value, rest if comma else None
 
     def _read_number(self, value: Any) -> float:
         number = self._number(value)
@@ -462,9 +540,14 @@ class AnswerSpec(Record, frozen=True, dict=True):
 
     def _split_line(self, text: str) -> dict[str, Any]:
         lines = [line for line in map(str.strip, text.strip().splitlines()) if not _FENCE.fullmatch(line)]
+        rest = lines[0] if lines else None
+        parts = {}
+        for field in self.fields[:-1]:
+            if rest is not None:
+                parts[field.name], rest = field.first_of(rest)
         # The last field takes what is left, so that a text with commas in it stays whole.
-        parts = lines[0].split(",", len(self.fields) - 1) if lines else []
-        return {field.name: part.strip() for field, part in zip(self.fields, parts, strict=False) if part.strip()}
+        parts[self.fields[-1].name] = rest or ""
+        return {name: part.strip() for name, part in parts.items() if part.strip()}
 
     def _split_block(self, text: str) -> dict[str, Any]:
         names = {field.name.casefold(): field.name for field in self.fields}

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from llm_as_rnn.answers import ARROW, Field, NoteField
+from llm_as_rnn.comparing import Verdict
 from llm_as_rnn.errors import AnswerError
-from llm_as_rnn.figures import finite
 from llm_as_rnn.records import Form, Prediction, Target, Value
 from llm_as_rnn.task import Task
 
@@ -62,8 +62,9 @@ def facts(task: Task, prediction: Prediction, target: Target) -> str:
     sky: sun; the answer was rain, wrong
     high: 12.5 degrees C; the answer was 9.0, 3.5 too low
     """
-    known = [field for field in task.answer if field.name in target]
-    return "\n".join(_fact(field, (prediction.values or {}).get(field.name), target[field.name]) for field in known)
+    values, verdicts = prediction.values or {}, task.compare(prediction.values, target)
+    known = [field for field in task.answer if field.name in verdicts]
+    return "\n".join(_fact(field, values.get(field.name), target[field.name], verdicts[field.name]) for field in known)
 
 
 def verdict(task: Task, prediction: Prediction, target: Target) -> str:
@@ -75,27 +76,29 @@ def verdict(task: Task, prediction: Prediction, target: Target) -> str:
     >>> verdict(load_task("weather"), said, {"sky": "sun", "high": 12.5})
     'The answer was rain, 9.0: wrong, 3.5 too low.'
     """
-    values = prediction.values
-    if values is None:
+    values = prediction.values or {}
+    known = {name: verdict for name, verdict in task.compare(values, target).items() if verdict.answered}
+    fields = [field for field in task.answer if field.name in known]
+    if not fields:
         return "There was no usable answer."
-    known = [field for field in task.answer if field.name in target and field.name in values]
-    said = ", ".join(field.show(values[field.name]) for field in known)
-    return f"The answer was {said}: {', '.join(_verdict(f, values[f.name], target[f.name]) for f in known)}."
+    said = ", ".join(field.show(values[field.name]) for field in fields)
+    return f"The answer was {said}: {', '.join(_in_words(field, known[field.name]) for field in fields)}."
 
 
-def _fact(field: Field, answer: Value | None, outcome: Value) -> str:
+def _fact(field: Field, answer: Value | None, outcome: Value, verdict: Verdict) -> str:
     truth = f"{field.name}: {field.show(outcome)}{' ' + field.unit if field.unit else ''}"
-    if answer is None:
+    if answer is None or not verdict.answered:
         return f"{truth}; there was no usable answer"
-    return f"{truth}; the answer was {field.show(answer)}, {_verdict(field, answer, outcome)}"
+    return f"{truth}; the answer was {field.show(answer)}, {_in_words(field, verdict)}"
 
 
-def _verdict(field: Field, answer: Value, outcome: Value) -> str:
-    if field.show(answer).casefold() == field.show(outcome).casefold():
+def _in_words(field: Field, verdict: Verdict) -> str:
+    if verdict.right:
         return "right"
-    if field.kind == "number" and not isinstance(answer, tuple) and not isinstance(outcome, tuple):
-        error = finite(float(answer) - float(outcome))
-        return f"{field.show(abs(error))} too {'high' if error > 0 else 'low'}"
+    if verdict.off is not None:
+        return f"{field.show(abs(verdict.off))} too {'high' if verdict.off > 0 else 'low'}"
+    if verdict.place is not None:
+        return f"wrong at first but number {verdict.place} is right" if verdict.place > 1 else "right but not the first"
     # Of two texts code can only say that they differ: the same may be told in many ways.
     return "in other words" if field.kind == "text" else "wrong"
 

@@ -13,12 +13,13 @@ from collections.abc import Iterator, Mapping
 from itertools import chain, count
 from typing import Any
 
-from llm_as_rnn.answers import Field
+from llm_as_rnn.answers import ARROW, Field
 from llm_as_rnn.door import BYTE_ORDER_MARK, plain, plain_fields
 from llm_as_rnn.engines.base import Engine
 from llm_as_rnn.engines.resolve import DEFAULT_MODEL
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.errors import MissingExtraError, TaskError, UsageError
+from llm_as_rnn.folding import clash
 from llm_as_rnn.learner import Learner
 from llm_as_rnn.records import Request, Value
 from llm_as_rnn.task import MemorySection, Task, load_task
@@ -288,13 +289,13 @@ class LLMClassifier(_Adapter, base.Classifier):
         value = _one_value(label)
         if value is None:
             raise UsageError("a missing value is no label", "leave it out")
-        text = " ".join(str(value).split()) or "empty"
-        ways = chain((text, repr(label)), (f"{text} ({number})" for number in count(2)))
+        text = _as_option(str(value)) or "empty"
+        ways = chain((text, _as_option(repr(label))), (f"{text} ({number})" for number in count(2)))
         self._by_text[next(way for way in ways if not self._is_taken(way))] = label
 
     def _is_taken(self, text: str) -> bool:
-        """Tell whether an answer's field would take the text for that of a label which has one; it knows no case."""
-        return text.casefold() in (known.casefold() for known in self._by_text)
+        """Tell whether an answer's field would take the text for that of a label which has one; see `folding`."""
+        return clash((*self._by_text, text)) is not None
 
     def _written(self, y: Any) -> Value:
         if self.task is not None:
@@ -388,6 +389,11 @@ def _one_value(y: Any) -> Any:
     if isinstance(value, list | dict):
         raise UsageError(f"the outcome {_short(value)[:60]} is not one value", "give a label or a number")
     return value
+
+
+def _as_option(text: str) -> str:
+    """Write a label as an answer's field takes it: in one line, and without the arrow of notes."""
+    return " ".join("-" if word == ARROW.strip() else word for word in text.split())
 
 
 def _is_same(one: Any, other: Any) -> bool:

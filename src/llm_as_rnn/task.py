@@ -19,10 +19,12 @@ import yaml
 from msgspec import UNSET, UnsetType
 
 from llm_as_rnn.answers import AnswerSpec, Field
+from llm_as_rnn.comparing import Verdict
 from llm_as_rnn.errors import PromptError, TaskError
 from llm_as_rnn.files import read_file
+from llm_as_rnn.folding import fold
 from llm_as_rnn.hygiene import defuse
-from llm_as_rnn.records import Form, Observation, Record
+from llm_as_rnn.records import Form, Observation, Record, Target
 from llm_as_rnn.templates import MISSING, render, with_missing
 
 SHIPPED = Path(__file__).parent / "tasks"
@@ -160,12 +162,14 @@ class Task(Record, frozen=True, dict=True):
         """Refuse a task that could not be run."""
         for what, names in (
             ("answer field", [field.name for field in self.answer]),
-            ("memory section", [section.name.casefold() for section in self.memory]),
+            ("memory section", [fold(section.name) for section in self.memory]),
         ):
             if not names:
                 raise ValueError(f"a task needs at least one {what}")
             if len(set(names)) < len(names):
                 raise ValueError(f"two of the {what}s have the same name")
+        for field in self.answer[:-1]:
+            field.require_end_in_lines()
         if any(not section.name.strip() or "\n" in section.name for section in self.memory):
             raise ValueError("a memory section's name must be one line")
         if self.data is not UNSET:
@@ -180,6 +184,20 @@ class Task(Record, frozen=True, dict=True):
     @cached_property
     def _specs(self) -> Mapping[Form, AnswerSpec]:
         return {form: AnswerSpec(self.name, self.answer, form) for form in ("json", "line")}
+
+    def compare(self, values: Target | None, target: Target | None) -> dict[str, Verdict]:
+        """Say how each field of an answer did; fields without an outcome are left out.
+
+        Examples
+        --------
+        >>> weather = load_task("weather")
+        >>> verdicts = weather.compare({"sky": "Rain"}, {"sky": "rain", "high": 12.5})
+        >>> {name: (verdict.right, verdict.answered) for name, verdict in verdicts.items()}
+        {'sky': (True, True), 'high': (False, False)}
+        """
+        answers, outcomes = values or {}, target or {}
+        found = {field.name: field.compare(answers.get(field.name), outcomes.get(field.name)) for field in self.answer}
+        return {name: verdict for name, verdict in found.items() if verdict is not None}
 
     def show(
         self, observation: Observation, form: Form | Literal["case"], about: Mapping[str, Any] | None = None

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from llm_as_rnn.recurrence.blanks import BLANK, FILLERS, aligned, blanked, filled, tokens
+from llm_as_rnn.alignment import tokens
+from llm_as_rnn.recurrence.blanks import BLANK, FILLERS, aligned, blanked, filled
 from llm_as_rnn.recurrence.memory import tidy_item
 
 LINES = st.lists(

@@ -191,10 +191,10 @@ class TestLongLines:
         assert [(span.mark, span.text) for span in diff.word_diff(old, new)] == [("-", old), ("+", new)]
 
     def test_the_words_of_long_texts_are_not_kept(self) -> None:
-        kept = blanks._split_before.cache_info().currsize
+        kept = alignment._split_before.cache_info().currsize
         for number in range(3):
-            assert len(blanks.tokens(f"rain {number} " * 1_000)) == 2_000
-        assert blanks._split_before.cache_info().currsize == kept
+            assert len(alignment.tokens(f"rain {number} " * 1_000)) == 2_000
+        assert alignment._split_before.cache_info().currsize == kept
 
 
 class TestSizes:

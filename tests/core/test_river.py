@@ -268,6 +268,7 @@ def test_labels_of_other_libraries_come_back_as_they_were(label: Any) -> None:
         ("\ud800", "?", "\udfff"),
         ("Straße", "STRASSE"),
         (True, "true", "TRUE"),
+        ("caf\u00e9", "cafe\u0301", "a - b", "a -> b", "a,  b", "a, b"),
     ],
 )
 def test_labels_that_an_answer_would_not_tell_apart_get_texts_that_it_does(labels: tuple[Any, ...]) -> None:

@@ -32,6 +32,33 @@ memory:
         (("kind: label", "kind: lable"), "kind"),
         (("options: [a, b]", "options: [a]"), "two different options"),
         (("options: [a, b]", "option: [a, b]"), "option"),
+        (("options: [a, b]", "options: [a, b, A]"), "line 8: option 'A' of field 'y' differs only in case, blanks or"),
+        (("options: [a, b]", "options: [Masse, Maße]"), "option 'Maße' .* 'Masse'"),
+        (("options: [a, b]", 'options: [a b, "a  b"]'), "case, blanks or Unicode form from 'a b': rename or drop one"),
+        (("options: [a, b]", "options: [a, b, a]"), "option 'a' of field 'y' is the same as 'a'"),
+        (("options: [a, b]", 'options: ["caf\\u00e9", "cafe\\u0301"]'), "differs only in"),
+        (("options: [a, b]", "options: [up, up -> down]"), "'up -> down' of field 'y' holds an arrow"),
+        (
+            ("options: [a, b]", 'options: [up, "up  ->  down"]'),
+            "holds an arrow, which comes before an outcome in notes",
+        ),
+        (("options: [a, b]", 'options: [up, "-> down"]'), "'-> down' of field 'y' holds an arrow"),
+        (
+            ("kind: label, options: [a, b]", 'kind: ranked, options: ["a; b", c]'),
+            "'a; b' of field 'y' holds a semicolon",
+        ),
+        (
+            ("y, kind: label, options: [a, b]}", 'y, kind: label, options: [a, "a, b"]}\n  - {name: z, kind: text}'),
+            "'a, b' of field 'y' holds a comma, .* put the field last",
+        ),
+        (
+            ("y, kind: label, options: [a, b]}", 'y, kind: ranked, options: ["a, b", c]}\n  - {name: z, kind: text}'),
+            "'a, b' of field 'y' holds a comma",
+        ),
+        (
+            ("  - {name: Notes, about: anything}", '  - {name: "No  tes", about: a}\n  - {name: NO TES, about: b}'),
+            "memory sections have the same name",
+        ),
         (("title: T\n", ""), "title"),
         (("name: Notes", "nam: Notes"), "memory"),
         (("kind: label, options: [a, b]", "kind: number, low: 3, high: 1"), "range"),
@@ -43,8 +70,8 @@ memory:
 )
 def test_a_broken_task_file_is_named_with_its_problem(tmp_path: Path, change: tuple[str, str], problem: str) -> None:
     path = tmp_path / "mine.yaml"
-    path.write_text(GOOD.replace(*change))
-    assert path.read_text() != GOOD
+    path.write_text(GOOD.replace(*change), encoding="utf-8")
+    assert path.read_text(encoding="utf-8") != GOOD
     with pytest.raises(TaskError, match=problem) as caught:
         load_task(str(path))
     assert "mine.yaml" in str(caught.value)

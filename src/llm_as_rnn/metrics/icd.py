@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple, get_args
 
 import msgspec
 
+from llm_as_rnn.folding import fold
 from llm_as_rnn.records import StepRecord, Value
 from llm_as_rnn.task import Task
 
@@ -95,18 +96,18 @@ class Coding:
         self._exact: dict[str, list[Term]] = defaultdict(list)
         editions: dict[str, list[Term]] = defaultdict(list)
         for term in terms:
-            self._exact[_same(term.title)].append(term)
+            self._exact[fold(term.title)].append(term)
             editions[term.edition].append(term)
         self._titles = [_Titles(of_one) for of_one in editions.values()]
         self._placed: dict[str, tuple[Term, ...]] = {}
 
     def outcome(self, title: str, level: Level) -> frozenset[str]:
         """Give what a title stands for; nothing where it is none."""
-        return frozenset().union(*(term.keys(level) for term in self._exact.get(_same(title), ())))
+        return frozenset().union(*(term.keys(level) for term in self._exact.get(fold(title), ())))
 
     def answer(self, text: str, level: Level) -> frozenset[str]:
         """Give what a text stands for, in every edition: that of the title that it fits best."""
-        key = _same(text)
+        key = fold(text)
         if key not in self._placed:
             exact = self._exact.get(key, [])
             here = {term.edition for term in exact}
@@ -187,10 +188,6 @@ def _words(text: str) -> frozenset[str]:
 
 def _singular(word: str) -> str:
     return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "is", "us")) else word  # noqa: PLR2004
-
-
-def _same(text: str) -> str:
-    return " ".join(text.split()).casefold()
 
 
 def _texts(value: Value | None) -> tuple[str, ...]:

@@ -6,14 +6,14 @@ field's plausible range. So failing never pays.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 from llm_as_rnn.answers import Field
+from llm_as_rnn.comparing import Verdict
 from llm_as_rnn.figures import finite
 from llm_as_rnn.metrics.extras import EXTRAS, Metric
 from llm_as_rnn.metrics.judged import judged_metrics
-from llm_as_rnn.records import Target, Value
+from llm_as_rnn.records import Target
 from llm_as_rnn.task import Task
 
 
@@ -85,58 +85,30 @@ def step_scores(task: Task, prediction: Target | None, target: Target | None) ->
     {'sky.accuracy': 0.0, 'high.abs_error': 35.0, 'high.sq_error': 1225.0}
     """
     scores: dict[str, float] = {}
+    verdicts = task.compare(prediction, target)
     for field in task.answer:
         outcome = (target or {}).get(field.name)
         if outcome is not None:
             answer = (prediction or {}).get(field.name)
-            kinds = dict(_field_scores(field, answer, outcome))
+            kinds = dict(_kind_scores(field, verdicts[field.name])) if field.name in verdicts else {}
             for name in field.extras:
                 kinds.update(EXTRAS[name].score(field, answer, outcome))
             scores.update({f"{field.name}.{kind}": score for kind, score in kinds.items()})
     return scores
 
 
-def _field_scores(field: Field, answer: Value | None, outcome: Value) -> Mapping[str, float]:
+def _kind_scores(field: Field, verdict: Verdict) -> Mapping[str, float]:
     match field.kind:
         case "number":
-            return _number_scores(field, answer, outcome)
+            error = abs(verdict.off or 0.0)
+            return {"abs_error": error, "sq_error": finite(error * error)}
         case "ranked":
-            return _ranked_scores(field, _names(answer), _names(outcome))
+            first = {"acc@1": float(verdict.right)}
+            return {**first, f"acc@{field.top}": float(verdict.among)} if field.top > 1 else first
         case "label":
-            return {"accuracy": float(_names(answer) == _names(outcome))}
+            return {"accuracy": float(verdict.right)}
         case "text":
-            return {"match": float(_names(answer) == _names(outcome))}
-
-
-def _number_scores(field: Field, answer: Value | None, outcome: Value) -> Mapping[str, float]:
-    truth, said = _number(outcome), _number(answer)
-    if truth is None:
-        return {}
-    error = abs(said - truth) if said is not None else max(abs(field.low - truth), abs(field.high - truth))
-    return {"abs_error": finite(error), "sq_error": finite(error * error)}
-
-
-def _ranked_scores(field: Field, answers: tuple[str, ...], outcomes: tuple[str, ...]) -> Mapping[str, float]:
-    if not outcomes:
-        return {}
-    first = {"acc@1": float(answers[:1] == outcomes[:1])}
-    return {**first, f"acc@{field.top}": float(not set(answers).isdisjoint(outcomes))} if field.top > 1 else first
-
-
-def _names(value: Value | None) -> tuple[str, ...]:
-    """Give texts as they are compared: in any case, and however they are spaced."""
-    if value is None:
-        return ()
-    texts = value if isinstance(value, tuple | list) else (value,)
-    return tuple(" ".join(str(text).split()).casefold() for text in texts)
-
-
-def _number(value: Value | None) -> float | None:
-    try:
-        number = float(value) if isinstance(value, str | int | float) else math.nan
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
+            return {"match": float(verdict.right)}
 
 
 def _share(field: Field, kind: str, about: str) -> Metric:

@@ -6,8 +6,7 @@ generalisation, Plotkin 1970, where only one run of words may be left out.)
 
 from __future__ import annotations
 
-import re
-from functools import lru_cache
+from llm_as_rnn.alignment import WORD, tokens
 
 BLANK = "\N{HORIZONTAL ELLIPSIS}"
 """What stands for the words that differ."""
@@ -17,28 +16,6 @@ FILLERS = ("bovi", "tarel", "ulok")
 
 FEWEST_WORDS = 2
 """A line that is left with fewer words than this says too little."""
-
-_TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]+|[^\w\s]")
-
-
-MOST_KEPT = 2_000
-"""Characters of the longest text whose words are kept: thousands of long ones would fill the machine's memory."""
-
-
-def tokens(text: str) -> tuple[str, ...]:
-    """Split a text into words and marks, in small letters; signs of Chinese and Japanese are words of their own.
-
-    >>> tokens("What is like < ship > ?")
-    ('what', 'is', 'like', '<', 'ship', '>', '?')
-    """
-    return _split_before(text) if len(text) <= MOST_KEPT else _split(text)
-
-
-def _split(text: str) -> tuple[str, ...]:
-    return tuple(_TOKEN.findall(text.casefold()))
-
-
-_split_before = lru_cache(maxsize=4096)(_split)
 
 
 def blanked(one: str, other: str) -> str | None:
@@ -56,7 +33,7 @@ def blanked(one: str, other: str) -> str | None:
     True
     """
     words, others = tokens(one), tokens(other)
-    spans = [match.span() for match in _TOKEN.finditer(one)]
+    spans = [match.span() for match in WORD.finditer(one)]
     shorter = min(len(words), len(others))
     start = _alike(words, others, shorter)
     end = len(words) - _alike(words[::-1], others[::-1], shorter - start)
@@ -95,7 +72,7 @@ def filled(pattern: str, line: str) -> list[str]:
     ['< bovi > means what ?', '< tarel > means what ?', '< ulok > means what ?']
     """
     run = _run(line, pattern)
-    words = [match.span() for match in _TOKEN.finditer(line, *run) if not _is_mark(match[0])] if run else []
+    words = [match.span() for match in WORD.finditer(line, *run) if not _is_mark(match[0])] if run else []
     if not run or not words:
         return []
     before, after = line[run[0] : words[0][0]], line[words[-1][1] : run[1]]
@@ -115,7 +92,7 @@ def _run(line: str, pattern: str) -> tuple[int, int] | None:
     place = parts.index(BLANK)
     before, after = parts[:place], parts[place + 1 :]
     rest = len(words) - len(after)
-    spans = [match.span() for match in _TOKEN.finditer(line)]
+    spans = [match.span() for match in WORD.finditer(line)]
     if rest <= place or words[:place] != before or words[rest:] != after or len(spans) != len(words):
         return None
     return spans[place][0], spans[rest - 1][1]

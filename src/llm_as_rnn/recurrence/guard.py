@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Sequence as Many
 
+from llm_as_rnn.folding import fold
 from llm_as_rnn.hygiene import steers
 from llm_as_rnn.method import Calls
 from llm_as_rnn.records import Memory, Observation, Prediction, Record, Section, Value
@@ -71,9 +72,9 @@ def refusal(before: Memory, after: tuple[Section, ...], tokens: int, task: Task,
 
 
 def _is_copied(item: str, task: Task) -> bool:
-    words = " ".join(item.casefold().split())
-    told = " ".join([task.instructions, *(section.about for section in task.memory)]).casefold()
-    return len(words.split()) >= FEW_WORDS and words.strip(" .") in " ".join(told.split())
+    words = fold(item)
+    told = fold(" ".join([task.instructions, *(section.about for section in task.memory)]))
+    return len(words.split()) >= FEW_WORDS and words.strip(" .") in told
 
 
 def trial_by_replay(task: Task, trial: Trial, before: Memory, after: Memory, recent: Many[Seen]) -> Calls[str]:

@@ -20,6 +20,7 @@ import msgspec
 
 from llm_as_rnn.answers import END_GBNF, END_REGEX, gbnf_string, object_schema, read_object, whole_words
 from llm_as_rnn.errors import AnswerError
+from llm_as_rnn.folding import fold
 from llm_as_rnn.hygiene import defuse
 from llm_as_rnn.records import AnswerFormat, Form, Memory, Section
 from llm_as_rnn.task import Task
@@ -151,17 +152,17 @@ def read_memory(text: str, task: Task, form: Form, chars: int = MAX_ITEM_CHARS) 
         If it is not a memory, if a section is missing, or if all of them are empty.
     """
     found = _read_json(text) if form == "json" else _read_text(text)
-    by_name = {name.casefold(): items for name, items in found.items()}
-    missing = [section.name for section in task.memory if section.name.casefold() not in by_name]
+    by_name = {fold(name): items for name, items in found.items()}
+    missing = [section.name for section in task.memory if fold(section.name) not in by_name]
     if missing:
         raise AnswerError(f"the memory lacks the section {', '.join(missing)}")
-    unknown = tidy_item(task.initial).casefold()
+    unknown = fold(tidy_item(task.initial))
 
     def notes(items: list[str]) -> tuple[str, ...]:
         tidy = tidy_items(whole_words(tidy_item(item), chars) for item in items)
-        return tuple(item for item in tidy if item.casefold() != unknown) or tidy
+        return tuple(item for item in tidy if fold(item) != unknown) or tidy
 
-    sections = tuple(Section(section.name, notes(by_name[section.name.casefold()])) for section in task.memory)
+    sections = tuple(Section(section.name, notes(by_name[fold(section.name)])) for section in task.memory)
     if not any(section.items for section in sections):
         raise AnswerError("every section of the memory is empty")
     return sections

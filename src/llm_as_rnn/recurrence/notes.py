@@ -15,11 +15,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
-from llm_as_rnn.alignment import shared_words
-from llm_as_rnn.answers import ARROW, Field
+from llm_as_rnn.alignment import MOST_KEPT, overlap, shared_words, tokens
+from llm_as_rnn.answers import ARROW
 from llm_as_rnn.errors import AnswerError
 from llm_as_rnn.records import Observation, Record, Section, SequenceInfo, Target, Value
-from llm_as_rnn.recurrence.blanks import BLANK, MOST_KEPT, aligned, blanked, filled, tokens
+from llm_as_rnn.recurrence.blanks import BLANK, aligned, blanked, filled
 from llm_as_rnn.recurrence.memory import tidy_item
 from llm_as_rnn.task import Task
 
@@ -175,9 +175,7 @@ def likeness(one: str, other: str) -> float:
     >>> likeness("what is like < ship > ?", "what is like < flag > ?")
     0.8571428571428571
     """
-    ones, others = tokens(one), tokens(other)
-    length = len(ones) + len(others)
-    return 2 * len(shared_words(ones, others)) / length if length else 1.0
+    return overlap(tokens(one), tokens(other))
 
 
 class Resemblance:
@@ -246,17 +244,9 @@ class Resemblance:
 
 
 def same_outcome(task: Task, one: Target | None, other: Target | None) -> bool:
-    """Tell whether two outcomes teach the same."""
-    if one is None or other is None:
-        return False
-    shared = [field for field in task.answer if field.name in one and field.name in other]
-    return bool(shared) and all(_same(field, one[field.name], other[field.name]) for field in shared)
-
-
-def _same(field: Field, one: Value, other: Value) -> bool:
-    if field.kind == "number" and not isinstance(one, tuple) and not isinstance(other, tuple):
-        return abs(float(one) - float(other)) <= TOLERANCE * (field.high - field.low)
-    return field.show(one).casefold() == field.show(other).casefold()
+    """Tell whether two outcomes teach the same, in all fields that both have: of lists, the first entry does."""
+    shared = [verdict for verdict in task.compare(one, other).values() if verdict.answered]
+    return bool(shared) and all(v.right or (v.off is not None and v.error <= TOLERANCE) for v in shared)
 
 
 def credit(

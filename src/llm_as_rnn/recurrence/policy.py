@@ -8,11 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Generator
 
-from llm_as_rnn.answers import Field
 from llm_as_rnn.errors import UsageError
 from llm_as_rnn.method import KEEPS_CASES, Calls, T, Updating
-from llm_as_rnn.records import Completion, Record, Request, Target, Value
-from llm_as_rnn.recurrence.notes import likeness
+from llm_as_rnn.records import Completion, Record, Request, Target
 from llm_as_rnn.task import Task
 
 REMEMBERED = 64
@@ -120,22 +118,8 @@ def _usual(errors: tuple[float, ...]) -> float:
 
 def error_of(task: Task, values: Target | None, target: Target) -> float:
     """Say how wrong an answer was: the mean over its fields, 0 for right and 1 for as wrong as can be."""
-    known = [field for field in task.answer if field.name in target]
-    errors = [_error(field, (values or {}).get(field.name), target[field.name]) for field in known]
+    errors = [verdict.error for verdict in task.compare(values, target).values()]
     return sum(errors) / len(errors) if errors else 0.0
-
-
-def _error(field: Field, answer: Value | None, outcome: Value) -> float:
-    if answer is None:
-        return 1.0
-    if field.kind == "number" and not isinstance(answer, tuple) and not isinstance(outcome, tuple):
-        return min(abs(float(answer) - float(outcome)) / (field.high - field.low), 1.0)
-    if isinstance(answer, tuple) and isinstance(outcome, tuple):
-        return float(not set(map(str.casefold, answer)) & set(map(str.casefold, outcome)))
-    said, came = field.show(answer), field.show(outcome)
-    if field.kind == "text":
-        return 1.0 - likeness(said, came)
-    return float(said.casefold() != came.casefold())
 
 
 def metered(calls: Calls[T]) -> Generator[Request, Completion, tuple[T, int]]:

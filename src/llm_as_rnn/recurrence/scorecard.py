@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import msgspec
 
 from llm_as_rnn.answers import Field
+from llm_as_rnn.comparing import NO_ANSWER
 from llm_as_rnn.figures import finite, shown
 from llm_as_rnn.outcomes import last_value
 from llm_as_rnn.records import Observation, Record, Target, Value
@@ -23,7 +24,7 @@ class Tally(Record, frozen=True):
     Attributes
     ----------
     steps, answered, right : int
-        Outcomes seen; answers among them; exactly right ones.
+        Outcomes seen; answers among them; right ones (see `comparing.Verdict`).
     error, abs_error : float
         Sums over the answered steps, in the field's unit; error is prediction minus outcome. Sums that would leave
         the range of floats stay at its end.
@@ -69,23 +70,23 @@ def add(
 
 
 def _add(tally: Tally, field: Field, observation: Observation, values: Target | None, target: Target) -> Tally:
-    outcome = target.get(field.name)
-    if outcome is None:
+    outcome, answer = target.get(field.name), (values or {}).get(field.name)
+    verdict = field.compare(answer, outcome)
+    if verdict is None or outcome is None:
         return tally
     # An outcome that comes after those of later steps came before them: what is the latest by now, it did not follow.
     is_late = observation.t < tally.latest_t
     before = last_value(field, observation.fields, None if is_late else tally.latest)
-    answer = (values or {}).get(field.name)
-    error = _difference(field, answer, outcome)
-    repeat_error = _difference(field, before, outcome)
+    repeat = field.compare(before, outcome) or NO_ANSWER
+    error, repeat_error = (of.off or 0.0 if of.answered else 0.0 for of in (verdict, repeat))
     return Tally(
         steps=tally.steps + 1,
-        answered=tally.answered + (answer is not None),
-        right=tally.right + (field.show(answer) == field.show(outcome) if answer is not None else 0),
+        answered=tally.answered + verdict.answered,
+        right=tally.right + verdict.right,
         error=finite(tally.error + error),
         abs_error=finite(tally.abs_error + abs(error)),
-        repeated=tally.repeated + (before is not None),
-        repeat_right=tally.repeat_right + (field.show(before) == field.show(outcome) if before is not None else 0),
+        repeated=tally.repeated + repeat.answered,
+        repeat_right=tally.repeat_right + repeat.right,
         repeat_abs_error=finite(tally.repeat_abs_error + abs(repeat_error)),
         followed=_follow(tally.followed, str(before), str(outcome))
         if field.kind == "label" and before
@@ -93,12 +94,6 @@ def _add(tally: Tally, field: Field, observation: Observation, values: Target | 
         latest=tally.latest if is_late else outcome,
         latest_t=max(tally.latest_t, observation.t),
     )
-
-
-def _difference(field: Field, value: Value | None, outcome: Value) -> float:
-    if field.kind != "number" or value is None or isinstance(value, tuple) or isinstance(outcome, tuple):
-        return 0.0
-    return finite(float(value) - float(outcome))
 
 
 def _follow(followed: Mapping[str, Mapping[str, int]], before: str, outcome: str) -> dict[str, dict[str, int]]:
