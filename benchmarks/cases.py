@@ -23,6 +23,7 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 from llm_as_rnn.answers import ARROW, Field
+from llm_as_rnn.cases.case import case
 from llm_as_rnn.datasets.base import Selection, Step
 from llm_as_rnn.datasets.registry import DATASETS
 from llm_as_rnn.datasets.tables import read_table
@@ -33,7 +34,6 @@ from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import Completion, Memory, Observation, Request, Section, SequenceInfo
 from llm_as_rnn.recurrence.cell import Recurrent, RecurrentState
 from llm_as_rnn.recurrence.memory import tidy_items
-from llm_as_rnn.recurrence.notes import case
 from llm_as_rnn.task import MemorySection, Task, load_task
 
 T = TypeVar("T")

@@ -9,10 +9,10 @@ import re
 from collections.abc import Generator
 
 from llm_as_rnn.answers import Field
+from llm_as_rnn.cases.recall import likeness
 from llm_as_rnn.errors import UsageError
 from llm_as_rnn.method import KEEPS_CASES, Calls, T, Updating
 from llm_as_rnn.records import Completion, Record, Request, Target, Value
-from llm_as_rnn.recurrence.notes import likeness
 from llm_as_rnn.task import Task
 
 REMEMBERED = 64

@@ -7,7 +7,8 @@ generalisation, Plotkin 1970, where only one run of words may be left out.)
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+
+from llm_as_rnn.kept import Kept
 
 BLANK = "\N{HORIZONTAL ELLIPSIS}"
 """What stands for the words that differ."""
@@ -21,8 +22,8 @@ FEWEST_WORDS = 2
 _TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]+|[^\w\s]")
 
 
-MOST_KEPT = 2_000
-"""Characters of the longest text whose words are kept: thousands of long ones would fill the machine's memory."""
+MOST_KEPT = 2_000_000
+"""Characters of all texts together whose words are kept."""
 
 
 def tokens(text: str) -> tuple[str, ...]:
@@ -31,14 +32,14 @@ def tokens(text: str) -> tuple[str, ...]:
     >>> tokens("What is like < ship > ?")
     ('what', 'is', 'like', '<', 'ship', '>', '?')
     """
-    return _split_before(text) if len(text) <= MOST_KEPT else _split(text)
+    return _split_before(text)
 
 
 def _split(text: str) -> tuple[str, ...]:
     return tuple(_TOKEN.findall(text.casefold()))
 
 
-_split_before = lru_cache(maxsize=4096)(_split)
+_split_before = Kept(_split, characters=MOST_KEPT)
 
 
 def blanked(one: str, other: str) -> str | None:
@@ -56,12 +57,14 @@ def blanked(one: str, other: str) -> str | None:
     True
     """
     words, others = tokens(one), tokens(other)
-    spans = [match.span() for match in _TOKEN.finditer(one)]
     shorter = min(len(words), len(others))
     start = _alike(words, others, shorter)
     end = len(words) - _alike(words[::-1], others[::-1], shorter - start)
     gap, other_gap = words[start:end], others[start : len(others) - (len(words) - end)]
-    if not gap or not other_gap or set(gap) & set(other_gap) or len(spans) != len(words):
+    if not gap or not other_gap or set(gap) & set(other_gap):
+        return None
+    spans = [match.span() for match in _TOKEN.finditer(one)]
+    if len(spans) != len(words):
         return None
     while start and end < len(words) and _is_mark(words[start - 1]) and _is_mark(words[end]):
         start, end = start - 1, end + 1
@@ -115,10 +118,10 @@ def _run(line: str, pattern: str) -> tuple[int, int] | None:
     place = parts.index(BLANK)
     before, after = parts[:place], parts[place + 1 :]
     rest = len(words) - len(after)
-    spans = [match.span() for match in _TOKEN.finditer(line)]
-    if rest <= place or words[:place] != before or words[rest:] != after or len(spans) != len(words):
+    if rest <= place or words[:place] != before or words[rest:] != after:
         return None
-    return spans[place][0], spans[rest - 1][1]
+    spans = [match.span() for match in _TOKEN.finditer(line)]
+    return None if len(spans) != len(words) else (spans[place][0], spans[rest - 1][1])
 
 
 def _alike(ones: tuple[str, ...], others: tuple[str, ...], most: int) -> int:
