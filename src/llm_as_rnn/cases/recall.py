@@ -9,8 +9,8 @@ the last bit of a score (``tests/core/test_recall.py`` compares the two).
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property, lru_cache
 from heapq import heapify, heappop
 from typing import NamedTuple
@@ -150,10 +150,10 @@ class Index:
     def __init__(self, items: Iterable[str]) -> None:
         self.cases = tuple(case for case in map(parse, items) if case.came)
         self.lined_up = 0
-        self._having: dict[str, list[tuple[int, int]]] = {}
+        self._having: dict[str, list[int]] = {}
         for place, case in enumerate(self.cases):
-            for token, number in case.counted.items():
-                self._having.setdefault(token, []).append((place, number))
+            for token in case.counted:
+                self._having.setdefault(token, []).append(place)
         self._weights = _weights(len(self.cases))
         self._with_blank = [place for place, case in enumerate(self.cases) if case.has_blank]
         self._found: dict[str, list[Scored]] = {}
@@ -179,7 +179,7 @@ class Index:
     def _best(self, shown: str, but: str) -> list[Scored]:
         """Score the cases most like a line, and few others: as far as any that are left could be as alike."""
         question = _Question(self, shown)
-        promising = [(-bound, place) for place, bound in question.candidates() if bound >= SAME_FRAME]
+        promising = [(-bound, place) for place, bound in question.candidates(SAME_FRAME)]
         heapify(promising)
         best, scored = SAME_FRAME, []
         while promising and -promising[0][0] >= best:
@@ -190,8 +190,8 @@ class Index:
                 best = max(best, one.score)
         return scored
 
-    def having(self, token: str) -> Iterable[tuple[int, int]]:
-        """Give the places of the cases that have a word, and how often each has it."""
+    def having(self, token: str) -> Sequence[int]:
+        """Give the places of the cases that have a word."""
         return self._having.get(token, ())
 
     def weight_of(self, token: str, *, asked: bool) -> float:
@@ -203,8 +203,8 @@ class Index:
         if BLANK not in shown:
             return self._with_blank
         # A line fits a case that has all its other words; the rarest of them tells most.
-        having = [self._having.get(word, []) for word in set(words) - {BLANK}]
-        rarest = [place for place, _ in min(having, key=len)] if having else range(len(self.cases))
+        having = [self.having(word) for word in set(words) - {BLANK}]
+        rarest = min(having, key=len) if having else range(len(self.cases))
         return {*self._with_blank, *rarest}
 
     @cached_property
@@ -230,33 +230,49 @@ class _Question:
         self._whole = sum(map(self._weights.__getitem__, self._words))
         self._odd = dict(self._without_blanks(shown))
 
-    def candidates(self) -> Iterator[tuple[int, float]]:
-        """Give the cases with so many words of the line that they may be close, and how much each may resemble it."""
+    def candidates(self, least: float = 0.0) -> Iterator[tuple[int, float]]:
+        """Give the cases that may be close to the line and resemble it so much, and how much each may at the most."""
         for place in self._odd:
             yield place, math.inf
-        common, shared, lighter = self._in_common()
-        for place, number in common.items():
-            case = self._index.cases[place]
-            if place not in self._odd and 2 * number >= CLOSE * (len(case.words) + len(self._words)):
-                whole = self._index.wholes[place] - lighter[place] + self._whole
-                yield place, 2 * shared[place] / whole * (1 + ROUNDING)
-        if not self._words:
-            yield from ((place, 1.0) for place, case in enumerate(self._index.cases) if not case.words)
+        for place in self._having_enough(least):
+            if place not in self._odd:
+                bound = self._bound(place)
+                if bound >= least:
+                    yield place, bound
 
-    def _in_common(self) -> tuple[Mapping[int, int], Mapping[int, float], Mapping[int, float]]:
-        """Count, for each case, the words in common whatever their order; say what they weigh, and how much less."""
-        common: dict[int, int] = defaultdict(int)
-        shared: dict[int, float] = defaultdict(float)
-        lighter: dict[int, float] = defaultdict(float)
-        for token, asked in self._counted.items():
-            weight = self._weights[token]
-            less = self._index.weight_of(token, asked=False) - weight
-            for place, there in self._index.having(token):
-                number = min(asked, there)
-                common[place] += number
-                shared[place] += number * weight
-                lighter[place] += there * less
-        return common, shared, lighter
+    def _having_enough(self, least: float) -> Iterable[int]:
+        """Give the places of the cases that have one of the words without which nothing resembles the line so much.
+
+        A case weighs no less than what it shares with the line, which so comes to a share of the line's own weight. The
+        lightest words, of which most cases have some, do not come to that even together.
+        """
+        if not self._words:
+            return [place for place, case in enumerate(self._index.cases) if not case.words]
+        enough = least / (2 - least) * self._whole * (1 - ROUNDING)
+        places: set[int] = set()
+        light = 0.0
+        for weight, token in sorted((self._weights[token] * number, token) for token, number in self._counted.items()):
+            light += weight
+            if light > enough:
+                places.update(self._index.having(token))
+        return places
+
+    def _bound(self, place: int) -> float:
+        """Say how much a case may resemble the line by its words in whatever order; -1 where it is not close."""
+        case = self._index.cases[place]
+        common, shared, lighter = 0, 0.0, 0.0
+        fewer, more = sorted((case.counted, self._counted), key=len)
+        for token in fewer:
+            if token in more:
+                there, weight = case.counted[token], self._weights[token]
+                number = min(there, self._counted[token])
+                common += number
+                shared += number * weight
+                lighter += there * (self._index.weight_of(token, asked=False) - weight)
+        if 2 * common < CLOSE * (len(case.words) + len(self._words)):
+            return -1.0
+        whole = self._index.wholes[place] - lighter + self._whole
+        return 2 * shared / whole * (1 + ROUNDING) if whole else 1.0
 
     def scored(self, place: int) -> Scored | None:
         """Score a case; None if it is not close."""
@@ -290,6 +306,6 @@ def _weights(cases: int) -> tuple[float, ...]:
     return tuple(math.log((cases + 2) / (having + 0.5)) for having in range(cases + 2))
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=4)
 def _index(items: tuple[str, ...]) -> Index:
     return Index(items)
