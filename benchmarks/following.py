@@ -10,8 +10,9 @@ import sys
 from pathlib import Path
 from statistics import fmean
 
+from llm_as_rnn.cases.case import came
+from llm_as_rnn.cases.recall import Resemblance
 from llm_as_rnn.records import Observation, StepRecord
-from llm_as_rnn.recurrence.notes import Resemblance, came
 from llm_as_rnn.runs.directory import RunDirectory
 from llm_as_rnn.task import Task
 

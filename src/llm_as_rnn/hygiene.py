@@ -18,6 +18,8 @@ import unicodedata
 from collections.abc import Iterator
 from urllib.parse import unquote
 
+from llm_as_rnn.kept import Kept
+
 # ---------------------------------------------------------------------------------------------- what cannot be seen
 
 _LINE_ENDS = re.compile("\r\n?|[\v\f\x1c-\x1e\x85\u2028\u2029]")
@@ -105,7 +107,38 @@ def defuse(text: str) -> str:
     >>> defuse("if a < b | c > d: <chap>")
     'if a < b | c > d: <chap>'
     """
+    return _defused(text)
+
+
+_MAY_BE_HARMFUL = re.compile(r"[^\t\n\x20-;=-Z\\-~]")
+"""Signs that anything harmful has at least one of: brackets, what is no ASCII, what cannot be seen."""
+
+
+def _defuse(text: str) -> str:
+    if not _MAY_BE_HARMFUL.search(text):
+        return text
     return _TOKEN.sub(lambda found: f"({found[found.lastgroup or 0]})", _seen(text))
+
+
+_defused = Kept(_defuse, characters=2_000_000)
+
+_ITEM_MARKS = re.compile(r"\A(?:(?:#+|[-*•]|\d+[.)])\s+)+")
+
+
+def tidy_item(text: str) -> str:
+    r"""Make one harmless line of an item's text, without the marks of a list or heading before it.
+
+    >>> tidy_item("- ## Patterns\n -5 follows rain")
+    'Patterns -5 follows rain'
+    """
+    return _tidied(text)
+
+
+def _tidy(text: str) -> str:
+    return _ITEM_MARKS.sub("", " ".join(defuse(text).split()) + " ").strip()
+
+
+_tidied = Kept(_tidy, characters=2_000_000)
 
 
 # -------------------------------------------------------------------------------------------- what commands a model

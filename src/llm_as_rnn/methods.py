@@ -8,11 +8,12 @@ from typing import cast
 from llm_as_rnn.answers import ARROW
 from llm_as_rnn.baselines.history import FullHistory, MemPrompt, ZeroShot
 from llm_as_rnn.baselines.references import Linear, MajoritySoFar, NearestCase, RepeatLast, Zero
+from llm_as_rnn.cases.case import plain
+from llm_as_rnn.cases.recall import Resemblance
 from llm_as_rnn.errors import UsageError
 from llm_as_rnn.method import Method, RuleName, Settings
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.recurrence.cell import Recurrent
-from llm_as_rnn.recurrence.notes import Resemblance, plain
 from llm_as_rnn.recurrence.rules import RULES
 from llm_as_rnn.task import Task
 

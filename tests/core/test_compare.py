@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_as_rnn.answers import Field
+from llm_as_rnn.cases.case import came, case
 from llm_as_rnn.comparing import Verdict
 from llm_as_rnn.errors import AnswerError
 from llm_as_rnn.figures import LARGEST
@@ -25,7 +26,7 @@ from llm_as_rnn.outcomes import facts, verdict
 from llm_as_rnn.records import Observation, Prediction, SequenceInfo, Status, Value
 from llm_as_rnn.recurrence import scorecard
 from llm_as_rnn.recurrence.cell import Recurrent
-from llm_as_rnn.recurrence.notes import came, case, credit, foretold, same_outcome
+from llm_as_rnn.recurrence.notes import credit, foretold, same_outcome
 from llm_as_rnn.recurrence.policy import Past, error_of, why_not
 from llm_as_rnn.task import Task, load_task
 from tests.core.stage import sky_task

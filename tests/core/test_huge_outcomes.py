@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from llm_as_rnn.answers import Field
 from llm_as_rnn.baselines.linear import LabelModel, NumberModel
+from llm_as_rnn.cases.case import came, case
 from llm_as_rnn.datasets.base import Sequence, Step
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.figures import LARGEST, finite, mean
@@ -26,7 +27,7 @@ from llm_as_rnn.metrics.scores import step_scores
 from llm_as_rnn.metrics.summary import MethodSummary, summarise
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import Observation, Request, SequenceInfo, StepRecord
-from llm_as_rnn.recurrence.notes import came, case, same_outcome
+from llm_as_rnn.recurrence.notes import same_outcome
 from llm_as_rnn.recurrence.rules import RULES
 from llm_as_rnn.runs.loop import run_sequence
 from llm_as_rnn.task import MemorySection, Task

@@ -14,8 +14,9 @@ from contextlib import suppress
 import msgspec
 import pytest
 
-from llm_as_rnn import alignment
+from llm_as_rnn import alignment, hygiene
 from llm_as_rnn.answers import AnswerSpec, Field, NoteField, read_object, whole_words
+from llm_as_rnn.cases import blanks, case, recall
 from llm_as_rnn.datasets.mimic_notes import early_sections
 from llm_as_rnn.engines.estimate import estimate_tokens
 from llm_as_rnn.engines.refusals import in_turns
@@ -26,7 +27,7 @@ from llm_as_rnn.hygiene import defuse, steers
 from llm_as_rnn.metrics import icd
 from llm_as_rnn.metrics.forecasts import read_facts
 from llm_as_rnn.records import Completion, Memory, Message, Request, Section
-from llm_as_rnn.recurrence import blanks, budget, feedback, memory, notes
+from llm_as_rnn.recurrence import budget, feedback, memory, notes
 from llm_as_rnn.report import diff
 from llm_as_rnn.task import load_task
 from tests.core.stage import sky_task
@@ -54,7 +55,7 @@ def trimmed(text: str) -> object:
 
 def recalled(text: str) -> object:
     cases = [f"{text} day -> rain", f"a {text} -> sun", f"… {text} -> fog"]
-    return notes.Resemblance(cases).closest(f"{text} night", 2), notes.as_asked(cases[-1], f"a {text}")
+    return recall.Resemblance(cases).closest(f"{text} night", 2), case.as_asked(cases[-1], f"a {text}")
 
 
 def of_sky(text: str) -> object:
@@ -79,7 +80,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "words": lambda text: whole_words(text, len(text)),
     "memory in lines": lambda text: memory.read_memory(f"## Patterns\n{text}", TASK, "line"),
     "memory as JSON": lambda text: memory.read_memory(text, TASK, "json"),
-    "item": memory.tidy_item,
+    "item": hygiene.tidy_item,
     "budget": trimmed,
     "blanks": lambda text: blanks.blanked(f"{text} one a b", f"{text} two a b"),
     "cases": recalled,
@@ -109,8 +110,16 @@ FRAMES = (
 )  # fmt: skip
 
 
+def forget() -> None:
+    """Drop what is kept of texts that were met before."""
+    for kept in (hygiene._defused, hygiene._tidied, alignment._split_before, case.parse):
+        kept.clear()
+    recall._index.cache_clear()
+
+
 def work(read: Callable[[str], object], text: str) -> float:
     """Measure the seconds that this process needs to read a text, or to refuse it."""
+    forget()
     begun = time.process_time()
     with suppress(LlmAsRnnError):
         read(text)
@@ -178,23 +187,27 @@ class TestLongLines:
     def test_very_long_ones_are_compared_by_their_words(self) -> None:
         words = [f"word{number}" for number in range(2_000)]
         assert sorted(alignment.shared_words(words, words[::-1])) == sorted(words)
-        assert notes.likeness(" ".join(words), " ".join(words[::-1])) == 1.0
-        assert notes.likeness(" ".join(words), "rain") == 0.0
+        assert recall.likeness(" ".join(words), " ".join(words[::-1])) == 1.0
+        assert recall.likeness(" ".join(words), "rain") == 0.0
 
     def test_the_closest_case_is_found_among_long_ones(self) -> None:
         long = [" ".join(f"{mark}{number}" for number in range(2_000)) for mark in ("bovi", "tarel")]
         cases = [f"{text} -> {label}" for text, label in zip(long, ("rain", "sun"), strict=True)]
-        assert notes.Resemblance(cases).closest(f"{long[0]} more", 1) == cases[:1]
+        assert recall.Resemblance(cases).closest(f"{long[0]} more", 1) == cases[:1]
 
     def test_a_very_long_change_is_shown_whole(self) -> None:
         old, new = "rain " * 2_000, "sun " * 2_000
         assert [(span.mark, span.text) for span in diff.word_diff(old, new)] == [("-", old), ("+", new)]
 
-    def test_the_words_of_long_texts_are_not_kept(self) -> None:
-        kept = alignment._split_before.cache_info().currsize
-        for number in range(3):
-            assert len(alignment.tokens(f"rain {number} " * 1_000)) == 2_000
-        assert alignment._split_before.cache_info().currsize == kept
+    def test_the_words_of_long_texts_are_kept_as_far_as_there_is_room(self) -> None:
+        long = "rain sun fog " * (alignment.MOST_KEPT // 40)
+        for number in range(5):
+            assert len(alignment.tokens(f"{number} {long}")) == len(long) // 13 * 3 + 1
+        assert sum(map(len, alignment._split_before._results)) <= alignment.MOST_KEPT
+        assert len(alignment._split_before) >= 3
+        kept = list(alignment._split_before._results)
+        alignment.tokens(long * 4)
+        assert list(alignment._split_before._results) == kept
 
 
 class TestSizes:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_as_rnn.errors import AnswerError
+from llm_as_rnn.hygiene import tidy_item
 from llm_as_rnn.method import at_once
 from llm_as_rnn.records import Memory, Section
 from llm_as_rnn.recurrence.budget import Fitted, fit
@@ -17,7 +18,6 @@ from llm_as_rnn.recurrence.memory import (
     answer_format,
     initial_memory,
     read_memory,
-    tidy_item,
     tidy_items,
     written,
 )

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import msgspec
 
+from llm_as_rnn.cases.recall import Resemblance
 from llm_as_rnn.method import KEEPS_CASES, Asker, Calls, Settings
 from llm_as_rnn.records import Memory, Message, Observation, Record
 from llm_as_rnn.recurrence.budget import fit
 from llm_as_rnn.recurrence.guard import refusal
-from llm_as_rnn.recurrence.notes import Credit, Ledger, Resemblance, is_covered
+from llm_as_rnn.recurrence.notes import Credit, Ledger, is_covered
 from llm_as_rnn.recurrence.rules import Itemised
 from llm_as_rnn.recurrence.writing import Writer, length
 from llm_as_rnn.task import Task

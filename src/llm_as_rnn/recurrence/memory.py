@@ -21,7 +21,7 @@ import msgspec
 from llm_as_rnn.answers import END_GBNF, END_REGEX, gbnf_string, object_schema, read_object, whole_words
 from llm_as_rnn.errors import AnswerError
 from llm_as_rnn.folding import fold
-from llm_as_rnn.hygiene import defuse
+from llm_as_rnn.hygiene import tidy_item
 from llm_as_rnn.records import AnswerFormat, Form, Memory, Section
 from llm_as_rnn.task import Task
 
@@ -31,22 +31,11 @@ MAX_ITEM_CHARS = 300
 MORE = 2
 """Notes a section that a memory may grow by when it is written again, however many it holds."""
 
-_MARKS = re.compile(r"\A(?:(?:#+|[-*•]|\d+[.)])\s+)+")
-
 
 def initial_memory(task: Task) -> Memory:
     """Give h_0: every section of the task, saying that nothing is known yet (paper, appendix C)."""
     items = tidy_items([task.initial])
     return Memory(tuple(Section(section.name, items) for section in task.memory))
-
-
-def tidy_item(text: str) -> str:
-    r"""Make one harmless line of an item's text, without the marks of a list or heading before it.
-
-    >>> tidy_item("- ## Patterns\n -5 follows rain")
-    'Patterns -5 follows rain'
-    """
-    return _MARKS.sub("", " ".join(defuse(text).split()) + " ").strip()
 
 
 def tidy_items(texts: Iterable[str]) -> tuple[str, ...]:

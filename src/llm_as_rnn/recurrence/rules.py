@@ -22,27 +22,18 @@ from collections.abc import Callable, Collection
 from typing import NamedTuple, Protocol
 
 from llm_as_rnn.answers import Field
+from llm_as_rnn.cases.blanks import blanked
+from llm_as_rnn.cases.case import came, merged, parse
+from llm_as_rnn.cases.recall import Resemblance, likeness
 from llm_as_rnn.errors import UsageError
+from llm_as_rnn.hygiene import tidy_item
 from llm_as_rnn.method import Calls, at_once
 from llm_as_rnn.outcomes import note_field
 from llm_as_rnn.records import Feedback, Section
-from llm_as_rnn.recurrence.blanks import blanked
 from llm_as_rnn.recurrence.budget import Sections, Way, fit, measured
 from llm_as_rnn.recurrence.guard import COLLAPSE
-from llm_as_rnn.recurrence.memory import tidy_item, tidy_items
-from llm_as_rnn.recurrence.notes import (
-    Credit,
-    Ledger,
-    Resemblance,
-    came,
-    is_doubtful,
-    likeness,
-    merged,
-    parts,
-    same_outcome,
-    spare,
-    worst,
-)
+from llm_as_rnn.recurrence.memory import tidy_items
+from llm_as_rnn.recurrence.notes import Credit, Ledger, is_doubtful, same_outcome, spare, worst
 from llm_as_rnn.recurrence.writing import Step, Writer, examples_in, length
 
 SAME_NOTE = 0.9
@@ -185,7 +176,7 @@ class Cases(Itemised):
         new, why_none = self.case_of(step)
         if why_none:
             return (yield from at_once(Proposal(None, why_none)))
-        same = Resemblance(step.items).same(parts(new)[0])
+        same = Resemblance(step.items).same(parse(new).seen)
         wrong = [item for item in same if not same_outcome(self.task, came(self.task, item), step.target)]
         if same and not wrong:
             return (yield from self._known(step, new, same, ledger))
@@ -237,7 +228,7 @@ class Cases(Itemised):
         """Tell whether a note with a blank would fit a case of the memory that had another outcome."""
         return any(
             not same_outcome(self.task, came(self.task, item), step.target)
-            and blanked(parts(general)[0], parts(item)[0]) == parts(general)[0]
+            and blanked(parse(general).seen, parse(item).seen) == parse(general).seen
             for item in step.items
         )
 
@@ -286,7 +277,7 @@ class Hybrid(Cases):
 
     def _overrules(self, told: Resemblance, item: str) -> bool:
         """Tell whether notes say otherwise than a case, which has an outcome behind it and not a model's word."""
-        seen, outcome = parts(item)[0], came(self.task, item)
+        seen, outcome = parse(item).seen, came(self.task, item)
         same = told.same(seen) if outcome else []
         return bool(same) and not any(same_outcome(self.task, came(self.task, note), outcome) for note in same)
 
@@ -348,7 +339,7 @@ class Delta(Itemised):
         Small models overwrite any note with what the latest step taught.
         """
         items = [item for _, item in notes]
-        return {*Resemblance(items).same(parts(case)[0]), *(item for item in items if not parts(item)[1])}
+        return {*Resemblance(items).same(parse(case).seen), *(item for item in items if not parse(item).came)}
 
     def _fields(self, notes: int, *, wrong: bool) -> tuple[Field, ...]:
         names = tuple(section.name for section in self.task.memory)
@@ -388,7 +379,7 @@ class Delta(Itemised):
     ) -> Calls[Proposal]:
         if new in ("", self.unknown):
             return Proposal(None, "invalid: the note is empty")
-        if any(parts(new)[1] == parts(item)[1] and likeness(new, item) >= SAME_NOTE for _, item in others):
+        if any(parse(new).came == parse(item).came and likeness(new, item) >= SAME_NOTE for _, item in others):
             return Proposal(None, "known: the same note is there")
         return (yield from self.roomy(sections, ledger, step.now, new, "added or changed"))
 

@@ -6,7 +6,10 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from llm_as_rnn.answers import AnswerSpec
+from llm_as_rnn.cases.case import as_asked, case
+from llm_as_rnn.cases.recall import Resemblance
 from llm_as_rnn.errors import AnswerError
+from llm_as_rnn.hygiene import tidy_item
 from llm_as_rnn.method import Asked, Asker, Calls, Settings
 from llm_as_rnn.outcomes import verdict
 from llm_as_rnn.records import (
@@ -22,8 +25,7 @@ from llm_as_rnn.records import (
     Value,
 )
 from llm_as_rnn.recurrence.budget import Sections, measured
-from llm_as_rnn.recurrence.memory import Bounds, answer_format, lined_up, read_memory, tidy_item, written
-from llm_as_rnn.recurrence.notes import Resemblance, as_asked, case
+from llm_as_rnn.recurrence.memory import Bounds, answer_format, lined_up, read_memory, written
 from llm_as_rnn.task import Task
 
 

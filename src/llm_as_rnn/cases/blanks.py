@@ -33,12 +33,14 @@ def blanked(one: str, other: str) -> str | None:
     True
     """
     words, others = tokens(one), tokens(other)
-    spans = [match.span() for match in WORD.finditer(one)]
     shorter = min(len(words), len(others))
     start = _alike(words, others, shorter)
     end = len(words) - _alike(words[::-1], others[::-1], shorter - start)
     gap, other_gap = words[start:end], others[start : len(others) - (len(words) - end)]
-    if not gap or not other_gap or set(gap) & set(other_gap) or len(spans) != len(words):
+    if not gap or not other_gap or set(gap) & set(other_gap):
+        return None
+    spans = [match.span() for match in WORD.finditer(one)]
+    if len(spans) != len(words):
         return None
     while start and end < len(words) and _is_mark(words[start - 1]) and _is_mark(words[end]):
         start, end = start - 1, end + 1
@@ -92,10 +94,10 @@ def _run(line: str, pattern: str) -> tuple[int, int] | None:
     place = parts.index(BLANK)
     before, after = parts[:place], parts[place + 1 :]
     rest = len(words) - len(after)
-    spans = [match.span() for match in WORD.finditer(line)]
-    if rest <= place or words[:place] != before or words[rest:] != after or len(spans) != len(words):
+    if rest <= place or words[:place] != before or words[rest:] != after:
         return None
-    return spans[place][0], spans[rest - 1][1]
+    spans = [match.span() for match in WORD.finditer(line)]
+    return None if len(spans) != len(words) else (spans[place][0], spans[rest - 1][1])
 
 
 def _alike(ones: tuple[str, ...], others: tuple[str, ...], most: int) -> int:
