@@ -25,6 +25,17 @@ def model_file() -> Path:
     return Path(named) if named else models.pull("smollm2-135m")
 
 
+@pytest.fixture
+def default_model(model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let this test and the processes that it starts find the default model by its name, as users do."""
+    from llm_as_rnn.engines import models  # noqa: PLC0415 - only tests with a real model need it
+
+    folder = tmp_path / "models"
+    folder.mkdir()
+    (folder / models.registered(models.DEFAULT_NAME).file).symlink_to(model_file.resolve())
+    monkeypatch.setenv(models.FOLDER_VARIABLE, str(folder))
+
+
 @pytest.fixture(scope="session")
 def weather() -> Task:
     return load_task("weather")

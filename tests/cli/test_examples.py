@@ -45,11 +45,11 @@ def test_ten_lines(tmp_path: Path) -> None:
 
 
 @pytest.mark.model
-def test_ten_lines_with_the_embedded_model(tmp_path: Path, model_file: Path) -> None:
-    """As it stands, but for the place of the model's file."""
-    source = (EXAMPLES / "ten_lines.py").read_text()
-    (tmp_path / "ten_lines.py").write_text(source.replace("budget=128", f"budget=64, model='llamacpp:{model_file}'"))
-    assert run([sys.executable, "ten_lines.py"], tmp_path).count("came") == 3
+@pytest.mark.usefixtures("default_model")
+def test_ten_lines_with_the_embedded_model(tmp_path: Path) -> None:
+    """As it stands."""
+    assert run([sys.executable, str(EXAMPLES / "ten_lines.py")], tmp_path).count("came") == 3
+    assert (tmp_path / "learner.json").exists()
 
 
 def read_notebook() -> Any:
@@ -80,9 +80,10 @@ def test_the_notebook(tmp_path: Path) -> None:
 
 
 @pytest.mark.model
-def test_the_notebook_with_the_embedded_model(tmp_path: Path, model_file: Path) -> None:
-    """As it stands, but for the place of the model's file."""
-    outputs = in_notebook(tmp_path, budget=f"model='llamacpp:{model_file}', budget")
+@pytest.mark.usefixtures("default_model")
+def test_the_notebook_with_the_embedded_model(tmp_path: Path) -> None:
+    """As it stands."""
+    outputs = in_notebook(tmp_path)
     assert outputs[0].count("came") == 3
     assert all(outputs)
 

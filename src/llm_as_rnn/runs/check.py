@@ -202,7 +202,10 @@ def examine(
     with ThreadPoolExecutor(1) as thread:
         for form in get_args(Form):
             planted = plant(task, some, form)
-            for settings, name in itertools.product(_settings(form), factories):
+            for (number, settings), name in itertools.product(enumerate(_settings(form)), factories):
+                requests[name, form, settings.layout] += 0
+                if number and factories[name] is REFERENCES.get(name):
+                    continue  # no settings are theirs
                 method = factories[name](planted.task, settings, prompts)
                 looks, learns = thread.submit(asyncio.run, _watch(method, name, settings, planted)).result()
                 requests[name, form, settings.layout] += len(looks)
