@@ -4,15 +4,16 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help install demo test check fuzz bench clean
+.PHONY: help install demo test test-long test-all check fuzz bench clean
 
 help:
-	@echo "make demo    install, fetch the default model (98 MB), then learn made-up associations and forecast weather"
-	@echo "make test    install, and run the tests"
-	@echo "make check   every check of style, types, imports and packaging"
-	@echo "make fuzz    give every reader of outside bytes SECONDS (30) of bytes that nobody would write"
-	@echo "make bench   measure speed"
-	@echo "make clean   remove .venv and caches"
+	@echo "make demo        install, fetch the default model (98 MB), then learn made-up associations and forecast weather"
+	@echo "make test        install, and run the tests, but for the long ones"
+	@echo "make test-all    the long ones too: more random cases, and whole products of what is tried in part before"
+	@echo "make check       every check of style, types, imports and packaging"
+	@echo "make fuzz        give every reader of outside bytes SECONDS (30) of bytes that nobody would write"
+	@echo "make bench       measure speed"
+	@echo "make clean       remove .venv and caches"
 
 # One install for users and one for developers; each is made again when what it needs changes.
 .venv/.installed: pyproject.toml
@@ -32,9 +33,16 @@ demo: .venv/.installed
 	@$(BIN)/llm-as-rnn run probe-recall --model llamacpp:smollm2-135m --quick --methods zero_shot,full_history,recurrent
 	@$(BIN)/llm-as-rnn run weather --model llamacpp:smollm2-135m --quick
 
-test: .venv/.developing
 # A process for each core, up to eight: half of the time that one takes on two cores.
-	@$(BIN)/python -m pytest -q -n logical --maxprocesses 8 --dist worksteal
+PYTEST := $(BIN)/python -m pytest -q -n logical --maxprocesses 8 --dist worksteal
+
+test: .venv/.developing
+	@$(PYTEST) -m "not long"
+
+test-long: .venv/.developing
+	@$(PYTEST) -m long
+
+test-all: test test-long
 
 check: .venv/.developing
 	$(BIN)/ruff check

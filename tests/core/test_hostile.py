@@ -28,6 +28,7 @@ from tests.helpers import LINES, OBJECTS, T
 TASK = load_task("weather")
 BUDGET = 40
 FORMS: tuple[Form, ...] = ("json", "line")
+RULES_OF_CASES = ("cases", "append", "hybrid", "delta")
 LONG = [f"Rain follows rain, note {number}." for number in range(12)]
 FIELDS = {"date": "1 May", "sky": "rain", "high": 12.8, "low": 5.0, "precipitation": 10.9, "wind": 4.7}
 OUTCOME: Target = {"sky": "rain", "high": 10.6}
@@ -115,14 +116,30 @@ def test_no_hostile_case_does_harm(role: str | None, form: Form) -> None:
             error.add_note(f"case: {case.name}")
             raise
         assert case.role is None or any(request.role == case.role for request in log), case.name
+        if case.role is None:
+            for request in log:
+                for message in request.messages:
+                    assert defuse(message.content) == message.content, f"a control token of {case.name} got through"
 
 
-@pytest.mark.parametrize("rule", ["cases", "append", "hybrid", "delta"])
+def huge(case: Hostile) -> bool:
+    """Tell the values of a field that are so long that five of them take more time than all the others."""
+    return case.role is None and len(case.text) > 10_000
+
+
+@pytest.mark.parametrize(
+    ("rule", "huge_ones"),
+    [
+        *((rule, False) for rule in RULES_OF_CASES),
+        ("cases", True),
+        *(pytest.param(rule, True, marks=pytest.mark.long) for rule in RULES_OF_CASES if rule != "cases"),
+    ],
+)
 @pytest.mark.parametrize("form", FORMS)
-def test_no_hostile_case_does_harm_under_any_rule(form: Form, rule: str) -> None:
+def test_no_hostile_case_does_harm_under_any_rule(form: Form, rule: str, huge_ones: bool) -> None:
     """Code that keeps what was seen as cases must be as careful as a model that writes notes."""
     for case in CASES:
-        if not is_writable(case) or case.role in ("summarise", "compress"):
+        if not is_writable(case) or case.role in ("summarise", "compress") or huge(case) != huge_ones:
             continue
         try:
             run(case, form, rule=rule)
@@ -160,14 +177,6 @@ def test_a_state_survives_json_though_an_observation_holds_a_lone_surrogate(form
     assert unwritable
     for case in unwritable:
         run(case, form)
-
-
-@pytest.mark.parametrize("form", FORMS)
-def test_no_control_token_of_a_hostile_observation_reaches_a_prompt(form: Form) -> None:
-    for case in filter(is_writable, in_fields()):
-        for request in run(case, form):
-            for message in request.messages:
-                assert defuse(message.content) == message.content, case.name
 
 
 @pytest.mark.parametrize("token", TOKENS)

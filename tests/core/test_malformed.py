@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -76,10 +77,11 @@ def check(name: str, given_answers: list[Completion], budget: int, **how: Any) -
     return min(len(asked), len(given_answers))
 
 
-def test_any_method_survives_any_answers() -> None:
+@pytest.mark.parametrize("examples", [100, pytest.param(400, marks=pytest.mark.long)])
+def test_any_method_survives_any_answers(examples: int) -> None:
     used = 0
 
-    @settings(max_examples=400)
+    @settings(max_examples=examples)
     @given(
         answers,
         st.sampled_from(list(METHODS)),
@@ -93,17 +95,18 @@ def test_any_method_survives_any_answers() -> None:
         used += check(name, given, budget, form=form, layout=layout, feedback=feedback)
 
     survives()
-    assert used >= 3_000
+    assert used >= 7 * examples
 
 
-def test_the_memory_survives_any_answers() -> None:
+@pytest.mark.parametrize("examples", [150, pytest.param(700, marks=pytest.mark.long)])
+def test_the_memory_survives_any_answers(examples: int) -> None:
     used = 0
 
-    @settings(max_examples=700)
+    @settings(max_examples=examples)
     @given(answers, st.sampled_from(["json", "line"]), st.integers(40, 200))
     def survives(given: list[Completion], form: Any, budget: int) -> None:
         nonlocal used
         used += check("recurrent", given, budget, form=form, feedback="scorecard")
 
     survives()
-    assert used >= 7_000
+    assert used >= 10 * examples

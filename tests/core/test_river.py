@@ -7,7 +7,7 @@ import pickle
 import subprocess
 import sys
 import zlib
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -34,11 +34,23 @@ pd: Any = pytest.importorskip("pandas")
 ESTIMATORS = [
     estimator(**params) for estimator in (LLMClassifier, LLMRegressor) for params in estimator._unit_test_params()
 ]
-CHECKS = [
-    pytest.param(estimator, check, id=f"{type(estimator).__name__}-{estimator.method}-{number}-{check.__name__}")
-    for estimator in ESTIMATORS
-    for number, check in enumerate(checks.yield_checks(estimator))
-]
+
+
+def checks_of(estimator: Any) -> Iterator[Any]:
+    """Give River's checks of an estimator; how memory grows takes minutes, so that all its data but the first are long.
+
+    Each of the other checks takes a second or so on each data set.
+    """
+    seen = set()
+    for number, check in enumerate(checks.yield_checks(estimator)):
+        name = check.__name__
+        long = name == "check_bounded_memory_growth" and name in seen
+        seen.add(name)
+        label = f"{type(estimator).__name__}-{estimator.method}-{number}-{name}"
+        yield pytest.param(estimator, check, id=label, marks=[pytest.mark.long] if long else [])
+
+
+CHECKS = [check for estimator in ESTIMATORS for check in checks_of(estimator)]
 
 
 @pytest.mark.parametrize(("estimator", "check"), CHECKS)

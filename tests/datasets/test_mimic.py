@@ -24,6 +24,7 @@ from llm_as_rnn.records import Request, StepRecord, Target
 from llm_as_rnn.runs.check import examine
 from llm_as_rnn.runs.directory import RunDirectory, RunInfo
 from llm_as_rnn.runs.execute import Options, execute
+from llm_as_rnn.runs.foresight import MIN_STEPS
 from llm_as_rnn.task import load_task
 from tests.cli.test_errors import command
 from tests.datasets.mimic_folder import COLUMNS, Rows, at, lab, made, write
@@ -346,9 +347,8 @@ def test_a_folder_that_changed_is_not_resumed(tmp_path: Path, monkeypatch: pytes
 
 def test_the_commands_work_on_a_folder_and_say_what_to_bring_without_one(folder: Path, tmp_path: Path) -> None:
     place = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
-    checked = command("data", "check", "mimic", "--data", str(folder), **place)
-    assert (checked.returncode, checked.stdout.splitlines()[-1]) == (0, "no leak found"), checked.stderr
-    assert "too few" not in checked.stdout
+    shown = command("data", "show", "mimic", "--data", str(folder), **place)
+    assert (shown.returncode, " -> " in shown.stdout) == (0, True), shown.stderr
     for arguments in (("data", "check", "mimic"), ("run", "mimic", "-m", "scripted:none.jsonl")):
         without = command(*arguments, **place)
         assert without.returncode == 2
@@ -358,6 +358,22 @@ def test_the_commands_work_on_a_folder_and_say_what_to_bring_without_one(folder:
     broken = command("data", "check", "mimic", "--data", str(tmp_path), **place)
     assert (broken.returncode, broken.stderr.count("\n")) == (2, 1)
     assert "hosp/admissions.csv.gz is missing" in broken.stderr
+
+
+def test_nothing_tells_an_outcome_early(mimic: Dataset) -> None:
+    """All observations are compared with the outcomes; methods run over a few, whose template is the same for all."""
+    data = list(mimic.load(Selection(8, 4)))
+    report = examine(TASK, data, Prompts(), {})
+    assert (report.leaks, report.steps >= MIN_STEPS) == ((), True)
+    few = [msgspec.structs.replace(sequence, steps=sequence.steps[:2]) for sequence in data[:2]]
+    assert examine(TASK, few, Prompts()).leaks == ()
+
+
+@pytest.mark.long
+def test_the_command_finds_mimic_clean(folder: Path, tmp_path: Path) -> None:
+    checked = command("data", "check", "mimic", "--data", str(folder), XDG_CACHE_HOME=str(tmp_path / "cache"))
+    assert (checked.returncode, checked.stdout.splitlines()[-1]) == (0, "no leak found"), checked.stderr
+    assert "too few" not in checked.stdout
 
 
 def test_mimic_is_credentialed_and_its_folder_stays_so(mimic: Dataset) -> None:
