@@ -84,7 +84,7 @@ def test_signals_in_quick_succession_end_a_run_as_one_does(tmp_path: Path, signa
 @pytest.mark.parametrize(
     ("module", "name", "times", "stop"),
     [
-        ("llm_as_rnn.runs.loop", "step_scores", 7, "SIGTERM"),  # in the middle of a step
+        ("llm_as_rnn.runs.walk", "step_scores", 7, "SIGTERM"),  # in the middle of a step
         ("llm_as_rnn.runs.execute", "_conclude", 1, "SIGINT"),  # while the run is put in order
         ("llm_as_rnn.cli.run", "execute", 1, "SIGINT"),  # before there is anything to cancel
     ],
