@@ -37,6 +37,7 @@ def table(folder: Path, leak: bool, days: int = 60) -> list[str]:
     return [str(folder / "sales.yaml"), "--data", str(folder / "sales.csv")]
 
 
+@pytest.mark.long
 def test_weather_is_clean() -> None:
     result = command("data", "check", "weather")
     assert result.returncode == 0, result.stderr
@@ -60,6 +61,9 @@ def test_a_template_that_hides_a_field_is_named(tmp_path: Path) -> None:
 def test_a_column_that_holds_the_outcome_is_named(tmp_path: Path) -> None:
     clean = command("data", "check", *table(tmp_path, leak=False, days=8))
     assert clean.returncode == 0, clean.stdout + clean.stderr
+    assert clean.stdout.splitlines()[-1] == "no leak found"
+    for word in ("zero_shot", "full_history", "memprompt", "recurrent", "json, chained", "line, separate"):
+        assert word in clean.stdout
     leaking = command("data", "check", *table(tmp_path, leak=True))
     assert leaking.returncode == 1, leaking.stderr
     (leak,) = [line for line in leaking.stdout.splitlines() if line.startswith("outcome_in_observation: ")]

@@ -298,12 +298,19 @@ ways = st.builds(
 )
 
 
+@pytest.mark.parametrize("examples", [15, pytest.param(40, marks=pytest.mark.long)])
 @pytest.mark.parametrize("rule", RULES)
-@given(data=st.data(), steps=steps, updating=ways, answers=st.lists(completions, min_size=1, max_size=8))
-@settings(max_examples=40)
-def test_whatever_is_seen_and_answered_no_memory_is_harmed(
-    rule: str, data: st.DataObject, steps: list[Any], updating: Updating, answers: list[Completion]
-) -> None:
+def test_whatever_is_seen_and_answered_no_memory_is_harmed(rule: str, examples: int) -> None:
+    @given(data=st.data(), steps=steps, updating=ways, answers=st.lists(completions, min_size=1, max_size=8))
+    @settings(max_examples=examples)
+    def unharmed(data: st.DataObject, steps: list[Any], updating: Updating, answers: list[Completion]) -> None:
+        learn_all(rule, data, steps, updating, answers)
+
+    unharmed()
+
+
+def learn_all(rule: str, data: st.DataObject, steps: list[Any], updating: Updating, answers: list[Completion]) -> None:
+    """Learn each step twice over, and assert that both came to the same, within the budget."""
     budget = data.draw(st.sampled_from([30, 60, 150]))
     choices: dict[str, Any] = {
         "form": data.draw(st.sampled_from(["line", "json"])),

@@ -37,14 +37,15 @@ ESTIMATORS = [
 
 
 def checks_of(estimator: Any) -> Iterator[Any]:
-    """Give River's checks of an estimator; how memory grows takes minutes, so that all its data but the first are long.
+    """Give River's checks of an estimator: how memory grows, and all that rewrites a memory, on one data set each.
 
-    Each of the other checks takes a second or so on each data set.
+    They take seconds to a minute on each, so that the other data sets are long; the rest is tried on all.
     """
     seen = set()
     for number, check in enumerate(checks.yield_checks(estimator)):
         name = check.__name__
-        long = name == "check_bounded_memory_growth" and name in seen
+        slow = name == "check_bounded_memory_growth" or estimator.method == "recurrent"
+        long = slow and name in seen
         seen.add(name)
         label = f"{type(estimator).__name__}-{estimator.method}-{number}-{name}"
         yield pytest.param(estimator, check, id=label, marks=[pytest.mark.long] if long else [])
