@@ -23,13 +23,13 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from llm_as_rnn.answers import ARROW, Field
 from llm_as_rnn.cases import recall
 from llm_as_rnn.cases.case import case
 from llm_as_rnn.datasets.base import Selection, Step
 from llm_as_rnn.datasets.registry import DATASETS
 from llm_as_rnn.datasets.tables import read_table
 from llm_as_rnn.engines.scripted import count_words
+from llm_as_rnn.fields import ARROW, Field
 from llm_as_rnn.kept import Kept
 from llm_as_rnn.method import Calls, Settings, Updating
 from llm_as_rnn.methods import build

@@ -16,16 +16,17 @@ from pathlib import Path
 from statistics import fmean
 
 from following import items, nearest
-from llm_as_rnn.answers import ARROW
 from llm_as_rnn.datasets.base import Selection, Sequence
 from llm_as_rnn.datasets.registry import DATASETS
 from llm_as_rnn.datasets.tables import read_table
+from llm_as_rnn.drive import drive_walk
 from llm_as_rnn.engines.scripted import ScriptedEngine
+from llm_as_rnn.fields import ARROW
 from llm_as_rnn.method import Settings, Updating
 from llm_as_rnn.methods import build
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import Request, StepRecord
-from llm_as_rnn.runs.loop import run_sequence
+from llm_as_rnn.runs.walk import walk
 from llm_as_rnn.task import Task, load_task
 
 INTENTS = load_task(str(Path(__file__).parent / "intents.yaml"))
@@ -68,7 +69,7 @@ async def run(task: Task, sequences: list[Sequence], budget: int, followed: floa
     engine.count_tokens = counted  # type: ignore[method-assign]
     for sequence in sequences:
         method = build("recurrent", task, settings, Prompts())
-        await run_sequence(method, sequence, task, engine, [], records.append)
+        await drive_walk(walk(method, sequence, task), engine, records.append)
     return records
 
 

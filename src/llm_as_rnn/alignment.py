@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from difflib import SequenceMatcher
 
 from llm_as_rnn.kept import Kept
@@ -42,10 +42,6 @@ def _split(text: str) -> tuple[str, ...]:
 _split_before = Kept(_split, characters=MOST_KEPT)
 
 
-SHORT = 64
-"""Words of the longest list that is lined up here and not by `difflib`, with the same result."""
-
-
 def can_be_lined_up(one: Sequence[str], other: Sequence[str]) -> bool:
     """Tell whether lining up two lists of words is a matter of moments.
 
@@ -64,9 +60,6 @@ def shared_words(one: Sequence[str], other: Sequence[str]) -> list[str]:
     >>> shared_words("what is like < ship > ?".split(), "what is like < flag > ?".split())
     ['what', 'is', 'like', '<', '>', '?']
     """
-    if max(len(one), len(other)) <= SHORT:
-        runs = sorted(_common_runs(one, other))
-        return [word for start, length in runs for word in one[start : start + length]]
     if not can_be_lined_up(one, other):
         return list((Counter(one) & Counter(other)).elements())
     blocks = SequenceMatcher(None, one, other, autojunk=False).get_matching_blocks()
@@ -81,37 +74,3 @@ def overlap(one: Sequence[str], other: Sequence[str]) -> float:
     """
     length = len(one) + len(other)
     return 2 * len(shared_words(one, other)) / length if length else 1.0
-
-
-def _common_runs(one: Sequence[str], other: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Find the runs of words that `difflib` would line up: where each begins in the first list, and how long it is.
-
-    That is the longest run (of several the first in the first list, then the first in the other), and the same again
-    on either side of it. A set of places in the other list is a number, a bit for each place, so that all runs are made
-    a word longer at once: with the few words of a note this takes about half of the time.
-    """
-    places: dict[str, int] = {}
-    for place, word in enumerate(other):
-        places[word] = places.get(word, 0) | 1 << place
-    having = [places.get(word, 0) for word in one]
-    windows = [(0, len(one), 0, len(other))]
-    while windows:
-        start, end, other_start, other_end = windows.pop()
-        if start == end or other_start == other_end:
-            continue
-        window = (1 << other_end) - (1 << other_start)
-        # By where it ends in the first list: where in the other list runs of the present length end.
-        longer = {place: ends for place in range(start, end) if (ends := having[place] & window)}
-        runs, length = longer, 0
-        while longer:
-            runs, length = longer, length + 1
-            longer = {
-                place + 1: more
-                for place, ends in runs.items()
-                if place + 1 < end and (more := ends << 1 & having[place + 1] & window)
-            }
-        if length:
-            last, ends = next(iter(runs.items()))
-            first, other_last = last - length + 1, (ends & -ends).bit_length() - 1
-            yield first, length
-            windows += (start, first, other_start, other_last - length + 1), (last + 1, end, other_last + 1, other_end)

@@ -1,6 +1,6 @@
 """How an answer did: the one comparison with an outcome that scores, facts, scorecard, credits and policy all go by.
 
-Each function compares one kind of answer field; `answers.Field.compare` calls the one that fits its kind, and
+Each function compares one kind of answer field; `fields.Field.compare` calls the one that fits its kind, and
 `task.Task.compare` all of a task's fields. Texts are compared as `folding` has them. What is missing has one meaning:
 
 - A missing answer (None, an empty list, no number where one should be) is wrong, and as far off as can be.

@@ -6,6 +6,7 @@ A method never does I/O. `drive` runs its generators on an engine; a test can ru
 from __future__ import annotations
 
 import zlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator
 from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeVar
 
@@ -286,14 +287,14 @@ class Method(Protocol):
         ...
 
 
-class Apart:
+class Apart(ABC):
     """What most methods have in common: no memory within a budget, and sequences that teach each other nothing."""
 
     shares: bool = False
 
+    @abstractmethod
     def start(self, sequence: SequenceInfo) -> Any:
         """Give the state before the first step."""
-        raise NotImplementedError
 
     def start_with(self, sequence: SequenceInfo, lessons: Any) -> Any:
         """Begin as if it were the first sequence."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import cast
 
-from llm_as_rnn.answers import ARROW
 from llm_as_rnn.baselines.history import FullHistory, MemPrompt, ZeroShot
 from llm_as_rnn.baselines.references import Linear, MajoritySoFar, NearestCase, RepeatLast, Zero
 from llm_as_rnn.cases.case import plain
 from llm_as_rnn.cases.recall import Resemblance
 from llm_as_rnn.errors import UsageError
+from llm_as_rnn.fields import ARROW
 from llm_as_rnn.method import Method, RuleName, Settings
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.recurrence.cell import Recurrent

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from llm_as_rnn.answers import ARROW, Field, NoteField
 from llm_as_rnn.comparing import Verdict
 from llm_as_rnn.errors import AnswerError
+from llm_as_rnn.fields import ARROW, Field, NoteField
 from llm_as_rnn.records import Form, Prediction, Target, Value
 from llm_as_rnn.task import Task
 

@@ -13,12 +13,12 @@ from collections.abc import Iterator, Mapping
 from itertools import chain, count
 from typing import Any
 
-from llm_as_rnn.answers import ARROW, Field
 from llm_as_rnn.door import BYTE_ORDER_MARK, plain, plain_fields
 from llm_as_rnn.engines.base import Engine
 from llm_as_rnn.engines.resolve import DEFAULT_MODEL
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.errors import MissingExtraError, TaskError, UsageError
+from llm_as_rnn.fields import ARROW, Field
 from llm_as_rnn.folding import clash
 from llm_as_rnn.learner import Learner
 from llm_as_rnn.records import Request, Value

@@ -18,9 +18,10 @@ import msgspec
 import yaml
 from msgspec import UNSET, UnsetType
 
-from llm_as_rnn.answers import AnswerSpec, Field
+from llm_as_rnn.answers import AnswerSpec
 from llm_as_rnn.comparing import Verdict
 from llm_as_rnn.errors import PromptError, TaskError
+from llm_as_rnn.fields import Field
 from llm_as_rnn.files import read_file
 from llm_as_rnn.folding import fold
 from llm_as_rnn.hygiene import defuse

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from llm_as_rnn.answers import Field
+from llm_as_rnn.fields import Field
 from llm_as_rnn.method import Learned, Updating
 from llm_as_rnn.records import Completion, Form, Memory, Observation, Prediction, Request, Section, SequenceInfo, Status
 from llm_as_rnn.recurrence.cell import Recurrent, RecurrentState

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llm_as_rnn.answers import Field
+from llm_as_rnn.fields import Field
 from llm_as_rnn.method import KEEPS_CASES, Method, Updating
 from llm_as_rnn.methods import METHODS, REFERENCES
 from llm_as_rnn.online import Policy, Stream, ask, begin, revive, tell

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_as_rnn.answers import Field
 from llm_as_rnn.cases.case import came, case
 from llm_as_rnn.comparing import Verdict
 from llm_as_rnn.errors import AnswerError
+from llm_as_rnn.fields import Field
 from llm_as_rnn.figures import LARGEST
 from llm_as_rnn.folding import chosen, clash, fold, leading
 from llm_as_rnn.method import Updating

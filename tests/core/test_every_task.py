@@ -12,13 +12,13 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from llm_as_rnn.answers import Field
 from llm_as_rnn.cli.main import main
 from llm_as_rnn.cli.predict import predict
 from llm_as_rnn.datasets.base import Selection, Sequence
 from llm_as_rnn.datasets.registry import DATASETS, dataset
 from llm_as_rnn.datasets.tables import read_table
 from llm_as_rnn.engines.scripted import ScriptedEngine
+from llm_as_rnn.fields import Field
 from llm_as_rnn.learner import Learner
 from llm_as_rnn.methods import METHODS, REFERENCES
 from llm_as_rnn.metrics.scores import task_metrics

@@ -12,11 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_as_rnn.answers import Field
 from llm_as_rnn.baselines.linear import LabelModel, NumberModel
 from llm_as_rnn.cases.case import came, case
 from llm_as_rnn.datasets.base import Sequence, Step
+from llm_as_rnn.drive import drive_walk
 from llm_as_rnn.engines.scripted import ScriptedEngine
+from llm_as_rnn.fields import Field
 from llm_as_rnn.figures import LARGEST, finite, mean
 from llm_as_rnn.learner import Learner
 from llm_as_rnn.method import Settings, Updating
@@ -29,7 +30,7 @@ from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import Observation, Request, SequenceInfo, StepRecord
 from llm_as_rnn.recurrence.notes import same_outcome
 from llm_as_rnn.recurrence.rules import RULES
-from llm_as_rnn.runs.loop import run_sequence
+from llm_as_rnn.runs.walk import walk
 from llm_as_rnn.task import MemorySection, Task
 
 HUGE = (1e308, 1e308, -1.7e308, 1.7e308, 1.7e308, -LARGEST, LARGEST, 3.0)
@@ -90,7 +91,7 @@ def records(name: str, sequences: int = 3) -> list[StepRecord]:
         )
         sequence = Sequence(SequenceInfo(f"s{number}"), steps)
         method = build(name, TASK, settings, Prompts())
-        asyncio.run(run_sequence(method, sequence, TASK, ScriptedEngine(answer), [], found.append))
+        asyncio.run(drive_walk(walk(method, sequence, TASK), ScriptedEngine(answer), found.append))
     return found
 
 

@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from llm_as_rnn import alignment, hygiene
-from llm_as_rnn.answers import AnswerSpec, Field, NoteField, read_object, whole_words
+from llm_as_rnn.answers import AnswerSpec, read_object
 from llm_as_rnn.cases import blanks, case, recall
 from llm_as_rnn.datasets.mimic_notes import early_sections
 from llm_as_rnn.engines.estimate import estimate_tokens
@@ -23,6 +23,7 @@ from llm_as_rnn.engines.refusals import in_turns
 from llm_as_rnn.engines.replies import one_line, read_reply
 from llm_as_rnn.engines.thinking import split_thinking
 from llm_as_rnn.errors import LlmAsRnnError
+from llm_as_rnn.fields import Field, NoteField, whole_words
 from llm_as_rnn.hygiene import defuse, steers
 from llm_as_rnn.metrics import icd
 from llm_as_rnn.metrics.forecasts import read_facts

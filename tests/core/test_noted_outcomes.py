@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_as_rnn.answers import ARROW, AnswerSpec, NoteField
+from llm_as_rnn.answers import AnswerSpec
 from llm_as_rnn.datasets.base import Sequence
+from llm_as_rnn.fields import ARROW, NoteField
 from llm_as_rnn.outcomes import SENTENCE, SHORT, note_field
 from llm_as_rnn.records import Form, Observation, Update
 from llm_as_rnn.recurrence.cell import Recurrent

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_as_rnn.answers import ARROW, Field
 from llm_as_rnn.cases.case import came, case, cases, parts
 from llm_as_rnn.cases.recall import CLOSE, Resemblance, is_close, likeness
+from llm_as_rnn.fields import ARROW, Field
 from llm_as_rnn.records import Observation, Section, SequenceInfo, Target
 from llm_as_rnn.recurrence.notes import (
     CHANGED,

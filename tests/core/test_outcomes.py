@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from llm_as_rnn.answers import Field
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.errors import AnswerError, UsageError
+from llm_as_rnn.fields import Field
 from llm_as_rnn.learner import Learner
 
 LABEL = Field("y", "label", options=("none", "mild"))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from llm_as_rnn.answers import Field
 from llm_as_rnn.errors import UsageError
+from llm_as_rnn.fields import Field
 from llm_as_rnn.method import Calls, count_tokens
 from llm_as_rnn.records import Completion, Request, Target
 from llm_as_rnn.recurrence.policy import FEW, REMEMBERED, Past, check_when, error_of, metered, why_not

@@ -6,15 +6,16 @@ import asyncio
 import re
 from statistics import fmean
 
-from llm_as_rnn.answers import ARROW
 from llm_as_rnn.datasets.base import Selection
 from llm_as_rnn.datasets.probes import LABELS, changing, few_marks, load
+from llm_as_rnn.drive import drive_walk
 from llm_as_rnn.engines.scripted import ScriptedEngine
+from llm_as_rnn.fields import ARROW
 from llm_as_rnn.method import Settings
 from llm_as_rnn.methods import build
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import Request, StepRecord
-from llm_as_rnn.runs.loop import run_sequence
+from llm_as_rnn.runs.walk import walk
 from llm_as_rnn.task import load_task
 
 STEPS = 24
@@ -33,6 +34,6 @@ def test_a_change_of_everything_is_noticed_before_each_case_has_missed_twice() -
     settings = Settings("line", "completion", budget=128, feedback="auto")
     for sequence in load("probe-drift", few_marks, changing, Selection(20, STEPS)):
         method = build("recurrent:cases", task, settings, Prompts())
-        asyncio.run(run_sequence(method, sequence, task, engine, [], records.append))
+        asyncio.run(drive_walk(walk(method, sequence, task), engine, records.append))
     late = [record.prediction == record.target for record in records if record.t >= 2 * STEPS // 3]
     assert fmean(late) > 0.45

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from river import compose, linear_model, multiclass, preprocessing
 
-from llm_as_rnn.answers import Field
 from llm_as_rnn.baselines import references as module
 from llm_as_rnn.baselines.linear import Moments, NumberModel, split_fields
+from llm_as_rnn.fields import Field
 from llm_as_rnn.methods import REFERENCES, references
 from llm_as_rnn.records import Observation, SequenceInfo, Value
 from llm_as_rnn.task import MemorySection, Task, load_task

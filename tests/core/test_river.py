@@ -16,17 +16,18 @@ import numpy as np
 import pytest
 from river import checks, compose, evaluate, metrics, preprocessing
 
-from llm_as_rnn.answers import Field
 from llm_as_rnn.datasets.base import Sequence, Step
+from llm_as_rnn.drive import drive_walk
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.errors import TaskError, UsageError
+from llm_as_rnn.fields import Field
 from llm_as_rnn.learner import Learner
 from llm_as_rnn.method import Settings, Updating
 from llm_as_rnn.methods import METHODS, REFERENCES, build
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import Observation, Request, SequenceInfo, StepRecord
 from llm_as_rnn.river import LLMClassifier, LLMRegressor
-from llm_as_rnn.runs.loop import run_sequence
+from llm_as_rnn.runs.walk import walk
 from llm_as_rnn.task import MemorySection, Task
 
 pd: Any = pytest.importorskip("pandas")
@@ -110,7 +111,7 @@ def our_loop(task: Task, method: str, delay: int) -> list[StepRecord]:
     built = build(method, task, settings, Prompts())
     engine = ScriptedEngine(by_prompt)
     sequence = Sequence(SequenceInfo("stream"), steps)
-    asyncio.run(run_sequence(built, sequence, task, engine, [], records.append, delay=delay))
+    asyncio.run(drive_walk(walk(built, sequence, task, delay=delay), engine, records.append))
     return sorted(records, key=lambda record: record.t)
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from llm_as_rnn.answers import Field
 from llm_as_rnn.cases.blanks import FILLERS
 from llm_as_rnn.errors import UsageError
+from llm_as_rnn.fields import Field
 from llm_as_rnn.records import Completion, Form, Memory, Observation, Prediction, Section, Status, Update
 from llm_as_rnn.recurrence.guard import COLLAPSE
 from llm_as_rnn.recurrence.lessons import Lessons

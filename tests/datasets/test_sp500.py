@@ -14,16 +14,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llm_as_rnn.answers import Field
 from llm_as_rnn.datasets.base import Selection, Sequence
 from llm_as_rnn.datasets.sp500 import LOOK_BACK, SP500, YEARS, Day, _file, load, read_days, sequence
+from llm_as_rnn.drive import drive_walk
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.errors import DatasetError
+from llm_as_rnn.fields import Field
 from llm_as_rnn.methods import METHODS
 from llm_as_rnn.metrics.scores import step_scores, task_metrics
 from llm_as_rnn.records import Request, StepRecord
 from llm_as_rnn.recurrence.rules import RULES
-from llm_as_rnn.runs.loop import run_sequence
+from llm_as_rnn.runs.walk import walk
 from llm_as_rnn.task import load_task
 from tests.helpers import LINES, make
 
@@ -112,7 +113,7 @@ def prompts(name: str, found: Sequence) -> list[list[str]]:
     task = load_task(SP500.name)
     engine = ScriptedEngine(answer)
     method = make(name, task, form="line", style="completion", budget=120)
-    asyncio.run(run_sequence(method, found, task, engine, [], commit))
+    asyncio.run(drive_walk(walk(method, found, task), engine, commit))
     return by_step[:-1]
 
 

@@ -17,11 +17,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llm_as_rnn.answers import Field
 from llm_as_rnn.datasets.base import Selection, Sequence, Step
 from llm_as_rnn.datasets.formats import read_rows
 from llm_as_rnn.datasets.tables import Table, read_table
 from llm_as_rnn.errors import DatasetError, MissingExtraError
+from llm_as_rnn.fields import Field
 from llm_as_rnn.task import Columns, MemorySection, Task
 
 TASK = Task(

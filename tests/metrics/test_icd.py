@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_as_rnn.answers import Field
+from llm_as_rnn.fields import Field
 from llm_as_rnn.metrics.agreement import agree, agreement
 from llm_as_rnn.metrics.icd import Coding, Term, with_categories
 from llm_as_rnn.metrics.scores import field_metrics, step_scores

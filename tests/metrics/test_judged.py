@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from llm_as_rnn.answers import Field
+from llm_as_rnn.fields import Field
 from llm_as_rnn.metrics.judged import (
     Judgement,
     agreement_in_words,

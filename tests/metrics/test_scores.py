@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_as_rnn.answers import Field
+from llm_as_rnn.fields import Field
 from llm_as_rnn.metrics.scores import field_metrics, step_scores, task_metrics
 from llm_as_rnn.records import Value
 from llm_as_rnn.task import MemorySection, Task

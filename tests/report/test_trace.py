@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_as_rnn.answers import Field
+from llm_as_rnn.fields import Field
 from llm_as_rnn.records import Feedback, Status, StepRecord, Value
 from llm_as_rnn.report.trace import ViewerData, cap_length, script_json, viewer_data
 from llm_as_rnn.task import MemorySection, Task

@@ -12,12 +12,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from llm_as_rnn.answers import Field
 from llm_as_rnn.cli.main import main
 from llm_as_rnn.datasets.registry import DATASETS
 from llm_as_rnn.engines.base import EngineInfo
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.errors import EngineError, EngineUnavailableError, PromptError, RunError, UsageError
+from llm_as_rnn.fields import Field
 from llm_as_rnn.metrics.judged import Judgement, Pair
 from llm_as_rnn.prompts import EVERY_ROOM, Prompts
 from llm_as_rnn.records import Request, Status

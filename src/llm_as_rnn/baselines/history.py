@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import msgspec
 
-from llm_as_rnn.answers import ARROW
 from llm_as_rnn.baselines.order import inserted, placed
+from llm_as_rnn.fields import ARROW
 from llm_as_rnn.method import Apart, Asker, Calls, Learned, Settings, at_once, count_tokens, said
 from llm_as_rnn.outcomes import facts, note_field, verdict
 from llm_as_rnn.prompts import Prompts

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from llm_as_rnn.answers import Field
 from llm_as_rnn.baselines.linear import LabelModel, Moments, NumberModel, split_fields
 from llm_as_rnn.baselines.order import inserted, placed
 from llm_as_rnn.errors import AnswerError
+from llm_as_rnn.fields import Field
 from llm_as_rnn.figures import mean
 from llm_as_rnn.method import Apart, Calls, Learned, Settings, at_once
 from llm_as_rnn.outcomes import last_value
@@ -48,7 +48,7 @@ class ReferenceState(Record, frozen=True):
     steps: tuple[int, ...] = ()
 
 
-class Reference(Apart, ABC):
+class Reference(Apart):
     """Predicts from past steps by a fixed rule.
 
     Where there is none yet, and where the rule gives what the answer has no place for (a label that is no option any

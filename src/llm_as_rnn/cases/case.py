@@ -11,9 +11,10 @@ from collections.abc import Iterable
 from functools import cached_property
 
 from llm_as_rnn.alignment import tokens
-from llm_as_rnn.answers import ARROW, AnswerSpec
+from llm_as_rnn.answers import AnswerSpec
 from llm_as_rnn.cases.blanks import BLANK, blanked, filled
 from llm_as_rnn.errors import AnswerError
+from llm_as_rnn.fields import ARROW
 from llm_as_rnn.hygiene import tidy_item
 from llm_as_rnn.kept import Kept
 from llm_as_rnn.records import Observation, Record, SequenceInfo, Target

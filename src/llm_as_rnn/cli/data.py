@@ -8,12 +8,12 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from llm_as_rnn.answers import ARROW
 from llm_as_rnn.cli.progress import console, messages, waiting
 from llm_as_rnn.datasets.base import Selection, Sequence, Split
 from llm_as_rnn.datasets.registry import DATASETS
 from llm_as_rnn.datasets.tables import Table as Data
 from llm_as_rnn.errors import UsageError
+from llm_as_rnn.fields import ARROW
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.runs.check import ADVICE, Report, examine
 from llm_as_rnn.runs.execute import own_data, shipped_data, usual_size

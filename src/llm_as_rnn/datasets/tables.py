@@ -18,10 +18,10 @@ from typing import Any, get_args
 import msgspec
 from msgspec import UNSET
 
-from llm_as_rnn.answers import Field
 from llm_as_rnn.datasets.base import Selection, Sequence, Split, Step
 from llm_as_rnn.datasets.formats import Row, Rows, pointed, read_rows
 from llm_as_rnn.errors import AnswerError, DatasetError, TaskError
+from llm_as_rnn.fields import Field
 from llm_as_rnn.files import read_file
 from llm_as_rnn.records import Observation, Record, SequenceInfo, Value
 from llm_as_rnn.task import Columns, Task, did_you_mean

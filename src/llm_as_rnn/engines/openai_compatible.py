@@ -259,7 +259,7 @@ class OpenAICompatibleEngine:
             except TimeoutError:
                 problem = "it does not answer in time"
             except EngineError as error:
-                if isinstance(error, EngineUnavailableError) and not isinstance(error, EngineBusyError):
+                if _lasts(error):
                     raise
                 problem = error.message
         return Probe(None, error=problem)
@@ -372,9 +372,8 @@ class OpenAICompatibleEngine:
         except RequestRefusedError:
             return None
         except EngineError as error:
-            gone = isinstance(error, EngineUnavailableError) and not isinstance(error, EngineBusyError)
             self._uncounted = self._uncounted or time.monotonic()
-            if gone or time.monotonic() - self._uncounted < COUNTS_AWAITED or not await self._serves():
+            if _lasts(error) or time.monotonic() - self._uncounted < COUNTS_AWAITED or not await self._serves():
                 raise
             with suppress(EngineError):  # it may just have come back
                 count = await self._counted(text)
@@ -397,8 +396,7 @@ class OpenAICompatibleEngine:
         if answer.refusal is not None:
             failure = self._failure(answer, answer.refusal)
             # No access to this endpoint, or to this model there, is no reason to stop: a request tells.
-            lasting = isinstance(failure, EngineUnavailableError) and not isinstance(failure, EngineBusyError)
-            raise RequestRefusedError(failure.message) if lasting or answer.refusal.no_endpoint else failure
+            raise RequestRefusedError(failure.message) if _lasts(failure) or answer.refusal.no_endpoint else failure
         count = tokenize_count(await _decoded(answer))
         if count is None:
             raise RequestRefusedError(f"{self.where} counts no tokens")
@@ -476,6 +474,11 @@ class _Trial:
 def chosen_url(base_url: str | None) -> str:
     """Give the address that is asked: the one that was named, else ``OPENAI_BASE_URL``, else OpenAI's own."""
     return base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL
+
+
+def _lasts(error: EngineError) -> bool:
+    """Tell whether waiting changes nothing: there is no server, no access, or no such model."""
+    return isinstance(error, EngineUnavailableError) and not isinstance(error, EngineBusyError)
 
 
 async def _decoded(answer: Answer) -> Any:

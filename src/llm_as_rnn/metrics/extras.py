@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import NamedTuple
 
-from llm_as_rnn.answers import ExtraName, Field
+from llm_as_rnn.fields import ExtraName, Field
 from llm_as_rnn.metrics.forecasts import compare
 from llm_as_rnn.records import Record, Value
 

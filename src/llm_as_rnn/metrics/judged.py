@@ -16,7 +16,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec import UNSET
 
-from llm_as_rnn.answers import Field
+from llm_as_rnn.fields import Field
 from llm_as_rnn.hygiene import steers
 from llm_as_rnn.metrics.agreement import Agreement, agreement
 from llm_as_rnn.metrics.extras import Metric

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from llm_as_rnn.answers import Field
 from llm_as_rnn.comparing import Verdict
+from llm_as_rnn.fields import Field
 from llm_as_rnn.figures import finite
 from llm_as_rnn.metrics.extras import EXTRAS, Metric
 from llm_as_rnn.metrics.judged import judged_metrics

@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from llm_as_rnn.answers import AnswerSpec, Field
+from llm_as_rnn.answers import AnswerSpec
 from llm_as_rnn.errors import AnswerError
+from llm_as_rnn.fields import Field
 from llm_as_rnn.method import Asked, Calls, feedback_kinds, said
 from llm_as_rnn.outcomes import SENTENCE
 from llm_as_rnn.records import Feedback, Form, Role, Value

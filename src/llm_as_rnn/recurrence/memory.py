@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from llm_as_rnn.answers import END_GBNF, END_REGEX, gbnf_string, object_schema, read_object, whole_words
+from llm_as_rnn.answers import END_GBNF, END_REGEX, object_schema, read_object
 from llm_as_rnn.errors import AnswerError
+from llm_as_rnn.fields import gbnf_string, whole_words
 from llm_as_rnn.folding import fold
 from llm_as_rnn.hygiene import tidy_item
 from llm_as_rnn.records import AnswerFormat, Form, Memory, Section

@@ -21,11 +21,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import NamedTuple, Protocol
 
-from llm_as_rnn.answers import Field
 from llm_as_rnn.cases.blanks import blanked
 from llm_as_rnn.cases.case import came, merged, parse
 from llm_as_rnn.cases.recall import Resemblance, likeness
 from llm_as_rnn.errors import UsageError
+from llm_as_rnn.fields import Field
 from llm_as_rnn.hygiene import tidy_item
 from llm_as_rnn.method import Calls, at_once
 from llm_as_rnn.outcomes import note_field

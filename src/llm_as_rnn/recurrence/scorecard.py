@@ -10,8 +10,8 @@ from collections.abc import Mapping
 
 import msgspec
 
-from llm_as_rnn.answers import Field
 from llm_as_rnn.comparing import NO_ANSWER
+from llm_as_rnn.fields import Field
 from llm_as_rnn.figures import finite, shown
 from llm_as_rnn.outcomes import last_value
 from llm_as_rnn.records import Observation, Record, Target, Value

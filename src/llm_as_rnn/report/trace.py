@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from llm_as_rnn.answers import Field
+from llm_as_rnn.fields import Field
 from llm_as_rnn.metrics.scores import field_metrics
 from llm_as_rnn.records import Call, StepRecord, Value
 from llm_as_rnn.report.diff import Item, MemoryDiff

@@ -22,11 +22,11 @@ import jinja2.meta
 import msgspec
 from msgspec import UNSET
 
-from llm_as_rnn.answers import Field
 from llm_as_rnn.datasets.base import Sequence, Step
 from llm_as_rnn.drive import drive_walk
 from llm_as_rnn.engines.scripted import Answer, ScriptedEngine
 from llm_as_rnn.errors import UsageError
+from llm_as_rnn.fields import Field
 from llm_as_rnn.method import Calls, Learned, Method, RuleName, Settings, Updating, knows_outcomes
 from llm_as_rnn.methods import METHODS, REFERENCES
 from llm_as_rnn.prompts import Prompts

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from collections.abc import Sequence as Many
 from typing import Any, NamedTuple
 
-from llm_as_rnn.answers import Field
 from llm_as_rnn.datasets.base import Sequence
+from llm_as_rnn.fields import Field
 from llm_as_rnn.records import Value
 from llm_as_rnn.task import Task
 

@@ -16,10 +16,11 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from llm_as_rnn.answers import AnswerSpec, Field
+from llm_as_rnn.answers import AnswerSpec
 from llm_as_rnn.drive import drive
 from llm_as_rnn.engines.base import Engine, EngineInfo
 from llm_as_rnn.errors import AnswerError, LlmAsRnnError, UsageError, first_error
+from llm_as_rnn.fields import Field
 from llm_as_rnn.hygiene import defuse
 from llm_as_rnn.method import Asked, Asker, Calls, RoleSampling, SamplingPreset, Settings
 from llm_as_rnn.metrics import judged

@@ -23,43 +23,6 @@ logger = logging.getLogger(__name__)
 Commit = Callable[[StepRecord], None]
 
 
-async def run_sequence(
-    method: Method,
-    sequence: Sequence,
-    task: Task,
-    engine: Engine,
-    past: Many[StepRecord],
-    commit: Commit,
-    *,
-    delay: int = 0,
-    lessons: Any = None,
-) -> Any:
-    """Run one method over one sequence, from where its journal ends.
-
-    Parameters
-    ----------
-    method, sequence, task, past, delay, lessons
-        As `walk.walk` takes them; ``past`` are the steps that are already in the journal, in order.
-    engine : Engine
-        Who answers; opened.
-    commit : callable
-        Makes a step durable. It is called when the step's outcome has been learned.
-
-    Returns
-    -------
-    object
-        The lessons after this sequence; None where there are none.
-
-    Raises
-    ------
-    EngineUnavailableError
-        If no call can be answered. Nothing is recorded of the step on which that happens.
-    SpecMismatchError
-        If the journal's steps cannot have come from this method and sequence.
-    """
-    return await drive_walk(walk(method, sequence, task, past, delay=delay, lessons=lessons), engine, commit)
-
-
 def _in_turn(method: Method, sequences: Many[Sequence]) -> Iterator[tuple[Method, Many[Sequence]]]:
     """Group the sequences that must run one after the other: all of a method that shares lessons, else none."""
     if method.shares:
@@ -113,9 +76,8 @@ async def run_all(
                 try:
                     if not lost:
                         begun = done[method.name, sequence.info.id]
-                        lessons = await run_sequence(
-                            method, sequence, task, engine, begun, commit, delay=delay, lessons=lessons
-                        )
+                        steps = walk(method, sequence, task, begun, delay=delay, lessons=lessons)
+                        lessons = await drive_walk(steps, engine, commit)
                 except RunError:
                     raise
                 except Exception as error:

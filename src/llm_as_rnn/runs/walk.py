@@ -1,7 +1,7 @@
 """One method's way over one sequence: the loop of the paper, as a generator that does no I/O.
 
 It alone holds the outcomes, and hands each one to the method after the prediction that it belongs to. Whoever drives it
-answers its requests and keeps its records: a run (`loop.run_sequence`), its rehearsal, the leakage check.
+answers its requests and keeps its records: a run (`loop.run_all`), its rehearsal, the leakage check.
 """
 
 from __future__ import annotations
