@@ -95,7 +95,7 @@ def test_any_method_survives_any_answers(examples: int) -> None:
         used += check(name, given, budget, form=form, layout=layout, feedback=feedback)
 
     survives()
-    assert used >= 7 * examples
+    assert used >= 3 * examples  # or else the answers were hardly given
 
 
 @pytest.mark.parametrize("examples", [150, pytest.param(700, marks=pytest.mark.long)])
@@ -109,4 +109,4 @@ def test_the_memory_survives_any_answers(examples: int) -> None:
         used += check("recurrent", given, budget, form=form, feedback="scorecard")
 
     survives()
-    assert used >= 10 * examples
+    assert used >= 3 * examples
