@@ -109,8 +109,8 @@ class Method(Protocol):
         """Give the state before the first step, with the lessons of earlier sequences (None for the first)."""
         ...
 
-    def conclude(self, state: Any, last: Observation) -> Calls[tuple[Any, str]]:
-        """Give the lessons after a sequence, and what was done; None and nothing where none are shared."""
+    def conclude(self, state: Any, last: Observation) -> Calls[tuple[Any, Update | None]]:
+        """Give the lessons after a sequence, and what became of them; None twice where none are shared."""
         ...
 
 
@@ -127,9 +127,9 @@ class Apart(ABC):
         """Begin as if it were the first sequence."""
         return self.start(sequence)
 
-    def conclude(self, state: Any, last: Observation) -> Calls[tuple[Any, str]]:
+    def conclude(self, state: Any, last: Observation) -> Calls[tuple[Any, Update | None]]:
         """Leave nothing to later sequences."""
-        return at_once((None, ""))
+        return at_once((None, None))
 
     def memory(self, state: Any) -> Memory | None:
         """Give none."""

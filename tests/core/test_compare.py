@@ -22,7 +22,7 @@ from llm_as_rnn.figures import LARGEST
 from llm_as_rnn.folding import chosen, clash, fold, leading
 from llm_as_rnn.metrics.scores import step_scores
 from llm_as_rnn.outcomes import facts, verdict
-from llm_as_rnn.records import Observation, Prediction, SequenceInfo, Status, Value
+from llm_as_rnn.records import Observation, Prediction, SequenceInfo, Status, Value, Why
 from llm_as_rnn.recurrence import scorecard
 from llm_as_rnn.recurrence.cell import Recurrent
 from llm_as_rnn.recurrence.notes import credit, foretold, same_outcome
@@ -267,8 +267,8 @@ def test_the_scorecard_counts_ranked_answers_as_the_scores_do() -> None:
 def test_policies_go_by_the_first_entry_and_by_how_late_the_hit_comes() -> None:
     errors = [error_of(TASK, answer, CAME) for answer in (FIRST, OTHER, FURTHER, NONE, None)]
     assert errors == pytest.approx([0, 1 / 6, 2 / 6, 1, 1])
-    assert why_not("on_error", 0, Past(), errors[0]) == "on_error: the answer was right"
-    assert why_not("on_error", 0, Past(), errors[1]) == ""
+    assert why_not("on_error", 0, Past(), errors[0]) == Why("on_error", "the answer was right")
+    assert why_not("on_error", 0, Past(), errors[1]) is None
 
 
 def test_a_right_ranked_answer_is_not_learned_from_on_error() -> None:

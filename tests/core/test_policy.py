@@ -140,7 +140,7 @@ def test_metered_closes_what_it_runs() -> None:
 @pytest.mark.parametrize(
     ("when", "allowance", "reason"),
     [
-        ("every:2", 0, "every:2: not this step"),
+        ("every:2", 0, "every: not this step, with every:2"),
         ("on_error", 0, "on_error: the answer was right"),
         ("surprise", 0, "surprise: an error of 0.00 is usual, up to 0.00"),
         ("every", 5, "allowance: 30 tokens spent in 1 steps"),

@@ -163,7 +163,7 @@ class MemPrompt(History):
         request = self.asker.request("summarise", messages, observation, spec.format, spec.max_tokens())
         asked = yield from self.asker.ask(request, spec.read)
         if asked.value is None:
-            return Learned(state, Update("kept", f"{asked.status}: {asked.problem}"))
+            return Learned(state, Update("kept", asked.status, asked.problem))
         after = state.after(observation.t, str(asked.value["summary"]))
         return Learned(after, Update("accepted", "appended"))
 

@@ -123,10 +123,10 @@ class Recurrent:
         first = Lessons(initial_memory(self.task)) if lessons is None else lessons
         return msgspec.structs.replace(self.start(sequence), lessons=first)
 
-    def conclude(self, state: RecurrentState, last: Observation) -> Calls[tuple[Lessons | None, str]]:
-        """Give what the sequence leaves to later ones, and what was done."""
+    def conclude(self, state: RecurrentState, last: Observation) -> Calls[tuple[Lessons | None, Update | None]]:
+        """Give what the sequence leaves to later ones, and what became of the lessons."""
         if state.lessons is None:
-            return None, ""
+            return None, None
         return (yield from self.teacher.teach(state.lessons, state.memory, state.ledger, last))
 
     def memory(self, state: RecurrentState) -> Memory:
@@ -157,7 +157,7 @@ class Recurrent:
             return fallen
         reason = why_not(self.settings.when, self.settings.allowance, state.past, step.error)
         if reason:
-            return Learned(counted, Update("skipped", reason))
+            return Learned(counted, Update("skipped", *reason))
         (learned, tokens) = yield from metered(self._reflect_and_update(counted, step))
         past = msgspec.structs.replace(counted.past, spent=counted.past.spent + tokens)
         return msgspec.structs.replace(learned, state=msgspec.structs.replace(learned.state, past=past))
@@ -176,7 +176,7 @@ class Recurrent:
         before = Memory(step.memory.sections, step.memory.version, (yield from measured(step.memory)))
         proposal = yield from self.rule.propose(step, feedback, state.ledger)
         if proposal.sections is None:
-            return before, Update("kept", proposal.reason), proposal
+            return before, Update("kept", *proposal.why), proposal
         reason = refusal(before, proposal.sections, proposal.tokens, self.task, self.settings.budget)
         after = Memory(proposal.sections, before.version + 1, proposal.tokens)
         if not reason and self.settings.recheck:
@@ -184,8 +184,8 @@ class Recurrent:
                 self.task, lambda memory, x: self._predict(state, memory, x), before, after, state.recent[:-1]
             )
         if reason:
-            return before, Update("kept", reason), proposal
-        return after, Update("accepted", proposal.reason), proposal
+            return before, Update("kept", *reason), proposal
+        return after, Update("accepted", *proposal.why), proposal
 
     def _predict(self, state: RecurrentState, memory: Memory, observation: Observation) -> Calls[Prediction]:
         context = self.writer.context(state.sequence, memory, observation, _text(state.lessons))
@@ -243,10 +243,10 @@ class Recurrent:
         if tokens > self.settings.budget:
             return None
         memory = Memory(best.memory.sections, state.memory.version + 1, tokens)
-        reason = f"fallen: back to version {best.memory.version}, mean error {best.mean:.2f} in {best.steps} steps"
+        detail = f"back to version {best.memory.version}, mean error {best.mean:.2f} in {best.steps} steps"
         # What the memory that fell foretold says nothing of the one that is back.
         state = msgspec.structs.replace(state, memory=memory, watch=watch, foretold=())
-        return Learned(state, Update("rolled_back", reason))
+        return Learned(state, Update("rolled_back", "fallen", detail))
 
 
 def settled(settings: Settings, task: Task) -> Settings:

@@ -11,7 +11,7 @@ import msgspec
 
 from llm_as_rnn.cases.recall import Resemblance
 from llm_as_rnn.method import Asker, Calls
-from llm_as_rnn.records import Memory, Message, Observation, Record
+from llm_as_rnn.records import Memory, Message, Observation, Record, Update
 from llm_as_rnn.recurrence.budget import fit
 from llm_as_rnn.recurrence.guard import refusal
 from llm_as_rnn.recurrence.notes import Credit, Ledger, is_covered
@@ -58,8 +58,10 @@ class Teacher:
         self.writer = Writer(asker, task, self.settings)
         self.items = Itemised(self.writer)
 
-    def teach(self, lessons: Lessons, ended: Memory, ledger: Ledger, last: Observation) -> Calls[tuple[Lessons, str]]:
-        """Give the lessons after a sequence, and what was done.
+    def teach(
+        self, lessons: Lessons, ended: Memory, ledger: Ledger, last: Observation
+    ) -> Calls[tuple[Lessons, Update]]:
+        """Give the lessons after a sequence, and what became of them.
 
         Parameters
         ----------
@@ -77,7 +79,7 @@ class Teacher:
             return (yield from self._carry_over(lessons.memory, ended, {**ledger, **counted}, last.t))
         return (yield from self._rewrite(Lessons(lessons.memory, counted), ended, last))
 
-    def _carry_over(self, old: Memory, ended: Memory, ledger: Ledger, t: int) -> Calls[tuple[Lessons, str]]:
+    def _carry_over(self, old: Memory, ended: Memory, ledger: Ledger, t: int) -> Calls[tuple[Lessons, Update]]:
         sections, taken = old.sections, 0
         proved = sorted(_items(ended), key=lambda item: ledger.get(item, Credit()).worth(t), reverse=True)
         for item in proved:
@@ -89,11 +91,11 @@ class Teacher:
             if proposal.sections is not None:
                 sections, taken = proposal.sections, taken + 1
         if sections == old.sections:
-            return Lessons(old, _of(old, ledger)), "nothing new"
+            return Lessons(old, _of(old, ledger)), Update("kept", "nothing new")
         new = Memory(sections, old.version + 1, (yield from length(sections)))
-        return Lessons(new, _of(new, ledger)), f"{taken} notes carried over"
+        return Lessons(new, _of(new, ledger)), Update("accepted", "carried over", f"{taken} notes")
 
-    def _rewrite(self, lessons: Lessons, ended: Memory, last: Observation) -> Calls[tuple[Lessons, str]]:
+    def _rewrite(self, lessons: Lessons, ended: Memory, last: Observation) -> Calls[tuple[Lessons, Update]]:
         bounds = self.writer.bounds.beyond(lessons.memory.sections)
         prompt = self.writer.asker.render(
             "recurrence/lessons",
@@ -105,17 +107,17 @@ class Teacher:
         messages = (Message("system", self.task.instructions.strip()), Message("user", prompt))
         asked = yield from self.writer.ask_memory(last, "update", messages, bounds, str(lessons.memory), str(ended))
         if asked.value is None:
-            return lessons, f"{asked.status}: {asked.problem}"
+            return lessons, Update("kept", asked.status, asked.problem)
         retire = self.items.retiring(_items(lessons.memory), lessons.ledger, last.t)
         fitted = yield from fit(asked.value, self.settings.budget, {"retired": retire})
         if fitted is None:
-            return lessons, "over_budget: not even one sentence of it fits"
+            return lessons, Update("kept", "over_budget", "not even one sentence of it fits")
         before = Memory(lessons.memory.sections, lessons.memory.version, (yield from length(lessons.memory.sections)))
         reason = refusal(before, fitted.sections, fitted.tokens, self.task, self.settings.budget)
         if reason:
-            return lessons, reason
+            return lessons, Update("kept", *reason)
         new = Memory(fitted.sections, before.version + 1, fitted.tokens)
-        return Lessons(new, _of(new, lessons.ledger)), "rewritten"
+        return Lessons(new, _of(new, lessons.ledger)), Update("accepted", *fitted.why)
 
 
 def _items(memory: Memory) -> list[str]:

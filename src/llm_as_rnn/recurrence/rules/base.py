@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 from llm_as_rnn.hygiene import tidy_item
 from llm_as_rnn.method import Calls
-from llm_as_rnn.records import Feedback, Form, Section
+from llm_as_rnn.records import Feedback, Form, Section, Why
 from llm_as_rnn.recurrence.budget import Sections, Way
 from llm_as_rnn.recurrence.memory import tidy_items
 from llm_as_rnn.recurrence.notes import Ledger, worst
@@ -65,8 +65,8 @@ class Proposal(NamedTuple):
     ----------
     sections : tuple of Section or None
         The candidate.
-    reason : str
-        A code, and what was done or what stood in the way.
+    why : Why
+        What was done, or what stood in the way.
     tokens : int
         The candidate's length.
     consolidated : bool
@@ -74,7 +74,7 @@ class Proposal(NamedTuple):
     """
 
     sections: Sections | None
-    reason: str = ""
+    why: Why
     tokens: int = 0
     consolidated: bool = False
 
@@ -107,24 +107,24 @@ class Itemised:
             for number, section in enumerate(sections)
         )
 
-    def case_of(self, step: Step) -> tuple[str, str]:
+    def case_of(self, step: Step) -> tuple[str, Why | None]:
         """Write the step as a case; or say why it makes none."""
         if step.target is None:
-            return "", "no outcome"
+            return "", Why("no outcome")
         missing = [field.name for field in self.task.answer if field.name not in step.target]
         if missing:
-            return "", f"no case: the outcome lacks {', '.join(missing)}"
-        return step.case(self.task), ""
+            return "", Why("no case", f"the outcome lacks {', '.join(missing)}")
+        return step.case(self.task), None
 
-    def roomy(self, sections: Sections, ledger: Ledger, now: int, new: str, reason: str) -> Calls[Proposal]:
+    def roomy(self, sections: Sections, ledger: Ledger, now: int, new: str, code: str) -> Calls[Proposal]:
         """Let the worst notes go until the rest fits."""
         alone = tuple(Section(section.name, tuple(i for i in section.items if i == new)) for section in sections)
         if (yield from length(alone)) > self.writer.settings.budget // 2:
-            return Proposal(None, "over_budget: this note alone would take more than half of it")
+            return Proposal(None, Why("over_budget", "this note alone would take more than half of it"))
         left, tokens, gone = yield from self.lighter(sections, ledger, now, (new,))
         if tokens > self.writer.settings.budget:
-            return Proposal(None, "over_budget: the note does not fit beside the headings")
-        return Proposal(left, f"{reason}, {gone} retired" if gone else reason, tokens)
+            return Proposal(None, Why("over_budget", "the note does not fit beside the headings"))
+        return Proposal(left, Why(code, f"{gone} retired" if gone else ""), tokens)
 
     def lighter(
         self, sections: Sections, ledger: Ledger, now: int, new: tuple[str, ...]

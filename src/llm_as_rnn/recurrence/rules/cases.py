@@ -6,7 +6,7 @@ from llm_as_rnn.cases.blanks import blanked
 from llm_as_rnn.cases.case import came, merged, parse
 from llm_as_rnn.cases.recall import Resemblance
 from llm_as_rnn.method import Calls, at_once
-from llm_as_rnn.records import Feedback
+from llm_as_rnn.records import Feedback, Why
 from llm_as_rnn.recurrence.budget import Sections, measured
 from llm_as_rnn.recurrence.notes import Credit, Ledger, is_doubtful, same_outcome, spare
 from llm_as_rnn.recurrence.rules.base import Itemised, Proposal, Traits, without
@@ -38,7 +38,7 @@ class Cases(Itemised):
             return (yield from self._known(step, new, same, ledger))
         doubted = [item for item in wrong if is_doubtful(ledger.get(item, Credit()), changed=step.changed)]
         if wrong and not doubted:
-            return Proposal(None, f"disputed: what was seen {len(same)} times says otherwise")
+            return Proposal(None, Why("disputed", f"what was seen {len(same)} times says otherwise"))
         sections = step.memory.sections
         for item in doubted:
             sections = without(sections, item, self.unknown)
@@ -62,7 +62,7 @@ class Cases(Itemised):
             if merger:
                 return merger
         if not step.error:
-            return Proposal(None, "known: a case like it is there")
+            return Proposal(None, Why("known", "a case like it is there"))
         return (yield from self._one_more(step, sections, new, ledger))
 
     def _general(self, step: Step, new: str, same: list[str]) -> str | None:
@@ -78,7 +78,7 @@ class Cases(Itemised):
                 sections = without(sections, item, self.unknown)
         sections = self.added(sections, 0, general)
         tokens = yield from length(sections)
-        return Proposal(sections, "merged", tokens) if tokens < (yield from measured(step.memory)) else None
+        return Proposal(sections, Why("merged"), tokens) if tokens < (yield from measured(step.memory)) else None
 
     def _says_otherwise(self, general: str, step: Step) -> bool:
         """Tell whether a note with a blank would fit a case of the memory that had another outcome."""
@@ -93,6 +93,6 @@ class Cases(Itemised):
         while (tokens := (yield from length(sections))) > self.writer.settings.budget:
             loser = spare(sections, ledger, self.task, step.now, but=(new, self.unknown))
             if loser is None:
-                return Proposal(None, "known: a case like it is there, and no room for another")
+                return Proposal(None, Why("known", "a case like it is there, and no room for another"))
             sections = without(sections, loser, self.unknown)
-        return Proposal(sections, "added: another example", tokens)
+        return Proposal(sections, Why("added", "another example"), tokens)

@@ -8,7 +8,7 @@ from llm_as_rnn.fields import Field
 from llm_as_rnn.hygiene import tidy_item
 from llm_as_rnn.method import Calls, at_once
 from llm_as_rnn.outcomes import note_field
-from llm_as_rnn.records import Feedback, Section
+from llm_as_rnn.records import Feedback, Section, Why
 from llm_as_rnn.recurrence.budget import Sections
 from llm_as_rnn.recurrence.memory import tidy_items
 from llm_as_rnn.recurrence.notes import Ledger
@@ -41,15 +41,15 @@ class Delta(Itemised):
         messages = self.writer.turn(step, "delta", feedback=feedback, notes=notes, spec=spec)
         asked = yield from self.writer.ask_fields(step, "update", spec, messages)
         if asked.value is None:
-            return Proposal(None, f"{asked.status}: {asked.problem}")
+            return Proposal(None, Why(asked.status, asked.problem))
         change = {name: str(value) for name, value in asked.value.items()}
         if change.get("action") in ("change", "drop") and notes[int(float(change["number"])) - 1][1] not in open_to:
             if change["action"] == "drop":
-                return Proposal(None, "nothing to change: the step says nothing of the note to drop")
+                return Proposal(None, Why("nothing to change", "the step says nothing of the note to drop"))
             change["action"] = "add"
         examples = examples_in(messages, *step.own(self.task, feedback))
         if change.get("action") not in ("drop", "nothing") and tidy_item(change["note"]) in examples:
-            return Proposal(None, "copied: the note is one of the examples")
+            return Proposal(None, Why("copied", "the note is one of the examples"))
         return (yield from self._apply(step, notes, change, ledger))
 
     def _open_to_change(self, notes: list[tuple[int, str]], case: str) -> set[str]:
@@ -78,7 +78,7 @@ class Delta(Itemised):
         new, sections = tidy_item(change["note"]), step.memory.sections
         action = change.get("action", "add")
         if action == "nothing":
-            return (yield from at_once(Proposal(None, "nothing to change")))
+            return (yield from at_once(Proposal(None, Why("nothing to change"))))
         if action == "add":
             names = [section.name for section in self.task.memory]
             place = names.index(change["section"]) if "section" in change else 0
@@ -86,7 +86,7 @@ class Delta(Itemised):
         place, old = notes[int(float(change["number"])) - 1]
         if action == "drop":
             shorter = without(sections, old, self.unknown)
-            return Proposal(shorter, "dropped", (yield from length(shorter)))
+            return Proposal(shorter, Why("dropped"), (yield from length(shorter)))
         changed = tuple(
             Section(section.name, tidy_items(new if item == old else item for item in section.items))
             for section in sections
@@ -97,7 +97,7 @@ class Delta(Itemised):
         self, step: Step, sections: Sections, others: list[tuple[int, str]], new: str, ledger: Ledger
     ) -> Calls[Proposal]:
         if new in ("", self.unknown):
-            return Proposal(None, "invalid: the note is empty")
+            return Proposal(None, Why("invalid", "the note is empty"))
         if any(parse(new).came == parse(item).came and likeness(new, item) >= SAME_NOTE for _, item in others):
-            return Proposal(None, "known: the same note is there")
+            return Proposal(None, Why("known", "the same note is there"))
         return (yield from self.roomy(sections, ledger, step.now, new, "added or changed"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from llm_as_rnn.cases.case import came, parse
 from llm_as_rnn.cases.recall import Resemblance
 from llm_as_rnn.method import Calls
-from llm_as_rnn.records import Feedback
+from llm_as_rnn.records import Feedback, Why
 from llm_as_rnn.recurrence.budget import Sections
 from llm_as_rnn.recurrence.guard import COLLAPSE
 from llm_as_rnn.recurrence.notes import Ledger, same_outcome
@@ -35,9 +35,10 @@ class Hybrid(Cases):
         tokens = (yield from length(shorter)) if shorter else 0
         why_not = self._why_not(sections, shorter, tokens)
         if shorter and not why_not:
-            return Proposal(shorter, "consolidated", tokens, consolidated=True)
+            return Proposal(shorter, Why("consolidated"), tokens, consolidated=True)
         proposal = yield from self.roomy(sections, ledger, step.now, new, "added")
-        return proposal._replace(reason=f"{proposal.reason}; not consolidated: {why_not}", consolidated=True)
+        detail = "; ".join(filter(None, (proposal.why.detail, f"not consolidated: {why_not}")))
+        return proposal._replace(why=Why(proposal.why.code, detail), consolidated=True)
 
     def _why_not(self, sections: Sections, shorter: Sections | None, tokens: int) -> str:
         """Say why a consolidation is not to be taken; nothing if it is."""

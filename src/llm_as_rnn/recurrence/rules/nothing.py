@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from llm_as_rnn.method import Calls, at_once
-from llm_as_rnn.records import Feedback
+from llm_as_rnn.records import Feedback, Why
 from llm_as_rnn.recurrence.notes import Ledger
 from llm_as_rnn.recurrence.rules.base import Proposal, Traits
 from llm_as_rnn.recurrence.writing import Step, Writer
@@ -20,4 +20,4 @@ class Nothing:
 
     def propose(self, step: Step, feedback: Feedback, ledger: Ledger) -> Calls[Proposal]:
         """Propose nothing."""
-        return (yield from at_once(Proposal(None, "this rule never updates")))
+        return (yield from at_once(Proposal(None, Why("no update", "this rule never updates"))))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from llm_as_rnn.method import Calls
-from llm_as_rnn.records import Feedback
+from llm_as_rnn.records import Feedback, Why
 from llm_as_rnn.recurrence.budget import Sections, fit
 from llm_as_rnn.recurrence.notes import Ledger
 from llm_as_rnn.recurrence.rules.base import Itemised, Proposal, Traits
@@ -22,7 +22,7 @@ class Rewrite(Itemised):
         """Ask for the memory, and make it fit."""
         asked = yield from self.writer.rewrite(step, feedback)
         if asked.value is None:
-            return Proposal(None, f"{asked.status}: {asked.problem}")
+            return Proposal(None, Why(asked.status, asked.problem))
 
         def compress(sections: Sections, tokens: int) -> Calls[Sections | None]:
             return self.writer.compress(step, sections, tokens)
@@ -31,5 +31,5 @@ class Rewrite(Itemised):
         ways = {"retired": self.retiring(step.items, ledger, step.now), "compressed": compress}
         fitted = yield from fit(asked.value, self.writer.settings.budget, ways)
         if fitted is None:
-            return Proposal(None, "over_budget: not even one sentence of it fits")
-        return Proposal(fitted.sections, fitted.how, fitted.tokens)
+            return Proposal(None, Why("over_budget", "not even one sentence of it fits"))
+        return Proposal(fitted.sections, fitted.why, fitted.tokens)
