@@ -15,9 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_as_rnn.cases.case import came, case
-from llm_as_rnn.comparing import Verdict
 from llm_as_rnn.errors import AnswerError
-from llm_as_rnn.fields import Field
+from llm_as_rnn.fields import Field, Label, Number, Ranked, Text
 from llm_as_rnn.figures import LARGEST
 from llm_as_rnn.folding import chosen, clash, fold, leading
 from llm_as_rnn.method import Updating
@@ -32,10 +31,10 @@ from llm_as_rnn.task import Task, load_task
 from tests.core.stage import sky_task
 from tests.helpers import by_hand, good_answer, listening, make
 
-SKY = Field("sky", "label", options=("heavy rain", "caf\u00e9", "sun"))
-HIGH = Field("high", "number", low=-20, high=45, unit="degrees C")
-CODES = Field("codes", "ranked", top=5)
-WORDS = Field("words", "text")
+SKY = Label("sky", options=("heavy rain", "caf\u00e9", "sun"))
+HIGH = Number("high", low=-20, high=45, unit="degrees C")
+CODES = Ranked("codes", top=5)
+WORDS = Text("words")
 FIELDS = (SKY, HIGH, CODES, WORDS)
 
 texts = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12)
@@ -349,7 +348,7 @@ def test_an_answer_of_another_kind_is_none_to_all() -> None:
 @pytest.mark.parametrize("written", [" Heavy   RAIN ", "heavy rain", "HEAVY\u00a0RAIN"])
 def test_an_answer_and_an_outcome_are_read_as_the_option_that_they_are_but_for_case_and_blanks(written: str) -> None:
     assert SKY.read(written) == SKY.read_outcome(written) == "heavy rain"
-    ranked = Field("codes", "ranked", options=SKY.options, top=2)
+    ranked = Ranked("codes", options=SKY.options, top=2)
     assert (
         ranked.read([written, "CAFE\u0301"])
         == ranked.read_outcome(f"{written};Cafe\u0301")
@@ -380,7 +379,7 @@ separated = st.text(st.sampled_from("ab,;:-> "), max_size=6).map(str.strip).filt
 def test_no_writer_emits_what_its_reader_cannot_read(
     options: list[str], followed: bool, kind: Any, data: st.DataObject
 ) -> None:
-    also = (Field("z", "label", options=("a", "b", "b, a")),) if followed else ()
+    also = (Label("z", options=("a", "b", "b, a")),) if followed else ()
     try:
         task = of(Field("y", kind, options=tuple(options), top=2), *also)
     except ValueError:
@@ -395,7 +394,7 @@ def test_no_writer_emits_what_its_reader_cannot_read(
 
 
 def test_an_option_with_the_separator_is_read_whole_where_its_end_can_be_told() -> None:
-    spec = of(Field("sky", "label", options=("so, so", "good")), HIGH).spec("line")
+    spec = of(Label("sky", options=("so, so", "good")), HIGH).spec("line")
     assert spec.read("So,  so, 12.5") == {"sky": "so, so", "high": 12.5}
     assert spec.read("good, 12.5") == {"sky": "good", "high": 12.5}
     with pytest.raises(AnswerError, match="sky must be one of so, so, good, not 'so'"):
@@ -414,10 +413,10 @@ def test_a_long_line_is_looked_at_for_no_more_pieces_than_an_option_has(monkeypa
 @pytest.mark.parametrize(
     ("fields", "problem"),
     [
-        ((Field("y", "label", options=("a", "a, b")), HIGH), "'a, b' of field 'y' holds a comma"),
-        ((Field("y", "ranked", options=("c", "a, b")), HIGH), "'a, b' of field 'y' holds a comma"),
-        ((HIGH, Field("y", "label", options=("a", "a, b"))), ""),  # what stands last takes the rest
-        ((Field("y", "label", options=("c", "a, b")), HIGH), ""),
+        ((Label("y", options=("a", "a, b")), HIGH), "'a, b' of field 'y' holds a comma"),
+        ((Ranked("y", options=("c", "a, b")), HIGH), "'a, b' of field 'y' holds a comma"),
+        ((HIGH, Label("y", options=("a", "a, b"))), ""),  # what stands last takes the rest
+        ((Label("y", options=("c", "a, b")), HIGH), ""),
     ],
 )
 def test_what_a_line_could_not_tell_the_end_of_is_refused_with_the_task(

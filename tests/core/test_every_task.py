@@ -18,7 +18,7 @@ from llm_as_rnn.datasets.base import Selection, Sequence
 from llm_as_rnn.datasets.registry import DATASETS, dataset
 from llm_as_rnn.datasets.tables import read_table
 from llm_as_rnn.engines.scripted import ScriptedEngine
-from llm_as_rnn.fields import Field
+from llm_as_rnn.fields import Field, Label, Number, Ranked, Text
 from llm_as_rnn.learner import Learner
 from llm_as_rnn.methods import METHODS, REFERENCES
 from llm_as_rnn.metrics.scores import task_metrics
@@ -30,22 +30,22 @@ from tests.datasets.mimic_folder import made, write
 
 STEPS = 3
 
-SKY = Field("y", "label", options=("good", "bad", "so, so"))
+SKY = Label("y", options=("good", "bad", "so, so"))
 FIELDS = {
     "label": SKY,
     "label with a last value": msgspec.structs.replace(SKY, last="x"),
-    "number": Field("y", "number", low=-5, high=5),
-    "number log": Field("y", "number", low=0.5, high=5, metrics=("log",)),
-    "number mse": Field("y", "number", low=-5, high=5, decimals=0, metrics=("mse",)),
-    "number log mse": Field("y", "number", low=0.5, high=5, unit="mg", metrics=("log", "mse")),
-    "ranked": Field("y", "ranked", top=2),
-    "ranked of options": Field("y", "ranked", options=("a", "b", "c"), top=2),
-    "ranked icd": Field("y", "ranked", top=2, metrics=("icd",)),
-    "ranked ccsr": Field("y", "ranked", top=2, metrics=("ccsr", "icd"), judged="same"),
-    "ranked of one": Field("y", "ranked", top=1, judged="same"),
-    "text": Field("y", "text"),
-    "text facts": Field("y", "text", max_chars=60, metrics=("facts",)),
-    "text judged": Field("y", "text", metrics=("facts",), judged="align"),
+    "number": Number("y", low=-5, high=5),
+    "number log": Number("y", low=0.5, high=5, metrics=("log",)),
+    "number mse": Number("y", low=-5, high=5, decimals=0, metrics=("mse",)),
+    "number log mse": Number("y", low=0.5, high=5, unit="mg", metrics=("log", "mse")),
+    "ranked": Ranked("y", top=2),
+    "ranked of options": Ranked("y", options=("a", "b", "c"), top=2),
+    "ranked icd": Ranked("y", top=2, metrics=("icd",)),
+    "ranked ccsr": Ranked("y", top=2, metrics=("ccsr", "icd"), judged="same"),
+    "ranked of one": Ranked("y", top=1, judged="same"),
+    "text": Text("y"),
+    "text facts": Text("y", max_chars=60, metrics=("facts",)),
+    "text judged": Text("y", metrics=("facts",), judged="align"),
 }
 """Each kind with each metric that it may ask for."""
 

@@ -20,7 +20,7 @@ from llm_as_rnn.datasets.base import Sequence, Step
 from llm_as_rnn.drive import drive_walk
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.errors import TaskError, UsageError
-from llm_as_rnn.fields import Field
+from llm_as_rnn.fields import Field, Label, Number
 from llm_as_rnn.learner import Learner
 from llm_as_rnn.method import Settings, Updating
 from llm_as_rnn.methods import METHODS, REFERENCES, build
@@ -66,8 +66,8 @@ def test_river_skips_none_of_its_checks() -> None:
 
 
 COLOURS = ("red", "green", "blue")
-LABEL = Field("colour", "label", options=COLOURS)
-NUMBER = Field("height", "number", low=-100, high=100, decimals=1)
+LABEL = Label("colour", options=COLOURS)
+NUMBER = Number("height", low=-100, high=100, decimals=1)
 
 
 accuracy: Any = metrics.Accuracy

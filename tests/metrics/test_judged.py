@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from llm_as_rnn.fields import Field
+from llm_as_rnn.fields import Field, Ranked, Text
 from llm_as_rnn.metrics.judged import (
     Judgement,
     agreement_in_words,
@@ -28,8 +28,8 @@ from llm_as_rnn.records import Status, StepRecord, Value
 from llm_as_rnn.task import MemorySection, Task
 from tests.metrics.steps import call, step
 
-TEXT = Field("forecast", "text", judged="align")
-LIST = Field("diagnoses", "ranked", top=5, judged="same")
+TEXT = Text("forecast", judged="align")
+LIST = Ranked("diagnoses", top=5, judged="same")
 TASK = Task("t", "T", "", "", "", (TEXT,), (MemorySection("Patterns", ""),))
 
 
@@ -240,5 +240,5 @@ def test_a_field_of_another_kind_cannot_be_judged(change: dict[str, Any], proble
 
 
 def test_a_field_that_is_not_judged_keeps_its_encoding() -> None:
-    assert b"judged" not in msgspec.json.encode(Field("x", "text"))
-    assert judged_metrics(Field("x", "text")) == ()
+    assert b"judged" not in msgspec.json.encode(Text("x"))
+    assert judged_metrics(Text("x")) == ()
