@@ -82,13 +82,13 @@ def method_of(random: Random, task: Task) -> tuple[Method, int]:
 
 
 def outcome_of(random: Random, field: Field) -> Any:
-    match field.kind:
-        case "label":
+    match field:
+        case Label():
             return random.choice(SKIES)
-        case "number":
+        case Number():
             odd = [1e308, 1.7e308] if field is POSITIVE else [1e308, -1.7e308]
             return random.choice([round(random.uniform(1, 40), 1), 60.0, *odd]) if random.random() < 0.3 else 9.5
-        case "ranked":
+        case Ranked():
             return tuple(random.sample(["p", "q", "r", "s"], random.randint(1, 4)))
         case _:
             return " ".join(random.choices(WORDS, k=3))

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from llm_as_rnn.cases.case import came, case
 from llm_as_rnn.errors import AnswerError
-from llm_as_rnn.fields import Field, Label, Number, Ranked, Text
+from llm_as_rnn.fields import Field, Label, Number, Ranked, Text, Verdict
 from llm_as_rnn.figures import LARGEST
 from llm_as_rnn.folding import chosen, clash, fold, leading
 from llm_as_rnn.method import Updating
@@ -38,16 +38,16 @@ WORDS = Text("words")
 FIELDS = (SKY, HIGH, CODES, WORDS)
 
 texts = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12)
-VALUES: dict[str, st.SearchStrategy[Any]] = {
-    "label": st.sampled_from(SKY.options),
-    "number": st.floats(allow_nan=False, allow_infinity=False),
-    "ranked": st.lists(texts, min_size=1, max_size=5).map(tuple),
-    "text": texts,
+VALUES: dict[type[Field], st.SearchStrategy[Any]] = {
+    Label: st.sampled_from(SKY.options),
+    Number: st.floats(allow_nan=False, allow_infinity=False),
+    Ranked: st.lists(texts, min_size=1, max_size=5).map(tuple),
+    Text: texts,
 }
 
 
 def values_of(field: Field) -> st.SearchStrategy[Any]:
-    return VALUES[field.kind]
+    return VALUES[type(field)]
 
 
 def of(*fields: Field) -> Task:
@@ -103,17 +103,17 @@ def test_what_is_written_exactly_comes_first_and_what_may_be_two_is_none() -> No
 # -------------------------------------------------------------------------------------------------- what a verdict says
 
 
-@pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.kind)
+@pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.noun)
 @given(data=st.data())
 def test_a_value_is_right_for_itself_and_never_off(field: Field, data: st.DataObject) -> None:
     value = data.draw(values_of(field))
     found = compared(field, value, value)
     assert (found.right, found.error, found.answered) == (True, 0.0, True)
-    assert found.off == (0.0 if field.kind == "number" else None)
-    assert found.place == (1 if field.kind == "ranked" else None)
+    assert found.off == (0.0 if isinstance(field, Number) else None)
+    assert found.place == (1 if isinstance(field, Ranked) else None)
 
 
-@pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.kind)
+@pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.noun)
 @given(data=st.data())
 def test_right_holds_both_ways_and_errors_are_shares(field: Field, data: st.DataObject) -> None:
     one, other = data.draw(values_of(field)), data.draw(values_of(field))
@@ -121,11 +121,11 @@ def test_right_holds_both_ways_and_errors_are_shares(field: Field, data: st.Data
     assert there.right is back.right
     assert 0 <= there.error <= 1
     assert there.error == 0 or not there.right
-    assert there.right or there.error > 0 or field.kind == "text"
-    assert there.right <= (field.kind != "ranked" or there.among)
+    assert there.right or there.error > 0 or isinstance(field, Text)
+    assert there.right <= (not isinstance(field, Ranked) or there.among)
 
 
-@given(VALUES["number"], VALUES["number"])
+@given(VALUES[Number], VALUES[Number])
 def test_numbers_are_off_with_a_sign_in_their_unit(one: float, other: float) -> None:
     there, back = compared(HIGH, one, other).off, compared(HIGH, other, one).off
     assert there is not None
@@ -185,10 +185,10 @@ def test_texts_and_labels_by_hand() -> None:
     )  # no copy, but no word is missing
 
 
-@pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.kind)
+@pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.noun)
 def test_what_is_missing_has_one_meaning(field: Field) -> None:
-    outcomes: dict[str, Value] = {"label": "sun", "number": 9.0, "ranked": ("a",), "text": "a"}
-    outcome = outcomes[field.kind]
+    outcomes: dict[type[Field], Value] = {Label: "sun", Number: 9.0, Ranked: ("a",), Text: "a"}
+    outcome = outcomes[type(field)]
     missing = compared(field, None, outcome)
     assert (missing.right, missing.error, missing.answered, missing.place) == (False, 1.0, False, None)
     assert field.compare(outcome, None) is None
@@ -365,27 +365,28 @@ def test_anything_else_is_no_option(written: str) -> None:
 @pytest.mark.parametrize(
     "options", [("a", "A"), ("Masse", "Maße"), ("caf\u00e9", "cafe\u0301"), ("a b", "a  b"), ("a", "a")]
 )
-@pytest.mark.parametrize("kind", ["label", "ranked"])
-def test_options_that_fold_together_are_refused(options: tuple[str, str], kind: Any) -> None:
+@pytest.mark.parametrize("kind", [Label, Ranked])
+def test_options_that_fold_together_are_refused(options: tuple[str, str], kind: type[Label | Ranked]) -> None:
     with pytest.raises(ValueError, match="rename or drop one") as caught:
-        Field("y", kind, options=(*options, "else"))
+        kind("y", options=(*options, "else"))
     assert len(str(caught.value).splitlines()) == 1
 
 
 separated = st.text(st.sampled_from("ab,;:-> "), max_size=6).map(str.strip).filter(bool)
 
 
-@given(st.lists(separated, min_size=2, max_size=4), st.booleans(), st.sampled_from(["label", "ranked"]), st.data())
+@given(st.lists(separated, min_size=2, max_size=4), st.booleans(), st.booleans(), st.data())
 def test_no_writer_emits_what_its_reader_cannot_read(
-    options: list[str], followed: bool, kind: Any, data: st.DataObject
+    options: list[str], followed: bool, listed: bool, data: st.DataObject
 ) -> None:
     also = (Label("z", options=("a", "b", "b, a")),) if followed else ()
     try:
-        task = of(Field("y", kind, options=tuple(options), top=2), *also)
+        y = Ranked("y", options=tuple(options), top=2) if listed else Label("y", options=tuple(options))
+        task = of(y, *also)
     except ValueError:
         return  # refused with the task
-    listed = st.lists(st.sampled_from(options), min_size=2, max_size=2, unique=True).map(tuple)
-    values: dict[str, Value] = {"y": data.draw(st.sampled_from(options)) if kind == "label" else data.draw(listed)}
+    two = st.lists(st.sampled_from(options), min_size=2, max_size=2, unique=True).map(tuple)
+    values: dict[str, Value] = {"y": data.draw(two) if listed else data.draw(st.sampled_from(options))}
     for field in also:
         values[field.name] = data.draw(st.sampled_from(field.options))
     for spec in (task.spec("line"), task.spec("json")):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import msgspec
 import pytest
@@ -31,7 +31,7 @@ from tests.datasets.mimic_folder import made, write
 STEPS = 3
 
 SKY = Label("y", options=("good", "bad", "so, so"))
-FIELDS = {
+FIELDS: dict[str, Field] = {
     "label": SKY,
     "label with a last value": msgspec.structs.replace(SKY, last="x"),
     "number": Number("y", low=-5, high=5),
@@ -49,11 +49,11 @@ FIELDS = {
 }
 """Each kind with each metric that it may ask for."""
 
-OUTCOMES: dict[str, list[Any]] = {
-    "label": ["good", "BAD", "so, so", None],
-    "number": [1.5, 4, 1e300, None],
-    "ranked": ["a; b; c", "c", "b; a", None],
-    "text": ["Sunny with a high of 9.", "fog, then rain", "sun " * 40, None],
+OUTCOMES: dict[type[Field], list[Any]] = {
+    Label: ["good", "BAD", "so, so", None],
+    Number: [1.5, 4, 1e300, None],
+    Ranked: ["a; b; c", "c", "b; a", None],
+    Text: ["Sunny with a high of 9.", "fog, then rain", "sun " * 40, None],
 }
 """What comes: usual, implausible, longer than an answer may be, and nothing."""
 
@@ -84,7 +84,7 @@ def own(name: str, folder: Path) -> Case:
     rows = [
         {"s": s, "place": s, "x": "good" if t % 2 else None, "z": t / 2, "y": y}
         for s in "abcdef"
-        for t, y in enumerate(OUTCOMES[field.kind])
+        for t, y in enumerate(OUTCOMES[type(field)])
     ]
     table.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     read = load_task(str(path))
@@ -107,15 +107,9 @@ def case(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
 
 
 def guess(field: Field) -> Value:
-    match field.kind:
-        case "label":
-            return field.options[0]
-        case "number":
-            return (field.low + field.high) / 2
-        case "ranked":
-            return (field.options or ("a", "Unspecified essential hypertension", "c", "d", "e"))[: field.top]
-        case "text":
-            return "Sunny with a high of 9."
+    if isinstance(field, Ranked) and not field.options:
+        return ("a", "Unspecified essential hypertension", "c", "d", "e")[: field.top]
+    return field.uninformed("Sunny with a high of 9.")
 
 
 def answers(task: Task, form: str) -> dict[str, str]:
@@ -200,7 +194,7 @@ def test_through_a_run(case: Case, tmp_path: Path) -> None:
 
 def test_every_shipped_task_has_its_data_and_every_kind_its_fields() -> None:
     assert set(shipped_tasks()) == set(DATASETS)
-    assert {field.kind for field in FIELDS.values()} == {"label", "number", "ranked", "text"}
+    assert {type(field) for field in FIELDS.values()} == set(get_args(Field))
     assert {name for field in FIELDS.values() for name in field.extras} == {"log", "mse", "facts", "icd", "ccsr"}
 
 

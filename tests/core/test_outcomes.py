@@ -36,7 +36,7 @@ def test_what_happened_is_read(field: Field, value: Any, read: Any) -> None:
     assert field.read_outcome(value) == read
 
 
-@pytest.mark.parametrize("field", [LABEL, NUMBER, LOG, RANKED, TEXT], ids=lambda field: field.kind)
+@pytest.mark.parametrize("field", [LABEL, NUMBER, LOG, RANKED, TEXT], ids=lambda field: field.noun)
 @pytest.mark.parametrize("value", [None, "", "  ", {"a": 1}, [["a"]], [], float("nan"), float("inf"), "1e999"])
 def test_what_cannot_have_happened_is_refused(field: Field, value: Any) -> None:
     if field in (RANKED, TEXT) and isinstance(value, float | str) and str(value).strip():

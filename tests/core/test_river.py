@@ -96,7 +96,7 @@ def by_prompt(request: Request) -> str:
 def rows(field: Field, count: int = 30) -> list[tuple[dict[Hashable, Any], Any]]:
     # Every fourth record is the same as one before: which prediction an outcome belongs to must still be known.
     xs: list[dict[Hashable, Any]] = [{"a": t - t % 4 // 3, "b": "w" * (t % 5 - t % 4 // 3)} for t in range(count)]
-    ys = [COLOURS[t * t % 7 % 3] if field.kind == "label" else float(t * t % 37) for t in range(count)]
+    ys = [COLOURS[t * t % 7 % 3] if isinstance(field, Label) else float(t * t % 37) for t in range(count)]
     return list(zip(xs, ys, strict=True))
 
 

@@ -22,7 +22,8 @@ DIGESTS = {
 }
 """As runs of these tasks were begun with. A task file that is changed on purpose changes its digest here."""
 
-WHOLE = """{"name":"all","title":"All kinds","instructions":"Say it.","observation":"{{ x }}","line":"{{ x }}","answer":[
+WHOLE = """{"name":"all","title":"All kinds","instructions":"Say it.","observation":"{{ x }}","line":"{{ x }}",
+"answer":[
 {"name":"sky","kind":"label","about":"what it is like","options":["rain","café"],"unit":"","low":0.0,"high":0.0,
  "decimals":1,"top":5,"max_chars":400,"last":"was"},
 {"name":"high","kind":"number","about":"","options":[],"unit":"degrees C","low":-20.0,"high":45.0,

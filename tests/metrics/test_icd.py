@@ -129,7 +129,7 @@ def test_a_step_gets_the_scores_that_its_task_asks_for() -> None:
 
 
 def test_only_ranked_fields_have_categories() -> None:
-    with pytest.raises(ValueError, match="only a ranked list"):
+    with pytest.raises(ValueError, match="metric icd: a text may ask for facts"):
         Text("sky", metrics=("icd",))
     assert [m.name for m in field_metrics(Ranked("d", top=1, metrics=("ccsr",)))] == [
         "d.acc@1",

@@ -336,8 +336,8 @@ def _quote(cell: Any) -> str:
 
 
 def _outcome_hint(field: Field, cell: Any) -> str:
-    if field.choices:
-        return did_you_mean(str(cell), field.choices)
+    if field.options:
+        return did_you_mean(str(cell), field.options)
     if isinstance(field, Number) and isinstance(cell, str) and re.fullmatch(r"[-+0-9.]+,[0-9]+", cell.strip()):
         return 'say decimal: "," under data, if that is what a comma means here, and write no points before it'
     return "correct the cell, or leave it empty"

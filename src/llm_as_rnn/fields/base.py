@@ -116,8 +116,8 @@ class BaseField(Record, frozen=True, tag_field="kind", forbid_unknown_fields=Fal
         return () if self.metrics is UNSET else self.metrics
 
     @property
-    def choices(self) -> tuple[str, ...]:
-        """The texts that values are made of, where the task lists them."""
+    def options(self) -> tuple[str, ...]:
+        """The texts that values are made of, where the task lists them; templates ask any field for them."""
         return ()
 
     # --------------------------------------------------------------------------------------------------- writing values

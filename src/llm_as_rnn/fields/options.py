@@ -38,11 +38,6 @@ class OfOptions(BaseField, frozen=True):
         """Give the error of an option that holds what it must not."""
         return ValueError(f"option {option!r} of field {self.name!r} holds {holds}")
 
-    @property
-    def choices(self) -> tuple[str, ...]:
-        """The options."""
-        return self.options
-
     def read_option(self, value: Any) -> str:
         """Give the option that a value stands for.
 
