@@ -88,7 +88,7 @@ def phrases(steps: int, chars: int = 0, since: int = 0) -> Stream:
     for t in range(steps):
         kind = chance.randrange(len(FRAMES))
         words = [
-            "".join(chance.options("bdfgklmnprstaeiou", k=6)) for _ in range(max(chars // 7, 1) if t >= since else 1)
+            "".join(chance.choices("bdfgklmnprstaeiou", k=6)) for _ in range(max(chars // 7, 1) if t >= since else 1)
         ]
         question = FRAMES[kind].format(" ".join(words))
         made.append(Step(Observation("made-up", t, {"question": question}), {"intent": OPTIONS[kind % len(OPTIONS)]}))
@@ -122,7 +122,7 @@ def stand_in(task: Task) -> Callable[[Request], str]:
         if request.role != "predict":
             return "\n".join(f"## {section.name}\n- nothing to say" for section in task.memory)
         found = shown.findall(request.prompt)
-        first = {field.name: field.options[0] if field.choices else 9.0 for field in task.answer}
+        first = {field.name: field.options[0] if field.options else 9.0 for field in task.answer}
         return str(found[-1]) if found else spec.show(first)
 
     return answer
