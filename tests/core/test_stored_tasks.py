@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
+from llm_as_rnn.engines.scripted import ScriptedEngine
+from llm_as_rnn.files import sealed, unsealed
+from llm_as_rnn.learner import Learner
+from llm_as_rnn.runs.directory import RunDirectory
 from llm_as_rnn.task import Task, load_task, shipped_tasks
+from tests.runs.test_execute import go
 
 DIGESTS = {
     "mimic": "5b5ecd17d0e32a56",
@@ -36,6 +44,13 @@ WHOLE = """{"name":"all","title":"All kinds","instructions":"Say it.","observati
 """A task of all four kinds as run.json and saved states held it: every field with the attributes of all kinds."""
 
 
+def in_whole(task: Any) -> dict[str, Any]:
+    """Write a task as it was stored, with the attributes of all kinds in every field."""
+    every = msgspec.json.decode(WHOLE)["answer"][3] | {"max_chars": 400}
+    every = {name: value for name, value in every.items() if name != "metrics"}
+    return {**task, "answer": [{**every, **field} for field in task["answer"]]}
+
+
 def test_shipped_tasks_keep_their_digests() -> None:
     assert {name: load_task(name).digest for name in shipped_tasks()} == DIGESTS
 
@@ -59,3 +74,34 @@ def test_a_task_that_was_stored_and_read_again_is_the_same(name: str) -> None:
     again = msgspec.json.decode(msgspec.json.encode(task), type=Task)
     assert again == task
     assert again.digest == task.digest
+
+
+def test_a_run_that_was_begun_with_a_whole_task_goes_on_and_is_reported(tmp_path: Path) -> None:
+    whole, resumed = tmp_path / "whole", tmp_path / "resumed"
+    go(whole)
+    shutil.copytree(whole, resumed)
+    info = json.loads((resumed / "run.json").read_bytes())
+    info["task"] = in_whole(info["task"])
+    assert {"options", "unit", "max_chars"} <= set(info["task"]["answer"][1])
+    (resumed / "run.json").write_text(json.dumps(info))
+    lines = (resumed / "steps.jsonl").read_bytes().splitlines(keepends=True)
+    (resumed / "steps.jsonl").write_bytes(b"".join(lines[:4]))
+    go(resumed, resume=True)
+    assert RunDirectory(resumed).info().task == RunDirectory(whole).info().task
+    found, expected = RunDirectory(resumed).records(), RunDirectory(whole).records()
+    assert [(one.method, one.t, one.raw, one.scores) for one in found] == [
+        (one.method, one.t, one.raw, one.scores) for one in expected
+    ]
+
+
+def test_a_stream_that_was_saved_with_a_whole_task_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    with Learner("weather", method="repeat_last", engine=ScriptedEngine(lambda _: "")) as learner:
+        learner.learn_one(learner.predict_one({"sky": "sun", "high": 9.0}).id, {"sky": "rain", "high": 8.0})
+        learner.save(path)
+    saved = json.loads(unsealed(path.read_bytes()))
+    saved["task"] = in_whole(saved["task"])
+    path.write_bytes(sealed(json.dumps(saved).encode()))
+    with Learner.load(path, engine=ScriptedEngine(lambda _: "")) as learner:
+        assert learner.task == load_task("weather")
+        assert learner.predict_one({}).prediction.values == {"sky": "rain", "high": 8.0}
