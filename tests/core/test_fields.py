@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import llm_as_rnn
 from llm_as_rnn.answers import AnswerSpec
+from llm_as_rnn.datasets.base import Sequence, Step
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.errors import AnswerError
 from llm_as_rnn.fields import BaseField, Field, Label, Measure, Number, Ranked, Text, Verdict
@@ -23,9 +24,11 @@ from llm_as_rnn.learner import Learner
 from llm_as_rnn.methods import METHODS, REFERENCES
 from llm_as_rnn.metrics.scores import step_scores, task_metrics
 from llm_as_rnn.outcomes import facts, is_told
-from llm_as_rnn.records import Observation, Prediction, Status, Value
+from llm_as_rnn.prompts import Prompts
+from llm_as_rnn.records import Observation, Prediction, SequenceInfo, Status, Value
 from llm_as_rnn.recurrence import scorecard
 from llm_as_rnn.report.trace import viewer_data
+from llm_as_rnn.runs.check import check
 from llm_as_rnn.task import MemorySection, Task
 from tests.metrics.steps import step
 
@@ -280,3 +283,13 @@ def test_a_fifth_kind_is_scored_and_shown(rain: Task) -> None:
     view = viewer_data(rain, [step(prediction=answer, target=outcome, scores=scores)], None)
     assert [(one.said, one.right) for one in view.traces[0].steps[0].answers] == [("yes", False), ("9.0", None)]
     assert len(rain.digest) == 16
+
+
+def test_a_fifth_kind_is_checked_for_leaks(rain: Task) -> None:
+    """Canaries stand for its outcomes, and guesses for its answers."""
+    days = [
+        Step(Observation("s", t, {"wet": "yes"}), {"rained": "no" if t % 2 else "yes", "high": float(t)})
+        for t in range(4)
+    ]
+    methods = {name: METHODS[name] for name in ("zero_shot", "recurrent")}
+    assert check(rain, [Sequence(SequenceInfo("s"), tuple(days))], Prompts(), methods) == []
