@@ -29,7 +29,7 @@ from llm_as_rnn.datasets.base import Selection, Step
 from llm_as_rnn.datasets.registry import DATASETS
 from llm_as_rnn.datasets.tables import read_table
 from llm_as_rnn.engines.scripted import count_words
-from llm_as_rnn.fields import ARROW, Field
+from llm_as_rnn.fields import ARROW, Label
 from llm_as_rnn.kept import Kept
 from llm_as_rnn.method import Calls
 from llm_as_rnn.methods import build
@@ -82,7 +82,7 @@ def phrases(steps: int, chars: int = 0, since: int = 0) -> Stream:
         instructions="Say what a user wants to know of a word.",
         observation="{{ question }}",
         line="{{ question }}",
-        answer=(Field("intent", "label", options=OPTIONS),),
+        answer=(Label("intent", options=OPTIONS),),
         memory=(MemorySection("Phrases", "which phrases ask for what"),),
     )
     made = []

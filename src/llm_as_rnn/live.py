@@ -195,7 +195,7 @@ class Live:
         """
         for what, named in (
             ("memory has other sections", lambda of: [section.name for section in of.memory]),
-            ("answer has other fields", lambda of: [(field.name, field.kind) for field in of.answer]),
+            ("answer has other fields", lambda of: [(field.name, type(field)) for field in of.answer]),
         ):
             if named(task) != named(self.task):
                 raise UsageError(f"the new task's {what}", "begin anew with it")

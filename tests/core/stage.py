@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from llm_as_rnn.fields import Field
+from llm_as_rnn.fields import Label
 from llm_as_rnn.method import Learned
 from llm_as_rnn.records import Completion, Form, Memory, Observation, Prediction, Request, Section, SequenceInfo, Status
 from llm_as_rnn.recurrence.cell import Recurrent, RecurrentState
@@ -28,7 +28,7 @@ def sky_task(*sections: str) -> Task:
         instructions="You forecast the sky of the next day.",
         observation="{{ seen }}",
         line="{{ seen }}",
-        answer=(Field("sky", "label", options=OPTIONS),),
+        answer=(Label("sky", options=OPTIONS),),
         memory=tuple(MemorySection(name, f"what helps with {name}") for name in sections or ("Notes",)),
     )
 

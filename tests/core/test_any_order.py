@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llm_as_rnn.fields import Field
+from llm_as_rnn.fields import Field, Label, Number, Ranked, Text
 from llm_as_rnn.method import Method
 from llm_as_rnn.methods import METHODS, REFERENCES
 from llm_as_rnn.online import Policy, Stream, ask, begin, revive, tell
@@ -32,11 +32,11 @@ LATEST = 8
 SKIES = ("sun", "rain", "fog")
 WORDS = ("bovi", "tarel", "ulo", "a box", "marked", "in the", "north", "…", "-> sun", "wind 9")
 
-LABEL = Field("sky", "label", options=SKIES, last="was")
-NUMBER = Field("high", "number", low=-20, high=45, last="high")
-POSITIVE = Field("level", "number", low=0.1, high=50, metrics=("log",))
-RANKED = Field("codes", "ranked", top=2)
-WORDED = Field("words", "text", max_chars=80)
+LABEL = Label("sky", options=SKIES, last="was")
+NUMBER = Number("high", low=-20, high=45, last="high")
+POSITIVE = Number("level", low=0.1, high=50, metrics=("log",))
+RANKED = Ranked("codes", top=2)
+WORDED = Text("words", max_chars=80)
 ANSWERS = ((LABEL,), (LABEL, NUMBER), (NUMBER,), (POSITIVE, LABEL), (RANKED,), (WORDED, LABEL))
 
 JUNK = (
@@ -82,13 +82,13 @@ def method_of(random: Random, task: Task) -> tuple[Method, int]:
 
 
 def outcome_of(random: Random, field: Field) -> Any:
-    match field.kind:
-        case "label":
+    match field:
+        case Label():
             return random.choice(SKIES)
-        case "number":
+        case Number():
             odd = [1e308, 1.7e308] if field is POSITIVE else [1e308, -1.7e308]
             return random.choice([round(random.uniform(1, 40), 1), 60.0, *odd]) if random.random() < 0.3 else 9.5
-        case "ranked":
+        case Ranked():
             return tuple(random.sample(["p", "q", "r", "s"], random.randint(1, 4)))
         case _:
             return " ".join(random.choices(WORDS, k=3))
@@ -201,7 +201,7 @@ def test_a_late_outcome_neither_crashes_nor_takes_the_best_note(rule: Any) -> No
 
 def learnt(name: str, order: list[int], **choices: Any) -> tuple[Method, Any]:
     """Learn the outcomes of five steps in an order; which one it was is told by the outcome."""
-    task = task_of((Field("high", "number", low=-20, high=45),), 1)
+    task = task_of((Number("high", low=-20, high=45),), 1)
     method = make(name, task, **choices)
     state = method.start(SequenceInfo("s"))
     for t in order:

@@ -19,7 +19,7 @@ from tests.core.stage import UNKNOWN, Stage, sky_task, written
 from tests.helpers import by_hand, good_answer, listening, make
 
 SEEN = "dew at dawn, wind from the west and no cloud"
-NOTE = NoteField("note", "text", max_chars=120, seen=30, came="fog")
+NOTE = NoteField("note", max_chars=120, seen=30, came="fog")
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_whatever_stands_before_the_outcome_leaves_it_whole(seen: str) -> None:
 
 def test_the_longest_note_may_be_written_whole() -> None:
     came = "a very long name for a kind of weather " * 3 + "and no end"
-    field = NoteField("note", "text", max_chars=20, seen=120, came=came)
+    field = NoteField("note", max_chars=20, seen=120, came=came)
     longest = f"note: {'x' * 120}{ARROW}{came}"
     assert AnswerSpec("delta", (field,), "block").max_tokens() >= len(longest) // 2
 

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from llm_as_rnn.errors import UsageError
-from llm_as_rnn.fields import Field
+from llm_as_rnn.fields import Text
 from llm_as_rnn.method import Calls, count_tokens
 from llm_as_rnn.records import Completion, Request, Target
 from llm_as_rnn.recurrence.policy import FEW, REMEMBERED, Past, error_of, metered, why_not
@@ -99,7 +99,7 @@ def test_errors_by_hand(weather: Task) -> None:
 
 
 def test_a_text_is_the_less_wrong_the_more_of_the_outcomes_words_it_has() -> None:
-    task = msgspec.structs.replace(load_task("weather"), answer=(Field("words", "text"),))
+    task = msgspec.structs.replace(load_task("weather"), answer=(Text("words"),))
     outcome = {"words": "Rain all day, a high of 9"}
     errors = [
         error_of(task, {"words": said}, outcome)

@@ -9,7 +9,7 @@ import pytest
 
 from llm_as_rnn.cases.blanks import FILLERS
 from llm_as_rnn.errors import UsageError
-from llm_as_rnn.fields import Field
+from llm_as_rnn.fields import Number
 from llm_as_rnn.records import Completion, Form, Memory, Observation, Prediction, Section, Status, Update
 from llm_as_rnn.recurrence.guard import COLLAPSE
 from llm_as_rnn.recurrence.lessons import Lessons
@@ -81,7 +81,7 @@ def test_what_alike_cases_say_is_known_if_the_answer_was_right(seen: str) -> Non
 @pytest.mark.parametrize("outcome", [{"sky": "rain"}, {"high": 9.0}])
 def test_an_outcome_that_is_no_whole_answer_makes_no_case(rule: str, outcome: dict[str, Any]) -> None:
     task = sky_task()
-    high = Field("high", "number", low=-20, high=50, last="")
+    high = Number("high", low=-20, high=50, last="")
     stage = Stage(rule, task=msgspec.structs.replace(task, answer=(*task.answer, high))).holding(ONE)
     x, unanswered = Observation("s", 1, {"seen": "golf"}), Prediction(None, Status.INVALID)
     learned = by_hand(stage.method.learn(stage.state, x, unanswered, outcome), stage.answer)

@@ -17,7 +17,7 @@ from llm_as_rnn.datasets.registry import DATASETS
 from llm_as_rnn.engine import EngineInfo
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.errors import EngineError, EngineUnavailableError, PromptError, RunError, UsageError
-from llm_as_rnn.fields import Field
+from llm_as_rnn.fields import Ranked
 from llm_as_rnn.metrics.judged import Judgement, Pair
 from llm_as_rnn.prompts import EVERY_ROOM, Prompts
 from llm_as_rnn.records import Request, Status
@@ -33,7 +33,7 @@ MODEL = EngineInfo("scripted:model", digest="m", form="line", style="completion"
 JUDGE = EngineInfo("scripted:judge", digest="j", form="json", slots=3)
 PROMPTS = Prompts.with_folder(None, EVERY_ROOM)
 WORDS = load_task("weather-text")
-LIST = Task("visits", "V", "", "", "", (Field("diagnoses", "ranked", top=5, judged="same"),), (MemorySection("P", ""),))
+LIST = Task("visits", "V", "", "", "", (Ranked("diagnoses", top=5, judged="same"),), (MemorySection("P", ""),))
 CAME = "Sunny with a high of 12 and a low of 4 degrees C. No rain and a light breeze."
 GOOD = {"reason": "half right", "score": "40"}
 FORECASTS = ("Rainy, high 9", "Sunny, high 20", "Foggy, high 7")

@@ -26,7 +26,7 @@ from llm_as_rnn.datasets.base import Sequence, Step
 from llm_as_rnn.drive import drive_walk
 from llm_as_rnn.engines.scripted import Answer, ScriptedEngine
 from llm_as_rnn.errors import UsageError
-from llm_as_rnn.fields import Field
+from llm_as_rnn.fields import Text
 from llm_as_rnn.method import Calls, Learned, Method
 from llm_as_rnn.methods import METHODS, REFERENCES
 from llm_as_rnn.prompts import Prompts
@@ -295,10 +295,7 @@ class _Planter:
 
     def _outcome(self, sequence: str, t: int, name: str) -> Value:
         number = self._number(Canary("outcome", sequence, t, name))
-        kind = self._fields[name].kind if name in self._fields else "text"
-        if kind == "number":
-            return float(number)
-        return (f"canary{number}",) if kind == "ranked" else f"canary{number}"
+        return self._fields.get(name, Text("other")).canary(number)
 
     def _unshown(self, sequence: str, t: int, name: str, value: Any) -> Any:
         if name in self._kept or isinstance(value, bool) or not isinstance(value, str | int | float):
@@ -356,7 +353,7 @@ class _Watched:
 
 def _script(task: Task, settings: Settings) -> Answer:
     """Answer as a model does that repeats the canaries it sees: so they get into states, and out of them."""
-    guess = {field.name: _guess(field) for field in task.answer}
+    guess = {field.name: field.uninformed("a guess") for field in task.answer}
 
     def answer(request: Request) -> str:
         if settings.budget == 1 and not request.attempt:
@@ -369,14 +366,6 @@ def _script(task: Task, settings: Settings) -> Answer:
         return _fill(request.answer, text)
 
     return answer
-
-
-def _guess(field: Field) -> Value:
-    if field.kind == "number":
-        return (field.low + field.high) / 2
-    if field.kind == "ranked":
-        return (field.options or ("a guess",))[: field.top]
-    return field.options[0] if field.options else "a guess"
 
 
 def _fill(wanted: AnswerFormat, text: str) -> str:

@@ -20,7 +20,7 @@ from llm_as_rnn.answers import AnswerSpec
 from llm_as_rnn.drive import drive
 from llm_as_rnn.engine import Engine, EngineInfo
 from llm_as_rnn.errors import AnswerError, LlmAsRnnError, UsageError, first_error
-from llm_as_rnn.fields import Field
+from llm_as_rnn.fields import Field, Number, Ranked, Text, entries
 from llm_as_rnn.hygiene import defuse
 from llm_as_rnn.method import Asked, Asker, Calls
 from llm_as_rnn.metrics import judged
@@ -95,14 +95,14 @@ class Job(NamedTuple):
 
 def judge_fields(field: Field, form: Form) -> tuple[Field, ...]:
     """List what a judge is asked for: the reason first, so that the figures follow from it."""
-    reason = Field("reason", "text", "what agrees and what does not", max_chars=SENTENCE[form])
-    if field.judged == "align":
-        return (reason, Field("score", "number", "agreement, from 0 to 100", low=0, high=100, decimals=0))
+    reason = Text("reason", "what agrees and what does not", max_chars=SENTENCE[form])
+    if not isinstance(field, Ranked):
+        return (reason, Number("score", "agreement, from 0 to 100", low=0, high=100, decimals=0))
     places = f"0 to {field.top}"
     return (
         reason,
-        Field("primary", "number", f"the answer that is the primary finding, {places}", high=field.top, decimals=0),
-        Field("any", "number", f"the first answer that is any finding, {places}", high=field.top, decimals=0),
+        Number("primary", f"the answer that is the primary finding, {places}", high=field.top, decimals=0),
+        Number("any", f"the first answer that is any finding, {places}", high=field.top, decimals=0),
     )
 
 
@@ -142,7 +142,7 @@ class JudgeAsker:
         """Write the question: the rubric first, which is the same for all pairs; then the pair, quoted."""
         kind, asker = self._fields[pair.field].judged, self._askers[0]
         about = {"field": self._fields[pair.field], "spec": self._specs[pair.field]}
-        texts = {"said": [quoted(text) for text in _texts(pair.answer)], "came": [*map(quoted, _texts(pair.outcome))]}
+        texts = {"said": [quoted(text) for text in entries(pair.answer)], "came": [*map(quoted, entries(pair.outcome))]}
         return (
             Message("system", asker.render(f"runs/{kind}", **about)),
             Message("user", asker.render(f"runs/{kind}_pair", **about, **texts)),
@@ -191,7 +191,7 @@ def read(field: Field, spec: AnswerSpec, pair: Pair, text: str) -> dict[str, Val
     values = read_judgement(spec, text)
     if field.judged == "same":
         primary, first = (float(str(values[name])) for name in ("primary", "any"))
-        most = len(_texts(pair.answer))
+        most = len(entries(pair.answer))
         if max(primary, first) > most:
             raise AnswerError(f"there are only {most} answers")
         if primary and not 0 < first <= primary:
@@ -289,7 +289,3 @@ async def _judged(asker: JudgeAsker, job: Job, engine: Engine) -> Judgement:
     judge = asker.judge(job.pair.field)
     values = asked.value if asked.status.answered else None
     return Judgement(*job.pair, *judge, job.repeat, asked.status, values, asked.problem, tuple(calls))
-
-
-def _texts(value: Value) -> tuple[str, ...]:
-    return value if isinstance(value, tuple) else (str(value),)

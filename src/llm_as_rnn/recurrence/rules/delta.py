@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from llm_as_rnn.cases.case import parse
 from llm_as_rnn.cases.recall import Resemblance, likeness
-from llm_as_rnn.fields import Field
+from llm_as_rnn.fields import Field, Label, Number
 from llm_as_rnn.hygiene import tidy_item
 from llm_as_rnn.method import Calls, at_once
 from llm_as_rnn.outcomes import note_field
@@ -65,11 +65,11 @@ class Delta(Itemised):
         # A wrong answer has something to teach: small models would choose to do nothing every time.
         actions = ("add", "change", "drop") if notes > 1 else ("add",)
         actions = actions if wrong else (*actions, "nothing")
-        fields = [Field("action", "label", "what to do", actions)] if len(actions) > 1 else []
+        fields: list[Field] = [Label("action", "what to do", options=actions)] if len(actions) > 1 else []
         if notes > 1:  # a single note is no choice; it can go when there is a second one
-            fields.append(Field("number", "number", "the note to change or drop", low=1, high=notes, decimals=0))
+            fields.append(Number("number", "the note to change or drop", low=1, high=notes, decimals=0))
         if len(names) > 1:
-            fields.append(Field("section", "label", "where a new note goes", names))
+            fields.append(Label("section", "where a new note goes", options=names))
         return tuple(fields)
 
     def _apply(
