@@ -6,6 +6,7 @@ They are msgspec structs: typed, frozen, and quick to encode. Names follow the p
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Literal
@@ -139,6 +140,8 @@ class Prediction(Record, frozen=True):
         What was wrong with the answer, when something was.
     notes : tuple of str
         What else a reader of the journal should know (that old pairs were dropped, say).
+    recalled : tuple of str
+        Notes of the memory that were shown once more right before x_t, the most alike last.
     """
 
     values: dict[str, Value] | None
@@ -146,6 +149,7 @@ class Prediction(Record, frozen=True):
     raw: str = ""
     problem: str = ""
     notes: tuple[str, ...] = ()
+    recalled: tuple[str, ...] = ()
 
 
 class Section(Record, frozen=True):
@@ -218,6 +222,11 @@ class Message(Record, frozen=True):
     def __post_init__(self) -> None:
         """Replace what no request could hold (lone surrogates in a user's data)."""
         force_setattr(self, "content", writable(self.content))
+
+    @property
+    def digest(self) -> str:
+        """A short fingerprint of role and text, by which a journal names it."""
+        return hashlib.sha256(f"{self.role}\n{self.content}".encode()).hexdigest()[:16]
 
 
 class Sampling(Record, frozen=True):
@@ -427,7 +436,7 @@ class StepRecord(Record, frozen=True):
     update : Update
         What became of the memory, and why.
     feedback : Feedback or None
-        e_t.
+        e_t, where a model was shown it or wrote it; exact figures that only code counted follow from the steps.
     calls : tuple of Call
         Every call to the model, in order, with its answer.
     scores : dict of str to float
@@ -441,6 +450,11 @@ class StepRecord(Record, frozen=True):
     counts : dict of str to int
         Tokens of texts, by the text's fingerprint, that were estimated because the server had ceased to count in the
         middle of a run: a resumed run goes by the same figures.
+    recalled : tuple of str
+        Notes that the prediction was shown once more (see `Prediction`).
+    asked : tuple of tuple of str
+        What each call was shown: the digests of its messages, whose texts are kept beside the journal. Empty where that
+        is not known, as in runs of earlier versions.
     """
 
     method: str
@@ -463,3 +477,5 @@ class StepRecord(Record, frozen=True):
     notes: tuple[str, ...] = ()
     lessons: Memory | None = None
     counts: dict[str, int] = msgspec.field(default_factory=dict)
+    recalled: tuple[str, ...] = ()
+    asked: tuple[tuple[str, ...], ...] = ()

@@ -14,7 +14,7 @@ from llm_as_rnn.drive import drive_walk
 from llm_as_rnn.engines.base import Engine
 from llm_as_rnn.errors import EngineUnavailableError, LlmAsRnnError, RunError
 from llm_as_rnn.method import Method
-from llm_as_rnn.records import StepRecord
+from llm_as_rnn.records import Request, StepRecord
 from llm_as_rnn.runs.walk import walk
 from llm_as_rnn.task import Task
 
@@ -41,6 +41,7 @@ async def run_all(
     *,
     concurrency: int,
     delay: int = 0,
+    hear: Callable[[Request], None] | None = None,
 ) -> Mapping[str, str]:
     """Run every method over every sequence, some sequences at a time.
 
@@ -50,6 +51,8 @@ async def run_all(
         Steps in flight. More than the engine has slots would destroy its prefix cache.
     delay : int
         How late outcomes come, in steps.
+    hear : callable, optional
+        Is told of each request to the model, before its step is committed.
 
     Returns
     -------
@@ -77,7 +80,7 @@ async def run_all(
                     if not lost:
                         begun = done[method.name, sequence.info.id]
                         steps = walk(method, sequence, task, begun, delay=delay, lessons=lessons)
-                        lessons = await drive_walk(steps, engine, commit)
+                        lessons = await drive_walk(steps, engine, commit, hear)
                 except RunError:
                     raise
                 except Exception as error:
