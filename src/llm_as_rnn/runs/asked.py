@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from itertools import chain
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import NamedTuple, Self
 
 from llm_as_rnn.errors import RunError
@@ -30,8 +30,11 @@ class Prompts(NamedTuple):
         Why some of them are not there, if that is known.
     """
 
-    messages: Mapping[str, Message] = {}
+    messages: Mapping[str, Message]
     problem: str = ""
+
+
+NO_PROMPTS = Prompts(MappingProxyType({}))
 
 
 def read_prompts(path: Path) -> Prompts:
@@ -42,14 +45,14 @@ def read_prompts(path: Path) -> Prompts:
             messages[message.digest] = message
     except RunError as error:
         return Prompts(messages, error.message)
-    return Prompts(messages, "" if path.exists() else f"{path} is not there")
+    return Prompts(messages, "" if path.exists() else f"{path.name} is not there")
 
 
 class RunJournal:
     """Appends steps to a run's journal, and what the model was asked at them to the file beside it.
 
-    A damaged file of prompts is set aside as ``prompts.damaged.jsonl``, and what stands before the damage is kept. Beside
-    a journal of an earlier format, which cannot name them, no prompts are kept.
+    A damaged file of prompts is set aside as ``prompts.damaged.jsonl``, and what stands before the damage is kept.
+    Beside a journal of an earlier format, which cannot name them, no prompts are kept.
 
     Parameters
     ----------

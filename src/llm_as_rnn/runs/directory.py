@@ -1,4 +1,8 @@
-"""A run's folder: ``run.json`` (what it is), ``steps.jsonl`` (the journal) and ``prompts.jsonl``, ``scores.json``, ``report.html``."""
+"""A run's folder.
+
+``run.json`` says what it is, ``steps.jsonl`` is the journal, with ``prompts.jsonl`` beside it; ``scores.json`` and
+``report.html`` are made of these.
+"""
 
 from __future__ import annotations
 

@@ -357,10 +357,8 @@ async def _run(
 
         lanes = min(concurrency or engine.info.slots, engine.info.slots)
         try:
-            delay = info.spec.delay
-            failed = run_all(
-                methods, sequences, info.task, engine, past, commit, concurrency=lanes, delay=delay, hear=journal.hear
-            )
+            driving = partial(drive_walk, engine=engine, keep=commit, hear=journal.hear)
+            failed = run_all(methods, sequences, info.task, driving, past, concurrency=lanes, delay=info.spec.delay)
             failures = dict(await failed)
             status = "failed" if failures else "finished"
         except* RunError as group:

@@ -336,7 +336,6 @@ class Journal:
             If it cannot be written (a full disk, say), or would be read as another one. The journal then ends with
             the record before.
         """
-        record = self._lines.kept(record)
         line = _readable(record, self._lines)
         try:
             self._write(_put(line, self.format) + b"\n", durably=durably)
@@ -422,6 +421,7 @@ def _put(line: bytes, version: int) -> bytes:
 
 def _readable(record: T, lines: Lines[T]) -> bytes:
     """Give a record's line if it is read as what it is: what has no JSON form would be refused for ever after."""
+    record = lines.kept(record)
     try:
         line = lines.line(record)
         again = lines.record(line)
