@@ -7,7 +7,6 @@ already. What a line leaves out is filled in as it is read, so nobody else knows
 
 from __future__ import annotations
 
-from collections import ChainMap
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, Literal, Protocol, TypeVar
@@ -354,8 +353,10 @@ class MessageLines(Lines[Message]):
         """Say which lines of text it has, and those that are new."""
         lines = record.content.split("\n")
         new = self._new(lines)
-        numbers = ChainMap({text: len(self._texts) + place for place, text in enumerate(new)}, self._numbers)
-        said: Any = parts(lines, numbers)
+        self._numbers.update({text: place for place, text in enumerate(new, len(self._texts))})
+        said: Any = parts(lines, self._numbers)
+        for text in new:
+            del self._numbers[text]  # until it is told that the message is there
         return _encoder.encode(MessageLine.of(digest=record.digest, role=record.role, lines=said, new=tuple(new)))
 
     def record(self, line: bytes) -> Message:
