@@ -15,7 +15,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from unittest import mock
 
-from llm_as_rnn.engines.base import EngineInfo
+from llm_as_rnn.engine import EngineInfo
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.records import Message, Request, StepRecord
 from llm_as_rnn.runs.asked import RunJournal
@@ -52,7 +52,8 @@ def main(name: str, budget: str = "256", steps: str = "120") -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         directory = RunDirectory(Path(folder) / "run")
-        options = Options(name, (METHOD,), sequences=1, steps=int(steps), budget=int(budget), form="line")
+        settings = {"budget": int(budget), "form": "line"}
+        options = Options(name, (METHOD,), sequences=1, steps=int(steps), settings=settings)
         engine = ScriptedEngine(answer, EngineInfo("scripted", context_window=16384))
         asyncio.run(execute(options, engine, directory, resume=False, watcher=Unwatched()))
         records = [record for record in directory.records() if record.method == METHOD]

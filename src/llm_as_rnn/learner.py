@@ -36,6 +36,8 @@ class Learner(Live):
         An engine of your own in its place.
     base_url : str, optional
         Of an OpenAI-compatible server.
+    context : int, optional
+        Context window in tokens, for the embedded engine.
     timeout : float, optional
         Seconds for one attempt of a call.
     patience : float, optional
@@ -51,8 +53,8 @@ class Learner(Live):
     allow_remote_data : bool
         Whether the terms of credentialed data cover an engine that is not on this machine; else it is refused.
     **choices
-        The fields of `Choices`, `Updating` and `online.Limits`: ``budget=512``, ``policy="replay"``, ``rule="delta"``,
-        ``max_waiting=5000``, ...
+        The fields of `settings.Settings` and `online.StreamSettings`: ``budget=512``, ``rule="delta"``,
+        ``form="line"``, ``policy="replay"``, ``max_waiting=5000``, ...; what is left out is chosen to suit the model.
 
     Raises
     ------

@@ -14,7 +14,7 @@ from itertools import chain, count
 from typing import Any
 
 from llm_as_rnn.door import BYTE_ORDER_MARK, plain, plain_fields
-from llm_as_rnn.engines.base import Engine
+from llm_as_rnn.engine import Engine
 from llm_as_rnn.engines.resolve import DEFAULT_MODEL
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.errors import MissingExtraError, TaskError, UsageError

@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llm_as_rnn.fields import Field
-from llm_as_rnn.method import KEEPS_CASES, Method, Updating
+from llm_as_rnn.method import Method
 from llm_as_rnn.methods import METHODS, REFERENCES
 from llm_as_rnn.online import Policy, Stream, ask, begin, revive, tell
 from llm_as_rnn.records import Completion, Observation, Prediction, Request, SequenceInfo, Status
 from llm_as_rnn.recurrence.notes import Credit
-from llm_as_rnn.recurrence.rules import RULES
+from llm_as_rnn.recurrence.rules import RULES, traits
 from llm_as_rnn.task import MemorySection, Task
 from tests.core.stage import Stage
 from tests.helpers import by_hand, count, make
@@ -69,16 +69,16 @@ def method_of(random: Random, task: Task) -> tuple[Method, int]:
     others = [name for name in (*METHODS, *suited) if name != "recurrent"]
     name = random.choice([*rules * 3, "recurrent:cases", "recurrent:hybrid", "recurrent:cases", *others])
     feedback = random.choice(["auto", "model", "scorecard", "judge+scorecard"])
-    updating = Updating(
-        rule="rewrite",
-        when=random.choice(["every", "every", "every:2", "every:3", "on_error", "surprise"]),
-        allowance=random.choice([0, 0, 0, 40]),
-        recall=random.choice([None, 0, 2]),
-        recheck=random.choice([0, 0, 2]),
-        watch=random.random() < 0.1,
-    )
+    updating: dict[str, Any] = {
+        "rule": "rewrite",
+        "when": random.choice(["every", "every", "every:2", "every:3", "on_error", "surprise"]),
+        "allowance": random.choice([0, 0, 0, 40]),
+        "recall": random.choice([None, 0, 2]),
+        "recheck": random.choice([0, 0, 2]),
+        "watch": random.random() < 0.1,
+    }
     budget = random.randint(100, 300)
-    return make(name, task, form=form, budget=budget, feedback=feedback, updating=updating), budget
+    return make(name, task, form=form, budget=budget, feedback=feedback, **updating), budget
 
 
 def outcome_of(random: Random, field: Field) -> Any:
@@ -224,7 +224,7 @@ def test_the_latest_value_is_that_of_the_latest_step() -> None:
 
 
 def test_a_scorecard_does_not_take_a_late_outcome_for_what_follows_the_latest() -> None:
-    _, state = learnt("recurrent", [4, 0, 5], feedback="scorecard", updating=Updating(rule="none"))
+    _, state = learnt("recurrent", [4, 0, 5], feedback="scorecard", rule="none")
     tally = state.scorecard["high"]
     assert (tally.latest, tally.latest_t) == (5.0, 5)
     assert (tally.repeated, tally.repeat_abs_error) == (1, 1.0)
@@ -239,4 +239,4 @@ def test_states_that_were_written_without_steps_go_on() -> None:
 
 
 def test_the_rules_that_keep_cases_are_all_tried() -> None:
-    assert set(KEEPS_CASES) <= set(RULES)
+    assert {name for name in RULES if traits(name).keeps_cases} == {"cases", "hybrid", "append"}

@@ -20,7 +20,6 @@ from llm_as_rnn.errors import AnswerError
 from llm_as_rnn.fields import Field
 from llm_as_rnn.figures import LARGEST
 from llm_as_rnn.folding import chosen, clash, fold, leading
-from llm_as_rnn.method import Updating
 from llm_as_rnn.metrics.scores import step_scores
 from llm_as_rnn.outcomes import facts, verdict
 from llm_as_rnn.records import Observation, Prediction, SequenceInfo, Status, Value
@@ -273,7 +272,7 @@ def test_policies_go_by_the_first_entry_and_by_how_late_the_hit_comes() -> None:
 
 
 def test_a_right_ranked_answer_is_not_learned_from_on_error() -> None:
-    method = make("recurrent", TASK, form="json", feedback="scorecard", updating=Updating("append", when="on_error"))
+    method = make("recurrent", TASK, form="json", feedback="scorecard", rule="append", when="on_error")
     assert isinstance(method, Recurrent)
     state = method.start(SequenceInfo("s"))
     learned = [by_hand(method.learn(state, SEEN, said(answer), CAME), good_answer("json")) for answer in (FIRST, OTHER)]

@@ -20,7 +20,6 @@ from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.fields import Field
 from llm_as_rnn.figures import LARGEST, finite, mean
 from llm_as_rnn.learner import Learner
-from llm_as_rnn.method import Settings, Updating
 from llm_as_rnn.methods import METHODS, REFERENCES, build
 from llm_as_rnn.metrics.curves import curve
 from llm_as_rnn.metrics.intervals import interval, paired
@@ -31,6 +30,7 @@ from llm_as_rnn.records import Observation, Request, SequenceInfo, StepRecord
 from llm_as_rnn.recurrence.notes import same_outcome
 from llm_as_rnn.recurrence.rules import RULES
 from llm_as_rnn.runs.walk import walk
+from llm_as_rnn.settings import Settings
 from llm_as_rnn.task import MemorySection, Task
 
 HUGE = (1e308, 1e308, -1.7e308, 1.7e308, 1.7e308, -LARGEST, LARGEST, 3.0)
@@ -84,7 +84,7 @@ def test_a_learners_file_can_be_read_again(tmp_path: Path, name: str, form: Any,
 def records(name: str, sequences: int = 3) -> list[StepRecord]:
     found: list[StepRecord] = []
 
-    settings = Settings(form="line", budget=200, feedback="scorecard", updating=Updating(rule="cases"))
+    settings = Settings(form="line", budget=200, feedback="scorecard", rule="cases")
     for number in range(sequences):
         steps = tuple(
             Step(Observation(f"s{number}", t, {"today": HUGE[t - 1]}), {"high": high}) for t, high in enumerate(HUGE)

@@ -138,7 +138,7 @@ def test_where_notes_are_cases_there_is_no_critic_and_the_nearest_is_read_again(
     form: Form, rule: str, feedback: str, recall: int, roles: list[str]
 ) -> None:
     stage = Stage(rule, lambda _: "", form=form, feedback=feedback)
-    assert stage.method.updating.recall == recall
+    assert stage.method.settings.recall == recall
     stage.holding("a warm night -> sun", "dew at dawn -> fog", "wind -> rain")
     by_hand(stage.method.predict(stage.state, Observation("s", 1, {"seen": "dew at dawn"})), stage.answer)
     assert stage.log[0].messages[-1].content.count("dew at dawn -> fog") == recall
@@ -150,7 +150,7 @@ def test_where_notes_are_cases_there_is_no_critic_and_the_nearest_is_read_again(
 def test_where_outcomes_are_texts_delta_keeps_its_critic() -> None:
     method = make("recurrent:delta", load_task("weather-text"), form="line", feedback="auto")
     assert isinstance(method, Recurrent)
-    assert (method.settings.feedback, method.updating.recall) == ("model", 0)
+    assert (method.settings.feedback, method.settings.recall) == ("model", 0)
 
 
 def test_a_note_that_tells_another_outcome_is_no_repetition() -> None:

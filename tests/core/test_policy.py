@@ -9,7 +9,8 @@ from llm_as_rnn.errors import UsageError
 from llm_as_rnn.fields import Field
 from llm_as_rnn.method import Calls, count_tokens
 from llm_as_rnn.records import Completion, Request, Target
-from llm_as_rnn.recurrence.policy import FEW, REMEMBERED, Past, check_when, error_of, metered, why_not
+from llm_as_rnn.recurrence.policy import FEW, REMEMBERED, Past, error_of, metered, why_not
+from llm_as_rnn.settings import require_when
 from llm_as_rnn.task import Task, load_task
 from tests.core.stage import Stage
 from tests.helpers import by_hand
@@ -84,7 +85,7 @@ def test_only_the_latest_errors_are_remembered() -> None:
 @pytest.mark.parametrize("when", ["", "never", "every:0", "every:-1", "every:", "every:2.5", "Every", "every:2\n"])
 def test_an_unknown_policy_is_refused(when: str) -> None:
     with pytest.raises(UsageError, match="no update policy"):
-        check_when(when)
+        require_when(when)
 
 
 def test_errors_by_hand(weather: Task) -> None:

@@ -22,12 +22,12 @@ from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.errors import TaskError, UsageError
 from llm_as_rnn.fields import Field
 from llm_as_rnn.learner import Learner
-from llm_as_rnn.method import Settings, Updating
 from llm_as_rnn.methods import METHODS, REFERENCES, build
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import Observation, Request, SequenceInfo, StepRecord
 from llm_as_rnn.river import LLMClassifier, LLMRegressor
 from llm_as_rnn.runs.walk import walk
+from llm_as_rnn.settings import Settings
 from llm_as_rnn.task import MemorySection, Task
 
 pd: Any = pytest.importorskip("pandas")
@@ -107,7 +107,7 @@ def our_loop(task: Task, method: str, delay: int) -> list[StepRecord]:
         for t, (x, y) in enumerate(rows(task.answer[0]))
     )
     records: list[StepRecord] = []
-    settings = Settings("line", "completion", "separate", budget=64, updating=Updating(rule="auto"))
+    settings = Settings("line", "completion", "separate", budget=64, rule="auto")
     built = build(method, task, settings, Prompts())
     engine = ScriptedEngine(by_prompt)
     sequence = Sequence(SequenceInfo("stream"), steps)

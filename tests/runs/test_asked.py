@@ -13,20 +13,19 @@ from hypothesis import strategies as st
 
 from llm_as_rnn.cli.main import main
 from llm_as_rnn.errors import RunError
-from llm_as_rnn.method import Updating
 from llm_as_rnn.records import Call, Message, Request, StepRecord
 from llm_as_rnn.runs.asked import NO_PROMPTS, RunJournal, read_prompts
 from llm_as_rnn.runs.directory import RunDirectory
 from llm_as_rnn.runs.execute import Options
 from llm_as_rnn.runs.journal import PROMPTS, Journal, read_lines, whole
-from tests.helpers import content
+from tests.helpers import content, run_options
 from tests.report.page import Page
 from tests.runs.test_execute import OPTIONS, answer, go
 from tests.runs.test_journal import flips, record
 
-CASES = msgspec.structs.replace(OPTIONS, updating=Updating(rule="cases"), feedback="auto", steps=6)
+CASES = run_options("weather", sequences=3, steps=6, budget=60, rule="cases", watch=True)
 LATE = msgspec.structs.replace(OPTIONS, delay=2)
-SHARED = msgspec.structs.replace(OPTIONS, updating=Updating(rule="rewrite", shared=60))
+SHARED = run_options("weather", sequences=3, steps=4, budget=60, feedback="model", rule="rewrite", shared=60)
 TEXTS = st.text(st.sampled_from("ab\n\u2028é"), max_size=8)
 MESSAGES = st.builds(Message, st.sampled_from(["system", "user", "assistant"]), TEXTS)
 

@@ -18,12 +18,13 @@ from llm_as_rnn.drive import drive_walk
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.errors import TaskError, UsageError
 from llm_as_rnn.fields import Field
-from llm_as_rnn.method import Calls, Learned, Settings
+from llm_as_rnn.method import Calls, Learned
 from llm_as_rnn.methods import METHODS, REFERENCES
 from llm_as_rnn.prompts import Prompts, shipped_prompts
 from llm_as_rnn.records import AnswerFormat, Form, Message, Observation, Prediction, StepRecord, Target
 from llm_as_rnn.runs.check import EVERY_METHOD, Factory, Leak, _watch, check, examine, plant
 from llm_as_rnn.runs.walk import walk
+from llm_as_rnn.settings import Settings
 from llm_as_rnn.task import Task, load_task
 
 PROMPTS = Prompts()

@@ -12,17 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_as_rnn.datasets.base import Sequence
-from llm_as_rnn.engines.base import EngineInfo
+from llm_as_rnn.engine import EngineInfo
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.files import unsealed
 from llm_as_rnn.records import Call, Feedback, Memory, Request, Section, Status, StepRecord, Update
 from llm_as_rnn.runs.directory import RunDirectory
-from llm_as_rnn.runs.execute import Options, execute
+from llm_as_rnn.runs.execute import execute
 from llm_as_rnn.runs.journal import STEPS, read_journal, whole
 from llm_as_rnn.runs.lines import parts, places, texts
 from llm_as_rnn.runs.walk import walk
 from llm_as_rnn.task import Task
-from tests.helpers import make
+from tests.helpers import make, run_options
 from tests.runs.test_execute import Watch
 from tests.runs.test_walk import by_hand
 
@@ -138,7 +138,7 @@ def nearest(request: Request) -> str:
 
 def test_a_run_of_cases_takes_less_than_half_of_what_it_took(tmp_path: Path) -> None:
     directory = RunDirectory(tmp_path / "run")
-    options = Options("probe-recall", methods=("recurrent:cases",), sequences=1, steps=60, budget=256, form="line")
+    options = run_options("probe-recall", methods=("recurrent:cases",), sequences=1, steps=60, budget=256, form="line")
     engine = ScriptedEngine(nearest, EngineInfo("scripted", context_window=4096))
     asyncio.run(execute(options, engine, directory, resume=False, watcher=Watch()))
     steps = [step for step in read_journal(directory.journal) if step.method == "recurrent:cases"]

@@ -14,7 +14,7 @@ from llm_as_rnn.baselines.order import inserted, placed
 from llm_as_rnn.errors import AnswerError
 from llm_as_rnn.fields import Field
 from llm_as_rnn.figures import mean
-from llm_as_rnn.method import Apart, Calls, Learned, Settings, at_once
+from llm_as_rnn.method import Apart, Calls, Learned, at_once
 from llm_as_rnn.outcomes import last_value
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import (
@@ -27,6 +27,7 @@ from llm_as_rnn.records import (
     Update,
     Value,
 )
+from llm_as_rnn.settings import Settings
 from llm_as_rnn.task import Task
 
 MOST_CASES = 1000

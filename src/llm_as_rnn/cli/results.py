@@ -121,7 +121,7 @@ def _what(info: RunInfo, records: Sequence[StepRecord], summaries: Sequence[Meth
     if not needs_model(info.spec.methods):
         return f"{_size(records)}, no model was asked"
     remembers = any(summary.memory_tokens is not None for summary in summaries)
-    memory = f", memory of at most {info.spec.budget} tokens" if remembers else ""
+    memory = f", memory of at most {info.spec.settings.budget} tokens" if remembers else ""
     return f"{info.spec.model}, {_size(records)}{memory}"
 
 

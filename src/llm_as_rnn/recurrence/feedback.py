@@ -13,11 +13,12 @@ from typing import Any
 from llm_as_rnn.answers import AnswerSpec
 from llm_as_rnn.errors import AnswerError
 from llm_as_rnn.fields import Field
-from llm_as_rnn.method import Asked, Calls, feedback_kinds, said
+from llm_as_rnn.method import Asked, Calls, said
 from llm_as_rnn.outcomes import SENTENCE
 from llm_as_rnn.records import Feedback, Form, Role, Value
 from llm_as_rnn.recurrence.scorecard import Scorecard, to_text
 from llm_as_rnn.recurrence.writing import Step, Writer
+from llm_as_rnn.settings import feedback_kinds
 from llm_as_rnn.task import Task
 
 YES_NO = ("yes", "no")

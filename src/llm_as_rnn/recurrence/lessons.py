@@ -10,13 +10,14 @@ from __future__ import annotations
 import msgspec
 
 from llm_as_rnn.cases.recall import Resemblance
-from llm_as_rnn.method import KEEPS_CASES, Asker, Calls, Settings
+from llm_as_rnn.method import Asker, Calls
 from llm_as_rnn.records import Memory, Message, Observation, Record
 from llm_as_rnn.recurrence.budget import fit
 from llm_as_rnn.recurrence.guard import refusal
 from llm_as_rnn.recurrence.notes import Credit, Ledger, is_covered
 from llm_as_rnn.recurrence.rules import Itemised
 from llm_as_rnn.recurrence.writing import Writer, length
+from llm_as_rnn.settings import Settings
 from llm_as_rnn.task import Task
 
 
@@ -45,12 +46,15 @@ class Teacher:
     task : Task
         What is predicted.
     settings : Settings
-        ``updating.shared`` is the lessons' budget.
+        ``shared`` is the lessons' budget.
+    keeps_cases : bool
+        Whether the memories that sequences end with hold cases of code's, which can be carried over.
     """
 
-    def __init__(self, asker: Asker, task: Task, settings: Settings) -> None:
+    def __init__(self, asker: Asker, task: Task, settings: Settings, *, keeps_cases: bool) -> None:
         self.task = task
-        self.settings = msgspec.structs.replace(settings, budget=settings.updating.shared)
+        self.settings = msgspec.structs.replace(settings, budget=settings.shared)
+        self._keeps_cases = keeps_cases
         self.writer = Writer(asker, task, self.settings)
         self.items = Itemised(self.writer)
 
@@ -69,7 +73,7 @@ class Teacher:
             Its last step.
         """
         counted = {item: ledger.get(item, Credit()) for item in _items(lessons.memory)}
-        if self.settings.updating.rule in KEEPS_CASES:
+        if self._keeps_cases:
             return (yield from self._carry_over(lessons.memory, ended, {**ledger, **counted}, last.t))
         return (yield from self._rewrite(Lessons(lessons.memory, counted), ended, last))
 

@@ -5,12 +5,12 @@ Whatever the policy, exact figures are counted at every step; it decides about c
 
 from __future__ import annotations
 
-import re
 from collections.abc import Generator
 
 from llm_as_rnn.errors import UsageError
-from llm_as_rnn.method import KEEPS_CASES, Calls, T, Updating
+from llm_as_rnn.method import Calls, T
 from llm_as_rnn.records import Completion, Record, Request, Target
+from llm_as_rnn.settings import Settings
 from llm_as_rnn.task import Task
 
 REMEMBERED = 64
@@ -45,20 +45,15 @@ class Past(Record, frozen=True):
         return Past((*self.errors, error)[-REMEMBERED:], self.steps + 1, self.spent)
 
 
-def check_when(when: str) -> None:
-    """Refuse a policy that there is none of.
-
-    Raises
-    ------
-    UsageError
-        With a hint that lists them.
-    """
-    if when not in ("every", "on_error", "surprise") and not re.fullmatch(r"every:[1-9]\d*", when):
-        raise UsageError(f"there is no update policy {when!r}", "choose from every, on_error, surprise, every:K")
-
-
-def require_outcomes_unneeded(updating: Updating) -> None:
+def require_outcomes_unneeded(settings: Settings, *, by_rule: bool) -> None:
     """Refuse what compares answers with outcomes, for a method that is never shown one.
+
+    Parameters
+    ----------
+    settings : Settings
+        With the rule that is used.
+    by_rule : bool
+        Whether that rule needs outcomes.
 
     Raises
     ------
@@ -66,10 +61,10 @@ def require_outcomes_unneeded(updating: Updating) -> None:
         Naming the setting.
     """
     needs = {
-        f"--when {updating.when}": updating.when in ("on_error", "surprise"),
-        "--recheck": updating.recheck > 0,
-        "--watch": updating.watch,
-        f"--rule {updating.rule}": updating.rule in KEEPS_CASES,
+        f"--when {settings.when}": settings.when in ("on_error", "surprise"),
+        "--recheck": settings.recheck > 0,
+        "--watch": settings.watch,
+        f"--rule {settings.rule}": by_rule,
     }
     for option, needed in needs.items():
         if needed:
