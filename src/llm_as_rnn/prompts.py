@@ -90,3 +90,18 @@ class Prompts:
         """Fingerprint of all templates, to tell whether two runs had the same ones."""
         text = "\0".join(f"{name}\0{source}" for name, source in sorted(self._sources.items()))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+SAME_TEXTS = {"4b4e07038e240589": "aa62ae49ef6d8773"}
+"""Fingerprints of earlier shipped templates, each with that of later ones which give the very same texts."""
+
+
+def same_texts(begun: str, now: str) -> bool:
+    """Tell by their fingerprints whether templates give the same texts.
+
+    >>> same_texts("4b4e07038e240589", "aa62ae49ef6d8773"), same_texts("aa62ae49ef6d8773", "4b4e07038e240589")
+    (True, False)
+    """
+    while begun != now and begun in SAME_TEXTS:
+        begun = SAME_TEXTS[begun]
+    return begun == now

@@ -191,16 +191,29 @@ class Feedback(Record, frozen=True):
     Attributes
     ----------
     kind : str
-        Who says so: ``model`` or ``scorecard``.
-    text : str
-        As it is shown to the model that updates the memory.
+        Who says so: ``model``, ``scorecard`` or ``judge``, or several of them joined by ``+``.
+    facts : str
+        What code states of answer and outcome, a line a field; empty where no outcome may be known.
+    remarks : tuple of str
+        What else is said, in order: by a judge, by the critic, and the figures so far.
     fields : dict
-        The same, by name, for machines.
+        The remarks by name, for machines.
     """
 
     kind: str
-    text: str
+    facts: str = ""
+    remarks: tuple[str, ...] = ()
     fields: dict[str, Any] = {}
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Who says so, one by one."""
+        return tuple(self.kind.split("+"))
+
+    @property
+    def text(self) -> str:
+        """All of it, as it is shown to the model that updates the memory."""
+        return "\n".join(filter(None, (self.facts, *self.remarks)))
 
 
 UpdateOutcome = Literal["accepted", "kept", "rolled_back", "skipped"]

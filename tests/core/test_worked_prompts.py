@@ -124,9 +124,9 @@ def test_examples_are_no_notes(rule: str) -> None:
     stage = Stage(rule, lambda _: texts[rule], layout="separate")
     update = stage.meet("alpha bravo", "fog").update
     if rule == "rewrite":
-        assert (update, stage.items) == (Update("accepted"), (FOG,))
+        assert (update, stage.items) == (Update("accepted", "rewritten"), (FOG,))
     else:
-        assert (update, stage.items) == (Update("kept", "copied: the note is one of the examples"), (UNKNOWN,))
+        assert (update, stage.items) == (Update("kept", "copied", "the note is one of the examples"), (UNKNOWN,))
 
 
 def test_a_memory_of_examples_alone_gets_one_more_chance() -> None:

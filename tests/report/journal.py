@@ -165,7 +165,7 @@ def _feedback(prediction: dict[str, Value] | None, target: dict[str, Value] | No
     answer = prediction or {}
     lines = [f"{name}: {value}; the answer was {answer.get(name, 'not usable')}" for name, value in target.items()]
     lines += ["missed: the front from the west", "why: the wind had turned", "suggestion: watch the wind"]
-    return Feedback("model", "\n".join(lines), {"correct": "no"})
+    return Feedback("model", remarks=tuple(lines), fields={"correct": "no"})
 
 
 def _update(memory: Memory | None, t: int, day: Day, rng: random.Random) -> tuple[Memory | None, Update]:

@@ -93,9 +93,10 @@ def journal_of(path: Path, *steps: StepRecord) -> bytes:
 
 def in_old(step: StepRecord) -> bytes:
     """Give a step's line as earlier versions wrote it: all of it, and nothing of prompts."""
-    return msgspec.json.encode(
-        {name: value for name, value in msgspec.to_builtins(step).items() if name not in ("recalled", "asked")}
-    )
+    told = msgspec.to_builtins(step)
+    told = {name: value for name, value in told.items() if name not in ("recalled", "asked", "taught")}
+    told["update"] = {"outcome": step.update.outcome, "reason": step.update.reason}
+    return msgspec.json.encode(told)
 
 
 def old_journal(*steps: StepRecord) -> bytes:
@@ -281,7 +282,7 @@ def test_what_would_be_read_as_something_else_is_not_written(tmp_path: Path) -> 
         (replace(record(1), scores={"high.mae": math.inf}), "scores"),
         (replace(record(1), target={"y": math.nan}), "target"),
         (replace(record(1), observation={"x": {"deep": [1.0, -math.inf]}}), "observation"),
-        (replace(record(1), feedback=Feedback("scorecard", "", {"error": math.nan})), "feedback"),
+        (replace(record(1), feedback=Feedback("scorecard", fields={"error": math.nan})), "feedback"),
     ]:
         with Journal(path) as journal, pytest.raises(RunError, match=f"step 1 of m/s cannot be written: .*{field}"):
             journal.append(broken)
@@ -291,7 +292,7 @@ def test_what_would_be_read_as_something_else_is_not_written(tmp_path: Path) -> 
         with Journal(path) as journal, pytest.raises(RunError, match="step 1 of m/s cannot be written"):
             journal.append(step)
     assert path.read_bytes() == before
-    shown = replace(record(1), feedback=Feedback("scorecard", "", {"pair": (1, 2)}))  # as a list, it is the same
+    shown = replace(record(1), feedback=Feedback("scorecard", fields={"pair": (1, 2)}))  # as a list, it is the same
     with Journal(path) as journal:
         journal.append(shown)
     assert len(read_journal(path)) == 2

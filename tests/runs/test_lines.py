@@ -71,7 +71,7 @@ def some_steps(draw: Any) -> list[StepRecord]:
             after,
             draw(st.none() | st.integers(0, 9)),
             Update("kept", draw(TEXTS), draw(TEXTS)),
-            draw(st.none() | st.builds(Feedback, TEXTS, TEXTS)),
+            draw(st.none() | st.builds(Feedback, TEXTS, TEXTS, ITEMS)),
             calls,
             draw(st.dictionaries(TEXTS, st.floats(0, 1), max_size=2)),
             draw(TEXTS),

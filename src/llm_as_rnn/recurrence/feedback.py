@@ -67,7 +67,7 @@ class Reflection:
 
     def of(self, step: Step, card: Scorecard) -> Calls[tuple[Step, Feedback]]:
         """Give e_t, and the step with the conversation that led to it."""
-        texts: list[str] = [step.facts] if step.facts else []
+        remarks: list[str] = []
         fields: dict[str, Any] = {}
         given: dict[str, Any]
         # The judge comes first: a chained conversation in which a critic has spoken holds the outcome.
@@ -77,20 +77,20 @@ class Reflection:
                     step, "judge", self.judge, rubric=self.writer.task.rubric or RUBRIC
                 )
                 given = {f"judge_{name}": value for name, value in (asked.value or {}).items()}
-                texts += [f"{name}: {asked.value[name]}" for name in ("critique", "suggestion") if asked.value]
+                remarks += [f"{name}: {asked.value[name]}" for name in ("critique", "suggestion") if asked.value]
             elif step.target is None:
                 continue  # the other kinds compare with an outcome
             elif kind == "model":
                 step, asked = yield from self._asked(step, "reflect", self.critic)
                 given = dict(asked.value or {})
-                texts += [f"{name}: {asked.value[name]}" for name in ("missed", "why", "suggestion") if asked.value]
+                remarks += [f"{name}: {asked.value[name]}" for name in ("missed", "why", "suggestion") if asked.value]
             else:
                 given = {name: _figures(tally) for name, tally in card.items()}
-                texts.append(f"So far:\n{to_text(card, self.writer.task)}")
+                remarks.append(f"So far:\n{to_text(card, self.writer.task)}")
             fields |= given
             if kind != "scorecard" and asked.value is None:
                 fields["problem"] = f"{asked.status}: {asked.problem}"
-        return step, Feedback("+".join(self.kinds), "\n".join(texts), fields)
+        return step, Feedback("+".join(self.kinds), step.facts, tuple(remarks), fields)
 
     def _asked(
         self, step: Step, role: Role, spec: AnswerSpec, **values: Any

@@ -101,6 +101,7 @@ class EarlierSteps(Plain[StepRecord]):
             recalled=(),
             asked=(),
             update=_as_told(record.update),
+            feedback=_in_one(record.feedback),
             taught=_as_told(record.taught, "accepted") if record.taught else None,
         )
 
@@ -109,6 +110,12 @@ class EarlierSteps(Plain[StepRecord]):
         fields = {name: getattr(record, name) for name in record.__struct_fields__}
         told = {name: fields[name] for name in fields if name not in ("recalled", "asked", "taught")}
         told["update"] = {"outcome": record.update.outcome, "reason": record.update.reason}
+        if record.feedback:
+            told["feedback"] = {
+                "kind": record.feedback.kind,
+                "text": record.feedback.text,
+                "fields": record.feedback.fields,
+            }
         if record.taught:
             told["notes"] = (*record.notes, f"{TAUGHT}{record.taught.reason}")
         return _encoder.encode(told)
@@ -121,6 +128,8 @@ class EarlierSteps(Plain[StepRecord]):
         update, notes = told.get("update"), told.get("notes")
         if isinstance(update, dict) and isinstance(update.get("reason"), str):
             told["update"] = {"outcome": update.get("outcome"), **_code_and_detail(update["reason"])}
+        if isinstance(told.get("feedback"), dict):
+            told["feedback"]["remarks"] = [told["feedback"].pop("text", "")]
         if told.get("lessons") is not None and notes and str(notes[-1]).startswith(TAUGHT):
             *told["notes"], last = notes
             told["taught"] = {"outcome": "accepted", **_code_and_detail(last.removeprefix(TAUGHT))}
@@ -129,6 +138,10 @@ class EarlierSteps(Plain[StepRecord]):
 
 TAUGHT = "lessons: "
 """What began the note of what became of lessons, in the formats 1 and 2."""
+
+
+def _in_one(feedback: Feedback | None) -> Feedback | None:
+    return Feedback(feedback.kind, remarks=(feedback.text,), fields=feedback.fields) if feedback else None
 
 
 def _as_told(update: Update, outcome: UpdateOutcome | None = None) -> Update:

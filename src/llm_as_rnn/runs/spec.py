@@ -7,6 +7,7 @@ from typing import Any
 from llm_as_rnn.datasets.base import Selection, Split
 from llm_as_rnn.errors import SpecMismatchError, UsageError
 from llm_as_rnn.methods import asks_model, require_method
+from llm_as_rnn.prompts import same_texts
 from llm_as_rnn.records import Record
 from llm_as_rnn.settings import Settings, require_sound
 
@@ -85,6 +86,7 @@ class RunSpec(Record, frozen=True):
             if before[name] != now[name]
             and (asked or name not in OF_MODELS)
             and not (name == "model_digest" and "" in (before[name], now[name]))
+            and not (name == "prompts_digest" and same_texts(before[name], now[name]))
         ]
         if changes:
             window = before["window"]
