@@ -32,7 +32,6 @@ SECTIONS = st.lists(st.builds(Section, st.sampled_from(["Patterns", "Corrections
 MEMORIES = st.none() | st.builds(Memory, SECTIONS, st.integers(0, 3), st.none() | st.integers(0, 9))
 CALLS = st.builds(
     Call,
-    st.sampled_from(["predict", "update"]),
     TEXTS,
     st.sampled_from(["stop", "length"]),
     st.integers(0, 2),
@@ -42,6 +41,7 @@ CALLS = st.builds(
     st.integers(0, 1),
     TEXTS,
     st.integers(0, 1),
+    role=st.sampled_from(["predict", "update"]),
 )
 VALUES = st.none() | st.dictionaries(TEXTS, st.floats(0, 1) | TEXTS, max_size=2)
 
