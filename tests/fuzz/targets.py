@@ -66,7 +66,7 @@ def journal(content: bytes) -> None:
 
 
 def prompts(content: bytes) -> None:
-    """Read what was asked in a run: whatever is there, it is read as far as it is in order, and can be written again."""
+    """Read what was asked in a run: it is read as far as it is in order, and can be written again."""
     found = read_prompts(_file("prompts.jsonl", content))
     assert whole(found.messages.values(), PROMPTS).count(b"\n") == len(found.messages) + 1
 
