@@ -29,7 +29,8 @@ from llm_as_rnn.online import revive
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import Message, Request, StepRecord
 from llm_as_rnn.recurrence.memory import read_memory
-from llm_as_rnn.runs.journal import Journal, read_journal
+from llm_as_rnn.runs.asked import read_prompts
+from llm_as_rnn.runs.journal import PROMPTS, Journal, read_journal, whole
 from llm_as_rnn.saved import read_saved
 from llm_as_rnn.task import SHIPPED, Task, load_task
 from tests.fuzz.files import gguf_header, state_file, step
@@ -62,6 +63,12 @@ def journal(content: bytes) -> None:
     with suppress(LlmAsRnnError):
         for record in read_journal(_file("steps.jsonl", content)):
             assert msgspec.json.decode(msgspec.json.encode(record), type=StepRecord) == record
+
+
+def prompts(content: bytes) -> None:
+    """Read what was asked in a run: it is read as far as it is in order, and can be written again."""
+    found = read_prompts(_file("prompts.jsonl", content))
+    assert whole(found.messages.values(), PROMPTS).count(b"\n") == len(found.messages) + 1
 
 
 def state(content: bytes) -> None:
@@ -175,6 +182,7 @@ def targets() -> dict[str, Target]:
     memory = b"## Patterns\n- rain follows rain\n## Recent days\n- wet\n## Corrections\n- none"
     return {
         "journal": Target(journal, (_journal_bytes(), msgspec.json.encode(step(0)) + b"\n")),
+        "prompts": Target(prompts, (whole([Message("user", "sky\nsun ->"), Message("user", "sun ->")], PROMPTS),)),
         "state": Target(state, (state_file(_folder()),)),
         "task": Target(task, tuple(path.read_bytes() for path in sorted(SHIPPED.glob("*.yaml")))),
         "csv": Target(_table(".csv"), (example, b'sep=;\nday;sky;high\n1;"sun";9,5\n')),

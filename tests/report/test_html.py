@@ -37,8 +37,10 @@ def page() -> Page:
 
 def test_the_page_says_what_run_it_is(page: Page) -> None:
     assert page.text("h1") == "Tomorrow's weather in Seattle"
-    for known in ("llamacpp:smollm2-135m", "6 methods, 4 sequences, 288 steps in all", "160 tokens", "6 min 53 s"):
+    told = ("llamacpp:smollm2-135m", "6 methods, 4 sequences, 288 steps in all", "160 tokens", "6 min 53 s")
+    for known in (*told, "line, completion, chained", "rewrite", "greedy"):
         assert known in page.text("dd")
+    assert page.data["budget"] == 160
     for known in ("python", "3.11.7", "context_window", "8192", "smollm2-135m-q8_0", "chained"):
         assert known in page.text()
 
@@ -149,7 +151,15 @@ def test_few_sequences_are_named_as_a_limit(weather: Task) -> None:
 
 
 @pytest.mark.parametrize(
-    "run", [{}, {"spec": None}, {"spec": [1, {"a": 2}]}, {"seconds": "soon"}, {"x": {}, "y": {"z": {}}}]
+    "run",
+    [
+        {},
+        {"spec": None},
+        {"spec": [1, {"a": 2}]},
+        {"spec": {"settings": 3}},
+        {"seconds": "soon"},
+        {"x": {}, "y": {"z": {}}},
+    ],
 )
 def test_any_run_json_will_do(weather: Task, run: dict[str, Any]) -> None:
     assert render(weather, weather_journal(["zero_shot"], 1, 2), run).text("h1")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from llm_as_rnn.cli.main import main
 from llm_as_rnn.errors import RunError
+from llm_as_rnn.files import sealed, unsealed
 from llm_as_rnn.records import Call, Message, Request, StepRecord
 from llm_as_rnn.runs.asked import NO_PROMPTS, RunJournal, read_prompts
 from llm_as_rnn.runs.directory import RunDirectory
@@ -126,6 +127,16 @@ def test_every_flipped_bit_of_a_prompt_is_found(tmp_path: Path, monkeypatch: pyt
         with pytest.raises(RunError, match=f"line {line} is damaged"):
             read_lines(path, PROMPTS)
         assert [*read_prompts(path).messages.values()] in [messages[:number] for number in range(max(1, line - 1))]
+
+
+def test_a_message_under_the_name_of_another_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "prompts.jsonl"
+    one, other = Message("user", "sun"), Message("user", "fog")
+    head, line = whole([one], PROMPTS).splitlines()
+    renamed = unsealed(line).replace(one.digest.encode(), other.digest.encode())
+    path.write_bytes(head + b"\n" + sealed(renamed) + b"\n")
+    with pytest.raises(RunError, match="line 2 is damaged: its text is not the one that it is named after"):
+        read_lines(path, PROMPTS)
 
 
 @pytest.fixture

@@ -23,9 +23,9 @@ from llm_as_rnn.records import Call, Completion, Request, Status
 from llm_as_rnn.runs import retry
 from llm_as_rnn.runs.directory import RunDirectory, RunInfo
 from llm_as_rnn.runs.execute import Options, execute
-from llm_as_rnn.runs.journal import Journal
+from llm_as_rnn.runs.journal import STEPS, Journal, whole
 from llm_as_rnn.runs.retry import before_failures, set_aside_failed
-from tests.helpers import content
+from tests.helpers import content, run_options
 from tests.metrics.steps import call, step
 from tests.runs.test_execute import INFO, OPTIONS, Watch, answer, go
 
@@ -71,7 +71,7 @@ def again(out: Path, options: Options = OPTIONS, answerer: Any = answer, *, watc
     return asyncio.run(running)
 
 
-SHARED = msgspec.structs.replace(OPTIONS, rule="rewrite", shared=60)
+SHARED = run_options("weather", sequences=3, steps=4, budget=60, feedback="model", rule="rewrite", shared=60)
 LATE = msgspec.structs.replace(OPTIONS, delay=2)
 
 
@@ -176,6 +176,15 @@ def test_killed_whenever_it_writes_it_leaves_nothing_behind(tmp_path: Path) -> N
         names = {path.name for path in out.iterdir() if not path.name.endswith(".writing")}
         assert names == {path.name for path in (tmp_path / "run").iterdir()} | {"steps.before-retry-1.jsonl"}
     assert (code, number > 3) == (0, True)
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_a_journal_stays_in_its_format(tmp_path: Path, version: int) -> None:
+    steps = [step(t=0, calls=(call(),)), step(t=1, calls=(FAILED,)), step(t=2), step(sequence="r")]
+    directory = RunDirectory(tmp_path)
+    directory.journal.write_bytes(whole(steps, STEPS, version))
+    assert set_aside_failed(directory, (), private=False) == 2
+    assert directory.journal.read_bytes() == whole([steps[0], steps[3]], STEPS, version)
 
 
 def test_a_journal_that_somebody_writes_is_left_alone(tmp_path: Path) -> None:

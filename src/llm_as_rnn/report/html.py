@@ -102,8 +102,7 @@ def render_report(
     prompts: Prompts = NO_PROMPTS,
 ) -> str:
     """Make a run's page; parameters as for `write_report`."""
-    spec = _part(run, "spec")
-    budget = spec.get("budget")
+    budget = _spec(run).get("budget")
     looks = styles(summaries)
     data = viewer_data(
         task,
@@ -135,7 +134,7 @@ def render_report(
 
 def facts(run: Mapping[str, Any], records: Sequence[StepRecord]) -> list[tuple[str, str]]:
     """Say what run this is, in a few pairs of name and value; what is not known is left out."""
-    spec, versions = _part(run, "spec"), _part(run, "versions")
+    spec, versions = _spec(run), _part(run, "versions")
     methods, sequences = ({getattr(r, name) for r in records} for name in ("method", "sequence"))
     budget, seconds = spec.get("budget"), run.get("seconds")
     methods_named = spec.get("methods")
@@ -149,7 +148,7 @@ def facts(run: Mapping[str, Any], records: Sequence[StepRecord]) -> list[tuple[s
         f"{_count(len(records), 'step')} in all",
         "memory budget": f"{_show(budget)} tokens" if budget is not None else "",
         "prompts": ", ".join(_show(spec[name]) for name in ("form", "style", "layout") if name in spec),
-        "update rule": _show(_part(spec, "updating").get("rule", "")),
+        "update rule": _show(spec.get("rule", "")),
         "feedback": _show(spec.get("feedback", "")),
         "sampling": _show(spec.get("sampling", "")),
         "failed calls": str(calls),
@@ -163,6 +162,8 @@ def facts(run: Mapping[str, Any], records: Sequence[StepRecord]) -> list[tuple[s
 
 def settings(run: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
     """List everything in run.json by its part; plain values come first, as the run's own."""
+    if isinstance(run.get("spec"), dict):
+        run = {**run, "spec": _spec(run)}
     plain = [(name, _show(value)) for name, value in run.items() if not isinstance(value, dict)]
     parts = [
         (name, [(key, _show(value)) for key, value in part.items()])
@@ -194,6 +195,13 @@ def _asset(*names: str) -> Asset:
 def _part(run: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     part = run.get(name)
     return part if isinstance(part, dict) else {}
+
+
+def _spec(run: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Give what decides a run's results, its settings among the rest."""
+    spec = _part(run, "spec")
+    rest = {name: value for name, value in spec.items() if name != "settings"}
+    return {**rest, **_part(spec, "settings")}
 
 
 def _show(value: Any) -> str:
