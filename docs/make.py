@@ -1,8 +1,8 @@
 """Lay out the pages of the documentation in build/docs, from which Zensical builds the site (`make docs`).
 
-The pages are written so that they can be read in the repository as they stand. Two things are done to copies of them: the
-README, the changelog and the page for contributors move in among the others, which takes other links; and the page on
-the command line gets what the commands say of themselves, so that it cannot tell anything else than ``--help`` does.
+The pages are written so that they can be read in the repository as they stand. Two things are done to copies of them:
+the README, the changelog and the page for contributors move in among the others, which takes other links; and the page
+on the command line gets what the commands say of themselves, so that it cannot tell anything else than ``--help``.
 """
 
 from __future__ import annotations

@@ -20,9 +20,8 @@ from sybil import Document, Example, Sybil
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 
 from llm_as_rnn.cli.main import main
-from llm_as_rnn.engines import resolve
+from llm_as_rnn.engines import models, resolve
 from llm_as_rnn.engines.base import EngineInfo
-from llm_as_rnn.engines.models import registered
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.records import Request
 from llm_as_rnn.runs import check
@@ -38,7 +37,7 @@ NOT_RUN = {
     "cmake": "It builds another project.",
     "build/bin/llama-server": "It belongs to that other project.",
     "python benchmarks/forms.py": "It asks a model some thousand times. That the file is there is checked.",
-    "python benchmarks/retention.py": "It takes half a minute on data of the length that it needs. The same is checked.",
+    "python benchmarks/retention.py": "It takes half a minute on data as long as it needs. The same is checked.",
 }
 """How the commands begin that a block may have and no test can run, each with the reason."""
 
@@ -195,7 +194,7 @@ class Reader:
 
 
 def form(answer: Mapping[str, Any]) -> dict[str, Any]:
-    """Give an answer with the names in place of what depends on the model: its prediction, and how long its notes are."""
+    """Give an answer without what depends on the model: what it predicts, and how long its notes are."""
     told = {**answer, "memory_tokens": "memory_tokens" in answer}
     return {**told, "prediction": list(answer.get("prediction", ()))}
 
@@ -231,7 +230,8 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
     def server(name: str, **_options: Any) -> ScriptedEngine:
         return ScriptedEngine(answer, EngineInfo(f"openai:{name}", digest="d"))
 
-    monkeypatch.setattr(resolve, "_model_file", lambda name, _progress: (Path(name), registered(name)))
+    monkeypatch.setattr(models, "pull", lambda name, _progress: Path(models.registered(name).file))
+    monkeypatch.setattr(resolve, "_model_file", lambda name, _progress: (Path(name), models.registered(name)))
     monkeypatch.setattr(resolve, "LlamaCppEngine", embedded)
     monkeypatch.setattr(resolve, "OpenAICompatibleEngine", server)
 
