@@ -173,7 +173,7 @@ class Live:
 
     @property
     def versions(self) -> tuple[Version, ...]:
-        """The latest memories that the stream went through, the oldest first; there are none where no memory is kept."""
+        """The latest memories that the stream went through, the oldest first; none where no memory is kept."""
         return self.stream.versions
 
     @property

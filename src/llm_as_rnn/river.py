@@ -229,7 +229,8 @@ class LLMClassifier(_Adapter, base.Classifier):
     model : str
         The model string, as on the command line.
     engine : Engine, optional
-        An engine of your own in its place. River copies parameters when it clones, so it must be one that can be copied.
+        An engine of your own in its place. River copies parameters when it clones, so it must be one that can be
+        copied.
     base_url : str, optional
         The address of an OpenAI-compatible server.
     **choices
@@ -338,7 +339,8 @@ class LLMRegressor(_Adapter, base.Regressor):
     model : str
         The model string, as on the command line.
     engine : Engine, optional
-        An engine of your own in its place. River copies parameters when it clones, so it must be one that can be copied.
+        An engine of your own in its place. River copies parameters when it clones, so it must be one that can be
+        copied.
     base_url : str, optional
         The address of an OpenAI-compatible server.
     **choices

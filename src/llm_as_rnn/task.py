@@ -130,7 +130,8 @@ class Task(Record, frozen=True, dict=True):
     line : str
         The Jinja template that shows x_t in one short line, for ``line`` answers.
     case : str, optional
-        The Jinja template of x_t as a memory keeps it, where the line is too long to be kept; by default it is the line.
+        The Jinja template of x_t as a memory keeps it, where the line is too long to be kept; by default it is the
+        line.
     answer : tuple of Field
         The fields of y, which are predicted.
     memory : tuple of MemorySection
