@@ -56,7 +56,7 @@ check: .venv/.developing
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-# The site can be read without a server: build/site/index.html.
+# Read build/site/index.html; where the search is wanted, after `python3 -m http.server -d build/site`.
 docs: .venv/.documenting
 	@$(BIN)/python docs/make.py
 	@$(BIN)/zensical build --clean --strict

@@ -10,8 +10,10 @@ from __future__ import annotations
 import inspect
 import re
 import shutil
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -29,8 +31,39 @@ KEPT = "\b\n"
 """What click's help texts put before a paragraph whose lines are kept."""
 
 
+def pages() -> set[str]:
+    """Name the pages that there are, as the site names them."""
+    return {page.relative_to(ROOT / "docs").as_posix() for page in (ROOT / "docs").rglob("*.md")} | {*BESIDE.values()}
+
+
+def in_navigation() -> list[str]:
+    """Name the pages that the navigation leads to."""
+    text = (ROOT / "zensical.toml").read_text(encoding="utf-8")
+    return list(_ends(tomllib.loads(text)["project"]["nav"]))
+
+
+def _ends(entry: Any) -> Iterator[str]:
+    match entry:
+        case str():
+            yield entry
+        case dict():
+            yield from _ends([*entry.values()])
+        case _:
+            for below in entry:
+                yield from _ends(below)
+
+
 def lay_out() -> None:
-    """Write all pages anew."""
+    """Write all pages anew.
+
+    Raises
+    ------
+    SystemExit
+        If the navigation leaves a page out, or leads to one that is not there; Zensical says nothing of either.
+    """
+    amiss = pages().symmetric_difference(in_navigation())
+    if amiss:
+        raise SystemExit(f"in zensical.toml's navigation or in docs/, but not in both: {', '.join(sorted(amiss))}")
     shutil.rmtree(SITE, ignore_errors=True)
     shutil.copytree(ROOT / "docs", SITE, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
     for name, there in BESIDE.items():
