@@ -29,14 +29,15 @@ from llm_as_rnn.datasets.base import Selection, Step
 from llm_as_rnn.datasets.registry import DATASETS
 from llm_as_rnn.datasets.tables import read_table
 from llm_as_rnn.engines.scripted import count_words
-from llm_as_rnn.fields import ARROW, Field
+from llm_as_rnn.fields import ARROW, Label
 from llm_as_rnn.kept import Kept
-from llm_as_rnn.method import Calls, Settings, Updating
+from llm_as_rnn.method import Calls
 from llm_as_rnn.methods import build
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import Completion, Memory, Observation, Request, Section, SequenceInfo
 from llm_as_rnn.recurrence.cell import Recurrent, RecurrentState
 from llm_as_rnn.recurrence.memory import tidy_items
+from llm_as_rnn.settings import Settings
 from llm_as_rnn.task import MemorySection, Task, load_task
 
 T = TypeVar("T")
@@ -81,7 +82,7 @@ def phrases(steps: int, chars: int = 0, since: int = 0) -> Stream:
         instructions="Say what a user wants to know of a word.",
         observation="{{ question }}",
         line="{{ question }}",
-        answer=(Field("intent", "label", options=OPTIONS),),
+        answer=(Label("intent", options=OPTIONS),),
         memory=(MemorySection("Phrases", "which phrases ask for what"),),
     )
     made = []
@@ -183,8 +184,7 @@ def forget() -> None:
 
 def measure(stream: Stream, rule: str, budget: int, steps: int) -> Times:
     """Run some steps on a memory that is full."""
-    updating = Updating(rule="auto", recall=4)
-    settings = Settings("line", "completion", budget=budget, feedback="auto", updating=updating)
+    settings = Settings("line", "completion", budget=budget, feedback="auto", recall=4)
     method = build(f"recurrent:{rule}", stream.task, settings, Prompts())
     assert isinstance(method, Recurrent)
     forget()

@@ -22,11 +22,11 @@ from llm_as_rnn.datasets.tables import read_table
 from llm_as_rnn.drive import drive_walk
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.fields import ARROW
-from llm_as_rnn.method import Settings, Updating
 from llm_as_rnn.methods import build
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import Request, StepRecord
 from llm_as_rnn.runs.walk import walk
+from llm_as_rnn.settings import Settings
 from llm_as_rnn.task import Task, load_task
 
 INTENTS = load_task(str(Path(__file__).parent / "intents.yaml"))
@@ -63,7 +63,7 @@ async def run(task: Task, sequences: list[Sequence], budget: int, followed: floa
         last = re.findall(f"{ARROW}({'|'.join(options)})$", request.prompt, re.MULTILINE)
         return str(last[-1] if last and chance.random() < followed else chance.choice(options))
 
-    settings = Settings("line", "completion", budget=budget, feedback="auto", updating=Updating(rule="cases"))
+    settings = Settings("line", "completion", budget=budget, feedback="auto", rule="cases")
     records: list[StepRecord] = []
     engine = ScriptedEngine(answer)
     engine.count_tokens = counted  # type: ignore[method-assign]

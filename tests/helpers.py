@@ -9,11 +9,13 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from llm_as_rnn.method import Calls, Method, Settings
+from llm_as_rnn.method import Calls, Method
 from llm_as_rnn.methods import build
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import Completion, Form, Request, StepRecord
 from llm_as_rnn.runs.directory import RunDirectory
+from llm_as_rnn.runs.execute import Options
+from llm_as_rnn.settings import Settings, knobs
 from llm_as_rnn.task import Task
 
 T = TypeVar("T")
@@ -104,3 +106,11 @@ def content(out: Path) -> list[StepRecord]:
         return msgspec.structs.replace(record, calls=calls)
 
     return [timeless(record) for record in RunDirectory(out).records()]
+
+
+def run_options(task: str, methods: tuple[str, ...] | None = None, **named: Any) -> Options:
+    """Ask for a run; settings stand beside the rest."""
+    settings = {name: named.pop(name) for name in knobs(Settings) if name in named}
+    if methods is not None:
+        named["methods"] = methods
+    return Options(task, settings=settings, **named)

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import msgspec
 
 from llm_as_rnn.errors import AnswerError
-from llm_as_rnn.fields import ARROW, Field, NoteField
+from llm_as_rnn.fields import Field, Label
 from llm_as_rnn.records import AnswerFormat, Record, Value
 
 Notation = Literal["json", "line", "block"]
@@ -51,8 +51,9 @@ class AnswerSpec(Record, frozen=True, dict=True):
 
     Examples
     --------
-    >>> sky = Field("sky", "label", options=("rain", "sun"))
-    >>> high = Field("high", "number", low=-20, high=45)
+    >>> from llm_as_rnn.fields import Number
+    >>> sky = Label("sky", options=("rain", "sun"))
+    >>> high = Number("high", low=-20, high=45)
     >>> line = AnswerSpec("forecast", (sky, high), "line")
     >>> line.read(" rain, 12.8")
     {'sky': 'rain', 'high': 12.8}
@@ -75,7 +76,7 @@ class AnswerSpec(Record, frozen=True, dict=True):
             regex = ", ".join(field.regex() for field in self.fields)
             body = ' ", " '.join(field.gbnf() for field in self.fields)
             only = self.fields[0]
-            choices = only.options if len(self.fields) == 1 and only.kind == "label" else ()
+            choices = only.options if len(self.fields) == 1 and isinstance(only, Label) else ()
             return AnswerFormat(self.name, gbnf=f'root ::= " "? {body}', regex=f" ?{regex}", choices=choices)
         regex = "\\n".join(f"{field.name}: {field.regex()}" for field in self.fields)
         body = ' "\\n" '.join(f'"{field.name}: " {field.gbnf()}' for field in self.fields)
@@ -93,17 +94,17 @@ class AnswerSpec(Record, frozen=True, dict=True):
 
     def show(self, values: Mapping[str, Value]) -> str:
         """Write values as a correct answer would be written, for examples and outcomes."""
-        shown = {field.name: field.show(values[field.name]) for field in self.fields if field.name in values}
+        given = [field for field in self.fields if field.name in values]
         if self.notation == "json":
-            lists = {name: value for name, value in values.items() if isinstance(value, tuple) and name in shown}
-            return msgspec.json.encode({**shown, **lists}).decode()
+            return msgspec.json.encode({field.name: field.to_json(values[field.name]) for field in given}).decode()
+        shown = {field.name: field.show(values[field.name]) for field in given}
         if self.notation == "line":
             return ", ".join(shown.values())
         return "\n".join(f"{name}: {value}" for name, value in shown.items())
 
     def max_tokens(self) -> int:
         """Tokens to allow an answer: a token a byte for short ones (no tokenizer needs more), half of that beyond."""
-        chars = sum(_longest(field) + len(field.name) + 8 for field in self.fields)
+        chars = sum(field.longest() + len(field.name) + 8 for field in self.fields)
         return min(chars, 64 + chars // 2)
 
     def read(self, text: str) -> dict[str, Value]:
@@ -207,13 +208,3 @@ def _only_object(text: str) -> dict[str, Any]:
         raise AnswerError("the answer holds more than one JSON object")
     object_: dict[str, Any] = value
     return object_
-
-
-def _longest(field: Field) -> int:
-    if isinstance(field, NoteField) and field.came:
-        return max(field.max_chars, field.seen + len(ARROW) + len(field.came.encode()))
-    if field.kind == "ranked":
-        return field.top * (max((len(option.encode()) for option in field.options), default=80) + 4)
-    if field.kind == "text":
-        return field.max_chars
-    return max((len(option.encode()) for option in field.options), default=16)

@@ -11,7 +11,7 @@ from contextlib import suppress
 from types import CodeType, TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
 
-from llm_as_rnn.engines.base import Engine
+from llm_as_rnn.engine import Engine
 from llm_as_rnn.errors import EngineError, EngineUnavailableError, UsageError
 from llm_as_rnn.method import Calls
 from llm_as_rnn.records import ESTIMATED, Call, Completion, Request, StepRecord

@@ -1,8 +1,8 @@
 """Texts that are the same but for how they are written: in another case, with other blanks, in another Unicode form.
 
 Answers and outcomes are read and compared by one rule. What is written exactly as an option is that option; else case,
-blanks and Unicode form count for nothing. Options that only these tell apart are refused (see `fields.Field`), so that
-there is never more than one that can be meant.
+blanks and Unicode form count for nothing. Options that only these tell apart are refused (see `fields.options`), so
+that there is never more than one that can be meant.
 """
 
 from __future__ import annotations

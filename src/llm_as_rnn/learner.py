@@ -37,6 +37,8 @@ class Learner(Live):
         An engine of your own, which takes the place of the model.
     base_url : str, optional
         The address of an OpenAI-compatible server.
+    context : int, optional
+        The context window in tokens, for the embedded engine.
     timeout : float, optional
         How many seconds one attempt of a call may take.
     patience : float, optional
@@ -53,8 +55,9 @@ class Learner(Live):
         Whether the terms of credentialed data cover an engine that is not on this machine; without it, such an engine
         is refused.
     **choices
-        The fields of `Choices`, `Updating` and `online.Limits` by their names: ``budget=512``, ``policy="replay"``,
-        ``rule="delta"``, ``max_waiting=5000``, and so on. What is left out is chosen to suit the model.
+        The fields of `settings.Settings` and `online.StreamSettings` by their names: ``budget=512``, ``rule="delta"``,
+        ``form="line"``, ``policy="replay"``, ``max_waiting=5000``, and so on. What is left out is chosen to suit the
+        model.
 
     Raises
     ------

@@ -10,9 +10,8 @@ from typing import Any, NamedTuple, Self
 
 import msgspec
 
-from llm_as_rnn.choices import CHOICES, named_choices, read_choices
 from llm_as_rnn.door import plain, plain_fields, plain_id
-from llm_as_rnn.engines.base import Engine
+from llm_as_rnn.engine import Engine
 from llm_as_rnn.engines.idle import IdleEngine
 from llm_as_rnn.engines.patience import OnPause
 from llm_as_rnn.engines.resolve import DEFAULT_MODEL, resolve
@@ -20,9 +19,11 @@ from llm_as_rnn.errors import AnswerError, GivenUpWarning, UsageError
 from llm_as_rnn.files import as_path
 from llm_as_rnn.method import Calls, Method, count_tokens
 from llm_as_rnn.methods import asks_model, build, require_method
+from llm_as_rnn.methods import resolve as settle
 from llm_as_rnn.online import (
     Fate,
     Stream,
+    StreamSettings,
     Version,
     ask,
     begin,
@@ -40,6 +41,7 @@ from llm_as_rnn.recurrence.budget import require_room
 from llm_as_rnn.replaying import Id, Waiting
 from llm_as_rnn.runs.remote import is_credentialed, require_local
 from llm_as_rnn.saved import Saved, checked, read_saved, write_saved
+from llm_as_rnn.settings import Settings, knobs, wanted
 from llm_as_rnn.task import Task, load_task
 
 
@@ -88,6 +90,7 @@ class Live:
         model: str = DEFAULT_MODEL,
         engine: Engine | None = None,
         base_url: str | None = None,
+        context: int | None = None,
         timeout: float | None = None,
         patience: float | None = None,
         on_pause: OnPause | None = None,
@@ -103,17 +106,17 @@ class Live:
         require_method(method)
         self._method_name = method
         if engine is None and asks_model(method):
-            engine = resolve(model, base_url=base_url, timeout=timeout, patience=patience, on_pause=on_pause)
+            engine = resolve(
+                model, base_url=base_url, context=context, timeout=timeout, patience=patience, on_pause=on_pause
+            )
             self._model = model
         else:
             self._model = engine.info.model if engine else model
         self._engine: Engine = engine or IdleEngine(model)
         self._remote_data = require_local(self.task, self._engine.info, allow_remote_data, remote_data)
-        try:
-            self.choices = read_choices(choices)
-        except msgspec.ValidationError as error:
-            raise UsageError(str(error), f"choose from {', '.join(CHOICES)}") from error
-        if self.choices.updating.shared:
+        self.choices = wanted(choices, Settings, StreamSettings)
+        self._keeping = StreamSettings.of(self.choices)
+        if self.choices["shared"]:
             raise UsageError("a learner has one sequence: there is none to share lessons with", "leave shared out")
         self.sequence = SequenceInfo(
             str(plain(sequence, "the sequence's name")),
@@ -125,7 +128,7 @@ class Live:
 
     def _begin(self) -> Calls[None]:
         """Build the method; only an open engine says what suits it, and how long a memory is to it."""
-        settings = self.choices.settings(self._engine.info)
+        settings = settle({name: self.choices[name] for name in knobs(Settings)}, self._engine.info)
         yield from require_room(self.task, settings.budget)
         self._settings = settings
         self.method: Method = build(self._method_name, self.task, settings, self._prompts)
@@ -192,7 +195,7 @@ class Live:
         """
         for what, named in (
             ("memory has other sections", lambda of: [section.name for section in of.memory]),
-            ("answer has other fields", lambda of: [(field.name, field.kind) for field in of.answer]),
+            ("answer has other fields", lambda of: [(field.name, type(field)) for field in of.answer]),
         ):
             if named(task) != named(self.task):
                 raise UsageError(f"the new task's {what}", "begin anew with it")
@@ -254,7 +257,7 @@ class Live:
             "sequence": saved.sequence.id,
             "about": saved.sequence.about,
             "remote_data": saved.remote_data,
-            **named_choices(saved.choices),
+            **saved.choices,
             **options,
         }
         return cls(saved.task, stream=bytes(saved.stream), **kept)
@@ -264,17 +267,15 @@ class Live:
         tokens = None
         if self.memory is not None:
             tokens = yield from count_tokens(str(pick((entry.memory for entry in self.versions), version)))
-        limits = self.choices.limits
-        self.stream = restore(self.method, self.stream, version, self._settings.budget, tokens, limits)
+        budget = self._settings.budget
+        self.stream = restore(self.method, self.stream, version, budget, tokens, self._keeping)
         # The history ends with what was restored.
         return self.stream.versions[-1].memory
 
     def _ask(self, x: Mapping[str, Any], name: Id | None) -> Calls[Waiting]:
         fields = plain_fields(x, "the observation")
         name = None if name is None else plain_id(name)
-        self.stream, waiting = yield from ask(
-            self.method, self.stream, self.sequence.id, fields, name, self.choices.limits
-        )
+        self.stream, waiting = yield from ask(self.method, self.stream, self.sequence.id, fields, name, self._keeping)
         return waiting
 
     def _tell(self, name: Id, y: Mapping[str, Any]) -> Calls[Learnt]:
@@ -285,7 +286,7 @@ class Live:
                 "tell it when it is known; a prediction whose outcome never comes just goes on waiting",
             )
         told = yield from tell(
-            self.method, self.stream, name, outcome(self.task, y), self.choices.policy, self.choices.limits
+            self.method, self.stream, name, outcome(self.task, y), self._keeping.policy, self._keeping
         )
         self.stream = told.stream
         version = None if self.memory is None else self.memory.version
@@ -293,7 +294,7 @@ class Live:
 
     def losses(self, before: Stream) -> tuple[str, ...]:
         """Say what was given up or forgotten since an earlier state of the stream, because a limit was reached."""
-        limits, said = self.choices.limits, []
+        limits, said = self._keeping, []
         gone = given_up_since(before, self.stream)
         if gone:
             names = ", ".join(repr(name) for name in gone)

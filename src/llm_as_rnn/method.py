@@ -8,7 +8,7 @@ from __future__ import annotations
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator
-from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -19,8 +19,6 @@ from llm_as_rnn.records import (
     AnswerFormat,
     Completion,
     Feedback,
-    Form,
-    Layout,
     Memory,
     Message,
     Observation,
@@ -31,10 +29,10 @@ from llm_as_rnn.records import (
     Sampling,
     SequenceInfo,
     Status,
-    Style,
     Target,
     Update,
 )
+from llm_as_rnn.settings import RoleSampling, SamplingPreset, Settings
 from llm_as_rnn.task import Task
 
 T = TypeVar("T")
@@ -44,177 +42,6 @@ MOST_SAID = 8_000
 
 Calls = Generator[Request, Completion, T]
 """A computation that asks a model on its way to a ``T``."""
-
-FEEDBACK = ("model", "scorecard", "judge")
-"""Who can write e_t: a critic who knows the outcome, exact figures by code, or a judge who does not know it."""
-
-RuleName = Literal["auto", "rewrite", "delta", "cases", "hybrid", "append", "none"]
-"""The update rules (see `recurrence.rules`); ``auto`` takes the one that suits the form (see `Updating.suited`)."""
-
-KEEPS_CASES = ("cases", "hybrid", "append")
-"""Rules by which code keeps cases."""
-
-AUTO_FEEDBACK = "auto"
-"""In place of feedback: the critic for rules whose notes are the model's own words, figures alone for the others."""
-
-
-def notes_cases(rule: RuleName, *, told: bool) -> bool:
-    """Tell whether the notes of a rule are cases: those of code, and a model's where they tell what came.
-
-    Then no critic is needed, and small models do better when shown the nearest case again (docs/results/memory.md).
-    """
-    return rule in KEEPS_CASES or (rule == "delta" and told)
-
-
-def feedback_kinds(feedback: str) -> tuple[str, ...]:
-    """Split what was asked for: one kind, or several joined by ``+``.
-
-    Raises
-    ------
-    UsageError
-        If there is no such kind, or one of them stands there twice.
-
-    Examples
-    --------
-    >>> feedback_kinds("judge+scorecard")
-    ('judge', 'scorecard')
-    """
-    kinds = tuple(feedback.split("+"))
-    if not set(kinds) <= set(FEEDBACK) or len(set(kinds)) < len(kinds):
-        raise UsageError(f"there is no feedback {feedback!r}", f"choose from {', '.join(FEEDBACK)}, or join some by +")
-    return kinds
-
-
-def knows_outcomes(feedback: str) -> bool:
-    """Tell whether feedback compares with outcomes; a judge alone is shown none, even where they are known.
-
-    >>> knows_outcomes("judge"), knows_outcomes("judge+scorecard")
-    (False, True)
-    """
-    return feedback != "judge"
-
-
-class Updating(Record, frozen=True):
-    """How the recurrent method updates its memory.
-
-    Attributes
-    ----------
-    rule : str
-        Who writes the next memory, and how (see `recurrence.rules`).
-    when : str
-        ``every`` step, ``every:K``, ``on_error`` or ``surprise`` (an error above the upper quartile of the latest).
-    allowance : int
-        The most tokens that critic and updates may read and write a step on average; 0 for no limit.
-    recall : int, optional
-        Cases of the memory that are shown once more right before x_t, the most alike last; by default one where notes
-        are cases (see `notes_cases`), and else none.
-    echo : int, optional
-        How often each of these is shown; by default as often as suits the engine (see `EngineInfo.echo`).
-    recheck : int
-        A candidate must predict so many of the latest steps no worse than the memory that is there; 0 for no check.
-    watch : bool
-        Whether a lasting fall of the score takes the memory back to its best version.
-    shared : int
-        The budget of a second memory, of lessons that sequences leave to those after them; 0 for none.
-    """
-
-    rule: RuleName = "rewrite"
-    when: str = "every"
-    allowance: int = 0
-    recall: int | None = None
-    echo: int | None = None
-    recheck: int = 0
-    watch: bool = False
-    shared: int = 0
-
-    def suited(self, form: Form, feedback: str = AUTO_FEEDBACK, *, told: bool = False) -> Updating:
-        """Fill in what was left open; ``told`` says that a model's notes tell what came (see `outcomes.is_told`).
-
-        Small models, which answer in lines, learn from cases and not by rewriting (docs/results/memory.md); for the
-        others nothing was measured, and they get the paper's rule. So does learning from a judge alone: without
-        outcomes there are no cases.
-        """
-        suits: RuleName = "cases" if form == "line" and knows_outcomes(feedback) else "rewrite"
-        rule = suits if self.rule == "auto" else self.rule
-        recall = int(notes_cases(rule, told=told)) if self.recall is None else self.recall
-        return msgspec.structs.replace(self, rule=rule, recall=recall, echo=self.echo or 1)
-
-
-def suit_layout(asked: Layout | None, form: Form) -> Layout:
-    """Give the layout that was asked for, or the one that suits the form.
-
-    In line form the prompts for critic and memory show how it is done, and stand alone: small models write better so
-    (docs/results/memory.md).
-    """
-    return asked or ("separate" if form == "line" else "chained")
-
-
-class RoleSampling(Record, frozen=True):
-    """Temperature and nucleus of one kind of call."""
-
-    temperature: float = 0.0
-    top_p: float = 1.0
-
-
-class SamplingPreset(Record, frozen=True):
-    """Sampling of every kind of call."""
-
-    predict: RoleSampling = RoleSampling()
-    reflect: RoleSampling = RoleSampling()
-    update: RoleSampling = RoleSampling()
-    compress: RoleSampling = RoleSampling()
-    summarise: RoleSampling = RoleSampling()
-    judge: RoleSampling = RoleSampling()
-
-
-PRESETS = {
-    "greedy": SamplingPreset(),
-    "paper": SamplingPreset(
-        RoleSampling(0.7, 0.9),
-        RoleSampling(0.3),
-        RoleSampling(0.5),
-        RoleSampling(0.3),
-        RoleSampling(0.3),
-        RoleSampling(0.3),
-    ),
-}
-"""``greedy`` for runs that can be repeated; ``paper`` is its appendix C, which names none for summaries and judges."""
-
-
-class Settings(Record, frozen=True):
-    """What is the same at every step of a run, for any method.
-
-    Attributes
-    ----------
-    form, style, layout : str
-        How the model is asked (see `records`).
-    budget : int
-        lambda: the most tokens that a memory may hold.
-    window : int
-        The engine's context window, in tokens.
-    feedback : str
-        Who writes e_t: ``model`` (the paper's critic), ``scorecard`` (exact figures by code, no call), ``judge`` (an
-        open verdict by the task's rubric, without the outcome), or several joined by ``+``.
-    updating : Updating
-        How the recurrent method updates its memory.
-    sampling : SamplingPreset
-        Temperatures by kind of call.
-    seed : int
-        Where every call's own seed comes from.
-    thinking : int
-        Tokens that a reasoning model may take to think, besides its answer and outside of the window.
-    """
-
-    form: Form = "json"
-    style: Style = "chat"
-    layout: Layout = "chained"
-    budget: int = 4096
-    window: int = 8192
-    feedback: str = "model"
-    updating: Updating = Updating()
-    sampling: SamplingPreset = SamplingPreset()
-    seed: int = 0
-    thinking: int = 0
 
 
 class Learned(Record, frozen=True):
@@ -282,8 +109,8 @@ class Method(Protocol):
         """Give the state before the first step, with the lessons of earlier sequences (None for the first)."""
         ...
 
-    def conclude(self, state: Any, last: Observation) -> Calls[tuple[Any, str]]:
-        """Give the lessons after a sequence, and what was done; None and nothing where none are shared."""
+    def conclude(self, state: Any, last: Observation) -> Calls[tuple[Any, Update | None]]:
+        """Give the lessons after a sequence, and what became of them; None twice where none are shared."""
         ...
 
 
@@ -300,9 +127,9 @@ class Apart(ABC):
         """Begin as if it were the first sequence."""
         return self.start(sequence)
 
-    def conclude(self, state: Any, last: Observation) -> Calls[tuple[Any, str]]:
+    def conclude(self, state: Any, last: Observation) -> Calls[tuple[Any, Update | None]]:
         """Leave nothing to later sequences."""
-        return at_once((None, ""))
+        return at_once((None, None))
 
     def memory(self, state: Any) -> Memory | None:
         """Give none."""
@@ -330,11 +157,16 @@ class Asker:
         How the model is asked.
     prompts : Prompts
         The templates.
+    sampling : SamplingPreset, optional
+        Temperatures in place of the settings'.
     """
 
-    def __init__(self, task: Task, settings: Settings, prompts: Prompts) -> None:
+    def __init__(
+        self, task: Task, settings: Settings, prompts: Prompts, sampling: SamplingPreset | None = None
+    ) -> None:
         self.task = task
         self.settings = settings
+        self._preset = sampling or settings.preset
         self.prompts = prompts
         self.answer = task.spec(settings.form)
 
@@ -357,7 +189,7 @@ class Asker:
         self, role: Role, messages: tuple[Message, ...], observation: Observation, answer: AnswerFormat, max_tokens: int
     ) -> Request:
         """Build a request; its seed depends on what it is for, and on nothing else."""
-        kind: RoleSampling = getattr(self.settings.sampling, role)
+        kind: RoleSampling = getattr(self._preset, role)
         where = f"{self.settings.seed}/{observation.sequence}/{observation.t}/{role}"
         # A line answer ends with its line, also where no engine holds it to a grammar.
         stop = ("\n",) if answer is self.answer.format and self.answer.notation == "line" else ()

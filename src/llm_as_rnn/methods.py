@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
 
 from llm_as_rnn.baselines.history import FullHistory, MemPrompt, ZeroShot
 from llm_as_rnn.baselines.references import Linear, MajoritySoFar, NearestCase, RepeatLast, Zero
 from llm_as_rnn.cases.case import plain
 from llm_as_rnn.cases.recall import Resemblance
+from llm_as_rnn.engine import EngineInfo
 from llm_as_rnn.errors import UsageError
 from llm_as_rnn.fields import ARROW
-from llm_as_rnn.method import Method, RuleName, Settings
+from llm_as_rnn.method import Method
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.recurrence.cell import Recurrent
-from llm_as_rnn.recurrence.rules import RULES
+from llm_as_rnn.recurrence.rules import suited, traits
+from llm_as_rnn.settings import Settings
+from llm_as_rnn.settings import resolve as fill_in
 from llm_as_rnn.task import Task
 
 METHODS: dict[str, Callable[[Task, Settings, Prompts], Method]] = {
@@ -82,8 +87,8 @@ def require_method(name: object) -> None:
     base, colon, rule = str(name).partition(":")
     if not isinstance(name, str) or base not in known or (colon and base != Recurrent.name):
         raise UsageError(f"there is no method {name!r}", f"choose from {', '.join(known)}")
-    if colon and rule not in RULES:
-        raise UsageError(f"there is no update rule {rule!r}", f"choose from {', '.join(RULES)}")
+    if colon:
+        traits(rule)
 
 
 def build(name: str, task: Task, settings: Settings, prompts: Prompts) -> Method:
@@ -97,5 +102,17 @@ def build(name: str, task: Task, settings: Settings, prompts: Prompts) -> Method
     require_method(name)
     base, _, rule = name.partition(":")
     if rule:
-        return Recurrent(task, settings, prompts, cast("RuleName", rule))
+        return Recurrent(task, settings, prompts, rule)
     return {**METHODS, **REFERENCES}[base](task, settings, prompts)
+
+
+def resolve(choices: Mapping[str, Any], engine: EngineInfo) -> Settings:
+    """Make whole settings of what a user chose: what is left open suits the engine, and the rule the form.
+
+    Parameters and errors are those of `settings.resolve`; a rule that does not exist is refused as well.
+
+    >>> resolve({}, EngineInfo("openai:m", form="line")).rule
+    'cases'
+    """
+    settings = fill_in(choices, engine)
+    return msgspec.structs.replace(settings, rule=suited(settings.rule, settings.form, settings.feedback))

@@ -16,6 +16,7 @@ from llm_as_rnn.errors import UsageError
 from llm_as_rnn.method import Calls, Method
 from llm_as_rnn.records import Feedback, Memory, Observation, Record, SequenceInfo, Status, Target, Update
 from llm_as_rnn.replaying import Id, Lesson, Waiting, forget, place_of, relearn
+from llm_as_rnn.settings import knob, knobs
 
 Policy = Literal["apply", "replay"]
 """How an outcome is learned that comes after others were learned.
@@ -24,8 +25,6 @@ Policy = Literal["apply", "replay"]
 ``replay``: go back to the memory before the first outcome of a later step, learn this one there, then learn the later
 ones again. The memory is what it would be if outcomes had come in order; the price is their calls, once more.
 """
-
-Limit = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class Limits(Record, frozen=True):
@@ -47,13 +46,35 @@ class Limits(Record, frozen=True):
         applied to the present memory.
     """
 
-    max_waiting: Limit = 1000
-    remember: Limit = 10_000
-    keep_versions: Limit = 100
-    replay_limit: Limit = 256
+    max_waiting: Annotated[int, knob("Predictions that may wait.", least=1)] = 1000
+    remember: Annotated[int, knob("Ids of learned outcomes that are remembered.", least=1)] = 10_000
+    keep_versions: Annotated[int, knob("Versions of the memory that are kept.", least=1)] = 100
+    replay_limit: Annotated[
+        int, knob("Later outcomes that the policy replay learns again for a late one.", least=1)
+    ] = 256
 
 
 LIMITS = Limits()
+
+
+class StreamSettings(Limits, frozen=True):
+    """What can be chosen for a live stream, beside how its model is asked (`settings.Settings`).
+
+    Attributes
+    ----------
+    policy : str
+        What to do with an outcome that comes after later ones (see `Policy`).
+    """
+
+    policy: Annotated[Policy, knob("Outcomes after later ones: apply to the present memory, or replay from there.")] = (
+        "apply"
+    )
+
+    @classmethod
+    def of(cls, choices: Mapping[str, Any]) -> StreamSettings:
+        """Take them out of all that was chosen."""
+        return cls(**{name: choices[name] for name in knobs(cls)})
+
 
 AUTOMATIC = re.compile("#(0|[1-9][0-9]{0,17})")
 """What automatic ids look like: the number of their step. Nobody else's may, so that none is ever taken for another."""

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from llm_as_rnn.comparing import Verdict
 from llm_as_rnn.errors import AnswerError
-from llm_as_rnn.fields import ARROW, Field, NoteField
+from llm_as_rnn.fields import ARROW, Field, NoteField, Verdict
 from llm_as_rnn.records import Form, Prediction, Target, Value
 from llm_as_rnn.task import Task
 
@@ -39,17 +38,17 @@ def note_field(name: str, about: str, task: Task, form: Form, case: str) -> Note
     # One more, by which what was stopped short is told from what is whole.
     room = min(max(len(seen), SHORT) + 1, SENTENCE[form])
     told = came if is_told(task, form) else ""
-    return NoteField(name, "text", about, max_chars=SENTENCE[form], seen=room, came=told)
+    return NoteField(name, about, max_chars=SENTENCE[form], seen=room, came=told)
 
 
 def is_told(task: Task, form: Form) -> bool:
-    """Tell whether a model's notes are to tell what came: in lines, where that is labels and numbers.
+    """Tell whether a model's notes are to tell what came: in lines, where every outcome is a word or two.
 
     >>> from llm_as_rnn.task import load_task
     >>> is_told(load_task("weather"), "line"), is_told(load_task("weather-text"), "line")
     (True, False)
     """
-    return form == "line" and all(field.kind in ("label", "number") for field in task.answer)
+    return form == "line" and all(field.is_short for field in task.answer)
 
 
 def facts(task: Task, prediction: Prediction, target: Target) -> str:
@@ -82,25 +81,14 @@ def verdict(task: Task, prediction: Prediction, target: Target) -> str:
     if not fields:
         return "There was no usable answer."
     said = ", ".join(field.show(values[field.name]) for field in fields)
-    return f"The answer was {said}: {', '.join(_in_words(field, known[field.name]) for field in fields)}."
+    return f"The answer was {said}: {', '.join(field.in_words(known[field.name]) for field in fields)}."
 
 
 def _fact(field: Field, answer: Value | None, outcome: Value, verdict: Verdict) -> str:
-    truth = f"{field.name}: {field.show(outcome)}{' ' + field.unit if field.unit else ''}"
+    truth = f"{field.name}: {field.tell(outcome)}"
     if answer is None or not verdict.answered:
         return f"{truth}; there was no usable answer"
-    return f"{truth}; the answer was {field.show(answer)}, {_in_words(field, verdict)}"
-
-
-def _in_words(field: Field, verdict: Verdict) -> str:
-    if verdict.right:
-        return "right"
-    if verdict.off is not None:
-        return f"{field.show(abs(verdict.off))} too {'high' if verdict.off > 0 else 'low'}"
-    if verdict.place is not None:
-        return f"wrong at first but number {verdict.place} is right" if verdict.place > 1 else "right but not the first"
-    # Of two texts code can only say that they differ: the same may be told in many ways.
-    return "in other words" if field.kind == "text" else "wrong"
+    return f"{truth}; the answer was {field.show(answer)}, {field.in_words(verdict)}"
 
 
 def last_value(field: Field, observed: Mapping[str, Any], latest: Value | None) -> Value | None:
@@ -108,7 +96,8 @@ def last_value(field: Field, observed: Mapping[str, Any], latest: Value | None) 
 
     What an observation holds may be anything; what no outcome could be tells no value.
 
-    >>> high = Field("high", "number", low=-20, high=45, last="high")
+    >>> from llm_as_rnn.fields import Number
+    >>> high = Number("high", low=-20, high=45, last="high")
     >>> last_value(high, {"high": "12.5"}, 9.0), last_value(high, {"high": "n/a"}, 9.0), last_value(high, {}, 9.0)
     (12.5, None, 9.0)
     """

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 from msgspec.structs import force_setattr
@@ -202,11 +202,42 @@ class Feedback(Record, frozen=True):
 UpdateOutcome = Literal["accepted", "kept", "rolled_back", "skipped"]
 
 
+class Why(NamedTuple):
+    """Why something was done, or not.
+
+    Attributes
+    ----------
+    code : str
+        One of a few words that programs go by (docs/architecture.md lists them); a method of somebody else's may have
+        words of its own.
+    detail : str
+        What else a reader may want to know.
+
+    Examples
+    --------
+    >>> str(Why("over_budget", "300 tokens")), str(Why("merged"))
+    ('over_budget: 300 tokens', 'merged')
+    """
+
+    code: str
+    detail: str = ""
+
+    def __str__(self) -> str:
+        """Write it for a reader."""
+        return f"{self.code}: {self.detail}" if self.detail else self.code
+
+
 class Update(Record, frozen=True):
-    """What became of one attempt to change the memory, and why."""
+    """What became of one attempt to change the memory, and why (see `Why`)."""
 
     outcome: UpdateOutcome
-    reason: str = ""
+    code: str = ""
+    detail: str = ""
+
+    @property
+    def reason(self) -> str:
+        """Code and detail, for a reader."""
+        return str(Why(self.code, self.detail))
 
 
 class Message(Record, frozen=True):
@@ -438,6 +469,8 @@ class StepRecord(Record, frozen=True):
         What else a reader should know.
     lessons : Memory or None
         At a sequence's last step, where sequences share a memory: what this one leaves to the later ones.
+    taught : Update or None
+        What became of these lessons then.
     counts : dict of str to int
         Tokens of texts, by the text's fingerprint, that were estimated because the server had ceased to count in the
         middle of a run: a resumed run goes by the same figures.
@@ -462,4 +495,5 @@ class StepRecord(Record, frozen=True):
     problem: str = ""
     notes: tuple[str, ...] = ()
     lessons: Memory | None = None
+    taught: Update | None = None
     counts: dict[str, int] = msgspec.field(default_factory=dict)

@@ -233,7 +233,7 @@ def forget(lessons: tuple[Lesson, ...], oldest: int, limit: int) -> tuple[tuple[
 
 def has_failed(result: Learned) -> bool:
     """Tell an outcome that taught nothing because no model answered from one that was learned."""
-    return result.update.outcome == "kept" and result.update.reason.startswith(Status.ENGINE_ERROR)
+    return result.update.outcome == "kept" and result.update.code == Status.ENGINE_ERROR
 
 
 def _state_before(method: Method, lessons: Sequence[Lesson], place: int) -> Calls[tuple[Any, bool]]:

@@ -11,14 +11,14 @@ import weakref
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from itertools import chain, count
-from typing import Any
+from typing import Any, TypeVar
 
 from llm_as_rnn.door import BYTE_ORDER_MARK, plain, plain_fields
-from llm_as_rnn.engines.base import Engine
+from llm_as_rnn.engine import Engine
 from llm_as_rnn.engines.resolve import DEFAULT_MODEL
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.errors import MissingExtraError, TaskError, UsageError
-from llm_as_rnn.fields import ARROW, Field
+from llm_as_rnn.fields import ARROW, Field, Label, Number
 from llm_as_rnn.folding import clash
 from llm_as_rnn.learner import Learner
 from llm_as_rnn.records import Request, Value
@@ -33,6 +33,8 @@ SECTIONS = (
     MemorySection("Patterns", "which records came with which outcome, with figures"),
     MemorySection("Corrections", "errors of past answers and how to avoid them"),
 )
+
+F = TypeVar("F", Label, Number)
 
 NOT_SEEN = ("another", "none of them")
 """What stands among the options while fewer than two labels are known: a choice needs two."""
@@ -158,16 +160,16 @@ class _Adapter(base.Estimator):
             )
         return load_task(self.task)
 
-    def _own_field(self, kind: str) -> Field | None:
+    def _own_field(self, kind: type[F]) -> F | None:
         """Give the field of the user's own task that this estimator answers; None without such a task."""
         if self.task is None:
             return None
         task = load_task(self.task)
-        if len(task.answer) != 1 or task.answer[0].kind != kind:
-            raise TaskError(
-                f"task {task.name} does not ask for exactly one {kind}", "River's estimators predict one value"
-            )
-        return task.answer[0]
+        if len(task.answer) == 1 and isinstance(task.answer[0], kind):
+            return task.answer[0]
+        raise TaskError(
+            f"task {task.name} does not ask for exactly one {kind.noun}", "River's estimators predict one value"
+        )
 
     def _fields(self, x: Mapping[Any, Any]) -> dict[str, Any]:
         """Give x_t: the features by name for a task of the user's own, else one line of those that are known.
@@ -280,13 +282,13 @@ class LLMClassifier(_Adapter, base.Classifier):
         return self.task is not None or bool(self._by_text)
 
     @property
-    def _field(self) -> Field:
-        own = self._own_field("label")
+    def _field(self) -> Label:
+        own = self._own_field(Label)
         if own:
             return own
         options = list(self._by_text)
         fill = [text for text in NOT_SEEN if not self._is_taken(text)]
-        return Field("label", "label", options=tuple(options + fill[: max(2 - len(options), 0)]))
+        return Label("label", options=tuple(options + fill[: max(2 - len(options), 0)]))
 
     def _meet(self, y: Any) -> None:
         if self.task is None and not any(_is_same(y, known) for known in self._by_text.values()):
@@ -385,9 +387,9 @@ class LLMRegressor(_Adapter, base.Regressor):
         self.decimals = decimals
 
     @property
-    def _field(self) -> Field:
-        own = self._own_field("number")
-        return own or Field("y", "number", unit=self.unit, low=self.low, high=self.high, decimals=self.decimals)
+    def _field(self) -> Number:
+        own = self._own_field(Number)
+        return own or Number("y", unit=self.unit, low=self.low, high=self.high, decimals=self.decimals)
 
     def _fallback(self) -> float:
         if self._latest is not None:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from llm_as_rnn.choices import Choices
 from llm_as_rnn.errors import DamagedError, LlmAsRnnError, UsageError
 from llm_as_rnn.files import is_sealed, read_file, require_file, sealed, unsealed, write_atomically
+from llm_as_rnn.online import StreamSettings
 from llm_as_rnn.records import Record, SequenceInfo
+from llm_as_rnn.settings import Settings, knobs
 from llm_as_rnn.task import Task
 
-FORMAT = 2
-"""Of the files that are written. Format 1 had no check of its bytes; it can be read."""
+FORMAT = 3
+"""Of the files that are written. Format 1 had no check of its bytes, and up to format 2 some choices were in parts of
+their own; both can be read."""
 
 
 class Saved(Record, frozen=True):
@@ -26,8 +29,9 @@ class Saved(Record, frozen=True):
         What it predicts.
     method, model : str
         Who predicts, and with which model.
-    choices : Choices
-        How the model is asked.
+    choices : dict
+        How the model is asked, how it learns and how much is kept: every knob of `settings.Settings` and
+        `online.StreamSettings` by name; None where it is left to what suits the model.
     sequence : SequenceInfo
         The stream's name, and what stays the same in it.
     stream : msgspec.Raw
@@ -43,7 +47,7 @@ class Saved(Record, frozen=True):
     task: Task
     method: str
     model: str
-    choices: Choices
+    choices: dict[str, Any]
     sequence: SequenceInfo
     stream: msgspec.Raw
     format: int = FORMAT
@@ -157,8 +161,16 @@ def _decoded(content: bytes, path: Path) -> Saved:
             raise UsageError(f"{path} was written by a newer version (format {version})", "upgrade llm-as-rnn")
         if version > 1 and not is_checked:
             unsealed(content)
-        return msgspec.json.decode(content, type=Saved)
+        saved = msgspec.json.decode(content, type=Saved)
+        return saved if version == FORMAT else _modern(saved)
     except DamagedError as error:
         raise DamagedError(f"{path} is damaged: {error.message}", error.hint) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(f"{path} is no saved learner: {error}", "name a file that a learner saved") from error
+
+
+def _modern(saved: Saved) -> Saved:
+    """Give the choices of an earlier format as they are kept now: some of them were in parts of their own."""
+    flat = {**saved.choices, **saved.choices.get("updating", {}), **saved.choices.get("limits", {})}
+    choices = {name: flat.get(name, knob.default) for name, knob in knobs(Settings, StreamSettings).items()}
+    return msgspec.structs.replace(saved, choices=choices)

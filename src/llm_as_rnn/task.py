@@ -19,9 +19,9 @@ import yaml
 from msgspec import UNSET, UnsetType
 
 from llm_as_rnn.answers import AnswerSpec
-from llm_as_rnn.comparing import Verdict
 from llm_as_rnn.errors import PromptError, TaskError
-from llm_as_rnn.fields import Field
+from llm_as_rnn.fields import Field, Verdict
+from llm_as_rnn.fields.stored import KINDS, attributes, kinds_with, strange, whole
 from llm_as_rnn.files import read_file
 from llm_as_rnn.folding import fold
 from llm_as_rnn.hygiene import defuse
@@ -230,7 +230,8 @@ class Task(Record, frozen=True, dict=True):
     @cached_property
     def digest(self) -> str:
         """Fingerprint of everything in the task, to tell whether two runs had the same one."""
-        return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()[:16]
+        form = {**msgspec.to_builtins(self), "answer": [whole(field) for field in self.answer]}
+        return hashlib.sha256(msgspec.json.encode(form, order="sorted")).hexdigest()[:16]
 
 
 def shipped_tasks() -> list[str]:
@@ -285,7 +286,9 @@ def _read_task(path: Path, text: str) -> Task:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         for line, key in _repeated_keys(root):
             raise TaskError(f"task file {path}, line {line}: {key!r} is there twice", "keep one of them")
-        return msgspec.convert(yaml.safe_load(text), Task)
+        content = yaml.safe_load(text)
+        _require_own_attributes(content)
+        return msgspec.convert(content, Task)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{path}, line {mark.line + 1}" if mark else str(path)
@@ -297,6 +300,16 @@ def _read_task(path: Path, text: str) -> Task:
         raise TaskError(f"task file {place}: {error}", hint) from error
     except (ValueError, RecursionError) as error:
         raise TaskError(f"task file {path}: not valid YAML: {error}", "correct the file") from error
+
+
+def _require_own_attributes(content: Any) -> None:
+    """Refuse attributes that a field's kind does not have: what is stored may have them, what a user writes may not."""
+    answer = content.get("answer") if isinstance(content, dict) else None
+    for place, field in enumerate(answer if isinstance(answer, list) else ()):
+        for name in strange(field) if isinstance(field, dict) else ():
+            others = " or ".join(kinds_with(name))
+            why = f", which only a {others} has, and {field.get('name')!r} is a {field['kind']}" if others else ""
+            raise msgspec.ValidationError(f"Object contains unknown field `{name}`{why} - at `$.answer[{place}]`")
 
 
 def _repeated_keys(node: yaml.Node | None) -> Iterator[tuple[int, str]]:
@@ -324,12 +337,25 @@ def _locate(root: yaml.Node | None, problem: str) -> tuple[int, str]:
         elif isinstance(node, yaml.SequenceNode) and index:
             node = node.value[int(index)]
     unknown = re.search(r"unknown field `(.*?)`", problem)
+    quoted = None if unknown else re.search(r"'([^']+)'", problem)
+    known: Iterable[str] = ()
     if unknown and isinstance(node, yaml.MappingNode):
+        known = _known(path[0][0] if path else "", {key.value: value.value for key, value in node.value})
         node = next((name for name, _ in node.value if name.value == unknown[1]), node)
-    quoted = re.search(r"'([^']+)'", problem)
-    if quoted:
+    elif quoted:
+        known = KINDS if path[-1:] == [("kind", "")] else ()
         node = next((scalar for scalar in reversed(list(_scalars(node))) if scalar.value == quoted[1]), node)
-    return (node.start_mark.line + 1 if node else 0), _hint(problem, unknown[1] if unknown else "", path)
+    named = unknown or quoted
+    hint = did_you_mean(named[1], known) if named and known else _hint(problem)
+    return (node.start_mark.line + 1 if node else 0), hint
+
+
+def _known(part: str, content: Mapping[str, Any]) -> Iterable[str]:
+    """List what may stand in a part of a task file."""
+    if part == "answer":
+        return attributes(content["kind"])
+    parts: dict[str, type[Record]] = {"memory": MemorySection, "data": Columns}
+    return parts.get(part, Task).__struct_fields__
 
 
 def _scalars(node: yaml.Node | None) -> Iterator[yaml.ScalarNode]:
@@ -341,10 +367,7 @@ def _scalars(node: yaml.Node | None) -> Iterator[yaml.ScalarNode]:
                 yield from _scalars(part)
 
 
-def _hint(problem: str, unknown: str, path: list[tuple[str, str]]) -> str:
-    if unknown:
-        kinds: dict[str, type[Record]] = {"answer": Field, "memory": MemorySection, "data": Columns}
-        return did_you_mean(unknown, (kinds.get(path[0][0], Task) if path else Task).__struct_fields__)
+def _hint(problem: str) -> str:
     if "Expected `str`" in problem:
         return "put it in quotes: YAML takes yes, no and figures for something else than text"
     return "correct the file"

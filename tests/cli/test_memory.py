@@ -14,7 +14,7 @@ from rich.console import Console
 
 from llm_as_rnn.cli import memory as command_module
 from llm_as_rnn.cli.main import main
-from llm_as_rnn.engines.base import EngineInfo
+from llm_as_rnn.engine import EngineInfo
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.files import unsealed
 from llm_as_rnn.learner import Learner

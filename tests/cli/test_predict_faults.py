@@ -102,7 +102,7 @@ class TestLimits:
         assert (code, "'a' was given up, because too many waited" in answers[0]["error"]) == (1, True)
         code, answers, _ = ask(state, [{"id": "d", "x": X}, {"id": "e", "x": X}], "--max-waiting", "9")
         assert (code, [answer.get("given_up") for answer in answers]) == (0, [None, None]), "a limit may be raised"
-        assert read_saved(state).choices.limits.max_waiting == 9
+        assert read_saved(state).choices["max_waiting"] == 9
 
     def test_when_ids_begin_to_be_forgotten_it_is_said_once(self, tmp_path: Path, ask: Ask) -> None:
         lines = [line for name in "abc" for line in ({"id": name, "x": X}, {"id": name, "y": Y})]
@@ -138,7 +138,7 @@ class TestLimits:
         ask(state, [{"id": "a", "x": X}], "--budget", "100")
         code, answers, _ = ask(state, [{"id": "a", "y": Y}], "--budget", "400")
         assert (code, answers[0]["learned"]) == (0, "accepted")
-        assert read_saved(state).choices.budget == 400
+        assert read_saved(state).choices["budget"] == 400
 
     @pytest.mark.parametrize("option", ["--max-waiting", "--remember", "--keep-versions", "--replay-limit"])
     def test_a_limit_below_one_is_refused(self, tmp_path: Path, ask: Ask, option: str) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from llm_as_rnn.fields import Field
-from llm_as_rnn.method import Learned, Updating
+from llm_as_rnn.fields import Label
+from llm_as_rnn.method import Learned
 from llm_as_rnn.records import Completion, Form, Memory, Observation, Prediction, Request, Section, SequenceInfo, Status
 from llm_as_rnn.recurrence.cell import Recurrent, RecurrentState
 from llm_as_rnn.recurrence.notes import Credit
@@ -28,7 +28,7 @@ def sky_task(*sections: str) -> Task:
         instructions="You forecast the sky of the next day.",
         observation="{{ seen }}",
         line="{{ seen }}",
-        answer=(Field("sky", "label", options=OPTIONS),),
+        answer=(Label("sky", options=OPTIONS),),
         memory=tuple(MemorySection(name, f"what helps with {name}") for name in sections or ("Notes",)),
     )
 
@@ -60,7 +60,8 @@ class Stage:
             budget=budget,
             feedback=feedback,
             layout=layout,
-            updating=Updating(rule=rule, **updating),
+            rule=rule,
+            **updating,
         )
         assert isinstance(method, Recurrent)
         self.method = method

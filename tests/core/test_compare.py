@@ -15,15 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_as_rnn.cases.case import came, case
-from llm_as_rnn.comparing import Verdict
 from llm_as_rnn.errors import AnswerError
-from llm_as_rnn.fields import Field
+from llm_as_rnn.fields import Field, Label, Number, Ranked, Text, Verdict
 from llm_as_rnn.figures import LARGEST
 from llm_as_rnn.folding import chosen, clash, fold, leading
-from llm_as_rnn.method import Updating
 from llm_as_rnn.metrics.scores import step_scores
 from llm_as_rnn.outcomes import facts, verdict
-from llm_as_rnn.records import Observation, Prediction, SequenceInfo, Status, Value
+from llm_as_rnn.records import Observation, Prediction, SequenceInfo, Status, Value, Why
 from llm_as_rnn.recurrence import scorecard
 from llm_as_rnn.recurrence.cell import Recurrent
 from llm_as_rnn.recurrence.notes import credit, foretold, same_outcome
@@ -32,23 +30,23 @@ from llm_as_rnn.task import Task, load_task
 from tests.core.stage import sky_task
 from tests.helpers import by_hand, good_answer, listening, make
 
-SKY = Field("sky", "label", options=("heavy rain", "caf\u00e9", "sun"))
-HIGH = Field("high", "number", low=-20, high=45, unit="degrees C")
-CODES = Field("codes", "ranked", top=5)
-WORDS = Field("words", "text")
+SKY = Label("sky", options=("heavy rain", "caf\u00e9", "sun"))
+HIGH = Number("high", low=-20, high=45, unit="degrees C")
+CODES = Ranked("codes", top=5)
+WORDS = Text("words")
 FIELDS = (SKY, HIGH, CODES, WORDS)
 
 texts = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12)
-VALUES: dict[str, st.SearchStrategy[Any]] = {
-    "label": st.sampled_from(SKY.options),
-    "number": st.floats(allow_nan=False, allow_infinity=False),
-    "ranked": st.lists(texts, min_size=1, max_size=5).map(tuple),
-    "text": texts,
+VALUES: dict[type[Field], st.SearchStrategy[Any]] = {
+    Label: st.sampled_from(SKY.options),
+    Number: st.floats(allow_nan=False, allow_infinity=False),
+    Ranked: st.lists(texts, min_size=1, max_size=5).map(tuple),
+    Text: texts,
 }
 
 
 def values_of(field: Field) -> st.SearchStrategy[Any]:
-    return VALUES[field.kind]
+    return VALUES[type(field)]
 
 
 def of(*fields: Field) -> Task:
@@ -104,17 +102,17 @@ def test_what_is_written_exactly_comes_first_and_what_may_be_two_is_none() -> No
 # -------------------------------------------------------------------------------------------------- what a verdict says
 
 
-@pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.kind)
+@pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.noun)
 @given(data=st.data())
 def test_a_value_is_right_for_itself_and_never_off(field: Field, data: st.DataObject) -> None:
     value = data.draw(values_of(field))
     found = compared(field, value, value)
     assert (found.right, found.error, found.answered) == (True, 0.0, True)
-    assert found.off == (0.0 if field.kind == "number" else None)
-    assert found.place == (1 if field.kind == "ranked" else None)
+    assert found.off == (0.0 if isinstance(field, Number) else None)
+    assert found.place == (1 if isinstance(field, Ranked) else None)
 
 
-@pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.kind)
+@pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.noun)
 @given(data=st.data())
 def test_right_holds_both_ways_and_errors_are_shares(field: Field, data: st.DataObject) -> None:
     one, other = data.draw(values_of(field)), data.draw(values_of(field))
@@ -122,11 +120,11 @@ def test_right_holds_both_ways_and_errors_are_shares(field: Field, data: st.Data
     assert there.right is back.right
     assert 0 <= there.error <= 1
     assert there.error == 0 or not there.right
-    assert there.right or there.error > 0 or field.kind == "text"
-    assert there.right <= (field.kind != "ranked" or there.among)
+    assert there.right or there.error > 0 or isinstance(field, Text)
+    assert there.right <= (not isinstance(field, Ranked) or there.among)
 
 
-@given(VALUES["number"], VALUES["number"])
+@given(VALUES[Number], VALUES[Number])
 def test_numbers_are_off_with_a_sign_in_their_unit(one: float, other: float) -> None:
     there, back = compared(HIGH, one, other).off, compared(HIGH, other, one).off
     assert there is not None
@@ -186,10 +184,10 @@ def test_texts_and_labels_by_hand() -> None:
     )  # no copy, but no word is missing
 
 
-@pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.kind)
+@pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.noun)
 def test_what_is_missing_has_one_meaning(field: Field) -> None:
-    outcomes: dict[str, Value] = {"label": "sun", "number": 9.0, "ranked": ("a",), "text": "a"}
-    outcome = outcomes[field.kind]
+    outcomes: dict[type[Field], Value] = {Label: "sun", Number: 9.0, Ranked: ("a",), Text: "a"}
+    outcome = outcomes[type(field)]
     missing = compared(field, None, outcome)
     assert (missing.right, missing.error, missing.answered, missing.place) == (False, 1.0, False, None)
     assert field.compare(outcome, None) is None
@@ -268,12 +266,12 @@ def test_the_scorecard_counts_ranked_answers_as_the_scores_do() -> None:
 def test_policies_go_by_the_first_entry_and_by_how_late_the_hit_comes() -> None:
     errors = [error_of(TASK, answer, CAME) for answer in (FIRST, OTHER, FURTHER, NONE, None)]
     assert errors == pytest.approx([0, 1 / 6, 2 / 6, 1, 1])
-    assert why_not("on_error", 0, Past(), errors[0]) == "on_error: the answer was right"
-    assert why_not("on_error", 0, Past(), errors[1]) == ""
+    assert why_not("on_error", 0, Past(), errors[0]) == Why("on_error", "the answer was right")
+    assert why_not("on_error", 0, Past(), errors[1]) is None
 
 
 def test_a_right_ranked_answer_is_not_learned_from_on_error() -> None:
-    method = make("recurrent", TASK, form="json", feedback="scorecard", updating=Updating("append", when="on_error"))
+    method = make("recurrent", TASK, form="json", feedback="scorecard", rule="append", when="on_error")
     assert isinstance(method, Recurrent)
     state = method.start(SequenceInfo("s"))
     learned = [by_hand(method.learn(state, SEEN, said(answer), CAME), good_answer("json")) for answer in (FIRST, OTHER)]
@@ -349,7 +347,7 @@ def test_an_answer_of_another_kind_is_none_to_all() -> None:
 @pytest.mark.parametrize("written", [" Heavy   RAIN ", "heavy rain", "HEAVY\u00a0RAIN"])
 def test_an_answer_and_an_outcome_are_read_as_the_option_that_they_are_but_for_case_and_blanks(written: str) -> None:
     assert SKY.read(written) == SKY.read_outcome(written) == "heavy rain"
-    ranked = Field("codes", "ranked", options=SKY.options, top=2)
+    ranked = Ranked("codes", options=SKY.options, top=2)
     assert (
         ranked.read([written, "CAFE\u0301"])
         == ranked.read_outcome(f"{written};Cafe\u0301")
@@ -366,27 +364,28 @@ def test_anything_else_is_no_option(written: str) -> None:
 @pytest.mark.parametrize(
     "options", [("a", "A"), ("Masse", "Maße"), ("caf\u00e9", "cafe\u0301"), ("a b", "a  b"), ("a", "a")]
 )
-@pytest.mark.parametrize("kind", ["label", "ranked"])
-def test_options_that_fold_together_are_refused(options: tuple[str, str], kind: Any) -> None:
+@pytest.mark.parametrize("kind", [Label, Ranked])
+def test_options_that_fold_together_are_refused(options: tuple[str, str], kind: type[Label | Ranked]) -> None:
     with pytest.raises(ValueError, match="rename or drop one") as caught:
-        Field("y", kind, options=(*options, "else"))
+        kind("y", options=(*options, "else"))
     assert len(str(caught.value).splitlines()) == 1
 
 
 separated = st.text(st.sampled_from("ab,;:-> "), max_size=6).map(str.strip).filter(bool)
 
 
-@given(st.lists(separated, min_size=2, max_size=4), st.booleans(), st.sampled_from(["label", "ranked"]), st.data())
+@given(st.lists(separated, min_size=2, max_size=4), st.booleans(), st.booleans(), st.data())
 def test_no_writer_emits_what_its_reader_cannot_read(
-    options: list[str], followed: bool, kind: Any, data: st.DataObject
+    options: list[str], followed: bool, listed: bool, data: st.DataObject
 ) -> None:
-    also = (Field("z", "label", options=("a", "b", "b, a")),) if followed else ()
+    also = (Label("z", options=("a", "b", "b, a")),) if followed else ()
     try:
-        task = of(Field("y", kind, options=tuple(options), top=2), *also)
+        y = Ranked("y", options=tuple(options), top=2) if listed else Label("y", options=tuple(options))
+        task = of(y, *also)
     except ValueError:
         return  # refused with the task
-    listed = st.lists(st.sampled_from(options), min_size=2, max_size=2, unique=True).map(tuple)
-    values: dict[str, Value] = {"y": data.draw(st.sampled_from(options)) if kind == "label" else data.draw(listed)}
+    two = st.lists(st.sampled_from(options), min_size=2, max_size=2, unique=True).map(tuple)
+    values: dict[str, Value] = {"y": data.draw(two) if listed else data.draw(st.sampled_from(options))}
     for field in also:
         values[field.name] = data.draw(st.sampled_from(field.options))
     for spec in (task.spec("line"), task.spec("json")):
@@ -395,7 +394,7 @@ def test_no_writer_emits_what_its_reader_cannot_read(
 
 
 def test_an_option_with_the_separator_is_read_whole_where_its_end_can_be_told() -> None:
-    spec = of(Field("sky", "label", options=("so, so", "good")), HIGH).spec("line")
+    spec = of(Label("sky", options=("so, so", "good")), HIGH).spec("line")
     assert spec.read("So,  so, 12.5") == {"sky": "so, so", "high": 12.5}
     assert spec.read("good, 12.5") == {"sky": "good", "high": 12.5}
     with pytest.raises(AnswerError, match="sky must be one of so, so, good, not 'so'"):
@@ -414,10 +413,10 @@ def test_a_long_line_is_looked_at_for_no_more_pieces_than_an_option_has(monkeypa
 @pytest.mark.parametrize(
     ("fields", "problem"),
     [
-        ((Field("y", "label", options=("a", "a, b")), HIGH), "'a, b' of field 'y' holds a comma"),
-        ((Field("y", "ranked", options=("c", "a, b")), HIGH), "'a, b' of field 'y' holds a comma"),
-        ((HIGH, Field("y", "label", options=("a", "a, b"))), ""),  # what stands last takes the rest
-        ((Field("y", "label", options=("c", "a, b")), HIGH), ""),
+        ((Label("y", options=("a", "a, b")), HIGH), "'a, b' of field 'y' holds a comma"),
+        ((Ranked("y", options=("c", "a, b")), HIGH), "'a, b' of field 'y' holds a comma"),
+        ((HIGH, Label("y", options=("a", "a, b"))), ""),  # what stands last takes the rest
+        ((Label("y", options=("c", "a, b")), HIGH), ""),
     ],
 )
 def test_what_a_line_could_not_tell_the_end_of_is_refused_with_the_task(

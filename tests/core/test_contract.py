@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from llm_as_rnn.datasets.base import Sequence
 from llm_as_rnn.errors import UsageError
-from llm_as_rnn.method import KEEPS_CASES, Learned, Method, Updating
+from llm_as_rnn.method import Learned, Method
 from llm_as_rnn.methods import METHODS, REFERENCES
 from llm_as_rnn.records import Completion, Observation, Request, SequenceInfo, Status
-from llm_as_rnn.recurrence.rules import RULES
+from llm_as_rnn.recurrence.rules import RULES, traits
 from llm_as_rnn.task import Task, load_task
 from tests.helpers import Answer, by_hand, count, good_answer, listening, make
 
@@ -217,9 +217,9 @@ def checked(method: Method, state: Any, observation: Observation, target: Any, a
     return learned
 
 
-def needs_outcomes(rule: str, updating: Updating) -> bool:
+def needs_outcomes(rule: str, when: str, recheck: int = 0) -> bool:
     """Tell what cannot be combined with a judge alone, who is never shown an outcome."""
-    return rule in KEEPS_CASES or updating.when in ("on_error", "surprise") or updating.recheck > 0
+    return traits(rule).needs_outcomes or when in ("on_error", "surprise") or recheck > 0
 
 
 @pytest.mark.parametrize("allowance", [0, 20])
@@ -230,9 +230,9 @@ def test_every_way_to_update_keeps_the_contract(
 ) -> None:
     for kind in ("model", "scorecard", "judge", "judge+scorecard", "auto"):
         for form in ("line", "json"):
-            updating = Updating(when=when, allowance=allowance)
-            choices: dict[str, Any] = {"form": form, "feedback": kind, "budget": 150, "updating": updating}
-            if kind == "judge" and needs_outcomes(rule, updating):
+            choices: dict[str, Any] = {"form": form, "feedback": kind, "budget": 150}
+            choices |= {"when": when, "allowance": allowance}
+            if kind == "judge" and needs_outcomes(rule, when):
                 with pytest.raises(UsageError, match="needs outcomes"):
                     make(f"recurrent:{rule}", weather, **choices)
                 continue
@@ -289,12 +289,13 @@ steps = st.lists(
     min_size=2,
     max_size=6,
 )
-ways = st.builds(
-    Updating,
-    when=st.sampled_from(["every", "every:2", "on_error", "surprise"]),
-    allowance=st.sampled_from([0, 0, 60]),
-    recheck=st.sampled_from([0, 0, 2]),
-    recall=st.sampled_from([None, 2]),
+ways = st.fixed_dictionaries(
+    {
+        "when": st.sampled_from(["every", "every:2", "on_error", "surprise"]),
+        "allowance": st.sampled_from([0, 0, 60]),
+        "recheck": st.sampled_from([0, 0, 2]),
+        "recall": st.sampled_from([None, 2]),
+    }
 )
 
 
@@ -303,13 +304,15 @@ ways = st.builds(
 def test_whatever_is_seen_and_answered_no_memory_is_harmed(rule: str, examples: int) -> None:
     @given(data=st.data(), steps=steps, updating=ways, answers=st.lists(completions, min_size=1, max_size=8))
     @settings(max_examples=examples)
-    def unharmed(data: st.DataObject, steps: list[Any], updating: Updating, answers: list[Completion]) -> None:
+    def unharmed(data: st.DataObject, steps: list[Any], updating: dict[str, Any], answers: list[Completion]) -> None:
         learn_all(rule, data, steps, updating, answers)
 
     unharmed()
 
 
-def learn_all(rule: str, data: st.DataObject, steps: list[Any], updating: Updating, answers: list[Completion]) -> None:
+def learn_all(
+    rule: str, data: st.DataObject, steps: list[Any], updating: dict[str, Any], answers: list[Completion]
+) -> None:
     """Learn each step twice over, and assert that both came to the same, within the budget."""
     budget = data.draw(st.sampled_from([30, 60, 150]))
     choices: dict[str, Any] = {
@@ -317,8 +320,8 @@ def learn_all(rule: str, data: st.DataObject, steps: list[Any], updating: Updati
         "layout": data.draw(st.sampled_from(["chained", "separate"])),
         "feedback": data.draw(st.sampled_from(["model", "scorecard", "judge", "model+judge", "auto"])),
     }
-    assume(choices["feedback"] != "judge" or not needs_outcomes(rule, updating))
-    method = make(f"recurrent:{rule}", load_task("weather"), budget=budget, updating=updating, **choices)
+    assume(choices["feedback"] != "judge" or not needs_outcomes(rule, updating["when"], updating["recheck"]))
+    method = make(f"recurrent:{rule}", load_task("weather"), budget=budget, **updating, **choices)
     state, number = method.start(SequenceInfo("s")), 0
 
     def answer(request: Request) -> Completion:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import msgspec
 import pytest
@@ -18,7 +18,7 @@ from llm_as_rnn.datasets.base import Selection, Sequence
 from llm_as_rnn.datasets.registry import DATASETS, dataset
 from llm_as_rnn.datasets.tables import read_table
 from llm_as_rnn.engines.scripted import ScriptedEngine
-from llm_as_rnn.fields import Field
+from llm_as_rnn.fields import Field, Label, Number, Ranked, Text
 from llm_as_rnn.learner import Learner
 from llm_as_rnn.methods import METHODS, REFERENCES
 from llm_as_rnn.metrics.scores import task_metrics
@@ -30,30 +30,30 @@ from tests.datasets.mimic_folder import made, write
 
 STEPS = 3
 
-SKY = Field("y", "label", options=("good", "bad", "so, so"))
-FIELDS = {
+SKY = Label("y", options=("good", "bad", "so, so"))
+FIELDS: dict[str, Field] = {
     "label": SKY,
     "label with a last value": msgspec.structs.replace(SKY, last="x"),
-    "number": Field("y", "number", low=-5, high=5),
-    "number log": Field("y", "number", low=0.5, high=5, metrics=("log",)),
-    "number mse": Field("y", "number", low=-5, high=5, decimals=0, metrics=("mse",)),
-    "number log mse": Field("y", "number", low=0.5, high=5, unit="mg", metrics=("log", "mse")),
-    "ranked": Field("y", "ranked", top=2),
-    "ranked of options": Field("y", "ranked", options=("a", "b", "c"), top=2),
-    "ranked icd": Field("y", "ranked", top=2, metrics=("icd",)),
-    "ranked ccsr": Field("y", "ranked", top=2, metrics=("ccsr", "icd"), judged="same"),
-    "ranked of one": Field("y", "ranked", top=1, judged="same"),
-    "text": Field("y", "text"),
-    "text facts": Field("y", "text", max_chars=60, metrics=("facts",)),
-    "text judged": Field("y", "text", metrics=("facts",), judged="align"),
+    "number": Number("y", low=-5, high=5),
+    "number log": Number("y", low=0.5, high=5, metrics=("log",)),
+    "number mse": Number("y", low=-5, high=5, decimals=0, metrics=("mse",)),
+    "number log mse": Number("y", low=0.5, high=5, unit="mg", metrics=("log", "mse")),
+    "ranked": Ranked("y", top=2),
+    "ranked of options": Ranked("y", options=("a", "b", "c"), top=2),
+    "ranked icd": Ranked("y", top=2, metrics=("icd",)),
+    "ranked ccsr": Ranked("y", top=2, metrics=("ccsr", "icd"), judged="same"),
+    "ranked of one": Ranked("y", top=1, judged="same"),
+    "text": Text("y"),
+    "text facts": Text("y", max_chars=60, metrics=("facts",)),
+    "text judged": Text("y", metrics=("facts",), judged="align"),
 }
 """Each kind with each metric that it may ask for."""
 
-OUTCOMES: dict[str, list[Any]] = {
-    "label": ["good", "BAD", "so, so", None],
-    "number": [1.5, 4, 1e300, None],
-    "ranked": ["a; b; c", "c", "b; a", None],
-    "text": ["Sunny with a high of 9.", "fog, then rain", "sun " * 40, None],
+OUTCOMES: dict[type[Field], list[Any]] = {
+    Label: ["good", "BAD", "so, so", None],
+    Number: [1.5, 4, 1e300, None],
+    Ranked: ["a; b; c", "c", "b; a", None],
+    Text: ["Sunny with a high of 9.", "fog, then rain", "sun " * 40, None],
 }
 """What comes: usual, implausible, longer than an answer may be, and nothing."""
 
@@ -84,7 +84,7 @@ def own(name: str, folder: Path) -> Case:
     rows = [
         {"s": s, "place": s, "x": "good" if t % 2 else None, "z": t / 2, "y": y}
         for s in "abcdef"
-        for t, y in enumerate(OUTCOMES[field.kind])
+        for t, y in enumerate(OUTCOMES[type(field)])
     ]
     table.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     read = load_task(str(path))
@@ -107,15 +107,9 @@ def case(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
 
 
 def guess(field: Field) -> Value:
-    match field.kind:
-        case "label":
-            return field.options[0]
-        case "number":
-            return (field.low + field.high) / 2
-        case "ranked":
-            return (field.options or ("a", "Unspecified essential hypertension", "c", "d", "e"))[: field.top]
-        case "text":
-            return "Sunny with a high of 9."
+    if isinstance(field, Ranked) and not field.options:
+        return ("a", "Unspecified essential hypertension", "c", "d", "e")[: field.top]
+    return field.uninformed("Sunny with a high of 9.")
 
 
 def answers(task: Task, form: str) -> dict[str, str]:
@@ -200,7 +194,7 @@ def test_through_a_run(case: Case, tmp_path: Path) -> None:
 
 def test_every_shipped_task_has_its_data_and_every_kind_its_fields() -> None:
     assert set(shipped_tasks()) == set(DATASETS)
-    assert {field.kind for field in FIELDS.values()} == {"label", "number", "ranked", "text"}
+    assert {type(field) for field in FIELDS.values()} == set(get_args(Field))
     assert {name for field in FIELDS.values() for name in field.extras} == {"log", "mse", "facts", "icd", "ccsr"}
 
 

@@ -27,7 +27,8 @@ def notes(*items: str) -> tuple[Section, ...]:
 
 
 def refused(before: tuple[str, ...], after: tuple[str, ...], *, size: int = 10, tokens: int = 10) -> str:
-    return refusal(Memory(notes(*before), 0, size), notes(*after), tokens, TASK, BUDGET).split(":")[0]
+    why = refusal(Memory(notes(*before), 0, size), notes(*after), tokens, TASK, BUDGET)
+    return why.code if why else ""
 
 
 @pytest.mark.parametrize(
@@ -107,7 +108,7 @@ def rechecked(old: str, new: str, seen: int = 3, recheck: int = 2) -> tuple[Stag
 
 def test_a_worse_candidate_is_not_taken() -> None:
     stage, update = rechecked("sun", "rain")
-    assert update == Update("kept", "worse: mean error 1.00 on the last 2 steps, not 0.00")
+    assert update == Update("kept", "worse", "mean error 1.00 on the last 2 steps, not 0.00")
     assert "watch the wind" not in stage.items
 
 

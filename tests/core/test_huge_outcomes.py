@@ -17,10 +17,9 @@ from llm_as_rnn.cases.case import came, case
 from llm_as_rnn.datasets.base import Sequence, Step
 from llm_as_rnn.drive import drive_walk
 from llm_as_rnn.engines.scripted import ScriptedEngine
-from llm_as_rnn.fields import Field
+from llm_as_rnn.fields import Number, Ranked
 from llm_as_rnn.figures import LARGEST, finite, mean
 from llm_as_rnn.learner import Learner
-from llm_as_rnn.method import Settings, Updating
 from llm_as_rnn.methods import METHODS, REFERENCES, build
 from llm_as_rnn.metrics.curves import curve
 from llm_as_rnn.metrics.intervals import interval, paired
@@ -31,11 +30,12 @@ from llm_as_rnn.records import Observation, Request, SequenceInfo, StepRecord
 from llm_as_rnn.recurrence.notes import same_outcome
 from llm_as_rnn.recurrence.rules import RULES
 from llm_as_rnn.runs.walk import walk
+from llm_as_rnn.settings import Settings
 from llm_as_rnn.task import MemorySection, Task
 
 HUGE = (1e308, 1e308, -1.7e308, 1.7e308, 1.7e308, -LARGEST, LARGEST, 3.0)
 
-HIGH = Field("high", "number", low=-40, high=40, last="today", metrics=("mse",))
+HIGH = Number("high", low=-40, high=40, last="today", metrics=("mse",))
 TASK = Task(
     name="huge",
     title="Huge",
@@ -84,7 +84,7 @@ def test_a_learners_file_can_be_read_again(tmp_path: Path, name: str, form: Any,
 def records(name: str, sequences: int = 3) -> list[StepRecord]:
     found: list[StepRecord] = []
 
-    settings = Settings(form="line", budget=200, feedback="scorecard", updating=Updating(rule="cases"))
+    settings = Settings(form="line", budget=200, feedback="scorecard", rule="cases")
     for number in range(sequences):
         steps = tuple(
             Step(Observation(f"s{number}", t, {"today": HUGE[t - 1]}), {"high": high}) for t, high in enumerate(HUGE)
@@ -155,7 +155,7 @@ def test_a_step_has_finite_scores(answer: float, outcome: float) -> None:
 @pytest.mark.parametrize(("low", "high"), [(-math.inf, 0), (0, math.inf), (-1.7e308, 1.7e308), (math.nan, 1)])
 def test_a_range_that_no_float_can_hold_is_refused(low: float, high: float) -> None:
     with pytest.raises(ValueError, match="plausible range"):
-        Field("high", "number", low=low, high=high)
+        Number("high", low=low, high=high)
 
 
 @pytest.mark.parametrize("high", [1.7e308, -LARGEST, 1e17, 60.0])
@@ -166,7 +166,7 @@ def test_a_case_tells_an_implausible_outcome_shortly_and_exactly(high: float) ->
 
 
 def test_a_ranked_outcome_longer_than_an_answer_is_the_same_as_itself() -> None:
-    task = msgspec.structs.replace(TASK, answer=(Field("codes", "ranked", top=2),))
+    task = msgspec.structs.replace(TASK, answer=(Ranked("codes", top=2),))
     outcome = {"codes": ("a", "b", "c")}
     item = case(task, Observation("s", 0, {"today": 3}), outcome, SequenceInfo("s"))
     assert same_outcome(task, came(task, item), outcome)

@@ -76,8 +76,8 @@ def test_what_needs_outcomes_is_refused_beside_a_judge_alone(rule: Any, updating
 
 
 def test_a_small_model_with_a_judge_alone_rewrites() -> None:
-    assert Stage("auto", feedback="judge").method.updating.rule == "rewrite"
-    assert Stage("auto", feedback="judge+scorecard").method.updating.rule == "cases"
+    assert Stage("auto", feedback="judge").method.settings.rule == "rewrite"
+    assert Stage("auto", feedback="judge+scorecard").method.settings.rule == "cases"
 
 
 def test_an_outcome_makes_no_difference() -> None:

@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from llm_as_rnn.datasets.base import Sequence
-from llm_as_rnn.engines.base import EngineInfo
+from llm_as_rnn.engine import EngineInfo
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.errors import EngineError, EngineUnavailableError, LlmAsRnnError, ModelError, UsageError
 from llm_as_rnn.learner import AsyncLearner, Learner
@@ -50,7 +50,7 @@ def test_a_learner_learns_and_a_loaded_one_goes_on_the_same(tmp_path: Path, days
         first.save(tmp_path / "learner.json")
     with Learner.load(tmp_path / "learner.json", engine=engine()) as second:
         assert second.waiting == (waiting,)
-        assert second.choices.budget == 100
+        assert second.choices["budget"] == 100
         target = days[0].steps[2].target
         assert target is not None
         second.learn_one(waiting.id, target)

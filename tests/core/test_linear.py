@@ -23,7 +23,7 @@ from llm_as_rnn.engines.refusals import in_turns
 from llm_as_rnn.engines.replies import one_line, read_reply
 from llm_as_rnn.engines.thinking import split_thinking
 from llm_as_rnn.errors import LlmAsRnnError
-from llm_as_rnn.fields import Field, NoteField, whole_words
+from llm_as_rnn.fields import NoteField, Ranked, whole_words
 from llm_as_rnn.hygiene import defuse, steers
 from llm_as_rnn.metrics import icd
 from llm_as_rnn.metrics.forecasts import read_facts
@@ -36,7 +36,7 @@ from tests.helpers import by_hand, count
 
 TASK = load_task("weather")
 BLOCK = AnswerSpec("judgement", feedback.judge_fields("line"), "block")
-NOTE = NoteField("note", "text", max_chars=400, seen=100, came="sun")
+NOTE = NoteField("note", max_chars=400, seen=100, came="sun")
 
 MOMENT = 0.1
 """Seconds of work that need no comparison."""
@@ -77,7 +77,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "answer of one label": of_sky,
     "answer in a block": lambda text: feedback.read_judgement(BLOCK, f"critique: a\nsuggestion: b\nscore: 4\n{text}"),
     "note": NOTE.read,
-    "list": Field("codes", "ranked").read,
+    "list": Ranked("codes").read,
     "words": lambda text: whole_words(text, len(text)),
     "memory in lines": lambda text: memory.read_memory(f"## Patterns\n{text}", TASK, "line"),
     "memory as JSON": lambda text: memory.read_memory(text, TASK, "json"),

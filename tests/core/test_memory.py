@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from llm_as_rnn.errors import AnswerError
 from llm_as_rnn.hygiene import tidy_item
 from llm_as_rnn.method import at_once
-from llm_as_rnn.records import Memory, Section
+from llm_as_rnn.records import Memory, Section, Why
 from llm_as_rnn.recurrence.budget import Fitted, fit
 from llm_as_rnn.recurrence.memory import (
     Bounds,
@@ -102,13 +102,13 @@ def test_the_first_memory_has_all_sections(weather: Task) -> None:
 def test_what_fits_is_taken_as_it_is() -> None:
     sections = (Section("A", ("short",)),)
     fitted = by_hand(fit(sections, 10, compressing(None)), no_answer)
-    assert fitted == Fitted(sections, count("## A\n- short"), "")
+    assert fitted == Fitted(sections, count("## A\n- short"), ())
 
 
 def test_what_is_too_long_is_compressed_once() -> None:
     long, short = (Section("A", ("word " * 40,)),), (Section("A", ("word",)),)
     fitted = by_hand(fit(long, 10, compressing(short)), no_answer)
-    assert fitted == Fitted(short, count("## A\n- word"), "compressed")
+    assert fitted == Fitted(short, count("## A\n- word"), ("compressed",))
 
 
 def test_what_stays_too_long_is_trimmed_at_sentences_of_the_longest_section() -> None:
@@ -116,7 +116,7 @@ def test_what_stays_too_long_is_trimmed_at_sentences_of_the_longest_section() ->
     fitted = by_hand(fit(sections, count("## A\n- First. Second.\n## B\n- Keep."), compressing(None)), no_answer)
     assert fitted is not None
     assert fitted.sections == (Section("A", ("First. Second.",)), Section("B", ("Keep.",)))
-    assert fitted.how == "trimmed"
+    assert (fitted.ways, fitted.why) == (("trimmed",), Why("trimmed"))
 
 
 def test_a_longer_compression_is_not_taken() -> None:
@@ -131,8 +131,10 @@ def test_ways_to_shorten_are_tried_in_order_until_it_fits() -> None:
     long = (Section("A", ("One. Two. Three. Four. Five. Six.",)),)
     shorter, short = (Section("A", ("One. Two. Three. Four.",)),), (Section("A", ("One. Two.",)),)
     ways = compressing(shorter) | {"retired": lambda sections, tokens: at_once(short if sections == shorter else None)}
-    assert by_hand(fit(long, 5, ways), no_answer) == Fitted(short, count("## A\n- One. Two."), "compressed and retired")
-    assert by_hand(fit(long, 99, ways), no_answer) == Fitted(long, count(f"## A\n- {long[0].items[0]}"), "")
+    fitted = by_hand(fit(long, 5, ways), no_answer)
+    assert fitted == Fitted(short, count("## A\n- One. Two."), ("compressed", "retired"))
+    assert fitted.why == Why("retired", "after compressed")
+    assert by_hand(fit(long, 99, ways), no_answer) == Fitted(long, count(f"## A\n- {long[0].items[0]}"), ())
 
 
 def test_one_sentence_over_the_budget_is_no_memory() -> None:

@@ -19,7 +19,7 @@ from tests.core.stage import UNKNOWN, Stage, sky_task, written
 from tests.helpers import by_hand, good_answer, listening, make
 
 SEEN = "dew at dawn, wind from the west and no cloud"
-NOTE = NoteField("note", "text", max_chars=120, seen=30, came="fog")
+NOTE = NoteField("note", max_chars=120, seen=30, came="fog")
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_whatever_stands_before_the_outcome_leaves_it_whole(seen: str) -> None:
 
 def test_the_longest_note_may_be_written_whole() -> None:
     came = "a very long name for a kind of weather " * 3 + "and no end"
-    field = NoteField("note", "text", max_chars=20, seen=120, came=came)
+    field = NoteField("note", max_chars=20, seen=120, came=came)
     longest = f"note: {'x' * 120}{ARROW}{came}"
     assert AnswerSpec("delta", (field,), "block").max_tokens() >= len(longest) // 2
 
@@ -138,7 +138,7 @@ def test_where_notes_are_cases_there_is_no_critic_and_the_nearest_is_read_again(
     form: Form, rule: str, feedback: str, recall: int, roles: list[str]
 ) -> None:
     stage = Stage(rule, lambda _: "", form=form, feedback=feedback)
-    assert stage.method.updating.recall == recall
+    assert stage.method.settings.recall == recall
     stage.holding("a warm night -> sun", "dew at dawn -> fog", "wind -> rain")
     by_hand(stage.method.predict(stage.state, Observation("s", 1, {"seen": "dew at dawn"})), stage.answer)
     assert stage.log[0].messages[-1].content.count("dew at dawn -> fog") == recall
@@ -150,7 +150,7 @@ def test_where_notes_are_cases_there_is_no_critic_and_the_nearest_is_read_again(
 def test_where_outcomes_are_texts_delta_keeps_its_critic() -> None:
     method = make("recurrent:delta", load_task("weather-text"), form="line", feedback="auto")
     assert isinstance(method, Recurrent)
-    assert (method.settings.feedback, method.updating.recall) == ("model", 0)
+    assert (method.settings.feedback, method.settings.recall) == ("model", 0)
 
 
 def test_a_note_that_tells_another_outcome_is_no_repetition() -> None:

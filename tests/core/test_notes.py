@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from llm_as_rnn.cases.case import came, case, cases, parts
 from llm_as_rnn.cases.recall import CLOSE, Resemblance, is_close, likeness
-from llm_as_rnn.fields import ARROW, Field
+from llm_as_rnn.fields import ARROW, Ranked, Text
 from llm_as_rnn.records import Observation, Section, SequenceInfo, Target
 from llm_as_rnn.recurrence.notes import (
     CHANGED,
@@ -110,7 +110,7 @@ NEAR = tuple(FRAME.format(f"x {word}") + f"{ARROW}{sky}" for word, sky in zip("y
 
 def test_an_arrow_in_what_was_seen_or_came_does_not_split_a_case_elsewhere() -> None:
     seen = Observation("s", 0, {"seen": "fog -> sun -> rain"})
-    task = msgspec.structs.replace(TASK, answer=(Field("sky", "text"),))
+    task = msgspec.structs.replace(TASK, answer=(Text("sky"),))
     written = case(task, seen, {"sky": "sun -> fog"}, SequenceInfo("s"))
     assert parts(written) == ("fog - sun - rain", "sun -> fog")
     assert came(task, written) == {"sky": "sun -> fog"}
@@ -225,7 +225,7 @@ def test_which_outcomes_teach_the_same(one: Target | None, other: Target | None,
 
 
 def test_ranked_outcomes_are_the_same_in_the_same_order() -> None:
-    ranked = msgspec.structs.replace(TASK, answer=(Field("best", "ranked", top=2),))
+    ranked = msgspec.structs.replace(TASK, answer=(Ranked("best", top=2),))
     assert same_outcome(ranked, {"best": ("a", "b")}, {"best": ("A", "b")})
     assert not same_outcome(ranked, {"best": ("a", "b")}, {"best": ("b", "a")})
     assert came(ranked, "fog -> a; b") == {"best": ("a", "b")}

@@ -8,14 +8,14 @@ import pytest
 
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.errors import AnswerError, UsageError
-from llm_as_rnn.fields import Field
+from llm_as_rnn.fields import Field, Label, Number, Ranked, Text
 from llm_as_rnn.learner import Learner
 
-LABEL = Field("y", "label", options=("none", "mild"))
-NUMBER = Field("y", "number", low=0.1, high=50, unit="mg/dl")
-LOG = Field("y", "number", low=0.1, high=50, metrics=("log",))
-RANKED = Field("y", "ranked", top=2)
-TEXT = Field("y", "text", max_chars=5)
+LABEL = Label("y", options=("none", "mild"))
+NUMBER = Number("y", low=0.1, high=50, unit="mg/dl")
+LOG = Number("y", low=0.1, high=50, metrics=("log",))
+RANKED = Ranked("y", top=2)
+TEXT = Text("y", max_chars=5)
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_what_happened_is_read(field: Field, value: Any, read: Any) -> None:
     assert field.read_outcome(value) == read
 
 
-@pytest.mark.parametrize("field", [LABEL, NUMBER, LOG, RANKED, TEXT], ids=lambda field: field.kind)
+@pytest.mark.parametrize("field", [LABEL, NUMBER, LOG, RANKED, TEXT], ids=lambda field: field.noun)
 @pytest.mark.parametrize("value", [None, "", "  ", {"a": 1}, [["a"]], [], float("nan"), float("inf"), "1e999"])
 def test_what_cannot_have_happened_is_refused(field: Field, value: Any) -> None:
     if field in (RANKED, TEXT) and isinstance(value, float | str) and str(value).strip():

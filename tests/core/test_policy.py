@@ -6,10 +6,11 @@ import msgspec
 import pytest
 
 from llm_as_rnn.errors import UsageError
-from llm_as_rnn.fields import Field
+from llm_as_rnn.fields import Text
 from llm_as_rnn.method import Calls, count_tokens
 from llm_as_rnn.records import Completion, Request, Target
-from llm_as_rnn.recurrence.policy import FEW, REMEMBERED, Past, check_when, error_of, metered, why_not
+from llm_as_rnn.recurrence.policy import FEW, REMEMBERED, Past, error_of, metered, why_not
+from llm_as_rnn.settings import require_when
 from llm_as_rnn.task import Task, load_task
 from tests.core.stage import Stage
 from tests.helpers import by_hand
@@ -84,7 +85,7 @@ def test_only_the_latest_errors_are_remembered() -> None:
 @pytest.mark.parametrize("when", ["", "never", "every:0", "every:-1", "every:", "every:2.5", "Every", "every:2\n"])
 def test_an_unknown_policy_is_refused(when: str) -> None:
     with pytest.raises(UsageError, match="no update policy"):
-        check_when(when)
+        require_when(when)
 
 
 def test_errors_by_hand(weather: Task) -> None:
@@ -98,7 +99,7 @@ def test_errors_by_hand(weather: Task) -> None:
 
 
 def test_a_text_is_the_less_wrong_the_more_of_the_outcomes_words_it_has() -> None:
-    task = msgspec.structs.replace(load_task("weather"), answer=(Field("words", "text"),))
+    task = msgspec.structs.replace(load_task("weather"), answer=(Text("words"),))
     outcome = {"words": "Rain all day, a high of 9"}
     errors = [
         error_of(task, {"words": said}, outcome)
@@ -139,7 +140,7 @@ def test_metered_closes_what_it_runs() -> None:
 @pytest.mark.parametrize(
     ("when", "allowance", "reason"),
     [
-        ("every:2", 0, "every:2: not this step"),
+        ("every:2", 0, "every: not this step, with every:2"),
         ("on_error", 0, "on_error: the answer was right"),
         ("surprise", 0, "surprise: an error of 0.00 is usual, up to 0.00"),
         ("every", 5, "allowance: 30 tokens spent in 1 steps"),

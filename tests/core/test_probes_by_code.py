@@ -11,11 +11,11 @@ from llm_as_rnn.datasets.probes import LABELS, changing, few_marks, load
 from llm_as_rnn.drive import drive_walk
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.fields import ARROW
-from llm_as_rnn.method import Settings
 from llm_as_rnn.methods import build
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import Request, StepRecord
 from llm_as_rnn.runs.walk import walk
+from llm_as_rnn.settings import Settings
 from llm_as_rnn.task import load_task
 
 STEPS = 24

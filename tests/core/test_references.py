@@ -15,17 +15,17 @@ from river import compose, linear_model, multiclass, preprocessing
 
 from llm_as_rnn.baselines import references as module
 from llm_as_rnn.baselines.linear import Moments, NumberModel, split_fields
-from llm_as_rnn.fields import Field
+from llm_as_rnn.fields import Field, Label, Number, Ranked, Text
 from llm_as_rnn.methods import REFERENCES, references
 from llm_as_rnn.records import Observation, SequenceInfo, Value
 from llm_as_rnn.task import MemorySection, Task, load_task
 from tests.core.stage import no_answer
 from tests.helpers import by_hand, make
 
-LABEL = Field("colour", "label", options=("red", "green", "blue"))
-NUMBER = Field("height", "number", low=-50, high=50, decimals=2)
-RANKED = Field("causes", "ranked", top=2)
-TEXT = Field("words", "text")
+LABEL = Label("colour", options=("red", "green", "blue"))
+NUMBER = Number("height", low=-50, high=50, decimals=2)
+RANKED = Ranked("causes", top=2)
+TEXT = Text("words")
 
 
 def a_task(*answer: Field) -> Task:

@@ -20,14 +20,14 @@ from llm_as_rnn.datasets.base import Sequence, Step
 from llm_as_rnn.drive import drive_walk
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.errors import TaskError, UsageError
-from llm_as_rnn.fields import Field
+from llm_as_rnn.fields import Field, Label, Number
 from llm_as_rnn.learner import Learner
-from llm_as_rnn.method import Settings, Updating
 from llm_as_rnn.methods import METHODS, REFERENCES, build
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import Observation, Request, SequenceInfo, StepRecord
 from llm_as_rnn.river import LLMClassifier, LLMRegressor
 from llm_as_rnn.runs.walk import walk
+from llm_as_rnn.settings import Settings
 from llm_as_rnn.task import MemorySection, Task
 
 pd: Any = pytest.importorskip("pandas")
@@ -66,8 +66,8 @@ def test_river_skips_none_of_its_checks() -> None:
 
 
 COLOURS = ("red", "green", "blue")
-LABEL = Field("colour", "label", options=COLOURS)
-NUMBER = Field("height", "number", low=-100, high=100, decimals=1)
+LABEL = Label("colour", options=COLOURS)
+NUMBER = Number("height", low=-100, high=100, decimals=1)
 
 
 accuracy: Any = metrics.Accuracy
@@ -96,7 +96,7 @@ def by_prompt(request: Request) -> str:
 def rows(field: Field, count: int = 30) -> list[tuple[dict[Hashable, Any], Any]]:
     # Every fourth record is the same as one before: which prediction an outcome belongs to must still be known.
     xs: list[dict[Hashable, Any]] = [{"a": t - t % 4 // 3, "b": "w" * (t % 5 - t % 4 // 3)} for t in range(count)]
-    ys = [COLOURS[t * t % 7 % 3] if field.kind == "label" else float(t * t % 37) for t in range(count)]
+    ys = [COLOURS[t * t % 7 % 3] if isinstance(field, Label) else float(t * t % 37) for t in range(count)]
     return list(zip(xs, ys, strict=True))
 
 
@@ -107,7 +107,7 @@ def our_loop(task: Task, method: str, delay: int) -> list[StepRecord]:
         for t, (x, y) in enumerate(rows(task.answer[0]))
     )
     records: list[StepRecord] = []
-    settings = Settings("line", "completion", "separate", budget=64, updating=Updating(rule="auto"))
+    settings = Settings("line", "completion", "separate", budget=64, rule="auto")
     built = build(method, task, settings, Prompts())
     engine = ScriptedEngine(by_prompt)
     sequence = Sequence(SequenceInfo("stream"), steps)

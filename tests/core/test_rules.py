@@ -9,12 +9,13 @@ import pytest
 
 from llm_as_rnn.cases.blanks import FILLERS
 from llm_as_rnn.errors import UsageError
-from llm_as_rnn.fields import Field
+from llm_as_rnn.fields import Number
 from llm_as_rnn.records import Completion, Form, Memory, Observation, Prediction, Section, Status, Update
 from llm_as_rnn.recurrence.guard import COLLAPSE
 from llm_as_rnn.recurrence.lessons import Lessons
 from llm_as_rnn.recurrence.notes import LATEST, Credit
-from llm_as_rnn.recurrence.rules import BETWEEN_CONSOLIDATIONS, RULES, build_rule, without
+from llm_as_rnn.recurrence.rules import RULES, build_rule, without
+from llm_as_rnn.recurrence.rules.hybrid import BETWEEN_CONSOLIDATIONS
 from tests.core.stage import UNKNOWN, Stage, size, sky_task
 from tests.helpers import by_hand, count
 
@@ -36,12 +37,12 @@ def test_an_unknown_rule_is_refused() -> None:
 @pytest.mark.parametrize(
     ("recall", "echo", "order"),
     [
-        (1, None, (TWO, "alpha bravo golf -> fog", ONE, ONE)),
+        (1, 1, (TWO, "alpha bravo golf -> fog", ONE, ONE)),
         (1, 3, (TWO, "alpha bravo golf -> fog", ONE, ONE, ONE, ONE)),
         (0, 3, (ONE, TWO, "alpha bravo golf -> fog")),
     ],
 )
-def test_the_cases_most_like_a_step_are_read_last(recall: int, echo: int | None, order: tuple[str, ...]) -> None:
+def test_the_cases_most_like_a_step_are_read_last(recall: int, echo: int, order: tuple[str, ...]) -> None:
     stage = Stage("cases", recall=recall, echo=echo).holding(ONE, TWO, "alpha bravo golf -> fog")
     system, asked = stage.method.writer.context(
         stage.state.sequence, stage.state.memory, Observation("s", 1, {"seen": "alpha bravo"})
@@ -80,7 +81,7 @@ def test_what_alike_cases_say_is_known_if_the_answer_was_right(seen: str) -> Non
 @pytest.mark.parametrize("outcome", [{"sky": "rain"}, {"high": 9.0}])
 def test_an_outcome_that_is_no_whole_answer_makes_no_case(rule: str, outcome: dict[str, Any]) -> None:
     task = sky_task()
-    high = Field("high", "number", low=-20, high=50, last="")
+    high = Number("high", low=-20, high=50, last="")
     stage = Stage(rule, task=msgspec.structs.replace(task, answer=(*task.answer, high))).holding(ONE)
     x, unanswered = Observation("s", 1, {"seen": "golf"}), Prediction(None, Status.INVALID)
     learned = by_hand(stage.method.learn(stage.state, x, unanswered, outcome), stage.answer)
@@ -102,14 +103,14 @@ def test_the_very_same_case_is_never_there_twice() -> None:
 def test_a_similar_case_is_another_example_if_the_answer_was_wrong() -> None:
     old, new = LONG.format("x -> sun"), LONG.format("y -> sun")
     stage = Stage("cases", budget=size(old, new)).holding(old)
-    assert stage.meet(LONG.format("y"), "sun").update == Update("accepted", "added: another example")
+    assert stage.meet(LONG.format("y"), "sun").update == Update("accepted", "added", "another example")
     assert stage.items == (old, new)
 
 
 def test_a_spare_case_makes_room_for_another_example() -> None:
     old, new = LONG.format("x -> sun"), LONG.format("y -> sun")
     stage = Stage("cases", budget=size(old, new, TWO) - 1).holding(old, TWO, a=Credit(helped=9))
-    assert stage.meet(LONG.format("y"), "sun").update == Update("accepted", "added: another example")
+    assert stage.meet(LONG.format("y"), "sun").update == Update("accepted", "added", "another example")
     assert stage.items == (TWO, new)
 
 
@@ -117,7 +118,7 @@ def test_another_example_that_only_fits_in_place_of_others_that_count_is_left_ou
     old, new = LONG.format("x -> sun"), LONG.format("y and many words more -> sun")
     stage = Stage("cases", budget=size(old, TWO)).holding(old, TWO)
     update = stage.meet(LONG.format("y and many words more"), "sun").update
-    assert update == Update("kept", "known: a case like it is there, and no room for another")
+    assert update == Update("kept", "known", "a case like it is there, and no room for another")
     assert size(new, TWO) > size(old, TWO)
     assert stage.items == (old, TWO)
 
@@ -272,7 +273,7 @@ def test_a_full_memory_lets_a_spare_case_go_before_a_useful_one() -> None:
         spare, useful, other, t=9, useful=Credit(helped=1), a=Credit(helped=8)
     )
     update = stage.meet("echo foxtrot", "fog").update
-    assert (update.outcome, update.reason) == ("accepted", "added, 1 retired")
+    assert (update.outcome, update.reason) == ("accepted", "added: 1 retired")
     assert stage.items == (useful, other, THREE)
 
 
@@ -289,7 +290,7 @@ def test_a_full_memory_keeps_what_helps_and_gives_new_cases_a_chance() -> None:
 def test_as_many_cases_go_as_it_takes() -> None:
     old = (ONE, TWO, THREE, "golf hotel -> fog", "india juliett -> fog")
     stage = Stage("cases", budget=size(*old)).holding(*old)
-    assert stage.meet("kilo lima mike november", "fog").update.reason == "added, 2 retired"
+    assert stage.meet("kilo lima mike november", "fog").update.reason == "added: 2 retired"
     assert stage.items == (*old[2:], "kilo lima mike november -> fog")
 
 
@@ -351,7 +352,7 @@ def test_a_consolidation_may_say_the_same_in_a_new_way_or_leave_a_case_out() -> 
 
 def test_hybrid_waits_between_consolidations() -> None:
     stage = full(lambda _: "", t=BETWEEN_CONSOLIDATIONS - 1)
-    assert stage.meet("golf hotel", "fog").update.reason == "added, 1 retired"
+    assert stage.meet("golf hotel", "fog").update.reason == "added: 1 retired"
     assert stage.roles == []
     for step in range(2 * BETWEEN_CONSOLIDATIONS):
         stage.meet(f"new{step} thing{step}", "sun")
@@ -374,7 +375,7 @@ def test_hybrid_waits_between_consolidations() -> None:
 )
 def test_hybrid_falls_back_to_retiring(answer: Completion | str, why: str) -> None:
     stage = full(lambda _: answer)
-    assert stage.meet("golf hotel", "fog").update.reason == f"added, 1 retired; not consolidated: {why}"
+    assert stage.meet("golf hotel", "fog").update.reason == f"added: 1 retired; not consolidated: {why}"
     assert stage.items == (TWO, THREE, "golf hotel -> fog")
     asked = len(stage.log)
     assert stage.meet("india juliett", "fog").update.outcome == "accepted"

@@ -7,11 +7,11 @@ import json
 import msgspec
 import pytest
 
-from llm_as_rnn.method import Settings
 from llm_as_rnn.methods import build
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import Completion, Form, Memory, Observation, Request, SequenceInfo, Status
 from llm_as_rnn.recurrence import guard
+from llm_as_rnn.settings import Settings
 from llm_as_rnn.task import load_task
 from tests.core.hostile import COMMANDS
 from tests.helpers import LINES, OBJECTS, by_hand, count

@@ -29,9 +29,23 @@ memory:
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        (("kind: label", "kind: lable"), "kind"),
+        (("kind: label", "kind: lable"), r"line 8: Invalid value 'lable' .*did you mean 'label'"),
+        (("kind: label, ", ""), "line 8: .* missing required field `kind`"),
+        (("kind: label", "kind: 3"), r"line 8: Expected `str`, got `int` - at `\$.answer\[0\].kind`"),
+        (("  - {name: y, kind: label, options: [a, b]}", "  - y"), "line 8: Expected `object`"),
+        (
+            ("options: [a, b]", "options: [a, b], decimals: 2"),
+            "line 8: .* unknown field `decimals`, which only a number has, and 'y' is a label .*choose from kind, name",
+        ),
+        (
+            ("kind: label, options: [a, b]", "kind: number, high: 2, options: [a, b]"),
+            "line 8: .* unknown field `options`, which only a label or ranked has, and 'y' is a number",
+        ),
+        (("label, options: [a, b]", "number, high: 2, hihg: 3"), "line 8: .* field `hihg` .*did you mean 'high'"),
+        (("label, options: [a, b]", "text, metrics: [icd]"), "metric icd: a text may ask for facts"),
+        (("label, options: [a, b]", "number, high: 2, metrics: [log]"), "only a number with a low above 0 has one"),
         (("options: [a, b]", "options: [a]"), "two different options"),
-        (("options: [a, b]", "option: [a, b]"), "option"),
+        (("options: [a, b]", "option: [a, b]"), "line 8: .* unknown field `option` .*did you mean 'options'"),
         (("options: [a, b]", "options: [a, b, A]"), "line 8: option 'A' of field 'y' differs only in case, blanks or"),
         (("options: [a, b]", "options: [Masse, Maße]"), "option 'Maße' .* 'Masse'"),
         (("options: [a, b]", 'options: [a b, "a  b"]'), "case, blanks or Unicode form from 'a b': rename or drop one"),
@@ -82,6 +96,14 @@ def test_a_good_task_file_loads(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(GOOD)
     assert load_task(str(path)).answer[0].options == ("a", "b")
+
+
+def test_what_once_stood_in_every_field_may_stand_in_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(GOOD)
+    plain = load_task(str(path))
+    path.write_text(GOOD.replace("[a, b]", "[a, b], unit: '', low: 0, high: 0.0, decimals: 1, top: 5, max_chars: 400"))
+    assert load_task(str(path)) == plain
 
 
 @pytest.mark.parametrize("name", ["nothing", "missing.yaml", "../weather", ""])

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from llm_as_rnn.datasets.base import Sequence
-from llm_as_rnn.engines.base import EngineInfo
+from llm_as_rnn.engine import EngineInfo
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.errors import UsageError
 from llm_as_rnn.learner import AsyncLearner, Learner

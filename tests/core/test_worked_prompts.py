@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from llm_as_rnn.choices import Choices
 from llm_as_rnn.datasets.base import Sequence
-from llm_as_rnn.engines.base import EngineInfo
-from llm_as_rnn.method import suit_layout
+from llm_as_rnn.engine import EngineInfo
+from llm_as_rnn.methods import resolve
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import (
     Form,
@@ -26,10 +25,10 @@ from llm_as_rnn.records import (
 )  # fmt: skip
 from llm_as_rnn.recurrence.lessons import Lessons
 from llm_as_rnn.recurrence.memory import Bounds, answer_format, read_memory
-from llm_as_rnn.runs.execute import Options, make_spec
+from llm_as_rnn.runs.execute import make_spec
 from llm_as_rnn.task import Task, load_task, shipped_tasks
 from tests.core.stage import UNKNOWN, Stage, sky_task, written
-from tests.helpers import Answer, by_hand, good_answer, in_turn, listening, make
+from tests.helpers import Answer, by_hand, good_answer, in_turn, listening, make, run_options
 
 CRITIC = "correct: no\nmissed: the fog\nwhy: haste\nsuggestion: wait for noon"
 FOG = "alpha bravo -> fog"
@@ -204,6 +203,8 @@ def test_without_a_usable_answer_it_is_said_so() -> None:
 )
 def test_the_layout_suits_the_form_or_is_as_asked(chosen: Layout | None, form: Form, taken: str) -> None:
     engine = EngineInfo("m", form=form)
-    assert suit_layout(chosen, form) == taken
-    assert make_spec(Options("weather", layout=chosen), load_task("weather"), Prompts(), engine).layout == taken
-    assert Choices(layout=chosen).settings(engine).layout == taken
+    assert (
+        make_spec(run_options("weather", layout=chosen), load_task("weather"), Prompts(), engine).settings.layout
+        == taken
+    )
+    assert resolve({"layout": chosen}, engine).layout == taken

@@ -121,7 +121,7 @@ def test_delta_gets_one_more_chance() -> None:
 def test_delta_lets_the_worst_note_go_when_the_memory_is_full() -> None:
     stage = Stage("delta", lambda _: "action: add\nnumber: 1\nnote: wind turns", budget=size(*NOTES))
     stage.holding(*NOTES, pressure=Credit(helped=3))
-    assert stage.meet("alpha", "sun").update.reason == "added or changed, 1 retired"
+    assert stage.meet("alpha", "sun").update.reason == "added or changed: 1 retired"
     assert stage.items == (NOTES[0], "wind turns")
 
 
@@ -144,7 +144,7 @@ def test_a_long_note_ends_with_a_whole_word() -> None:
 
 def test_rewrite_puts_the_models_own_memory_in_place() -> None:
     stage = Stage("rewrite", lambda _: "## Notes\n- fog clears\n- rain stays").holding(*NOTES)
-    assert stage.meet("alpha", "sun").update == Update("accepted")
+    assert stage.meet("alpha", "sun").update == Update("accepted", "rewritten")
     assert stage.items == ("fog clears", "rain stays")
 
 

@@ -15,7 +15,7 @@ import pytest
 from llm_as_rnn.datasets import mimic_index
 from llm_as_rnn.datasets.base import Dataset, Selection, Sequence, Split
 from llm_as_rnn.datasets.mimic import MIMIC, MOST_DIAGNOSES, MOST_DRUGS, MOST_LABS, from_folder
-from llm_as_rnn.engines.base import EngineInfo
+from llm_as_rnn.engine import EngineInfo
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.errors import DatasetError, SpecMismatchError
 from llm_as_rnn.methods import METHODS
@@ -28,6 +28,7 @@ from llm_as_rnn.runs.foresight import MIN_STEPS
 from llm_as_rnn.task import load_task
 from tests.cli.test_errors import command
 from tests.datasets.mimic_folder import COLUMNS, Rows, at, lab, made, write
+from tests.helpers import run_options
 
 TASK = load_task("mimic")
 ADMITTED = datetime(2150, 1, 1, 8, 0)  # noqa: DTZ001 - as in the set
@@ -313,7 +314,7 @@ def test_every_method_runs_and_is_scored_by_category(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    options = Options("mimic", data=folder, sequences=4, steps=4, budget=200)
+    options = run_options("mimic", data=folder, sequences=4, steps=4, budget=200)
     info = go(tmp_path / "run", options)
     assert info.status == "finished"
     assert info.spec.data_digest == from_folder(folder).digest
@@ -336,7 +337,7 @@ def test_every_method_runs_and_is_scored_by_category(
 def test_a_folder_that_changed_is_not_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     rows = made(30)
-    options = Options("mimic", methods=("zero_shot",), data=write(tmp_path / "mimic", rows), sequences=2, steps=3)
+    options = run_options("mimic", methods=("zero_shot",), data=write(tmp_path / "mimic", rows), sequences=2, steps=3)
     go(tmp_path / "run", options)
     go(tmp_path / "run", options, resume=True)
     rows["hosp/patients"][0]["anchor_age"] = 33

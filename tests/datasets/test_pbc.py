@@ -102,6 +102,6 @@ def test_a_quick_run_has_room_for_a_few_cases(tmp_path: Path) -> None:
     command = ["run", "pbc", "--quick", "-m", script(tmp_path), "--methods", "recurrent:cases", "--form", "line"]
     subprocess.run([sys.executable, "-m", "llm_as_rnn", *command, "--out", str(out)], check=True, capture_output=True)
     directory = RunDirectory(out)
-    assert directory.info().spec.budget == PBC.quick_budget
+    assert directory.info().spec.settings.budget == PBC.quick_budget
     longest = max(record.memory_tokens or 0 for record in directory.records())
     assert PBC.quick_budget / 2 < longest <= PBC.quick_budget

@@ -19,7 +19,7 @@ from llm_as_rnn.datasets.sp500 import LOOK_BACK, SP500, YEARS, Day, _file, load,
 from llm_as_rnn.drive import drive_walk
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.errors import DatasetError
-from llm_as_rnn.fields import Field
+from llm_as_rnn.fields import Label
 from llm_as_rnn.methods import METHODS
 from llm_as_rnn.metrics.scores import step_scores, task_metrics
 from llm_as_rnn.records import Request, StepRecord
@@ -137,8 +137,8 @@ def test_squared_errors_are_reported_beside_absolute_ones() -> None:
     scores = [step_scores(task, {"change": 0.0, "direction": "up"}, step.target) for step in steps]
     squares = [float(step.target["change"]) ** 2 for step in steps if step.target]  # type: ignore[arg-type]
     assert [score["change.sq_error"] for score in scores] == pytest.approx(squares)
-    with pytest.raises(ValueError, match="only a number"):
-        Field("direction", "label", options=("up", "down"), metrics=("mse",))
+    with pytest.raises(ValueError, match="metric mse: a label may ask for none"):
+        Label("direction", options=("up", "down"), metrics=("mse",))
 
 
 def test_a_seed_repeats_its_choice_and_another_differs() -> None:

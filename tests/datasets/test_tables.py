@@ -21,7 +21,7 @@ from llm_as_rnn.datasets.base import Selection, Sequence, Step
 from llm_as_rnn.datasets.formats import read_rows
 from llm_as_rnn.datasets.tables import Table, read_table
 from llm_as_rnn.errors import DatasetError, MissingExtraError
-from llm_as_rnn.fields import Field
+from llm_as_rnn.fields import Field, Label, Number, Ranked, Text
 from llm_as_rnn.task import Columns, MemorySection, Task
 
 TASK = Task(
@@ -31,9 +31,9 @@ TASK = Task(
     observation="{{ x }}",
     line="{{ x }}",
     answer=(
-        Field("mood", "label", options=("good", "bad")),
-        Field("high", "number", low=-50, high=50),
-        Field("codes", "ranked", top=2),
+        Label("mood", options=("good", "bad")),
+        Number("high", low=-50, high=50),
+        Ranked("codes", top=2),
     ),
     memory=(MemorySection("Notes", "anything"),),
     data=Columns({"mood": "y", "high": "h", "codes": "c"}, sequence="s", order="o"),
@@ -130,7 +130,7 @@ def test_codes_stay_what_they_are(tmp_path: Path) -> None:
 
 
 def test_a_last_value_has_the_type_of_its_outcome(tmp_path: Path) -> None:
-    grade = Field("grade", "label", options=("1.0", "2.0"), last="x")
+    grade = Label("grade", options=("1.0", "2.0"), last="x")
     task = msgspec.structs.replace(TASK, answer=(grade,), data=Columns({"grade": "y"}))
     table = read(tmp_path, "t.csv", "x,y\n1.0,2.0\n", task)
     step = table.splits["development"][0].steps[0]
@@ -205,8 +205,8 @@ def plain_task(answer: Field, **data: Any) -> Task:
     return msgspec.structs.replace(TASK, answer=(answer,), data=Columns({answer.name: "y"}, **data))
 
 
-MOOD = Field("mood", "label", options=("good", "bad"))
-HIGH = Field("high", "number", low=-50, high=50, last="was")
+MOOD = Label("mood", options=("good", "bad"))
+HIGH = Number("high", low=-50, high=50, last="was")
 
 
 def only(table: Table) -> list[Step]:
@@ -334,14 +334,14 @@ def test_outcomes_may_lie_outside_of_the_plausible_range_and_are_named(tmp_path:
 
 
 def test_an_outcome_is_read_whole(tmp_path: Path) -> None:
-    words = msgspec.structs.replace(TASK, answer=(Field("said", "text", max_chars=20),), data=Columns({"said": "y"}))
+    words = msgspec.structs.replace(TASK, answer=(Text("said", max_chars=20),), data=Columns({"said": "y"}))
     text = "a" * 50
     assert only(read(tmp_path, "t.csv", f"x,y\n1,{text}\n", words))[0].target == {"said": text}
 
 
 @pytest.mark.parametrize("level", ["0", "0.0", "-3"])
 def test_an_outcome_without_a_logarithm_is_refused_where_one_is_scored(tmp_path: Path, level: str) -> None:
-    task = plain_task(Field("level", "number", low=0.1, high=50, metrics=("log",)))
+    task = plain_task(Number("level", low=0.1, high=50, metrics=("log",)))
     with pytest.raises(DatasetError, match="line 3, column 'y': level is scored by its logarithm"):
         read(tmp_path, "t.csv", f"x,y\n1,70\n2,{level}\n", task)
 

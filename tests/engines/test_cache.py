@@ -13,7 +13,7 @@ from typing import TypeVar
 import pytest
 from msgspec.structs import replace
 
-from llm_as_rnn.engines.base import Engine, EngineInfo
+from llm_as_rnn.engine import Engine, EngineInfo
 from llm_as_rnn.engines.cache import CachedEngine, CacheMode
 from llm_as_rnn.engines.resolve import resolve
 from llm_as_rnn.engines.scripted import ScriptedEngine

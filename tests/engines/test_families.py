@@ -16,8 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import Environment
 
-from llm_as_rnn.choices import Choices
-from llm_as_rnn.engines.base import EngineInfo
+from llm_as_rnn.engine import EngineInfo
 from llm_as_rnn.engines.gguf import has_chat_template
 from llm_as_rnn.engines.llamacpp import LlamaCppEngine
 from llm_as_rnn.engines.models import registered
@@ -25,16 +24,16 @@ from llm_as_rnn.engines.openai_compatible import OpenAICompatibleEngine
 from llm_as_rnn.engines.refusals import in_turns
 from llm_as_rnn.engines.thinking import split_thinking
 from llm_as_rnn.errors import EngineError, EngineUnavailableError, ModelError, SpecMismatchError, UsageError
-from llm_as_rnn.method import Updating
+from llm_as_rnn.methods import resolve
 from llm_as_rnn.metrics.summary import summarise
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import AnswerFormat, Call, Completion, Message, Request, Sampling, Status, StepRecord
 from llm_as_rnn.report.tables import results
 from llm_as_rnn.runs.directory import RunDirectory, RunInfo
-from llm_as_rnn.runs.execute import Options, execute, make_spec
+from llm_as_rnn.runs.execute import execute, make_spec
 from llm_as_rnn.task import Task
 from tests.fake_server import FakeServer, Json, Seen, refuse
-from tests.helpers import LINES, OBJECTS
+from tests.helpers import LINES, OBJECTS, run_options
 from tests.runs.test_execute import Watch
 
 GEMMA = """<bos>
@@ -124,12 +123,12 @@ def whole_run(
 ) -> tuple[RunInfo, list[StepRecord]]:
     chosen: dict[str, Any] = {
         "methods": ("zero_shot", "full_history", "memprompt", "recurrent"), "sequences": 1, "steps": 3, "budget": 120,
-        "form": "json", "feedback": "model", "updating": Updating(rule="rewrite"), **options,
+        "form": "json", "feedback": "model", "rule": "rewrite", **options,
     }  # fmt: skip
     with server:
         engine = OpenAICompatibleEngine("fake", base_url=server.url, timeout=5.0, max_retries=0)
         directory = RunDirectory(out)
-        run = execute(Options("weather", **chosen), engine, directory, resume=resume, watcher=Watch())
+        run = execute(run_options("weather", **chosen), engine, directory, resume=resume, watcher=Watch())
         info = asyncio.run(run)
     return info, [record for record in directory.records() if record.calls]
 
@@ -292,13 +291,13 @@ class TestBaseModels:
         with pytest.raises(
             UsageError, match=r"^llamacpp:base\.gguf is a base model: it has no chat template"
         ) as caught:
-            make_spec(Options("weather", style="chat"), weather, Prompts(), base)
+            make_spec(run_options("weather", style="chat"), weather, Prompts(), base)
         assert "\n" not in str(caught.value)
         with pytest.raises(UsageError, match="is a base model"):
-            Choices(style="chat").settings(base)
-        assert make_spec(Options("weather"), weather, Prompts(), base).style == "completion"
+            resolve({"style": "chat"}, base)
+        assert make_spec(run_options("weather"), weather, Prompts(), base).settings.style == "completion"
         chats = msgspec.structs.replace(base, chats=True)
-        assert make_spec(Options("weather", style="chat"), weather, Prompts(), chats).style == "chat"
+        assert make_spec(run_options("weather", style="chat"), weather, Prompts(), chats).settings.style == "chat"
 
     @pytest.mark.parametrize(
         "said",
@@ -450,7 +449,7 @@ class TestThinkingInRuns:
         memories = [record.memory_tokens for record in records if record.method == "recurrent"]
         assert all(tokens is not None and tokens <= 120 for tokens in memories)
         assert {call.reasoning_tokens for record in records for call in record.calls} == {301}
-        assert (info.spec.thinking, info.spec.window) == (400, 2048 - 400)
+        assert (info.spec.settings.thinking, info.spec.settings.window) == (400, 2048 - 400)
         assert min(seen.body["max_tokens"] for seen in server.seen("completions")) > 400
         rows = {row.method: row for row in results(weather, summarise(weather, records)).rows}
         assert any(cell.detail == "(301 th.)" for cell in rows["zero_shot"].cells)
@@ -474,6 +473,6 @@ class TestThinkingInRuns:
     def test_figures_that_cannot_be(self, weather: Task, thinking: int, said: str) -> None:
         engine = EngineInfo("m")
         with pytest.raises(UsageError, match=said):
-            make_spec(Options("weather", thinking=thinking), weather, Prompts(), engine)
+            make_spec(run_options("weather", thinking=thinking), weather, Prompts(), engine)
         with pytest.raises(UsageError, match=said):
-            Choices(thinking=thinking).settings(engine)
+            resolve({"thinking": thinking}, engine)

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 import pytest
 
+from llm_as_rnn.engine import EngineInfo
 from llm_as_rnn.engines import openai_compatible
-from llm_as_rnn.engines.base import EngineInfo
 from llm_as_rnn.engines.openai_compatible import OpenAICompatibleEngine
 from llm_as_rnn.errors import EngineBusyError, EngineError, EngineUnavailableError
 from llm_as_rnn.records import AnswerFormat, Completion, Message, Request, Sampling

@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from llm_as_rnn.engines.base import EngineInfo
+from llm_as_rnn.engine import EngineInfo
 from llm_as_rnn.engines.scripted import ScriptedEngine
-from llm_as_rnn.method import Updating
 from llm_as_rnn.records import Request
 from llm_as_rnn.runs.directory import RunDirectory
-from llm_as_rnn.runs.execute import Options, execute
+from llm_as_rnn.runs.execute import execute
 from tests.engines.test_families import by_schema, whole_run
 from tests.fake_server import FakeServer
-from tests.helpers import LINES, good_answer
+from tests.helpers import LINES, good_answer, run_options
 from tests.runs.test_execute import Watch
 
 PAPER = {
@@ -36,9 +35,9 @@ class TestPaperSampling:
             return long if request.role == "update" else str(good_answer("line")(request))
 
         engine = ScriptedEngine(answer, EngineInfo("scripted:test", form="line"))
-        options = Options(
-            "weather", ("recurrent", "memprompt"), 1, 2, budget=60, feedback="model", sampling="paper",
-            updating=Updating(rule="rewrite"),
+        options = run_options(
+            "weather", ("recurrent", "memprompt"), sequences=1, steps=2, budget=60, feedback="model", sampling="paper",
+            rule="rewrite",
         )  # fmt: skip
         asyncio.run(execute(options, engine, RunDirectory(tmp_path / "run"), resume=False, watcher=Watch()))
         seen = {(request.role, request.sampling.temperature, request.sampling.top_p) for request in engine.requests}

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from llm_as_rnn.engines.base import small_request
+from llm_as_rnn.engine import small_request
 from llm_as_rnn.engines.openai_compatible import OpenAICompatibleEngine
 from llm_as_rnn.engines.patience import PatientEngine, Pause
 from llm_as_rnn.engines.resolve import resolve

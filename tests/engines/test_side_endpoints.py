@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from llm_as_rnn.engines.base import EngineInfo
+from llm_as_rnn.engine import EngineInfo
 from llm_as_rnn.engines.estimate import estimate_tokens
 from llm_as_rnn.engines.openai_compatible import OpenAICompatibleEngine
 from llm_as_rnn.engines.patience import PatientEngine

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_as_rnn.fields import Field
+from llm_as_rnn.fields import Ranked, Text
 from llm_as_rnn.metrics.agreement import agree, agreement
 from llm_as_rnn.metrics.icd import Coding, Term, with_categories
 from llm_as_rnn.metrics.scores import field_metrics, step_scores
@@ -129,9 +129,9 @@ def test_a_step_gets_the_scores_that_its_task_asks_for() -> None:
 
 
 def test_only_ranked_fields_have_categories() -> None:
-    with pytest.raises(ValueError, match="only a ranked list"):
-        Field("sky", "text", metrics=("icd",))
-    assert [m.name for m in field_metrics(Field("d", "ranked", top=1, metrics=("ccsr",)))] == [
+    with pytest.raises(ValueError, match="metric icd: a text may ask for facts"):
+        Text("sky", metrics=("icd",))
+    assert [m.name for m in field_metrics(Ranked("d", top=1, metrics=("ccsr",)))] == [
         "d.acc@1",
         "d.ccsr.acc@1",
     ]

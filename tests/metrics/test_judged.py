@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from llm_as_rnn.fields import Field
+from llm_as_rnn.fields import Number, Ranked, Text
 from llm_as_rnn.metrics.judged import (
     Judgement,
     agreement_in_words,
@@ -28,8 +28,8 @@ from llm_as_rnn.records import Status, StepRecord, Value
 from llm_as_rnn.task import MemorySection, Task
 from tests.metrics.steps import call, step
 
-TEXT = Field("forecast", "text", judged="align")
-LIST = Field("diagnoses", "ranked", top=5, judged="same")
+TEXT = Text("forecast", judged="align")
+LIST = Ranked("diagnoses", top=5, judged="same")
 TASK = Task("t", "T", "", "", "", (TEXT,), (MemorySection("Patterns", ""),))
 
 
@@ -227,18 +227,19 @@ def test_kappa_is_agreement_beyond_chance() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "problem"),
+    ("kind", "change", "problem"),
     [
-        ({"kind": "text", "judged": "same"}, "only a ranked one can"),
-        ({"kind": "ranked", "judged": "align"}, "only a text one can"),
-        ({"kind": "ranked", "metrics": ("facts",)}, "only a text has one"),
+        (Text, {"judged": "same"}, "judged by same: a text can be by align"),
+        (Ranked, {"judged": "align"}, "judged by align: a ranked list can be by same"),
+        (Number, {"judged": "align"}, "a number cannot be judged at all"),
+        (Ranked, {"metrics": ("facts",)}, "metric facts: a ranked list may ask for icd or ccsr"),
     ],
 )
-def test_a_field_of_another_kind_cannot_be_judged(change: dict[str, Any], problem: str) -> None:
+def test_a_field_of_another_kind_cannot_be_judged(kind: Any, change: dict[str, Any], problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
-        Field("x", **change)
+        kind("x", **change)
 
 
 def test_a_field_that_is_not_judged_keeps_its_encoding() -> None:
-    assert b"judged" not in msgspec.json.encode(Field("x", "text"))
-    assert judged_metrics(Field("x", "text")) == ()
+    assert b"judged" not in msgspec.json.encode(Text("x"))
+    assert judged_metrics(Text("x")) == ()

@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_as_rnn.fields import Field
+from llm_as_rnn.fields import Field, Label, Number, Ranked, Text
 from llm_as_rnn.metrics.scores import field_metrics, step_scores, task_metrics
 from llm_as_rnn.records import Value
 from llm_as_rnn.task import MemorySection, Task
 
 SKIES = ("rain", "sun", "fog")
-SKY = Field("sky", "label", options=SKIES)
-HIGH = Field("high", "number", low=-20, high=45)
-DIAGNOSES = Field("diagnoses", "ranked", top=3)
-WORDS = Field("words", "text")
+SKY = Label("sky", options=SKIES)
+HIGH = Number("high", low=-20, high=45)
+DIAGNOSES = Ranked("diagnoses", top=3)
+WORDS = Text("words")
 
 
 def task(*fields: Field) -> Task:
@@ -56,7 +56,7 @@ def test_the_first_of_a_ranked_answer_must_be_the_primary_outcome() -> None:
 
 
 def test_a_list_of_one_has_one_score() -> None:
-    one = task(Field("diagnoses", "ranked", top=1))
+    one = task(Ranked("diagnoses", top=1))
     assert step_scores(one, {"diagnoses": ("gout",)}, {"diagnoses": ("asthma", "gout")}) == {"diagnoses.acc@1": 0.0}
 
 

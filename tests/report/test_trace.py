@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_as_rnn.fields import Field
+from llm_as_rnn.fields import Field, Label, Number, Ranked
 from llm_as_rnn.records import Feedback, Status, StepRecord, Value
 from llm_as_rnn.report.trace import ViewerData, cap_length, script_json, viewer_data
 from llm_as_rnn.task import MemorySection, Task
@@ -64,9 +64,9 @@ def test_numbers_are_shown_as_they_were(weather: Task) -> None:
     assert data["pool"][0] == {"high": "9.0", "wet": "true", "past": "[1,2]", "x": "null"}
 
 
-RANKED = Field("diagnoses", "ranked", top=2)
-HIGH = Field("high", "number", low=-20, high=45)
-SKY = Field("sky", "label", options=("rain", "sun"))
+RANKED = Ranked("diagnoses", top=2)
+HIGH = Number("high", low=-20, high=45)
+SKY = Label("sky", options=("rain", "sun"))
 
 
 @pytest.mark.parametrize(

@@ -17,13 +17,14 @@ from llm_as_rnn.datasets.registry import DATASETS, dataset
 from llm_as_rnn.drive import drive_walk
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.errors import TaskError, UsageError
-from llm_as_rnn.fields import Field
-from llm_as_rnn.method import Calls, Learned, Settings
+from llm_as_rnn.fields import Ranked, Text
+from llm_as_rnn.method import Calls, Learned
 from llm_as_rnn.methods import METHODS, REFERENCES
 from llm_as_rnn.prompts import Prompts, shipped_prompts
 from llm_as_rnn.records import AnswerFormat, Form, Message, Observation, Prediction, StepRecord, Target
 from llm_as_rnn.runs.check import EVERY_METHOD, Factory, Leak, _watch, check, examine, plant
 from llm_as_rnn.runs.walk import walk
+from llm_as_rnn.settings import Settings
 from llm_as_rnn.task import Task, load_task
 
 PROMPTS = Prompts()
@@ -101,7 +102,7 @@ def test_shipped_data_is_clean(name: str, steps: int) -> None:
 
 
 def test_other_kinds_of_answers_are_checked_as_well(weather: Task, few: list[Sequence]) -> None:
-    answer = (*weather.answer, Field("items", "ranked", top=3), Field("story", "text"))
+    answer = (*weather.answer, Ranked("items", top=3), Text("story"))
     task = msgspec.structs.replace(weather, answer=answer)
     more: dict[str, Any] = {"items": ("a", "b"), "story": "it went well"}
     data = [

@@ -22,8 +22,8 @@ from llm_as_rnn.cli.predict import predict as predict_command
 from llm_as_rnn.cli.run import run as run_command
 from llm_as_rnn.datasets.base import Dataset, Sequence
 from llm_as_rnn.datasets.registry import DATASETS
+from llm_as_rnn.engine import Engine, EngineInfo
 from llm_as_rnn.engines import places
-from llm_as_rnn.engines.base import Engine, EngineInfo
 from llm_as_rnn.engines.cache import CachedEngine
 from llm_as_rnn.engines.llamacpp import LlamaCppEngine
 from llm_as_rnn.engines.openai_compatible import OpenAICompatibleEngine
@@ -32,12 +32,12 @@ from llm_as_rnn.errors import EngineUnavailableError, UsageError
 from llm_as_rnn.learner import AsyncLearner, Learner
 from llm_as_rnn.records import Message, Request
 from llm_as_rnn.runs.directory import RunDirectory, RunInfo
-from llm_as_rnn.runs.execute import Options, execute
+from llm_as_rnn.runs.execute import execute
 from llm_as_rnn.runs.remote import is_credentialed, require_local
 from llm_as_rnn.saved import read_saved
 from llm_as_rnn.task import Task, load_task
 from tests.fake_server import FakeServer, Fault
-from tests.helpers import LINES, good_answer
+from tests.helpers import LINES, good_answer, run_options
 from tests.runs.test_execute import Watch
 
 ELSEWHERE = "192.0.2.9"
@@ -97,7 +97,7 @@ def at(fake: FakeServer, host: str = "127.0.0.1") -> OpenAICompatibleEngine:
 
 def go(out: Path, task: str, engine: Engine, *, resume: bool = False, crash: int | None = None, **more: Any) -> RunInfo:
     chosen = {"methods": ("zero_shot",), "sequences": 2, "steps": 5, "budget": 60, "form": "line", **more}
-    options = Options(task, **chosen)
+    options = run_options(task, **chosen)
     return asyncio.run(execute(options, engine, RunDirectory(out), resume=resume, watcher=Watch(crash)))
 
 

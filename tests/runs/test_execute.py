@@ -13,8 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from llm_as_rnn.choices import Choices
-from llm_as_rnn.engines.base import EngineInfo
+from llm_as_rnn.engine import EngineInfo
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.errors import (
     EngineError,
@@ -25,18 +24,17 @@ from llm_as_rnn.errors import (
     UsageError,
 )
 from llm_as_rnn.files import sealed, unsealed
-from llm_as_rnn.method import Updating
-from llm_as_rnn.methods import METHODS, references
+from llm_as_rnn.methods import METHODS, references, resolve
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import Request, Status, StepRecord
 from llm_as_rnn.runs.directory import RunDirectory, RunInfo
 from llm_as_rnn.runs.execute import Options, execute, make_spec
 from llm_as_rnn.task import load_task
-from tests.helpers import LINES, content
+from tests.helpers import LINES, content, run_options
 
 INFO = EngineInfo("scripted:test", digest="d", form="line", style="completion", slots=3)
 # The paper's rule, whatever suits the engine: it asks for every kind of answer.
-OPTIONS = Options("weather", sequences=3, steps=4, budget=60, feedback="model", updating=Updating(rule="rewrite"))
+OPTIONS = run_options("weather", sequences=3, steps=4, budget=60, feedback="model", rule="rewrite")
 RAN = references(load_task("weather"))
 SKIES = ("rain", "sun", "fog")
 
@@ -153,10 +151,10 @@ def test_resume_of_a_journal_that_cannot_have_come_from_here_is_refused(tmp_path
 @pytest.mark.parametrize(("asked", "taken"), [(None, 3), (1, 1)])
 def test_cases_are_echoed_as_suits_the_engine_or_as_asked(asked: int | None, taken: int) -> None:
     best = EngineInfo("m", form="line", echo=3)
-    options = Options("weather", updating=Updating(rule="auto", echo=asked))
+    options = run_options("weather", rule="auto", echo=asked)
     spec = make_spec(options, load_task("weather"), Prompts(), best)
-    assert (spec.updating.rule, spec.updating.echo) == ("cases", taken)
-    assert Choices(updating=options.updating).settings(best).updating.echo == taken
+    assert (spec.settings.rule, spec.settings.echo) == ("cases", taken)
+    assert resolve(options.settings, best) == spec.settings
 
 
 def test_one_failed_call_is_a_step_with_a_status(tmp_path: Path) -> None:

@@ -14,26 +14,26 @@ import pytest
 
 from llm_as_rnn.cli.main import main
 from llm_as_rnn.datasets.registry import DATASETS
-from llm_as_rnn.engines.base import EngineInfo
+from llm_as_rnn.engine import EngineInfo
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.errors import EngineError, EngineUnavailableError, PromptError, RunError, UsageError
-from llm_as_rnn.fields import Field
+from llm_as_rnn.fields import Ranked
 from llm_as_rnn.metrics.judged import Judgement, Pair
 from llm_as_rnn.prompts import EVERY_ROOM, Prompts
 from llm_as_rnn.records import Request, Status
 from llm_as_rnn.runs.directory import RunDirectory
-from llm_as_rnn.runs.execute import Options, execute
+from llm_as_rnn.runs.execute import execute
 from llm_as_rnn.runs.journal import Journal
 from llm_as_rnn.runs.judging import JudgeAsker, JudgeOptions, judge_run
 from llm_as_rnn.task import MemorySection, Task, load_task
-from tests.helpers import LINES
+from tests.helpers import LINES, run_options
 from tests.runs.test_execute import Watch
 
 MODEL = EngineInfo("scripted:model", digest="m", form="line", style="completion", slots=3)
 JUDGE = EngineInfo("scripted:judge", digest="j", form="json", slots=3)
 PROMPTS = Prompts.with_folder(None, EVERY_ROOM)
 WORDS = load_task("weather-text")
-LIST = Task("visits", "V", "", "", "", (Field("diagnoses", "ranked", top=5, judged="same"),), (MemorySection("P", ""),))
+LIST = Task("visits", "V", "", "", "", (Ranked("diagnoses", top=5, judged="same"),), (MemorySection("P", ""),))
 CAME = "Sunny with a high of 12 and a low of 4 degrees C. No rain and a light breeze."
 GOOD = {"reason": "half right", "score": "40"}
 FORECASTS = ("Rainy, high 9", "Sunny, high 20", "Foggy, high 7")
@@ -74,7 +74,7 @@ def judge(request: Request) -> str:
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give a run of the task in words that nobody judged."""
     out = tmp_path_factory.mktemp("made") / "run"
-    options = Options("weather-text", ("zero_shot", "full_history"), sequences=2, steps=5, budget=60)
+    options = run_options("weather-text", ("zero_shot", "full_history"), sequences=2, steps=5, budget=60)
     asyncio.run(execute(options, ScriptedEngine(model, MODEL), RunDirectory(out), resume=False, watcher=Watch()))
     return out
 
@@ -410,7 +410,7 @@ def test_what_cannot_be_judged_is_refused_in_a_line(
 
 
 def test_a_run_of_another_task_is_refused(tmp_path: Path) -> None:
-    options = Options("weather", ("zero_shot",), sequences=1, steps=2, budget=60)
+    options = run_options("weather", ("zero_shot",), sequences=1, steps=2, budget=60)
     engine = ScriptedEngine(lambda _: " sun, 12", MODEL)
     asyncio.run(execute(options, engine, RunDirectory(tmp_path / "run"), resume=False, watcher=Watch()))
     with pytest.raises(UsageError, match="no field of task weather is judged"):

@@ -11,7 +11,6 @@ import pytest
 from llm_as_rnn.datasets.base import Sequence, Step
 from llm_as_rnn.engines.scripted import ScriptedEngine, count_words
 from llm_as_rnn.errors import EngineUnavailableError
-from llm_as_rnn.method import RuleName, Settings, Updating
 from llm_as_rnn.methods import METHODS, build
 from llm_as_rnn.metrics.summary import summarise
 from llm_as_rnn.prompts import Prompts
@@ -19,11 +18,12 @@ from llm_as_rnn.records import Form, Observation, Request, SequenceInfo, StepRec
 from llm_as_rnn.report.html import render_report
 from llm_as_rnn.runs.loop import run_all
 from llm_as_rnn.runs.versions import LESSONS, lessons
+from llm_as_rnn.settings import Settings
 from llm_as_rnn.task import Task, load_task
 from tests.helpers import good_answer
 
 SHARED = 60
-RULES: list[RuleName] = ["cases", "hybrid", "append", "rewrite", "delta"]
+RULES: list[str] = ["cases", "hybrid", "append", "rewrite", "delta"]
 
 
 @pytest.fixture
@@ -60,16 +60,15 @@ def answer(form: Form) -> Any:
     return answering
 
 
-def run(
-    task: Task, rule: RuleName, past: Any = (), engine: Any = None, **updating: Any
-) -> tuple[list[StepRecord], Any]:
+def run(task: Task, rule: str, past: Any = (), engine: Any = None, **updating: Any) -> tuple[list[StepRecord], Any]:
     engine = engine or ScriptedEngine(answer("line"))
     settings = Settings(
         form="line",
         style="completion",
         budget=80,
         feedback="auto",
-        updating=Updating(rule=rule, **{"shared": SHARED, **updating}),
+        rule=rule,
+        **{"shared": SHARED, **updating},
     )
     method = build("recurrent", task, settings, Prompts())
     records = list(past)
@@ -78,7 +77,7 @@ def run(
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_lessons_come_from_sequences_that_ended_earlier(recall: Task, rule: RuleName) -> None:
+def test_lessons_come_from_sequences_that_ended_earlier(recall: Task, rule: str) -> None:
     engine = ScriptedEngine(answer("line"))
     records, failed = run(recall, rule, engine=engine)
     assert not failed
@@ -88,7 +87,7 @@ def test_lessons_come_from_sequences_that_ended_earlier(recall: Task, rule: Rule
         assert not any(f"only{later}x" in prompt for later in range(place // 6 + 1, 3))
     assert [record.lessons is not None for record in records] == [record.t == 5 for record in records]
     assert all(count_words(str(r.lessons)) <= SHARED for r in records if r.lessons)
-    assert all("lessons: " in record.notes[-1] for record in records if record.lessons)
+    assert all(record.taught is not None for record in records if record.lessons)
 
 
 def test_cases_of_an_earlier_sequence_answer_a_later_one(recall: Task) -> None:
@@ -103,7 +102,7 @@ def test_cases_of_an_earlier_sequence_answer_a_later_one(recall: Task) -> None:
 
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("cut", [1, 5, 6, 7, 12, 17])
-def test_a_resumed_run_ends_like_an_uninterrupted_one(recall: Task, rule: RuleName, cut: int) -> None:
+def test_a_resumed_run_ends_like_an_uninterrupted_one(recall: Task, rule: str, cut: int) -> None:
     def timeless(records: list[StepRecord]) -> list[StepRecord]:
         def plain(record: StepRecord) -> StepRecord:
             calls = tuple(msgspec.structs.replace(call, seconds=0.0) for call in record.calls)
@@ -135,7 +134,7 @@ def test_nothing_is_shared_unless_asked_for(recall: Task) -> None:
 
 
 def test_methods_without_lessons_run_as_ever(recall: Task) -> None:
-    settings = Settings(form="line", budget=80, updating=Updating(shared=SHARED))
+    settings = Settings(form="line", budget=80, shared=SHARED)
     for name in METHODS:
         method = build(name, recall, settings, Prompts())
         records: list[StepRecord] = []
@@ -146,7 +145,7 @@ def test_methods_without_lessons_run_as_ever(recall: Task) -> None:
 
 
 @pytest.mark.parametrize("rule", ["cases", "rewrite"])
-def test_what_each_sequence_left_can_be_read(recall: Task, rule: RuleName) -> None:
+def test_what_each_sequence_left_can_be_read(recall: Task, rule: str) -> None:
     records, _ = run(recall, rule)
     left = lessons(records)
     assert set(left) == {("recurrent", LESSONS)}

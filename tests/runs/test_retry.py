@@ -14,11 +14,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from llm_as_rnn.engines.base import EngineInfo
+from llm_as_rnn.engine import EngineInfo
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.errors import EngineError, EngineUnavailableError, RunError
 from llm_as_rnn.files import write_atomically
-from llm_as_rnn.method import Updating
 from llm_as_rnn.metrics.summary import MOST_REASONS, REASON_CHARS, failed_calls
 from llm_as_rnn.records import Call, Completion, Request, Status
 from llm_as_rnn.runs import retry
@@ -72,7 +71,7 @@ def again(out: Path, options: Options = OPTIONS, answerer: Any = answer, *, watc
     return asyncio.run(running)
 
 
-SHARED = msgspec.structs.replace(OPTIONS, updating=Updating(rule="rewrite", shared=60))
+SHARED = msgspec.structs.replace(OPTIONS, rule="rewrite", shared=60)
 LATE = msgspec.structs.replace(OPTIONS, delay=2)
 
 

@@ -10,11 +10,11 @@ import pytest
 
 from llm_as_rnn.datasets.base import Sequence
 from llm_as_rnn.errors import EngineError, SpecMismatchError
-from llm_as_rnn.method import Settings
 from llm_as_rnn.methods import METHODS, REFERENCES, build
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import ESTIMATED, Completion, Request, StepRecord
 from llm_as_rnn.runs.walk import walk
+from llm_as_rnn.settings import Settings
 from llm_as_rnn.task import Task
 from tests.helpers import count, good_answer
 

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from llm_as_rnn.engines.base import Engine
+from llm_as_rnn.engine import Engine
 from llm_as_rnn.engines.llamacpp import LlamaCppEngine
 from llm_as_rnn.engines.openai_compatible import OpenAICompatibleEngine
 from llm_as_rnn.engines.patience import PatientEngine
@@ -22,7 +22,7 @@ from llm_as_rnn.runs.directory import RunDirectory, RunInfo
 from llm_as_rnn.runs.execute import Options, execute
 from llm_as_rnn.task import Task
 from tests.fake_server import FakeServer, Fault, busy
-from tests.helpers import OBJECTS
+from tests.helpers import OBJECTS, run_options
 from tests.runs.test_execute import Watch
 
 
@@ -55,7 +55,7 @@ def test_a_server_that_keeps_failing_loses_no_step(tmp_path: Path, monkeypatch: 
 
     with FakeServer("llamacpp", answer=answer) as server:
         engine = OpenAICompatibleEngine("fake", base_url=server.url, timeout=0.5, slots=2)
-        options = Options("weather", sequences=3, steps=4, budget=120, form="json", style="chat")
+        options = run_options("weather", sequences=3, steps=4, budget=120, form="json", style="chat")
         info, records = go(engine, tmp_path / "run", options)
     assert not faults, "not every fault was tried"
     assert (info.status, info.failures) == ("finished", {})
@@ -81,7 +81,7 @@ def test_an_outage_costs_no_step(tmp_path: Path) -> None:
     with FakeServer("llamacpp", answer=answer) as server:
         inner = OpenAICompatibleEngine("fake", base_url=server.url, max_retries=0, slots=2)
         engine = PatientEngine(inner, clock=lambda: sum(waits), sleep=sleep)
-        options = Options("weather", ("zero_shot",), sequences=3, steps=10, budget=120, form="json", style="chat")
+        options = run_options("weather", ("zero_shot",), sequences=3, steps=10, budget=120, form="json", style="chat")
         info, records = go(engine, tmp_path / "run", options)
     assert (info.status, info.failures) == ("finished", {})
     assert all(record.status is Status.OK for record in records if record.method == "zero_shot")
@@ -94,7 +94,7 @@ def test_an_outage_without_end_stops_a_run_that_can_be_resumed(tmp_path: Path) -
         await asyncio.sleep(0)
 
     waits: list[float] = []
-    options = Options("weather", ("zero_shot",), sequences=3, steps=10, budget=120, form="json", style="chat")
+    options = run_options("weather", ("zero_shot",), sequences=3, steps=10, budget=120, form="json", style="chat")
     answered = itertools.count()
 
     def answer(body: dict[str, Any]) -> str:
@@ -123,7 +123,7 @@ def test_a_run_whose_server_ceases_to_count_goes_on_and_resumes_by_the_same_figu
 ) -> None:
     """Its counts are other ones than the estimates: without those in the journal the resumed steps would differ."""
     monkeypatch.setattr("llm_as_rnn.engines.openai_compatible.COUNTS_AWAITED", 0.0)
-    options = Options("weather", ("recurrent",), sequences=2, steps=6, budget=60, form="json", style="chat")
+    options = run_options("weather", ("recurrent",), sequences=2, steps=6, budget=60, form="json", style="chat")
     answered = itertools.count()
 
     def answer(body: dict[str, Any]) -> str:
@@ -170,7 +170,9 @@ def test_the_embedded_model_keeps_the_form(
     """
     engine = LlamaCppEngine(model_file, slots=2, threads=1)  # other tests run on the other cores
     methods, sequences = tuple(METHODS) if form == "line" else ("recurrent",), 2 if style == "completion" else 1
-    options = Options("weather", methods, sequences, steps=2, budget=64, form=form, style=style, layout=layout)
+    options = run_options(
+        "weather", methods, sequences=sequences, steps=2, budget=64, form=form, style=style, layout=layout
+    )
     info, records = go(engine, tmp_path / "run", options)
     assert (info.status, info.failures) == ("finished", {})
     spec = weather.spec(form)
@@ -199,7 +201,7 @@ def test_the_embedded_model_keeps_the_form(
 @pytest.mark.model
 def test_what_the_embedded_model_notes_tells_an_outcome(tmp_path: Path, model_file: Path, weather: Task) -> None:
     engine = LlamaCppEngine(model_file, slots=2, threads=1)
-    options = Options(
+    options = run_options(
         "weather", ("recurrent:delta",), sequences=1, steps=2, budget=128, form="line", style="completion"
     )
     _, records = go(engine, tmp_path / "run", options)

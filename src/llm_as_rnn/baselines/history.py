@@ -9,10 +9,11 @@ import msgspec
 
 from llm_as_rnn.baselines.order import inserted, placed
 from llm_as_rnn.fields import ARROW
-from llm_as_rnn.method import Apart, Asker, Calls, Learned, Settings, at_once, count_tokens, said
+from llm_as_rnn.method import Apart, Asker, Calls, Learned, at_once, count_tokens, said
 from llm_as_rnn.outcomes import facts, note_field, verdict
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import Message, Observation, Prediction, Record, SequenceInfo, Target, Update
+from llm_as_rnn.settings import Settings
 from llm_as_rnn.task import Task
 
 MARGIN = 64
@@ -162,7 +163,7 @@ class MemPrompt(History):
         request = self.asker.request("summarise", messages, observation, spec.format, spec.max_tokens())
         asked = yield from self.asker.ask(request, spec.read)
         if asked.value is None:
-            return Learned(state, Update("kept", f"{asked.status}: {asked.problem}"))
+            return Learned(state, Update("kept", asked.status, asked.problem))
         after = state.after(observation.t, str(asked.value["summary"]))
         return Learned(after, Update("accepted", "appended"))
 

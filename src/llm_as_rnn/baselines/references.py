@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,9 +11,8 @@ import msgspec
 from llm_as_rnn.baselines.linear import LabelModel, Moments, NumberModel, split_fields
 from llm_as_rnn.baselines.order import inserted, placed
 from llm_as_rnn.errors import AnswerError
-from llm_as_rnn.fields import Field
-from llm_as_rnn.figures import mean
-from llm_as_rnn.method import Apart, Calls, Learned, Settings, at_once
+from llm_as_rnn.fields import Field, Label, Number
+from llm_as_rnn.method import Apart, Calls, Learned, at_once
 from llm_as_rnn.outcomes import last_value
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import (
@@ -27,6 +25,7 @@ from llm_as_rnn.records import (
     Update,
     Value,
 )
+from llm_as_rnn.settings import Settings
 from llm_as_rnn.task import Task
 
 MOST_CASES = 1000
@@ -134,11 +133,7 @@ class MajoritySoFar(ByOutcomes):
     name = "majority"
 
     def _rule(self, field: Field, past: list[Value], observation: Observation) -> Value | None:
-        if not past:
-            return None
-        if field.kind == "number":
-            return mean([float(value) for value in past if not isinstance(value, tuple)])
-        return Counter(past).most_common(1)[0][0]
+        return field.typical(past) if past else None
 
 
 class Zero(ByOutcomes):
@@ -149,7 +144,7 @@ class Zero(ByOutcomes):
     @staticmethod
     def suits(task: Task) -> bool:
         """Tell whether the task has a number that is a change: one whose plausible range is even about 0."""
-        return any(field.kind == "number" and field.low == -field.high for field in task.answer)
+        return any(isinstance(field, Number) and field.low == -field.high for field in task.answer)
 
     def learn(
         self, state: Any, observation: Observation, prediction: Prediction, target: Target | None
@@ -158,7 +153,7 @@ class Zero(ByOutcomes):
         return (yield from at_once(Learned(state, Update("skipped", "this method does not learn"))))
 
     def _rule(self, field: Field, past: list[Value], observation: Observation) -> Value | None:
-        return 0.0 if field.kind == "number" and field.low <= 0 <= field.high else None
+        return 0.0 if isinstance(field, Number) and field.low <= 0 <= field.high else None
 
 
 class CaseState(Record, frozen=True):
@@ -258,13 +253,13 @@ class Linear(Reference):
     @staticmethod
     def suits(task: Task) -> bool:
         """Tell whether the task has a number or a label."""
-        return any(field.kind in ("number", "label") for field in task.answer)
+        return any(isinstance(field, Number | Label) for field in task.answer)
 
     def _values(self, state: LinearState, observation: Observation) -> Mapping[str, Value]:
         x = _features(state.scales, observation)
         values = _observed(self.task, observation)
         for field in self.task.answer:
-            if field.name in state.numbers:
+            if isinstance(field, Number) and field.name in state.numbers:
                 values[field.name] = min(max(state.numbers[field.name].predict(x), field.low), field.high)
             elif field.name in state.labels:
                 values[field.name] = state.labels[field.name].predict(x)
@@ -278,9 +273,9 @@ class Linear(Reference):
         numbers_after, labels_after = dict(state.numbers), dict(state.labels)
         for field in self.task.answer:
             y = target.get(field.name)
-            if field.kind == "number" and isinstance(y, int | float):
+            if isinstance(field, Number) and isinstance(y, int | float):
                 numbers_after[field.name] = numbers_after.get(field.name, NumberModel()).after(x, float(y))
-            elif field.kind == "label" and isinstance(y, str):
+            elif isinstance(field, Label) and isinstance(y, str):
                 labels_after[field.name] = labels_after.get(field.name, LabelModel()).after(x, y)
         return LinearState(scales, numbers_after, labels_after)
 
@@ -300,14 +295,6 @@ def _possible(field: Field, value: Value | None) -> Value:
     """Give a value as the field has it now; one that the field does not have says nothing."""
     try:
         # As an outcome is read, not as an answer: what happened may be implausible or long, and come again.
-        return _ignorant(field) if value is None else field.read_outcome(value)
+        return field.uninformed() if value is None else field.read_outcome(value)
     except AnswerError:
-        return _ignorant(field)
-
-
-def _ignorant(field: Field) -> Value:
-    if field.kind == "number":
-        return mean([field.low, field.high])
-    if field.kind == "ranked":
-        return field.options[: field.top]
-    return field.options[0] if field.options else ""
+        return field.uninformed()

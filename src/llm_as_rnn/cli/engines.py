@@ -41,6 +41,8 @@ class Seconds(click.ParamType[float]):
 
 
 _OPTIONS = [
+    click.option("--base-url", help="URL of an OpenAI-compatible server [default: OPENAI_BASE_URL]."),
+    click.option("--context", type=click.IntRange(min=1), help="Context window in tokens, for the embedded engine."),
     click.option(
         "--timeout",
         type=Seconds(),
@@ -55,7 +57,7 @@ _OPTIONS = [
 
 
 def engine_options(command: F) -> F:
-    """Give a command ``--timeout`` and ``--patience``, which `engines.resolve` takes under these names."""
+    """Give a command what `engines.resolve` takes under the same names: where the model is, and how long to wait."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command

@@ -12,11 +12,12 @@ import click
 from rich.progress import TaskID, TextColumn
 
 from llm_as_rnn.cli.engines import engine_options, given_again
+from llm_as_rnn.cli.learning import prompts_option, remote_data_option, setting_options, take_settings
 from llm_as_rnn.cli.main import DONE, SOME_FAILED
 from llm_as_rnn.cli.process import INTERRUPTED, interrupts
 from llm_as_rnn.cli.progress import Bars, PauseNotice, download_progress, pause_notice, say
 from llm_as_rnn.cli.results import show
-from llm_as_rnn.engines.base import Engine
+from llm_as_rnn.engine import Engine
 from llm_as_rnn.engines.resolve import resolve
 from llm_as_rnn.errors import UsageError
 from llm_as_rnn.metrics.judged import Judgement
@@ -25,7 +26,8 @@ from llm_as_rnn.prompts import EVERY_ROOM, Prompts
 from llm_as_rnn.records import Call
 from llm_as_rnn.runs.directory import RunDirectory
 from llm_as_rnn.runs.execute import needs_model
-from llm_as_rnn.runs.judging import JudgeOptions, judge_run, require_judged
+from llm_as_rnn.runs.judging import JUDGED_BY, JudgeOptions, judge_run, require_judged
+from llm_as_rnn.settings import Settings
 from llm_as_rnn.task import Task
 
 
@@ -77,17 +79,11 @@ class JudgingProgress(Bars):
     help="Who judges, named as for `run --model` [default: the run's own model].",
 )
 @click.option("--times", type=int, default=1, show_default=True, help="Judgements of each answer.")
-@click.option("--base-url", help="URL of an OpenAI-compatible server [default: OPENAI_BASE_URL].")
 @engine_options
-@click.option("--context", type=click.IntRange(min=1), help="Context window in tokens, for the embedded engine.")
 @click.option("--concurrency", type=int, help="Questions at a time [default: the engine's slots].")
-@click.option("--thinking", type=int, default=0, show_default=True, help="Tokens that a reasoning judge may think.")
-@click.option(
-    "--allow-remote-data",
-    is_flag=True,
-    help="Confirm that the terms of credentialed data cover a server that is not on this machine.",
-)
-@click.option("--prompts", type=click.Path(path_type=Path), help="Folder with templates of your own.")
+@setting_options(Settings, only=JUDGED_BY)
+@remote_data_option
+@prompts_option
 def judge(
     run: Path,
     model: str | None,
@@ -109,7 +105,7 @@ def judge(
       llm-as-rnn judge runs/weather-text-1 --judge openai:MODEL --base-url http://localhost:8000/v1
       llm-as-rnn judge runs/weather-text-1 --judge openai:MODEL --times 3
     """
-    options = JudgeOptions(**how)
+    options = JudgeOptions(settings=take_settings(how), **how)
     directory = RunDirectory(run)
     info = directory.info()
     templates = Prompts.with_folder(prompts, EVERY_ROOM)

@@ -1,51 +1,67 @@
-"""What commands share that let the recurrent method learn: its options, and the lock on a learner's file."""
+"""What commands share that ask a model and learn: their options, and the lock on a learner's file."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
 import click
 from filelock import FileLock, Timeout
 
 from llm_as_rnn.errors import UsageError
-from llm_as_rnn.method import RuleName, Updating
-from llm_as_rnn.online import LIMITS
+from llm_as_rnn.records import Record
+from llm_as_rnn.recurrence.rules import RULES
 from llm_as_rnn.saved import require_learners_file
+from llm_as_rnn.settings import AUTO, Knob, Settings, knobs
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-FEEDBACK_HELP = (
-    "Criticism by the model, exact figures by code (scorecard), a judge without the outcome; or several, joined by +. "
-    "auto: the model's where notes are in its own words, else figures."
-)
+ANYWHERE: dict[str, tuple[str, ...]] = {"rule": (AUTO, *RULES)}
+"""What a text may be where the declaration does not list it, because it is said elsewhere."""
 
-_OPTIONS = [
-    click.option(
-        "--rule",
-        type=click.Choice(get_args(RuleName)),
-        help="How the memory is updated [default: auto, which is cases for answers in lines and rewrite for JSON].",
-    ),
-    click.option(
-        "--when", help="When the memory is updated: every step, on_error, surprise, or every:K steps [default: every]."
-    ),
-    click.option("--allowance", type=int, help="Most tokens a step that learning may cost on average [default: any]."),
-    click.option(
-        "--recall",
-        type=int,
-        help="Cases shown again right before the question [default: 1 where notes are cases, else 0].",
-    ),
-    click.option("--echo", type=int, help="How often each of them is shown [default: as suits the model]."),
-    click.option(
-        "--recheck", type=int, help="Past steps that a new memory must predict no worse than the old one [default: 0]."
-    ),
-    click.option(
-        "--watch", is_flag=True, default=None, help="After a lasting fall of the score, go back to the best memory."
-    ),
-]
+
+def setting_options(
+    *records: type[Record], only: Iterable[str] | None = None, but: Iterable[str] = ()
+) -> Callable[[F], F]:
+    """Give a command an option for each knob of records, as the declaration has it (see `settings.knob`).
+
+    Parameters
+    ----------
+    *records : type
+        `settings.Settings`, say.
+    only : iterable of str, optional
+        The names of those it is to have; else it gets all.
+    but : iterable of str
+        The names of those that mean nothing to it.
+    """
+    names = knobs(*records) if only is None else only
+    chosen = [knobs(*records)[name] for name in names if name not in but]
+
+    def decorate(command: F) -> F:
+        for knob in reversed(chosen):
+            command = _option(knob)(command)
+        return command
+
+    return decorate
+
+
+def _option(knob: Knob) -> Callable[[F], F]:
+    name = f"--{knob.name.replace('_', '-')}"
+    choices = knob.choices or ANYWHERE.get(knob.name, ())
+    told = f"{knob.description.removesuffix('.')} [default: {knob.default_in_words}]."
+    if knob.type is bool:
+        return click.option(name, is_flag=True, default=None, help=knob.description)
+    kind: Any = click.Choice(choices) if choices else knob.type
+    return click.option(name, type=kind, help=told)
+
+
+def take_settings(values: dict[str, Any]) -> dict[str, Any]:
+    """Take what `setting_options` gave out of a command's values: the settings that were named."""
+    taken = {name: values.pop(name) for name in knobs(Settings) if name in values}
+    return {name: value for name, value in taken.items() if value is not None}
 
 
 remote_data_option = click.option(
@@ -55,42 +71,8 @@ remote_data_option = click.option(
 )
 """Of every command that sends data to an engine (see `runs.remote`)."""
 
-
-def updating_options(command: F) -> F:
-    """Give a command the options of `Updating`."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
-
-
-_LIMITS = [
-    click.option(f"--{name.replace('_', '-')}", type=click.IntRange(min=1), help=f"{what} [default: {default}].")
-    for name, what, default in (
-        ("max_waiting", "Predictions that may wait", LIMITS.max_waiting),
-        ("remember", "Ids of learned outcomes that are remembered", LIMITS.remember),
-        ("keep_versions", "Versions of the memory that are kept", LIMITS.keep_versions),
-        ("replay_limit", "Later outcomes that --policy replay learns again for a late one", LIMITS.replay_limit),
-    )
-]
-
-
-def limits_options(command: F) -> F:
-    """Give a command the options of `online.Limits`."""
-    for option in reversed(_LIMITS):
-        command = option(command)
-    return command
-
-
-shared_option = click.option(
-    "--shared", type=int, help="Tokens of a second memory, of lessons that sequences leave to later ones [default: 0]"
-)
-"""For commands that run several sequences."""
-
-
-def take_updating(choices: dict[str, Any]) -> Updating:
-    """Take what `updating_options` gave out of a command's values."""
-    taken = {name: choices.pop(name) for name in Updating.__struct_fields__}
-    return Updating(**{"rule": "auto", **{name: value for name, value in taken.items() if value is not None}})
+prompts_option = click.option("--prompts", type=click.Path(path_type=Path), help="Folder with templates of your own.")
+"""Of every command that asks a model."""
 
 
 @contextmanager

@@ -15,9 +15,9 @@ from rich.text import Text
 from llm_as_rnn.cli.learning import locked
 from llm_as_rnn.cli.progress import console
 from llm_as_rnn.errors import UsageError
-from llm_as_rnn.method import Method, Settings
+from llm_as_rnn.method import Method
 from llm_as_rnn.methods import build
-from llm_as_rnn.online import Stream, pick, revive
+from llm_as_rnn.online import Stream, StreamSettings, pick, revive
 from llm_as_rnn.online import restore as put_back
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import Memory
@@ -26,6 +26,7 @@ from llm_as_rnn.runs.directory import RunDirectory
 from llm_as_rnn.runs.remote import is_credentialed
 from llm_as_rnn.runs.versions import LESSONS, Event, versions
 from llm_as_rnn.saved import Saved, checked, read_saved, write_saved
+from llm_as_rnn.settings import Settings
 
 NAMED = 6
 """Choices that an error names; a run may have hundreds of sequences."""
@@ -141,7 +142,7 @@ def restore(file: Path, version: int) -> None:
     with locked(file):
         saved = read_saved(file)
         method, stream = _opened(saved)
-        stream = put_back(method, stream, version, saved.choices.budget, limits=saved.choices.limits)
+        stream = put_back(method, stream, version, saved.choices["budget"], limits=StreamSettings.of(saved.choices))
         content = checked(stream, partial(revive, method), "the restored memory")
         changed = msgspec.structs.replace(saved, stream=msgspec.Raw(content))
         write_saved(file, changed, private=is_credentialed(saved.task))

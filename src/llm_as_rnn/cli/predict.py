@@ -12,34 +12,28 @@ from typing import Any, BinaryIO, TextIO
 import click
 import msgspec
 
-from llm_as_rnn.choices import named_choices
 from llm_as_rnn.cli.engines import engine_options
-from llm_as_rnn.cli.learning import (
-    FEEDBACK_HELP,
-    limits_options,
-    locked,
-    remote_data_option,
-    updating_options,
-)
+from llm_as_rnn.cli.learning import locked, prompts_option, remote_data_option, setting_options
 from llm_as_rnn.cli.main import DONE, SOME_FAILED
 from llm_as_rnn.cli.progress import pause_notice, waiting
 from llm_as_rnn.door import plain_fields
 from llm_as_rnn.engines.resolve import DEFAULT_MODEL
 from llm_as_rnn.errors import EngineError, EngineUnavailableError, GivenUpWarning, LlmAsRnnError, UsageError
 from llm_as_rnn.learner import Learner
-from llm_as_rnn.online import Limits, Stream, given_up_since, was_learned
+from llm_as_rnn.online import Limits, Stream, StreamSettings, given_up_since, was_learned
 from llm_as_rnn.replaying import Id
 from llm_as_rnn.saved import Saved, read_saved
+from llm_as_rnn.settings import Settings, knobs
 from llm_as_rnn.task import Task, load_task, shipped_tasks
 
 BOM = b"\xef\xbb\xbf"
 """What some editors and spreadsheets put before the first line."""
 
 
-ANEW = ("base_url", "timeout", "patience", "allow_remote_data")
+ANEW = ("base_url", "context", "timeout", "patience", "prompts", "allow_remote_data")
 """Options that are not kept in the state file: they are given anew every time, or left out."""
 
-MAY_CHANGE = ("budget", *Limits.__struct_fields__)
+MAY_CHANGE = ("budget", *knobs(Limits))
 """Options that may be other ones than those with which a state was begun."""
 
 
@@ -68,18 +62,9 @@ class Line(msgspec.Struct, forbid_unknown_fields=True):
     help="What stays the same in the stream, for tasks that show it: told when it is begun. May be repeated.",
 )
 @click.option("--take-task", is_flag=True, help="Go on with the task as it is now, if it was edited.")
-@click.option("--budget", type=int, help="Most tokens of the memory; a state's may be changed, if its memory fits.")
-@click.option(
-    "--policy",
-    type=click.Choice(["apply", "replay"]),
-    help="Outcomes after later ones: apply to the present memory, or replay from there [default: apply].",
-)
-@click.option("--feedback", help=FEEDBACK_HELP)
-@updating_options
-@limits_options
-@click.option("--base-url", help="URL of an OpenAI-compatible server [default: OPENAI_BASE_URL].")
+@setting_options(Settings, StreamSettings, but=("shared",))
+@prompts_option
 @engine_options
-@click.option("--thinking", type=int, help="Tokens that a reasoning model may take to think [default: 0].")
 @remote_data_option
 @click.option("--memory", "show_memory", is_flag=True, help="Show the memory at the end, on standard error.")
 def predict(task: str, state: Path, about: tuple[str, ...], take_task: bool, show_memory: bool, **given: Any) -> int:
@@ -203,7 +188,7 @@ def _named_task(task: str, begun: Task) -> Task:
 
 def _require_as_begun(state: Path, saved: Saved, chosen: dict[str, Any], about: dict[str, Any]) -> None:
     """Refuse options that say something else than those with which a state was begun, but for what may change."""
-    begun = {"method": saved.method, "model": saved.model, **named_choices(saved.choices)}
+    begun = {"method": saved.method, "model": saved.model, **saved.choices}
     for name, value in chosen.items():
         if begun[name] != value and name not in MAY_CHANGE:
             option = f"--{name.replace('_', '-')}"

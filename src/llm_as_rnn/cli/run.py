@@ -13,7 +13,7 @@ from platformdirs import user_cache_path
 
 from llm_as_rnn.cli.engines import engine_options, given_again
 from llm_as_rnn.cli.judge import judge_and_show, prepare
-from llm_as_rnn.cli.learning import FEEDBACK_HELP, remote_data_option, shared_option, take_updating, updating_options
+from llm_as_rnn.cli.learning import prompts_option, remote_data_option, setting_options, take_settings
 from llm_as_rnn.cli.main import DONE, SOME_FAILED
 from llm_as_rnn.cli.process import INTERRUPTED, interrupts
 from llm_as_rnn.cli.progress import RunProgress, download_progress, pause_notice, say, waiting
@@ -21,12 +21,11 @@ from llm_as_rnn.cli.results import show
 from llm_as_rnn.datasets.base import Split
 from llm_as_rnn.datasets.registry import dataset
 from llm_as_rnn.datasets.tables import Table
-from llm_as_rnn.engines.base import Engine
+from llm_as_rnn.engine import Engine
 from llm_as_rnn.engines.cache import CacheMode
 from llm_as_rnn.engines.idle import IdleEngine
 from llm_as_rnn.engines.resolve import DEFAULT_MODEL, resolve
 from llm_as_rnn.errors import UsageError
-from llm_as_rnn.method import AUTO_FEEDBACK, PRESETS
 from llm_as_rnn.methods import METHODS, require_method
 from llm_as_rnn.metrics.summary import MOST_REASONS
 from llm_as_rnn.prompts import EVERY_ROOM, Prompts
@@ -34,6 +33,7 @@ from llm_as_rnn.runs.directory import RunDirectory, RunInfo
 from llm_as_rnn.runs.execute import Options, execute, needs_model, own_data
 from llm_as_rnn.runs.judging import MOST_TIMES, JudgeOptions
 from llm_as_rnn.runs.remote import require_local
+from llm_as_rnn.settings import Settings
 from llm_as_rnn.task import Task, load_task
 
 QUICK = {"sequences": 4, "budget": 128}
@@ -64,8 +64,6 @@ FEW_STEPS = 8
 )
 @click.option("--sequences", type=int, help="How many sequences [default: the task's; with --data all of the split].")
 @click.option("--steps", type=int, help="Most steps in each sequence [default: the task's; with --data all].")
-@click.option("--budget", type=int, help="Most tokens of a memory [default: what suits the model, else 4096].")
-@click.option("--seed", type=int, default=0, show_default=True, help="Chooses the sequences, and seeds every call.")
 @click.option(
     "--split",
     type=click.Choice(["development", "held_out"]),
@@ -73,42 +71,11 @@ FEW_STEPS = 8
     show_default=True,
     help="Tune on development alone; report on held_out.",
 )
-@click.option(
-    "--form",
-    type=click.Choice(["json", "line"]),
-    help="Answers as JSON or as one short line [default: measured best for the model].",
-)
-@click.option(
-    "--style", type=click.Choice(["chat", "completion"]), help="Prompts as chat or as one text [default: same]."
-)
 @click.option("--delay", type=int, default=0, show_default=True, help="How late outcomes come, in steps.")
-@click.option(
-    "--layout",
-    type=click.Choice(["chained", "separate"]),
-    help="One growing conversation a step, or the paper's separate prompts [default: separate for lines].",
-)
-@click.option("--feedback", default=AUTO_FEEDBACK, show_default=True, help=FEEDBACK_HELP)
-@updating_options
-@shared_option
-@click.option(
-    "--sampling",
-    type=click.Choice(list(PRESETS)),
-    default="greedy",
-    show_default=True,
-    help="Temperatures: all 0, or the paper's.",
-)
-@click.option(
-    "--thinking",
-    type=int,
-    default=0,
-    show_default=True,
-    help="Tokens that a reasoning model may take to think, besides every answer.",
-)
-@click.option("--prompts", type=click.Path(path_type=Path), help="Folder with templates of your own.")
-@click.option("--base-url", help="URL of an OpenAI-compatible server [default: OPENAI_BASE_URL].")
+@setting_options(Settings)
+@prompts_option
 @engine_options
 @remote_data_option
-@click.option("--context", type=click.IntRange(min=1), help="Context window in tokens, for the embedded engine.")
 @click.option(
     "--concurrency",
     type=int,
@@ -174,13 +141,14 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
     choices |= {name: value for name, value in few.items() if choices[name] is None}
     if methods is not None:
         choices["methods"] = tuple(name.strip() for name in methods.split(",") if name.strip())
-    options = Options(task=task, concurrency=concurrency, updating=take_updating(choices), **choices)
+    options = Options(task=task, concurrency=concurrency, settings=take_settings(choices), **choices)
     _check(options, out, resume=resume, retry_failed=retry_failed)
     notice = pause_notice()
     server = {"base_url": base_url, "timeout": timeout, "patience": patience, "on_pause": notice}
     engine = _engine(model, options, cache, context=context, slots=concurrency, **server)
     directory = RunDirectory(out or _new_folder(loaded.name, engine.info.model))
-    how = JudgeOptions(judge_times, thinking=options.thinking, allow_remote_data=options.allow_remote_data)
+    thinking = {name: value for name, value in options.settings.items() if name == "thinking"}
+    how = JudgeOptions(judge_times, settings=thinking, allow_remote_data=options.allow_remote_data)
     judging = None if judge is None else _judge(loaded, judge, how, directory, server)
     with RunProgress(loaded, notice) as watcher:
         try:
@@ -245,7 +213,7 @@ def _to_judge(
     """Give the words of the command that judges this run alone."""
     words = ["judge", str(directory.path), "--judge", model, "--times", str(how.times)]
     words += ["--base-url", base_url] if base_url and model.startswith("openai:") else []
-    words += ["--thinking", str(how.thinking)] if how.thinking else []
+    words += [word for name, value in how.settings.items() for word in (f"--{name}", str(value))]
     return words + (["--prompts", str(prompts)] if prompts else [])
 
 

@@ -21,7 +21,7 @@ from msgspec import UNSET
 from llm_as_rnn.datasets.base import Selection, Sequence, Split, Step
 from llm_as_rnn.datasets.formats import Row, Rows, pointed, read_rows
 from llm_as_rnn.errors import AnswerError, DatasetError, TaskError
-from llm_as_rnn.fields import Field
+from llm_as_rnn.fields import Field, Number
 from llm_as_rnn.files import read_file
 from llm_as_rnn.records import Observation, Record, SequenceInfo, Value
 from llm_as_rnn.task import Columns, Task, did_you_mean
@@ -175,7 +175,7 @@ class _Reader:
             )
         for field, column in self._outcomes:
             rows = self._implausible.get(column, [])
-            if rows:
+            if rows and isinstance(field, Number):
                 found.append(
                     f"{self._path}, column {column!r}: {len(rows)} outcomes lie outside of {field.low:g} to "
                     f"{field.high:g}, which no answer can, first in line {rows[0].line}: they are learned and scored"
@@ -260,7 +260,7 @@ class _Reader:
         for field in self._task.answer:
             if field.last == column and cell is not None:
                 # Compared with outcomes, so it must be of their type: a label 1 is not the number 1.
-                if field.kind != "number":
+                if not isinstance(field, Number):
                     return _text(cell)
                 if isinstance(cell, bool) or not isinstance(cell, int | float):
                     what = f"{cell!r} is not a number, as the last value of {field.name!r} must be"
@@ -277,7 +277,8 @@ class _Reader:
 
     def _outcome(self, row: Row, field: Field, column: str) -> Value:
         cell = row.cells[column]
-        written = pointed(cell, self._columns.decimals) if field.kind == "number" and isinstance(cell, str) else cell
+        is_figure = isinstance(field, Number) and isinstance(cell, str)
+        written = pointed(cell, self._columns.decimals) if is_figure else cell
         if written == "":
             what = f"{cell!r} is no number: a comma stands before decimals here, and no point"
             raise self._error(row, column, what, "write it as data.decimal says")
@@ -285,7 +286,7 @@ class _Reader:
             outcome = field.read_outcome(written)
         except AnswerError as error:
             raise self._error(row, column, error.message, _outcome_hint(field, cell)) from None
-        if isinstance(outcome, float) and not field.low <= outcome <= field.high:
+        if isinstance(field, Number) and not field.is_plausible(outcome):
             self._implausible.setdefault(column, []).append(row)
         return outcome
 
@@ -325,7 +326,7 @@ class _Reader:
 
 def _text_columns(task: Task, columns: Columns) -> set[str]:
     """Name the columns whose cells are read by their own rules: a label 1.50 must not become the number 1.5."""
-    last = {field.last for field in task.answer if field.kind != "number"}
+    last = {field.last for field in task.answer if not isinstance(field, Number)}
     dates = {columns.order} if columns.dates is not UNSET else set()
     return {columns.sequence, *columns.outcome.values(), *last, *dates}
 
@@ -337,7 +338,7 @@ def _quote(cell: Any) -> str:
 def _outcome_hint(field: Field, cell: Any) -> str:
     if field.options:
         return did_you_mean(str(cell), field.options)
-    if field.kind == "number" and isinstance(cell, str) and re.fullmatch(r"[-+0-9.]+,[0-9]+", cell.strip()):
+    if isinstance(field, Number) and isinstance(cell, str) and re.fullmatch(r"[-+0-9.]+,[0-9]+", cell.strip()):
         return 'say decimal: "," under data, if that is what a comma means here, and write no points before it'
     return "correct the cell, or leave it empty"
 

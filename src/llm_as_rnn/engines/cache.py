@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from llm_as_rnn.engines.base import Engine, EngineInfo
+from llm_as_rnn.engine import Engine, EngineInfo
 from llm_as_rnn.errors import EngineUnavailableError, UsageError
 from llm_as_rnn.files import make_private, read_file, write_atomically
 from llm_as_rnn.records import Completion, Record, Request

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llm_as_rnn.engines.base import EngineInfo
+from llm_as_rnn.engine import EngineInfo
 from llm_as_rnn.engines.estimate import estimate_tokens
 from llm_as_rnn.errors import EngineUnavailableError
 from llm_as_rnn.records import Completion, Request

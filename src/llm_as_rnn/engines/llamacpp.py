@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from llm_as_rnn.engines.base import EngineInfo
+from llm_as_rnn.engine import EngineInfo
 from llm_as_rnn.engines.gguf import MAGIC, has_chat_template
 from llm_as_rnn.engines.models import ModelEntry, digest
 from llm_as_rnn.engines.openai_compatible import OpenAICompatibleEngine

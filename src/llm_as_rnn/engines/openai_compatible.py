@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from llm_as_rnn.engines.base import EngineInfo, small_request
+from llm_as_rnn.engine import EngineInfo, small_request
 from llm_as_rnn.engines.cuts import CutWatch
 from llm_as_rnn.engines.dialects import Probe, Server, detect, tokenize_body, tokenize_count
 from llm_as_rnn.engines.estimate import estimate_tokens

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple, TypeVar
 
-from llm_as_rnn.engines.base import Engine, EngineInfo, small_request
+from llm_as_rnn.engine import Engine, EngineInfo, small_request
 from llm_as_rnn.errors import EngineBusyError, EngineError, EngineUnavailableError, RequestRefusedError
 from llm_as_rnn.records import Completion, Request, Style
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 from pathlib import Path
 
-from llm_as_rnn.engines.base import Engine
+from llm_as_rnn.engine import Engine
 from llm_as_rnn.engines.cache import CachedEngine, CacheMode
 from llm_as_rnn.engines.llamacpp import LlamaCppEngine
 from llm_as_rnn.engines.models import DEFAULT_NAME, REGISTRY, ModelEntry, pull, registered

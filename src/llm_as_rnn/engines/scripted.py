@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
-from llm_as_rnn.engines.base import EngineInfo
+from llm_as_rnn.engine import EngineInfo
 from llm_as_rnn.errors import EngineError, ModelError
 from llm_as_rnn.files import read_file
 from llm_as_rnn.records import Completion, Request

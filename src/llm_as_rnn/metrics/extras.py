@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from llm_as_rnn.fields import ExtraName, Field
+from llm_as_rnn.fields import ExtraName, Number, Ranked, Text
 from llm_as_rnn.metrics.forecasts import compare
 from llm_as_rnn.records import Record, Value
 
@@ -51,7 +51,7 @@ class Metric(Record, frozen=True):
 
 
 class Extra(NamedTuple):
-    """A score by code that a field's ``metrics`` can name.
+    """A score by code that a field's ``metrics`` can name; it is given fields of the kind that may ask for it.
 
     Attributes
     ----------
@@ -62,16 +62,16 @@ class Extra(NamedTuple):
         metric's name after the field's.
     """
 
-    metrics: Callable[[Field], tuple[Metric, ...]]
-    score: Callable[[Field, Value | None, Value], Mapping[str, float]]
+    metrics: Callable[[Any], tuple[Metric, ...]]
+    score: Callable[[Any, Value | None, Value], Mapping[str, float]]
 
 
-def _log_metrics(field: Field) -> tuple[Metric, ...]:
+def _log_metrics(field: Number) -> tuple[Metric, ...]:
     name, about = f"{field.name}.log_error", "mean absolute error of the natural logarithm: 0.1 is about 10 %"
     return (Metric(name, f"{field.name}.log_mae", f"{field.name} log MAE", field.name, about, higher_is_better=False),)
 
 
-def _log_score(field: Field, answer: Value | None, outcome: Value) -> Mapping[str, float]:
+def _log_score(field: Number, answer: Value | None, outcome: Value) -> Mapping[str, float]:
     truth, low, high = _positive(outcome), math.log(field.low), math.log(field.high)
     if truth is None:
         return {}
@@ -84,26 +84,26 @@ def _positive(value: Value | None) -> float | None:
     return math.log(number) if 0 < number < math.inf else None
 
 
-def _mse_metrics(field: Field) -> tuple[Metric, ...]:
+def _mse_metrics(field: Number) -> tuple[Metric, ...]:
     name, about = f"{field.name}.sq_error", "mean squared error, in the square of the number's unit"
     return (Metric(name, f"{field.name}.mse", f"{field.name} MSE", field.name, about, higher_is_better=False),)
 
 
-def _no_score(_field: Field, _answer: Value | None, _outcome: Value) -> Mapping[str, float]:
+def _no_score(_field: Number, _answer: Value | None, _outcome: Value) -> Mapping[str, float]:
     # Every number has its squared error already: here it is only listed, so that its mean is reported.
     return {}
 
 
-def _facts_metrics(field: Field) -> tuple[Metric, ...]:
+def _facts_metrics(field: Text) -> tuple[Metric, ...]:
     name, about = f"{field.name}.facts", "sky, temperatures and rain as read from the forecast by code, 0 to 100"
     return (Metric(name, name, f"{field.name} facts", field.name, about, best=100.0),)
 
 
-def _facts_score(field: Field, answer: Value | None, outcome: Value) -> Mapping[str, float]:
+def _facts_score(field: Text, answer: Value | None, outcome: Value) -> Mapping[str, float]:
     return compare(answer if isinstance(answer, str) else "", outcome if isinstance(outcome, str) else "")
 
 
-def _category_metrics(level: str, what: str, field: Field) -> tuple[Metric, ...]:
+def _category_metrics(level: str, what: str, field: Ranked) -> tuple[Metric, ...]:
     ways = {1: "whose first answer is of the primary outcome's", field.top: "with any answer of any outcome's"}
     names = {top: f"{field.name}.{level}.acc@{top}" for top in ways}
     return tuple(
@@ -112,7 +112,7 @@ def _category_metrics(level: str, what: str, field: Field) -> tuple[Metric, ...]
     )
 
 
-def _by_the_run(_field: Field, _answer: Value | None, _outcome: Value) -> Mapping[str, float]:
+def _by_the_run(_field: Ranked, _answer: Value | None, _outcome: Value) -> Mapping[str, float]:
     # Which category a text is of stands in the user's own data: the run adds these scores (see `metrics.icd`).
     return {}
 

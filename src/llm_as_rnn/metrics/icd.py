@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple, get_args
 
 import msgspec
 
+from llm_as_rnn.fields import Ranked, entries
 from llm_as_rnn.folding import fold
 from llm_as_rnn.records import StepRecord, Value
 from llm_as_rnn.task import Task
@@ -120,8 +121,8 @@ class Coding:
 
         Outcomes of no known category are not scored: ``acc@1`` goes by the primary one, ``acc@k`` by all of them.
         """
-        ours = [self.answer(text, level) for text in _texts(answer)]
-        true = [self.outcome(title, level) for title in _texts(outcome)]
+        ours = [self.answer(text, level) for text in entries(answer)]
+        true = [self.outcome(title, level) for title in entries(outcome)]
         every = frozenset[str]().union(*true)
         scores: dict[str, float] = {}
         if true and true[0]:
@@ -134,7 +135,8 @@ class Coding:
 def with_categories(task: Task, coding: Coding, record: StepRecord) -> StepRecord:
     """Add the scores by category to a step, for the fields whose task asks for them."""
     added: dict[str, float] = {}
-    for field, level in ((field, level) for field in task.answer for level in LEVELS if level in field.extras):
+    lists = [field for field in task.answer if isinstance(field, Ranked)]
+    for field, level in ((field, level) for field in lists for level in LEVELS if level in field.extras):
         outcome = (record.target or {}).get(field.name)
         if outcome is not None:
             scores = coding.scores(level, field.top, (record.prediction or {}).get(field.name), outcome)
@@ -188,9 +190,3 @@ def _words(text: str) -> frozenset[str]:
 
 def _singular(word: str) -> str:
     return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "is", "us")) else word  # noqa: PLR2004
-
-
-def _texts(value: Value | None) -> tuple[str, ...]:
-    if value is None:
-        return ()
-    return tuple(map(str, value)) if isinstance(value, tuple | list) else (str(value),)

@@ -6,11 +6,7 @@ field's plausible range. So failing never pays.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from llm_as_rnn.comparing import Verdict
 from llm_as_rnn.fields import Field
-from llm_as_rnn.figures import finite
 from llm_as_rnn.metrics.extras import EXTRAS, Metric
 from llm_as_rnn.metrics.judged import judged_metrics
 from llm_as_rnn.records import Target
@@ -20,34 +16,34 @@ from llm_as_rnn.task import Task
 def field_metrics(field: Field) -> tuple[Metric, ...]:
     """List the metrics of one field, the one to look at first in front.
 
-    Those that its task asks for stand behind; of a text they say more than whether it is a copy, and stand for that.
+    Those that its task asks for stand behind; where the same can be told in many ways they say more than those of the
+    kind, and stand for them.
 
-    >>> [metric.mean for metric in field_metrics(Field("high", "number", low=-20, high=45))]
+    >>> from llm_as_rnn.fields import Number, Ranked
+    >>> [metric.mean for metric in field_metrics(Number("high", low=-20, high=45))]
     ['high.mae']
-    >>> [metric.mean for metric in field_metrics(Field("diagnoses", "ranked", top=5))]
+    >>> [metric.mean for metric in field_metrics(Ranked("diagnoses", top=5))]
     ['diagnoses.acc@1', 'diagnoses.acc@5']
     """
     asked = [metric for name in field.extras for metric in EXTRAS[name].metrics(field)]
-    if field.kind == "text":
+    if field.is_open:
         return (*judged_metrics(field), *(asked or _kind_metrics(field)))
     return (*_kind_metrics(field), *asked, *judged_metrics(field))
 
 
 def _kind_metrics(field: Field) -> tuple[Metric, ...]:
-    match field.kind:
-        case "label":
-            return (_share(field, "accuracy", "share of steps with the right label"),)
-        case "number":
-            unit = f", in {field.unit}" if field.unit else ""
-            about = f"mean absolute error{unit}; a missing answer counts as the farther end of the range"
-            name, title = f"{field.name}.abs_error", f"{field.name} MAE"
-            return (Metric(name, f"{field.name}.mae", title, field.name, about, higher_is_better=False),)
-        case "ranked":
-            first = _share(field, "acc@1", "share of steps whose first answer is the primary outcome")
-            among = _share(field, f"acc@{field.top}", "share of steps with any outcome among the answers")
-            return (first, among) if field.top > 1 else (first,)
-        case "text":
-            return (_share(field, "match", "share of steps with exactly the outcome's text, in any case"),)
+    return tuple(
+        Metric(
+            name=f"{field.name}.{measure.score}",
+            mean=f"{field.name}.{measure.mean or measure.score}",
+            title=f"{field.name} {measure.title or measure.score}",
+            field=field.name,
+            about=measure.about,
+            higher_is_better=measure.higher_is_better,
+        )
+        for measure in field.measures()
+        if measure.about
+    )
 
 
 def task_metrics(task: Task) -> tuple[Metric, ...]:
@@ -89,28 +85,9 @@ def step_scores(task: Task, prediction: Target | None, target: Target | None) ->
     for field in task.answer:
         outcome = (target or {}).get(field.name)
         if outcome is not None:
-            answer = (prediction or {}).get(field.name)
-            kinds = dict(_kind_scores(field, verdicts[field.name])) if field.name in verdicts else {}
+            answer, verdict = (prediction or {}).get(field.name), verdicts.get(field.name)
+            found = {measure.score: measure.of(verdict) for measure in field.measures()} if verdict else {}
             for name in field.extras:
-                kinds.update(EXTRAS[name].score(field, answer, outcome))
-            scores.update({f"{field.name}.{kind}": score for kind, score in kinds.items()})
+                found.update(EXTRAS[name].score(field, answer, outcome))
+            scores.update({f"{field.name}.{score}": value for score, value in found.items()})
     return scores
-
-
-def _kind_scores(field: Field, verdict: Verdict) -> Mapping[str, float]:
-    match field.kind:
-        case "number":
-            error = abs(verdict.off or 0.0)
-            return {"abs_error": error, "sq_error": finite(error * error)}
-        case "ranked":
-            first = {"acc@1": float(verdict.right)}
-            return {**first, f"acc@{field.top}": float(verdict.among)} if field.top > 1 else first
-        case "label":
-            return {"accuracy": float(verdict.right)}
-        case "text":
-            return {"match": float(verdict.right)}
-
-
-def _share(field: Field, kind: str, about: str) -> Metric:
-    name = f"{field.name}.{kind}"
-    return Metric(name, name, f"{field.name} {kind}", field.name, about)

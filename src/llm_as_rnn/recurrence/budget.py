@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from llm_as_rnn.errors import UsageError
 from llm_as_rnn.method import Calls, count_tokens
-from llm_as_rnn.records import Memory, Section
+from llm_as_rnn.records import Memory, Section, Why
 from llm_as_rnn.recurrence.memory import initial_memory
 from llm_as_rnn.task import Task
 
@@ -28,11 +28,17 @@ Way = Callable[[Sections, int], Calls[Sections | None]]
 
 
 class Fitted(NamedTuple):
-    """Sections that fit, their length in tokens, and what it took to make them fit."""
+    """Sections that fit, their length in tokens, and what it took to make them fit, in order; nothing, most often."""
 
     sections: Sections
     tokens: int
-    how: str
+    ways: tuple[str, ...]
+
+    @property
+    def why(self) -> Why:
+        """Say it as a reason: ``rewritten``, or the last resort that was taken, and what was done before."""
+        *before, last = self.ways or ("rewritten",)
+        return Why(last, f"after {' and '.join(before)}" if before else "")
 
 
 def measured(memory: Memory) -> Calls[int]:
@@ -87,11 +93,11 @@ def fit(sections: Sections, budget: int, ways: Mapping[str, Way]) -> Calls[Fitte
             sections, tokens = shorter, size
             done.append(how)
     if tokens <= budget:
-        return Fitted(sections, tokens, " and ".join(done))
-    return (yield from _trim(sections, budget, " and ".join([*done, "trimmed"])))
+        return Fitted(sections, tokens, tuple(done))
+    return (yield from _trim(sections, budget, (*done, "trimmed")))
 
 
-def _trim(sections: Sections, budget: int, how: str) -> Calls[Fitted | None]:
+def _trim(sections: Sections, budget: int, ways: tuple[str, ...]) -> Calls[Fitted | None]:
     """Find the longest version within the budget by bisection over ever shorter ones."""
     texts = {section.name: [_sentences(item) for item in section.items] for section in sections}
     order = _order_of_cuts(texts)
@@ -102,7 +108,7 @@ def _trim(sections: Sections, budget: int, how: str) -> Calls[Fitted | None]:
         shorter = _without_last(texts, Counter(order[:middle]))
         tokens = yield from _length(shorter)
         if tokens <= budget:
-            best = Fitted(shorter, tokens, how)
+            best = Fitted(shorter, tokens, ways)
             high = middle - 1
         else:
             low = middle + 1

@@ -4,18 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from llm_as_rnn.method import (
-    AUTO_FEEDBACK,
-    Asker,
-    Calls,
-    Learned,
-    RuleName,
-    Settings,
-    count_tokens,
-    knows_outcomes,
-    notes_cases,
-    said,
-)
+from llm_as_rnn.method import Asker, Calls, Learned, count_tokens, said
 from llm_as_rnn.outcomes import facts, is_told
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import Feedback, Memory, Observation, Prediction, Record, SequenceInfo, Target, Update
@@ -26,11 +15,12 @@ from llm_as_rnn.recurrence.guard import Seen, refusal, trial_by_replay
 from llm_as_rnn.recurrence.lessons import Lessons, Teacher
 from llm_as_rnn.recurrence.memory import initial_memory
 from llm_as_rnn.recurrence.notes import LATEST, Credit, credit, foretold, has_changed
-from llm_as_rnn.recurrence.policy import Past, check_when, error_of, metered, require_outcomes_unneeded, why_not
-from llm_as_rnn.recurrence.rules import Proposal, build_rule
+from llm_as_rnn.recurrence.policy import Past, error_of, metered, require_outcomes_unneeded, why_not
+from llm_as_rnn.recurrence.rules import Proposal, build_rule, suited, traits
 from llm_as_rnn.recurrence.scorecard import Tally
 from llm_as_rnn.recurrence.watch import Watch, has_fallen
 from llm_as_rnn.recurrence.writing import Step, Writer
+from llm_as_rnn.settings import AUTO, Settings, knows_outcomes, require_when
 from llm_as_rnn.task import Task
 
 
@@ -100,28 +90,22 @@ class Recurrent:
     name = "recurrent"
     state_type = RecurrentState
 
-    def __init__(self, task: Task, settings: Settings, prompts: Prompts, rule: RuleName | None = None) -> None:
+    def __init__(self, task: Task, settings: Settings, prompts: Prompts, rule: str | None = None) -> None:
         if rule:
             self.name = f"{Recurrent.name}:{rule}"
-        wanted = msgspec.structs.replace(settings.updating, rule=rule) if rule else settings.updating
-        feedback = settings.feedback
-        told = knows_outcomes(feedback) and is_told(task, settings.form)
-        self.updating = wanted.suited(settings.form, feedback, told=told)
-        check_when(self.updating.when)
-        if feedback == AUTO_FEEDBACK:
-            unheard = self.updating.rule == "none" or notes_cases(self.updating.rule, told=told)
-            feedback = "scorecard" if unheard else "model"
-        settings = msgspec.structs.replace(settings, feedback=feedback, updating=self.updating)
+        settings = settled(msgspec.structs.replace(settings, rule=rule or settings.rule), task)
+        require_when(settings.when)
+        about = traits(settings.rule)
         self.task = task
         self.settings = settings
         self.asker = Asker(task, settings, prompts)
         self.writer = Writer(self.asker, task, settings)
         self.reflection = Reflection(self.writer)
-        self.teacher = Teacher(self.asker, task, settings)
-        self.rule = build_rule(self.updating.rule, self.writer)
+        self.teacher = Teacher(self.asker, task, settings, keeps_cases=about.keeps_cases)
+        self.rule = build_rule(settings.rule, self.writer)
         self.knows_outcomes = knows_outcomes(settings.feedback)
         if not self.knows_outcomes:
-            require_outcomes_unneeded(self.updating)
+            require_outcomes_unneeded(settings, by_rule=about.needs_outcomes)
 
     def start(self, sequence: SequenceInfo) -> RecurrentState:
         """Give h_0: every section there, nothing known yet."""
@@ -130,7 +114,7 @@ class Recurrent:
     @property
     def shares(self) -> bool:
         """Whether a sequence that has ended teaches those after it."""
-        return bool(self.updating.shared)
+        return bool(self.settings.shared)
 
     def start_with(self, sequence: SequenceInfo, lessons: Lessons | None) -> RecurrentState:
         """Give h_0, beside the lessons of earlier sequences where these are shared; None for the first one."""
@@ -139,10 +123,10 @@ class Recurrent:
         first = Lessons(initial_memory(self.task)) if lessons is None else lessons
         return msgspec.structs.replace(self.start(sequence), lessons=first)
 
-    def conclude(self, state: RecurrentState, last: Observation) -> Calls[tuple[Lessons | None, str]]:
-        """Give what the sequence leaves to later ones, and what was done."""
+    def conclude(self, state: RecurrentState, last: Observation) -> Calls[tuple[Lessons | None, Update | None]]:
+        """Give what the sequence leaves to later ones, and what became of the lessons."""
         if state.lessons is None:
-            return None, ""
+            return None, None
         return (yield from self.teacher.teach(state.lessons, state.memory, state.ledger, last))
 
     def memory(self, state: RecurrentState) -> Memory:
@@ -171,9 +155,9 @@ class Recurrent:
         fallen = yield from self._fall_back(counted, step)
         if fallen:
             return fallen
-        reason = why_not(self.updating.when, self.updating.allowance, state.past, step.error)
+        reason = why_not(self.settings.when, self.settings.allowance, state.past, step.error)
         if reason:
-            return Learned(counted, Update("skipped", reason))
+            return Learned(counted, Update("skipped", *reason))
         (learned, tokens) = yield from metered(self._reflect_and_update(counted, step))
         past = msgspec.structs.replace(counted.past, spent=counted.past.spent + tokens)
         return msgspec.structs.replace(learned, state=msgspec.structs.replace(learned.state, past=past))
@@ -192,16 +176,16 @@ class Recurrent:
         before = Memory(step.memory.sections, step.memory.version, (yield from measured(step.memory)))
         proposal = yield from self.rule.propose(step, feedback, state.ledger)
         if proposal.sections is None:
-            return before, Update("kept", proposal.reason), proposal
+            return before, Update("kept", *proposal.why), proposal
         reason = refusal(before, proposal.sections, proposal.tokens, self.task, self.settings.budget)
         after = Memory(proposal.sections, before.version + 1, proposal.tokens)
-        if not reason and self.updating.recheck:
+        if not reason and self.settings.recheck:
             reason = yield from trial_by_replay(
                 self.task, lambda memory, x: self._predict(state, memory, x), before, after, state.recent[:-1]
             )
         if reason:
-            return before, Update("kept", reason), proposal
-        return after, Update("accepted", proposal.reason), proposal
+            return before, Update("kept", *reason), proposal
+        return after, Update("accepted", *proposal.why), proposal
 
     def _predict(self, state: RecurrentState, memory: Memory, observation: Observation) -> Calls[Prediction]:
         context = self.writer.context(state.sequence, memory, observation, _text(state.lessons))
@@ -240,15 +224,15 @@ class Recurrent:
             scorecard=scorecard.add(state.scorecard, self.task, step.observation, step.prediction.values, step.target),
             ledger=credit(state.ledger, step.items, self.task, line, step.target, right=not step.error, now=step.now),
             foretold=(*state.foretold, *foretold(step.items, self.task, line, step.target))[-LATEST:],
-            recent=(*state.recent, Seen(step.observation, dict(step.target)))[-self.updating.recheck - 1 :]
-            if self.updating.recheck
+            recent=(*state.recent, Seen(step.observation, dict(step.target)))[-self.settings.recheck - 1 :]
+            if self.settings.recheck
             else (),
-            watch=state.watch.after(state.memory, step.error) if self.updating.watch else state.watch,
+            watch=state.watch.after(state.memory, step.error) if self.settings.watch else state.watch,
         )
 
     def _fall_back(self, state: RecurrentState, step: Step) -> Calls[Learned | None]:
         """Go back to the best version of the memory after a lasting fall of the score."""
-        if not self.updating.watch or not has_fallen(state.watch.errors):
+        if not self.settings.watch or not has_fallen(state.watch.errors):
             return None
         watch = msgspec.structs.replace(state.watch, errors=())
         best = state.watch.best()
@@ -259,10 +243,30 @@ class Recurrent:
         if tokens > self.settings.budget:
             return None
         memory = Memory(best.memory.sections, state.memory.version + 1, tokens)
-        reason = f"fallen: back to version {best.memory.version}, mean error {best.mean:.2f} in {best.steps} steps"
+        detail = f"back to version {best.memory.version}, mean error {best.mean:.2f} in {best.steps} steps"
         # What the memory that fell foretold says nothing of the one that is back.
         state = msgspec.structs.replace(state, memory=memory, watch=watch, foretold=())
-        return Learned(state, Update("rolled_back", reason))
+        return Learned(state, Update("rolled_back", "fallen", detail))
+
+
+def settled(settings: Settings, task: Task) -> Settings:
+    """Fill in what depends on the rule: its own name, who is heard, and whether cases are recalled.
+
+    Raises
+    ------
+    UsageError
+        If there is no such rule.
+    """
+    rule = suited(settings.rule, settings.form, settings.feedback)
+    told = knows_outcomes(settings.feedback) and is_told(task, settings.form)
+    about = traits(rule)
+    heard = "model" if about.wants_critic(told=told) else "scorecard"
+    return msgspec.structs.replace(
+        settings,
+        rule=rule,
+        feedback=heard if settings.feedback == AUTO else settings.feedback,
+        recall=int(about.notes_cases(told=told)) if settings.recall is None else settings.recall,
+    )
 
 
 def _text(lessons: Lessons | None) -> Memory | None:

@@ -12,12 +12,13 @@ from typing import Any
 
 from llm_as_rnn.answers import AnswerSpec
 from llm_as_rnn.errors import AnswerError
-from llm_as_rnn.fields import Field
-from llm_as_rnn.method import Asked, Calls, feedback_kinds, said
+from llm_as_rnn.fields import Field, Label, Number, Ranked, Text
+from llm_as_rnn.method import Asked, Calls, said
 from llm_as_rnn.outcomes import SENTENCE
 from llm_as_rnn.records import Feedback, Form, Role, Value
 from llm_as_rnn.recurrence.scorecard import Scorecard, to_text
 from llm_as_rnn.recurrence.writing import Step, Writer
+from llm_as_rnn.settings import feedback_kinds
 from llm_as_rnn.task import Task
 
 YES_NO = ("yes", "no")
@@ -28,23 +29,23 @@ RUBRIC = "whether the answer is plausible, precise, and follows from what was kn
 
 def critic_fields(task: Task, form: Form) -> tuple[Field, ...]:
     """List what the critic is asked for (paper, appendix C)."""
-    ranked = [field for field in task.answer if field.kind == "ranked"]
-    any_correct = (Field("any_correct", "label", "any of those named is right", YES_NO),) if ranked else ()
+    has_list = any(isinstance(field, Ranked) for field in task.answer)
+    any_correct = (Label("any_correct", "any of those named is right", options=YES_NO),) if has_list else ()
     return (
-        Field("correct", "label", "the answer is right", YES_NO),
+        Label("correct", "the answer is right", options=YES_NO),
         *any_correct,
-        Field("missed", "text", "what was missed", max_chars=SENTENCE[form]),
-        Field("why", "text", "why it was missed", max_chars=SENTENCE[form]),
-        Field("suggestion", "text", "what to do differently next time", max_chars=SENTENCE[form]),
+        Text("missed", "what was missed", max_chars=SENTENCE[form]),
+        Text("why", "why it was missed", max_chars=SENTENCE[form]),
+        Text("suggestion", "what to do differently next time", max_chars=SENTENCE[form]),
     )
 
 
 def judge_fields(form: Form) -> tuple[Field, ...]:
     """List what a judge is asked for: the reason before the figure, so that the figure follows from it."""
     return (
-        Field("critique", "text", "what is good and what is doubtful about the answer", max_chars=SENTENCE[form]),
-        Field("suggestion", "text", "what to do differently next time", max_chars=SENTENCE[form]),
-        Field("score", "number", "how good it is, from 0 to 100", low=0, high=100, decimals=0),
+        Text("critique", "what is good and what is doubtful about the answer", max_chars=SENTENCE[form]),
+        Text("suggestion", "what to do differently next time", max_chars=SENTENCE[form]),
+        Number("score", "how good it is, from 0 to 100", low=0, high=100, decimals=0),
     )
 
 
@@ -110,7 +111,7 @@ def read_judgement(spec: AnswerSpec, text: str) -> dict[str, Value]:
     """
     values = spec.read(text)
     for field in spec.fields:
-        if field.kind == "number" and not _stands_once(spec, field.name, values[field.name], text):
+        if isinstance(field, Number) and not _stands_once(spec, field.name, values[field.name], text):
             raise AnswerError(f"{field.name} must be one whole number from {field.low:g} to {field.high:g}")
     return values
 

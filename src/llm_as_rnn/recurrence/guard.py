@@ -12,7 +12,7 @@ from collections.abc import Sequence as Many
 from llm_as_rnn.folding import fold
 from llm_as_rnn.hygiene import steers
 from llm_as_rnn.method import Calls
-from llm_as_rnn.records import Memory, Observation, Prediction, Record, Section, Value
+from llm_as_rnn.records import Memory, Observation, Prediction, Record, Section, Value, Why
 from llm_as_rnn.recurrence.policy import error_of
 from llm_as_rnn.task import Task
 
@@ -37,8 +37,8 @@ Trial = Callable[[Memory, Observation], Calls[Prediction]]
 """Predicts a step with a memory."""
 
 
-def refusal(before: Memory, after: tuple[Section, ...], tokens: int, task: Task, budget: int) -> str:
-    """Say why a candidate is not fit to be kept, by what can be seen of it; nothing if it is.
+def refusal(before: Memory, after: tuple[Section, ...], tokens: int, task: Task, budget: int) -> Why | None:
+    """Say why a candidate is not fit to be kept, by what can be seen of it; None if it is.
 
     Parameters
     ----------
@@ -54,21 +54,21 @@ def refusal(before: Memory, after: tuple[Section, ...], tokens: int, task: Task,
         lambda, in tokens.
     """
     if after == before.sections:
-        return "unchanged"
+        return Why("unchanged")
     if tokens > budget:  # a section's "nothing is known" may be longer than the note that was dropped
-        return f"over_budget: {tokens} tokens"
+        return Why("over_budget", f"{tokens} tokens")
     size = before.tokens or 0
     if size >= WORTH_GUARDING * budget and tokens < COLLAPSE * size:
-        return f"collapsed: from {size} to {tokens} tokens"
+        return Why("collapsed", f"from {size} to {tokens} tokens")
     old = {item for section in before.sections for item in section.items}
     new = [item for section in after for item in section.items if item not in old]
     for item in new:
         if steers(item):
-            return f"steering: {steers(item)}"
+            return Why("steering", steers(item))
     copied = [item for item in new if _is_copied(item, task)]
     if copied and len(copied) == len(new):
-        return "copied: the notes repeat the instructions"
-    return ""
+        return Why("copied", "the notes repeat the instructions")
+    return None
 
 
 def _is_copied(item: str, task: Task) -> bool:
@@ -77,8 +77,8 @@ def _is_copied(item: str, task: Task) -> bool:
     return len(words.split()) >= FEW_WORDS and words.strip(" .") in told
 
 
-def trial_by_replay(task: Task, trial: Trial, before: Memory, after: Memory, recent: Many[Seen]) -> Calls[str]:
-    """Predict the latest steps with both memories; say by how much the candidate is worse, or nothing.
+def trial_by_replay(task: Task, trial: Trial, before: Memory, after: Memory, recent: Many[Seen]) -> Calls[Why | None]:
+    """Predict the latest steps with both memories; say by how much the candidate is worse, or None.
 
     The steps are those before the present one: a candidate that has just copied its outcome gains nothing by that.
     """
@@ -91,5 +91,5 @@ def trial_by_replay(task: Task, trial: Trial, before: Memory, after: Memory, rec
         errors.append(total / max(len(recent), 1))
     old, new = errors
     if new <= old:
-        return ""
-    return f"worse: mean error {new:.2f} on the last {len(recent)} steps, not {old:.2f}"
+        return None
+    return Why("worse", f"mean error {new:.2f} on the last {len(recent)} steps, not {old:.2f}")

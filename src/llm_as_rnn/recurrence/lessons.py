@@ -10,13 +10,14 @@ from __future__ import annotations
 import msgspec
 
 from llm_as_rnn.cases.recall import Resemblance
-from llm_as_rnn.method import KEEPS_CASES, Asker, Calls, Settings
-from llm_as_rnn.records import Memory, Message, Observation, Record
+from llm_as_rnn.method import Asker, Calls
+from llm_as_rnn.records import Memory, Message, Observation, Record, Update
 from llm_as_rnn.recurrence.budget import fit
 from llm_as_rnn.recurrence.guard import refusal
 from llm_as_rnn.recurrence.notes import Credit, Ledger, is_covered
 from llm_as_rnn.recurrence.rules import Itemised
 from llm_as_rnn.recurrence.writing import Writer, length
+from llm_as_rnn.settings import Settings
 from llm_as_rnn.task import Task
 
 
@@ -45,17 +46,22 @@ class Teacher:
     task : Task
         What is predicted.
     settings : Settings
-        ``updating.shared`` is the lessons' budget.
+        ``shared`` is the lessons' budget.
+    keeps_cases : bool
+        Whether the memories that sequences end with hold cases of code's, which can be carried over.
     """
 
-    def __init__(self, asker: Asker, task: Task, settings: Settings) -> None:
+    def __init__(self, asker: Asker, task: Task, settings: Settings, *, keeps_cases: bool) -> None:
         self.task = task
-        self.settings = msgspec.structs.replace(settings, budget=settings.updating.shared)
+        self.settings = msgspec.structs.replace(settings, budget=settings.shared)
+        self._keeps_cases = keeps_cases
         self.writer = Writer(asker, task, self.settings)
         self.items = Itemised(self.writer)
 
-    def teach(self, lessons: Lessons, ended: Memory, ledger: Ledger, last: Observation) -> Calls[tuple[Lessons, str]]:
-        """Give the lessons after a sequence, and what was done.
+    def teach(
+        self, lessons: Lessons, ended: Memory, ledger: Ledger, last: Observation
+    ) -> Calls[tuple[Lessons, Update]]:
+        """Give the lessons after a sequence, and what became of them.
 
         Parameters
         ----------
@@ -69,11 +75,11 @@ class Teacher:
             Its last step.
         """
         counted = {item: ledger.get(item, Credit()) for item in _items(lessons.memory)}
-        if self.settings.updating.rule in KEEPS_CASES:
+        if self._keeps_cases:
             return (yield from self._carry_over(lessons.memory, ended, {**ledger, **counted}, last.t))
         return (yield from self._rewrite(Lessons(lessons.memory, counted), ended, last))
 
-    def _carry_over(self, old: Memory, ended: Memory, ledger: Ledger, t: int) -> Calls[tuple[Lessons, str]]:
+    def _carry_over(self, old: Memory, ended: Memory, ledger: Ledger, t: int) -> Calls[tuple[Lessons, Update]]:
         sections, taken = old.sections, 0
         proved = sorted(_items(ended), key=lambda item: ledger.get(item, Credit()).worth(t), reverse=True)
         for item in proved:
@@ -85,11 +91,11 @@ class Teacher:
             if proposal.sections is not None:
                 sections, taken = proposal.sections, taken + 1
         if sections == old.sections:
-            return Lessons(old, _of(old, ledger)), "nothing new"
+            return Lessons(old, _of(old, ledger)), Update("kept", "nothing new")
         new = Memory(sections, old.version + 1, (yield from length(sections)))
-        return Lessons(new, _of(new, ledger)), f"{taken} notes carried over"
+        return Lessons(new, _of(new, ledger)), Update("accepted", "carried over", f"{taken} notes")
 
-    def _rewrite(self, lessons: Lessons, ended: Memory, last: Observation) -> Calls[tuple[Lessons, str]]:
+    def _rewrite(self, lessons: Lessons, ended: Memory, last: Observation) -> Calls[tuple[Lessons, Update]]:
         bounds = self.writer.bounds.beyond(lessons.memory.sections)
         prompt = self.writer.asker.render(
             "recurrence/lessons",
@@ -101,17 +107,17 @@ class Teacher:
         messages = (Message("system", self.task.instructions.strip()), Message("user", prompt))
         asked = yield from self.writer.ask_memory(last, "update", messages, bounds, str(lessons.memory), str(ended))
         if asked.value is None:
-            return lessons, f"{asked.status}: {asked.problem}"
+            return lessons, Update("kept", asked.status, asked.problem)
         retire = self.items.retiring(_items(lessons.memory), lessons.ledger, last.t)
         fitted = yield from fit(asked.value, self.settings.budget, {"retired": retire})
         if fitted is None:
-            return lessons, "over_budget: not even one sentence of it fits"
+            return lessons, Update("kept", "over_budget", "not even one sentence of it fits")
         before = Memory(lessons.memory.sections, lessons.memory.version, (yield from length(lessons.memory.sections)))
         reason = refusal(before, fitted.sections, fitted.tokens, self.task, self.settings.budget)
         if reason:
-            return lessons, reason
+            return lessons, Update("kept", *reason)
         new = Memory(fitted.sections, before.version + 1, fitted.tokens)
-        return Lessons(new, _of(new, lessons.ledger)), "rewritten"
+        return Lessons(new, _of(new, lessons.ledger)), Update("accepted", *fitted.why)
 
 
 def _items(memory: Memory) -> list[str]:

@@ -5,12 +5,12 @@ Whatever the policy, exact figures are counted at every step; it decides about c
 
 from __future__ import annotations
 
-import re
 from collections.abc import Generator
 
 from llm_as_rnn.errors import UsageError
-from llm_as_rnn.method import KEEPS_CASES, Calls, T, Updating
-from llm_as_rnn.records import Completion, Record, Request, Target
+from llm_as_rnn.method import Calls, T
+from llm_as_rnn.records import Completion, Record, Request, Target, Why
+from llm_as_rnn.settings import Settings
 from llm_as_rnn.task import Task
 
 REMEMBERED = 64
@@ -45,20 +45,15 @@ class Past(Record, frozen=True):
         return Past((*self.errors, error)[-REMEMBERED:], self.steps + 1, self.spent)
 
 
-def check_when(when: str) -> None:
-    """Refuse a policy that there is none of.
-
-    Raises
-    ------
-    UsageError
-        With a hint that lists them.
-    """
-    if when not in ("every", "on_error", "surprise") and not re.fullmatch(r"every:[1-9]\d*", when):
-        raise UsageError(f"there is no update policy {when!r}", "choose from every, on_error, surprise, every:K")
-
-
-def require_outcomes_unneeded(updating: Updating) -> None:
+def require_outcomes_unneeded(settings: Settings, *, by_rule: bool) -> None:
     """Refuse what compares answers with outcomes, for a method that is never shown one.
+
+    Parameters
+    ----------
+    settings : Settings
+        With the rule that is used.
+    by_rule : bool
+        Whether that rule needs outcomes.
 
     Raises
     ------
@@ -66,10 +61,10 @@ def require_outcomes_unneeded(updating: Updating) -> None:
         Naming the setting.
     """
     needs = {
-        f"--when {updating.when}": updating.when in ("on_error", "surprise"),
-        "--recheck": updating.recheck > 0,
-        "--watch": updating.watch,
-        f"--rule {updating.rule}": updating.rule in KEEPS_CASES,
+        f"--when {settings.when}": settings.when in ("on_error", "surprise"),
+        "--recheck": settings.recheck > 0,
+        "--watch": settings.watch,
+        f"--rule {settings.rule}": by_rule,
     }
     for option, needed in needs.items():
         if needed:
@@ -77,8 +72,8 @@ def require_outcomes_unneeded(updating: Updating) -> None:
             raise UsageError(f"{option} needs outcomes, and with --feedback judge none is shown", hint)
 
 
-def why_not(when: str, allowance: int, past: Past, error: float) -> str:
-    """Say why a step is not to be learned from; nothing if it is.
+def why_not(when: str, allowance: int, past: Past, error: float) -> Why | None:
+    """Say why a step is not to be learned from; None if it is.
 
     Parameters
     ----------
@@ -94,21 +89,21 @@ def why_not(when: str, allowance: int, past: Past, error: float) -> str:
     Examples
     --------
     >>> why_not("on_error", 0, Past(), error=0.0)
-    'on_error: the answer was right'
-    >>> why_not("every:5", 0, Past(steps=5), error=0.0)
-    ''
+    Why(code='on_error', detail='the answer was right')
+    >>> why_not("every:5", 0, Past(steps=5), error=0.0) is None
+    True
     """
     if allowance and past.spent > allowance * past.steps:
-        return f"allowance: {past.spent} tokens spent in {past.steps} steps"
+        return Why("allowance", f"{past.spent} tokens spent in {past.steps} steps")
     if when.startswith("every:") and past.steps % int(when.partition(":")[2]):
-        return f"{when}: not this step"
+        return Why("every", f"not this step, with {when}")
     if when == "on_error" and not error:
-        return "on_error: the answer was right"
+        return Why("on_error", "the answer was right")
     if when == "surprise":
         line = _usual(past.errors)
         if error <= line:
-            return f"surprise: an error of {error:.2f} is usual, up to {line:.2f}"
-    return ""
+            return Why("surprise", f"an error of {error:.2f} is usual, up to {line:.2f}")
+    return None
 
 
 def _usual(errors: tuple[float, ...]) -> float:

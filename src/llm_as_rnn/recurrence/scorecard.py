@@ -10,8 +10,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from llm_as_rnn.comparing import NO_ANSWER
-from llm_as_rnn.fields import Field
+from llm_as_rnn.fields import NO_ANSWER, Field, Label, Number
 from llm_as_rnn.figures import finite, shown
 from llm_as_rnn.outcomes import last_value
 from llm_as_rnn.records import Observation, Record, Target, Value
@@ -24,7 +23,7 @@ class Tally(Record, frozen=True):
     Attributes
     ----------
     steps, answered, right : int
-        Outcomes seen; answers among them; right ones (see `comparing.Verdict`).
+        Outcomes seen; answers among them; right ones (see `fields.Verdict`).
     error, abs_error : float
         Sums over the answered steps, in the field's unit; error is prediction minus outcome. Sums that would leave
         the range of floats stay at its end.
@@ -89,7 +88,7 @@ def _add(tally: Tally, field: Field, observation: Observation, values: Target | 
         repeat_right=tally.repeat_right + repeat.right,
         repeat_abs_error=finite(tally.repeat_abs_error + abs(repeat_error)),
         followed=_follow(tally.followed, str(before), str(outcome))
-        if field.kind == "label" and before
+        if isinstance(field, Label) and before
         else tally.followed,
         latest=tally.latest if is_late else outcome,
         latest_t=max(tally.latest_t, observation.t),
@@ -110,7 +109,7 @@ def to_text(card: Scorecard, task: Task) -> str:
     for field in task.answer:
         tally = card[field.name]
         if tally.steps:
-            lines.append(_number_line(field, tally) if field.kind == "number" else _label_line(field, tally))
+            lines.append(_number_line(field, tally) if isinstance(field, Number) else _label_line(field, tally))
         lines.extend(
             f"{field.name}: after {before} came {_counts(counts)}" for before, counts in sorted(tally.followed.items())
         )

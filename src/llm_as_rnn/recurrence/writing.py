@@ -10,7 +10,7 @@ from llm_as_rnn.cases.case import as_asked, case
 from llm_as_rnn.cases.recall import Resemblance
 from llm_as_rnn.errors import AnswerError
 from llm_as_rnn.hygiene import tidy_item
-from llm_as_rnn.method import Asked, Asker, Calls, Settings
+from llm_as_rnn.method import Asked, Asker, Calls
 from llm_as_rnn.outcomes import verdict
 from llm_as_rnn.records import (
     Feedback,
@@ -26,6 +26,7 @@ from llm_as_rnn.records import (
 )
 from llm_as_rnn.recurrence.budget import Sections, measured
 from llm_as_rnn.recurrence.memory import Bounds, answer_format, lined_up, read_memory, written
+from llm_as_rnn.settings import Settings
 from llm_as_rnn.task import Task
 
 
@@ -97,10 +98,11 @@ class Writer:
         shown = self.shown(sequence, observation)
         line = self.task.show(observation, "case", sequence.about)
         items = [item for level in (lessons, memory) if level for part in level.sections for item in part.items]
-        most = self.settings.updating.recall or 0
+        most = self.settings.recall or 0
         resemblance = Resemblance(items)
-        echo = self.settings.updating.echo or 1
-        recalled = [text for item in resemblance.closest(line, most) for text in as_asked(item, line, echo)]
+        recalled = [
+            text for item in resemblance.closest(line, most) for text in as_asked(item, line, self.settings.echo)
+        ]
         last = resemblance.ranked(line) if most else []
         told = "" if lessons is None else str(lined_up(lessons, last))
         system = self.asker.render("recurrence/system", memory=str(lined_up(memory, last)), lessons=told)

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from llm_as_rnn.fields import Field
+from llm_as_rnn.fields import Field, Number, Ranked, entries
 from llm_as_rnn.metrics.scores import field_metrics
 from llm_as_rnn.records import Call, StepRecord, Value
 from llm_as_rnn.report.diff import Item, MemoryDiff
@@ -138,7 +138,8 @@ def viewer_data(
     for record in records:
         tracks.setdefault((record.method, record.sequence), []).append(record)
     traces = [TraceView(*names, _steps(task, steps, pool)) for names, steps in tracks.items()]
-    return ViewerData(pool.values, traces, {field.name: field.unit for field in task.answer if field.unit}, budget)
+    units = {field.name: field.unit for field in task.answer if isinstance(field, Number) and field.unit}
+    return ViewerData(pool.values, traces, units, budget)
 
 
 def script_json(data: ViewerData) -> str:
@@ -232,7 +233,7 @@ def _answer(field: Field, step: StepRecord) -> AnswerView:
         None if came is None else _show(field, came),
         None if not metrics[0].is_share or scores[0] is None else scores[0] == 1,
         _note(field, said, came, scores),
-        scores[0] if field.kind == "number" else None,
+        None if metrics[0].higher_is_better else scores[0],
     )
 
 
@@ -241,20 +242,12 @@ def _note(field: Field, said: Value | None, came: Value | None, scores: Sequence
         return "no usable answer"
     if came is None:
         return "no outcome yet"
-    if field.kind == "number":
-        return _difference(field, _show(field, said), _show(field, came))
-    if field.kind == "ranked" and scores[0] == 0 and scores[-1] == 1:
+    if isinstance(field, Ranked) and scores[0] == 0 and scores[-1] == 1:
         return "an outcome is further down the list"
-    return ""
-
-
-def _difference(field: Field, said: str, came: str) -> str:
-    """Say by how much a number is off, as its digits are shown."""
     try:
-        off = float(said) - float(came)
+        return field.difference(said, came)
     except ValueError:
         return ""
-    return f"{field.show(abs(off))} too {'high' if off > 0 else 'low'}" if off else "exact"
 
 
 def _show(field: Field, value: Value) -> str:
@@ -262,7 +255,7 @@ def _show(field: Field, value: Value) -> str:
     try:
         return field.show(value)
     except ValueError:
-        return str(value)
+        return "; ".join(entries(value))
 
 
 def _written(value: Any) -> str:

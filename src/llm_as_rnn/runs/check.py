@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Sequence as Many
 from concurrent.futures import ThreadPoolExecutor
 from functools import reduce
-from typing import Any, Literal, NamedTuple, cast, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import jinja2.meta
 import msgspec
@@ -26,8 +26,8 @@ from llm_as_rnn.datasets.base import Sequence, Step
 from llm_as_rnn.drive import drive_walk
 from llm_as_rnn.engines.scripted import Answer, ScriptedEngine
 from llm_as_rnn.errors import UsageError
-from llm_as_rnn.fields import Field
-from llm_as_rnn.method import Calls, Learned, Method, RuleName, Settings, Updating, knows_outcomes
+from llm_as_rnn.fields import Text
+from llm_as_rnn.method import Calls, Learned, Method
 from llm_as_rnn.methods import METHODS, REFERENCES
 from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import (
@@ -51,6 +51,7 @@ from llm_as_rnn.recurrence.memory import written
 from llm_as_rnn.recurrence.rules import RULES
 from llm_as_rnn.runs.foresight import Foreknown, bag, foreknown, tells, tokens
 from llm_as_rnn.runs.walk import walk
+from llm_as_rnn.settings import Settings, knows_outcomes
 from llm_as_rnn.task import Task
 
 Kind = Literal["outcome_in_prompt", "future_in_prompt", "uneven_fields", "outcome_in_observation", "outcome_not_seen"]
@@ -235,8 +236,7 @@ def _settings(form: Form) -> Iterator[Settings]:
         if style == "chat":
             yield Settings(form, style, layout, budget=1, window=10**6, feedback=feedback)
     for rule, budget in itertools.product(RULES, (1, 256, 4096)):
-        updating = Updating(cast("RuleName", rule), recall=1, recheck=2)
-        yield Settings(form, budget=budget, window=10**6, feedback="scorecard", updating=updating)
+        yield Settings(form, budget=budget, window=10**6, feedback="scorecard", rule=rule, recall=1, recheck=2)
 
 
 # --- planting -------------------------------------------------------------------------------------------------------
@@ -295,10 +295,7 @@ class _Planter:
 
     def _outcome(self, sequence: str, t: int, name: str) -> Value:
         number = self._number(Canary("outcome", sequence, t, name))
-        kind = self._fields[name].kind if name in self._fields else "text"
-        if kind == "number":
-            return float(number)
-        return (f"canary{number}",) if kind == "ranked" else f"canary{number}"
+        return self._fields.get(name, Text("other")).canary(number)
 
     def _unshown(self, sequence: str, t: int, name: str, value: Any) -> Any:
         if name in self._kept or isinstance(value, bool) or not isinstance(value, str | int | float):
@@ -356,7 +353,7 @@ class _Watched:
 
 def _script(task: Task, settings: Settings) -> Answer:
     """Answer as a model does that repeats the canaries it sees: so they get into states, and out of them."""
-    guess = {field.name: _guess(field) for field in task.answer}
+    guess = {field.name: field.uninformed("a guess") for field in task.answer}
 
     def answer(request: Request) -> str:
         if settings.budget == 1 and not request.attempt:
@@ -369,14 +366,6 @@ def _script(task: Task, settings: Settings) -> Answer:
         return _fill(request.answer, text)
 
     return answer
-
-
-def _guess(field: Field) -> Value:
-    if field.kind == "number":
-        return (field.low + field.high) / 2
-    if field.kind == "ranked":
-        return (field.options or ("a guess",))[: field.top]
-    return field.options[0] if field.options else "a guess"
 
 
 def _fill(wanted: AnswerFormat, text: str) -> str:

@@ -12,14 +12,14 @@ from typing import Any, Literal
 import msgspec
 
 from llm_as_rnn._version import __version__
-from llm_as_rnn.engines.base import EngineInfo
+from llm_as_rnn.engine import EngineInfo
 from llm_as_rnn.errors import LlmAsRnnError, RunError
 from llm_as_rnn.files import make_folder, make_private, read_file, write_atomically
 from llm_as_rnn.metrics.judged import Judgement, with_judgements
 from llm_as_rnn.records import Record, Status, StepRecord
 from llm_as_rnn.runs.journal import OUR_FAULT, Expected, Kind, is_held, read_journal, read_lines, same
 from llm_as_rnn.runs.remote import is_credentialed
-from llm_as_rnn.runs.spec import RunSpec
+from llm_as_rnn.runs.spec import RunSpec, with_settings
 from llm_as_rnn.runs.versions import Event, lessons
 from llm_as_rnn.task import Task
 
@@ -152,7 +152,8 @@ class RunDirectory:
         """
         path = self.path / "run.json"
         try:
-            return msgspec.json.decode(read_file(path), type=RunInfo)
+            content = msgspec.json.decode(read_file(path), type=dict[str, Any])
+            return msgspec.convert({**content, "spec": with_settings(content.get("spec", {}))}, RunInfo)
         except FileNotFoundError:
             raise RunError(f"{self.path} holds no run", "name a folder that `llm-as-rnn run` made") from None
         except OSError as error:
@@ -203,7 +204,7 @@ class RunDirectory:
     def lessons(self) -> Mapping[tuple[str, str], tuple[Event, ...]]:
         """Tell what sequences left to those after them (see `versions.lessons`), in the order in which they ran."""
         info = self.info()
-        return lessons(read_journal(self.journal, _expected(info.spec))) if info.spec.updating.shared else {}
+        return lessons(read_journal(self.journal, _expected(info.spec))) if info.spec.settings.shared else {}
 
     def records(self) -> list[StepRecord]:
         """Read the journal's complete steps, by method in the run's order, then sequence and timestep.

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from collections.abc import Sequence as Many
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -15,15 +15,15 @@ from llm_as_rnn.datasets.base import Dataset, Sequence, Split
 from llm_as_rnn.datasets.registry import dataset
 from llm_as_rnn.datasets.tables import Table, read_table
 from llm_as_rnn.drive import drive, drive_walk
-from llm_as_rnn.engines.base import Engine, EngineInfo
+from llm_as_rnn.engine import Engine, EngineInfo
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.errors import DatasetError, RunError, UsageError, first_error
-from llm_as_rnn.method import AUTO_FEEDBACK, Method, Settings, Updating, suit_layout
-from llm_as_rnn.methods import METHODS, REFERENCES, asks_model, build, references
+from llm_as_rnn.method import Method
+from llm_as_rnn.methods import METHODS, REFERENCES, asks_model, build, references, resolve
 from llm_as_rnn.metrics.icd import LEVELS, Coding, Term, with_categories
 from llm_as_rnn.metrics.summary import failed_calls, summarise
 from llm_as_rnn.prompts import Prompts
-from llm_as_rnn.records import Form, Layout, Record, Request, StepRecord, Style
+from llm_as_rnn.records import Record, Request, StepRecord
 from llm_as_rnn.recurrence.budget import require_room
 from llm_as_rnn.recurrence.memory import initial_memory, written
 from llm_as_rnn.runs.directory import RunDirectory, RunInfo, RunStatus
@@ -35,12 +35,9 @@ from llm_as_rnn.runs.spec import RunSpec
 from llm_as_rnn.runs.walk import walk
 from llm_as_rnn.task import Task, load_task
 
-PAPER_BUDGET = 4096
-"""Tokens of a memory in the paper (appendix C)."""
-
 
 class Options(Record, frozen=True):
-    """What a user asks for; what is None is chosen to suit the model or the data.
+    """What a user asks for; what is None is chosen to suit the data.
 
     Attributes
     ----------
@@ -50,20 +47,17 @@ class Options(Record, frozen=True):
         Methods that ask a model, in order; the cheap references always run too.
     data : Path, optional
         The user's own data, for a task file that says how to read it.
-    sequences, steps, split, seed
+    sequences, steps, split
         Which data; by default all of the user's own, or what is usual for a shipped dataset.
-    budget, form, style, layout, feedback, sampling
-        How the model is asked.
+    settings : mapping
+        How the model is asked and how it learns: values of `settings.Settings` by name. What is None or left out is
+        chosen to suit the model.
     delay : int
         How late outcomes come, in steps (see `walk.schedule`).
     prompts : Path, optional
         A folder of templates that replace shipped ones.
     concurrency : int, optional
         Steps in flight; the engine's slots by default, and never more.
-    updating : Updating
-        How the recurrent method updates its memory.
-    thinking : int
-        Tokens that a reasoning model may take to think, at every call.
     allow_remote_data : bool
         Whether the user confirms that the terms of the data cover an engine elsewhere (see `remote.require_local`).
     """
@@ -73,19 +67,11 @@ class Options(Record, frozen=True):
     sequences: int | None = None
     steps: int | None = None
     split: Split = "development"
-    seed: int = 0
-    budget: int | None = None
-    form: Form | None = None
-    style: Style | None = None
-    layout: Layout | None = None
-    feedback: str = AUTO_FEEDBACK
-    sampling: str = "greedy"
+    settings: Mapping[str, Any] = {}
     delay: int = 0
     prompts: Path | None = None
     concurrency: int | None = None
     data: Path | None = None
-    updating: Updating = Updating(rule="auto")
-    thinking: int = 0
     allow_remote_data: bool = False
 
 
@@ -126,8 +112,6 @@ def make_spec(
     """
     if not options.methods:
         raise UsageError("no method was named", f"choose from {', '.join([*METHODS, *REFERENCES])}")
-    form = options.form or engine.form
-    engine = with_thinking(engine, options.thinking)
     every = (table.count(options.split), table.longest(options.split)) if table else usual_size(task)
     return RunSpec(
         task=task.name,
@@ -138,21 +122,10 @@ def make_spec(
         sequences=every[0] if options.sequences is None else options.sequences,
         steps=every[1] if options.steps is None else options.steps,
         split=options.split,
-        seed=options.seed,
-        budget=suit_budget(options.budget, engine),
-        window=engine.context_window,
-        form=form,
-        style=suit_style(options.style, engine),
-        layout=suit_layout(options.layout, form),
-        feedback=options.feedback,
-        sampling=options.sampling,
         prompts_digest=prompts.digest,
+        settings=resolve(options.settings, engine),
         delay=options.delay,
         data_digest=table.digest if table else digest,
-        updating=msgspec.structs.replace(
-            suit_echo(options.updating, engine), rule=options.updating.suited(form, options.feedback).rule
-        ),
-        thinking=options.thinking,
     )
 
 
@@ -160,70 +133,6 @@ def usual_size(task: Task) -> tuple[int, int]:
     """Say how many sequences and steps of a task's shipped dataset a run takes where nothing else is said."""
     source = dataset(task.dataset)
     return source.sequences, source.steps
-
-
-def suit_budget(asked: int | None, engine: EngineInfo) -> int:
-    """Give the budget that was asked for, or one that suits the engine.
-
-    Raises
-    ------
-    UsageError
-        If the engine's context window has no room for it.
-    """
-    most = largest_budget(engine.context_window)
-    budget = min(engine.budget or PAPER_BUDGET, most) if asked is None else asked
-    if budget > most:
-        raise UsageError(
-            f"a budget of {budget} tokens needs a larger context window than {engine.context_window} tokens",
-            f"use a budget of {most} or less, or a larger context",
-        )
-    return budget
-
-
-def suit_echo(updating: Updating, engine: EngineInfo) -> Updating:
-    """Show recalled cases as often as was asked for, or as suits the engine."""
-    return msgspec.structs.replace(updating, echo=engine.echo if updating.echo is None else updating.echo)
-
-
-def suit_style(asked: Style | None, engine: EngineInfo) -> Style:
-    """Give the prompt style that was asked for, or the one that suits the engine.
-
-    Raises
-    ------
-    UsageError
-        If a base model is to chat.
-    """
-    if asked == "chat" and not engine.chats:
-        raise UsageError(
-            f"{engine.model} is a base model: it has no chat template", "leave the style out, or use completion"
-        )
-    return asked or engine.style
-
-
-def with_thinking(engine: EngineInfo, thinking: int) -> EngineInfo:
-    """Leave room in an engine's context window for a reasoning model to think.
-
-    Raises
-    ------
-    UsageError
-        If thinking alone would fill it.
-    """
-    window = engine.context_window - thinking
-    if window < 1:
-        raise UsageError(
-            f"{thinking} tokens of thinking do not fit into a context window of {engine.context_window}",
-            "allow fewer, or use a larger context",
-        )
-    return msgspec.structs.replace(engine, context_window=window)
-
-
-def largest_budget(window: int) -> int:
-    """Give the largest memory that a context window has room for.
-
-    An update reads the old memory and writes the new one, with a quarter more for headings and slips; about a
-    thousand tokens go to instructions, observation, outcome and critique.
-    """
-    return max(1, (window - 1024) * 4 // 9)
 
 
 def own_data(path: Path | None, task: Task) -> Table | None:
@@ -318,7 +227,7 @@ async def execute(
         sequences = cut(spec.selection)
         methods = [build(name, task, spec.settings, prompts) for name in spec.methods]
         if needs_model(spec.methods):
-            await drive(require_room(task, spec.budget), engine)
+            await drive(require_room(task, spec.settings.budget), engine)
         await _rehearse(task, spec, prompts, sequences[0])
         info = directory.begin(spec, task, engine.info, resume=resume, remote_data=confirmed)
         if retry_failed:
@@ -414,8 +323,8 @@ async def _rehearse(task: Task, spec: RunSpec, prompts: Prompts, sequence: Seque
 
     The rehearsal's answers are a memory that is too long and otherwise nonsense: every repair is asked for as well.
     """
-    memory = written(initial_memory(task), spec.form)
-    settings: Settings = msgspec.structs.replace(spec.settings, budget=1)
+    memory = written(initial_memory(task), spec.settings.form)
+    settings = msgspec.structs.replace(spec.settings, budget=1)
 
     def answer(request: Request) -> str:
         return memory if request.role in ("update", "compress") else ""

@@ -9,7 +9,7 @@ from collections.abc import Sequence as Many
 from typing import Any, NamedTuple
 
 from llm_as_rnn.datasets.base import Sequence
-from llm_as_rnn.fields import Field
+from llm_as_rnn.fields import Field, Number
 from llm_as_rnn.records import Value
 from llm_as_rnn.task import Task
 
@@ -104,7 +104,7 @@ def tokens(text: str) -> list[str]:
 def bag(text: str, field: Field) -> Bag:
     """Give the words of a text, numbers among them as the field shows them.
 
-    >>> sorted(bag("high 12.84", Field("high", "number", low=-20, high=45)))
+    >>> sorted(bag("high 12.84", Number("high", low=-20, high=45)))
     ['12.8', 'high']
     """
     return frozenset(_plain(token, field) for token in tokens(text))
@@ -158,7 +158,7 @@ def _plain(token: str, field: Field) -> str:
         number = float(token)
     except ValueError:
         return token
-    return field.show(number) if field.kind == "number" else f"{number:g}"
+    return field.show(number) if isinstance(field, Number) else f"{number:g}"
 
 
 def _mean(hits: Iterator[bool]) -> float:

@@ -10,19 +10,19 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from collections.abc import Sequence as Many
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
 from llm_as_rnn.answers import AnswerSpec
 from llm_as_rnn.drive import drive
-from llm_as_rnn.engines.base import Engine, EngineInfo
+from llm_as_rnn.engine import Engine, EngineInfo
 from llm_as_rnn.errors import AnswerError, LlmAsRnnError, UsageError, first_error
-from llm_as_rnn.fields import Field
+from llm_as_rnn.fields import Field, Number, Ranked, Text, entries
 from llm_as_rnn.hygiene import defuse
-from llm_as_rnn.method import Asked, Asker, Calls, RoleSampling, SamplingPreset, Settings
+from llm_as_rnn.method import Asked, Asker, Calls
 from llm_as_rnn.metrics import judged
 from llm_as_rnn.metrics.judged import Judgement, Pair, judged_fields
 from llm_as_rnn.outcomes import SENTENCE
@@ -32,10 +32,14 @@ from llm_as_rnn.recurrence.feedback import read_judgement
 from llm_as_rnn.runs.directory import JUDGEMENTS, RunDirectory
 from llm_as_rnn.runs.journal import Journal
 from llm_as_rnn.runs.remote import require_local
+from llm_as_rnn.settings import RoleSampling, SamplingPreset, resolve
 from llm_as_rnn.task import Task
 
 REPEATED = RoleSampling(temperature=0.7)
 """Sampling of all judgements of a pair but the first, which is greedy: greedy ones would all be the same."""
+
+JUDGED_BY = ("form", "style", "sampling", "seed", "thinking")
+"""The settings that say how a judge is asked; the others are about learning."""
 
 MOST_TIMES = 100
 """More judgements of a pair than these are a slip."""
@@ -50,20 +54,20 @@ class JudgeOptions(Record, frozen=True):
         Judgements of each pair. The first is greedy, the others are sampled, each with its own seed.
     concurrency : int, optional
         Questions in flight; the engine's slots by default, and never more.
-    thinking : int
-        Tokens that a reasoning model may take to think, besides its answer.
+    settings : mapping
+        How the judge is asked: values of `settings.Settings` by name; of these `JUDGED_BY` matter.
     allow_remote_data : bool
         Whether the user confirms that the terms of the data cover an engine elsewhere (see `remote.require_local`).
     """
 
     times: int = 1
     concurrency: int | None = None
-    thinking: int = 0
+    settings: Mapping[str, Any] = {}
     allow_remote_data: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what could not be done."""
-        for name, low, high in (("times", 1, MOST_TIMES), ("concurrency", 1, math.inf), ("thinking", 0, math.inf)):
+        for name, low, high in (("times", 1, MOST_TIMES), ("concurrency", 1, math.inf)):
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
                 least = f"from {low} to {high}" if high < math.inf else f"at least {low}"
@@ -91,14 +95,14 @@ class Job(NamedTuple):
 
 def judge_fields(field: Field, form: Form) -> tuple[Field, ...]:
     """List what a judge is asked for: the reason first, so that the figures follow from it."""
-    reason = Field("reason", "text", "what agrees and what does not", max_chars=SENTENCE[form])
-    if field.judged == "align":
-        return (reason, Field("score", "number", "agreement, from 0 to 100", low=0, high=100, decimals=0))
+    reason = Text("reason", "what agrees and what does not", max_chars=SENTENCE[form])
+    if not isinstance(field, Ranked):
+        return (reason, Number("score", "agreement, from 0 to 100", low=0, high=100, decimals=0))
     places = f"0 to {field.top}"
     return (
         reason,
-        Field("primary", "number", f"the answer that is the primary finding, {places}", high=field.top, decimals=0),
-        Field("any", "number", f"the first answer that is any finding, {places}", high=field.top, decimals=0),
+        Number("primary", f"the answer that is the primary finding, {places}", high=field.top, decimals=0),
+        Number("any", f"the first answer that is any finding, {places}", high=field.top, decimals=0),
     )
 
 
@@ -113,17 +117,19 @@ class JudgeAsker:
         Who judges: form and style of the questions suit it.
     prompts : Prompts
         Templates of every room.
-    thinking : int
-        Tokens that a reasoning judge may take to think.
+    choices : mapping, optional
+        How the judge is asked, as far as that is not left to what suits it.
     """
 
-    def __init__(self, task: Task, engine: EngineInfo, prompts: Prompts, thinking: int = 0) -> None:
-        greedy = Settings(form=engine.form, style=engine.style, thinking=thinking)
-        sampled = msgspec.structs.replace(greedy, sampling=SamplingPreset(judge=REPEATED))
-        self._askers = (Asker(task, greedy, prompts), Asker(task, sampled, prompts))
+    def __init__(
+        self, task: Task, engine: EngineInfo, prompts: Prompts, choices: Mapping[str, Any] | None = None
+    ) -> None:
+        settings = resolve(choices or {}, engine)
+        sampled = SamplingPreset(judge=REPEATED)
+        self._askers = (Asker(task, settings, prompts), Asker(task, settings, prompts, sampled))
         self._fields = {field.name: field for field in judged_fields(task)}
         self._specs = {
-            name: self._askers[0].block("judgement", judge_fields(field, engine.form))
+            name: self._askers[0].block("judgement", judge_fields(field, settings.form))
             for name, field in self._fields.items()
         }
         self._judges = {name: judged.Judge(engine.model, engine.digest, self._rubric(name)) for name in self._fields}
@@ -136,7 +142,7 @@ class JudgeAsker:
         """Write the question: the rubric first, which is the same for all pairs; then the pair, quoted."""
         kind, asker = self._fields[pair.field].judged, self._askers[0]
         about = {"field": self._fields[pair.field], "spec": self._specs[pair.field]}
-        texts = {"said": [quoted(text) for text in _texts(pair.answer)], "came": [*map(quoted, _texts(pair.outcome))]}
+        texts = {"said": [quoted(text) for text in entries(pair.answer)], "came": [*map(quoted, entries(pair.outcome))]}
         return (
             Message("system", asker.render(f"runs/{kind}", **about)),
             Message("user", asker.render(f"runs/{kind}_pair", **about, **texts)),
@@ -156,8 +162,8 @@ class JudgeAsker:
         blank: Value = ("",) if self._fields[field].judged == "same" else ""
         shown = self.messages(Pair(field, blank, blank))
         repair = self._askers[0].prompts.render("recurrence/repair", problem="")
-        settings = self._askers[1].settings
-        parts = (shown, repair, self._specs[field].format, settings.style, settings.sampling.judge)
+        style = self._askers[1].settings.style
+        parts = (shown, repair, self._specs[field].format, style, REPEATED)
         return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest()[:16]
 
 
@@ -185,7 +191,7 @@ def read(field: Field, spec: AnswerSpec, pair: Pair, text: str) -> dict[str, Val
     values = read_judgement(spec, text)
     if field.judged == "same":
         primary, first = (float(str(values[name])) for name in ("primary", "any"))
-        most = len(_texts(pair.answer))
+        most = len(entries(pair.answer))
         if max(primary, first) > most:
             raise AnswerError(f"there are only {most} answers")
         if primary and not 0 < first <= primary:
@@ -227,7 +233,7 @@ async def judge_run(
         directory.save(msgspec.structs.replace(info, remote_data=remote))
     await engine.open()
     try:
-        asker = JudgeAsker(info.task, engine.info, prompts, options.thinking)
+        asker = JudgeAsker(info.task, engine.info, prompts, options.settings)
         lanes = min(options.concurrency or engine.info.slots, engine.info.slots)
         with Journal(directory.judgements_file, JUDGEMENTS, private=info.credentialed) as journal:
             found = judged.pairs(info.task, directory.records())
@@ -283,7 +289,3 @@ async def _judged(asker: JudgeAsker, job: Job, engine: Engine) -> Judgement:
     judge = asker.judge(job.pair.field)
     values = asked.value if asked.status.answered else None
     return Judgement(*job.pair, *judge, job.repeat, asked.status, values, asked.problem, tuple(calls))
-
-
-def _texts(value: Value) -> tuple[str, ...]:
-    return value if isinstance(value, tuple) else (str(value),)

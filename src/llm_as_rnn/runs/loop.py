@@ -11,7 +11,7 @@ from typing import Any
 
 from llm_as_rnn.datasets.base import Sequence
 from llm_as_rnn.drive import drive_walk
-from llm_as_rnn.engines.base import Engine
+from llm_as_rnn.engine import Engine
 from llm_as_rnn.errors import EngineUnavailableError, LlmAsRnnError, RunError
 from llm_as_rnn.method import Method
 from llm_as_rnn.records import StepRecord

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from llm_as_rnn.datasets.registry import DATASETS
-from llm_as_rnn.engines.base import EngineInfo
+from llm_as_rnn.engine import EngineInfo
 from llm_as_rnn.engines.places import is_here
 from llm_as_rnn.errors import UsageError
 from llm_as_rnn.task import Task

@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence as Many
+from typing import Any
 
 from llm_as_rnn.datasets.base import Selection, Split
 from llm_as_rnn.errors import SpecMismatchError, UsageError
-from llm_as_rnn.method import PRESETS, Settings, Updating, feedback_kinds
 from llm_as_rnn.methods import asks_model, require_method
-from llm_as_rnn.records import Form, Layout, Record, Style
-from llm_as_rnn.recurrence.policy import check_when
+from llm_as_rnn.records import Record
+from llm_as_rnn.settings import Settings, require_sound
 
-OF_MODELS = (
-    "model",
-    "model_digest",
-    "budget",
-    "window",
-    "form",
-    "style",
-    "layout",
-    "feedback",
-    "sampling",
-    "prompts_digest",
-    "updating",
-    "thinking",
-)
-"""Settings that nothing depends on where no method asks a model."""
+OF_MODELS = {"model", "model_digest", "prompts_digest", *Settings.__struct_fields__} - {"seed"}
+"""What nothing depends on where no method asks a model."""
 
 
 class RunSpec(Record, frozen=True):
-    """All settings of a run that its results depend on.
+    """All that a run's results depend on.
 
     Attributes
     ----------
@@ -43,22 +29,14 @@ class RunSpec(Record, frozen=True):
         How many sequences, and steps in each.
     split : str
         The part of the data that they are cut from.
-    seed : int
-        Chooses sequences and seeds of calls.
-    budget, window : int
-        Tokens of a memory; of prompt and answer together, without thinking.
-    form, style, layout, feedback, sampling : str
-        How the model is asked.
     prompts_digest : str
         Fingerprint of the templates.
+    settings : Settings
+        How the model is asked, and how it learns. Its seed chooses the sequences as well.
     delay : int
         How late outcomes come, in steps.
     data_digest : str
         Fingerprint of the user's own data; empty for a shipped dataset.
-    updating : Updating
-        How the recurrent method updates its memory.
-    thinking : int
-        Tokens that a reasoning model may take to think, at every call.
     """
 
     task: str
@@ -69,67 +47,25 @@ class RunSpec(Record, frozen=True):
     sequences: int
     steps: int
     split: Split
-    seed: int
-    budget: int
-    window: int
-    form: Form
-    style: Style
-    layout: Layout
-    feedback: str
-    sampling: str
     prompts_digest: str
+    settings: Settings
     delay: int = 0
     data_digest: str = ""
-    updating: Updating = Updating()
-    thinking: int = 0
 
     def __post_init__(self) -> None:
         """Refuse settings that no run could have."""
-        for name, smallest in (
-            ("sequences", 1),
-            ("steps", 1),
-            ("budget", 1),
-            ("window", 1),
-            ("seed", 0),
-            ("delay", 0),
-            ("thinking", 0),
-        ):
+        for name, smallest in (("sequences", 1), ("steps", 1), ("delay", 0)):
             value = getattr(self, name)
             if value < smallest:
-                option = "context" if name == "window" else name
-                raise UsageError(f"{name} must be at least {smallest}, not {value}", f"correct --{option}")
+                raise UsageError(f"{name} must be at least {smallest}, not {value}", f"correct --{name}")
         for name in self.methods:
             require_method(name)
-        if self.feedback != "auto":
-            feedback_kinds(self.feedback)
-        check_when(self.updating.when)
-        for name, smallest in (("allowance", 0), ("recall", 0), ("echo", 1), ("recheck", 0), ("shared", 0)):
-            value = getattr(self.updating, name)
-            if value is not None and value < smallest:
-                raise UsageError(f"{name} must be at least {smallest}, not {value}", f"correct --{name}")
-        if self.sampling not in PRESETS:
-            raise UsageError(f"there is no sampling preset {self.sampling!r}", f"choose from {', '.join(PRESETS)}")
+        require_sound(self.settings)
 
     @property
     def selection(self) -> Selection:
         """Which sequences the run is on."""
-        return Selection(self.sequences, self.steps, self.seed, self.split)
-
-    @property
-    def settings(self) -> Settings:
-        """What the methods are built with."""
-        return Settings(
-            form=self.form,
-            style=self.style,
-            layout=self.layout,
-            budget=self.budget,
-            window=self.window,
-            feedback=self.feedback,
-            updating=self.updating,
-            sampling=PRESETS[self.sampling],
-            seed=self.seed,
-            thinking=self.thinking,
-        )
+        return Selection(self.sequences, self.steps, self.settings.seed, self.split)
 
     def require_same(self, begun: RunSpec) -> None:
         """Refuse to go on with a run that was begun with other settings.
@@ -142,16 +78,39 @@ class RunSpec(Record, frozen=True):
             Naming each setting that differs, and both values.
         """
         asked = any(map(asks_model, self.methods))
-        names: Many[str] = [name for name in self.__struct_fields__ if asked or name not in OF_MODELS]
+        before, now = begun.named, self.named
         changes = [
-            f"{name} was {getattr(begun, name)}, now {getattr(self, name)}"
-            for name in names
-            if getattr(begun, name) != getattr(self, name)
-            and not (name == "model_digest" and "" in (begun.model_digest, self.model_digest))
+            f"{name} was {before[name]}, now {now[name]}"
+            for name in now
+            if before[name] != now[name]
+            and (asked or name not in OF_MODELS)
+            and not (name == "model_digest" and "" in (before[name], now[name]))
         ]
         if changes:
-            window = f" (--context {begun.window})" if asked and begun.window != self.window else ""
+            window = before["window"]
+            context = f" (--context {window})" if asked and window != now["window"] else ""
             raise SpecMismatchError(
                 f"this run was begun with other settings: {'; '.join(changes)}",
-                f"resume with the same ones{window}, or choose another --out",
+                f"resume with the same ones{context}, or choose another --out",
             )
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """All of it by name, the settings among the others."""
+        outer = {name: getattr(self, name) for name in self.__struct_fields__ if name != "settings"}
+        return outer | {name: getattr(self.settings, name) for name in Settings.__struct_fields__}
+
+
+def with_settings(spec: dict[str, Any]) -> dict[str, Any]:
+    """Give a spec as ``run.json`` has it now: earlier versions had the settings among the rest, and some in a part.
+
+    >>> with_settings({"task": "t", "budget": 60, "updating": {"rule": "cases", "echo": None}})
+    {'task': 't', 'settings': {'budget': 60, 'rule': 'cases'}}
+    """
+    if "settings" in spec:
+        return spec
+    flat = {**spec, **spec.get("updating", {})}
+    # Once an echo could be left open; the others still may.
+    named = {name: flat[name] for name in Settings.__struct_fields__ if flat.get(name) is not None}
+    outer = {name: value for name, value in spec.items() if name not in named and name != "updating"}
+    return {**outer, "settings": named}

@@ -85,7 +85,7 @@ def lessons(records: Iterable[StepRecord]) -> Mapping[tuple[str, str], tuple[Eve
             continue
         events = histories.setdefault((record.method, LESSONS), [])
         version, old = record.lessons.version, events[-1].memory.version if events else 0
-        done = record.notes[-1].removeprefix("lessons: ") if record.notes else ""
+        done = record.taught.reason if record.taught else ""
         reason = f"after {record.sequence}: {done}"
         outcome: UpdateOutcome = "accepted" if version != old else "kept"
         events.append(Event(None, outcome, reason, record.lessons, record.lessons.tokens, version != old))

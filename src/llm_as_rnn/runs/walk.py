@@ -80,13 +80,13 @@ def walk(
         made = waiting.pop(t)
         # Only now does the method get to see the outcome.
         learned = yield from made.answers.give(method.learn(state, step.observation, made.prediction, step.target))
-        done = ""
+        taught = None
         if t == len(sequence.steps) - 1:
             # The sequence's own calls go into its last record, so that a resumed run gets the same lessons from them.
-            lessons, done = yield from made.answers.give(method.conclude(learned.state, step.observation))
+            lessons, taught = yield from made.answers.give(method.conclude(learned.state, step.observation))
         result = _record(method, task, state, step, made, learned)
-        if done:
-            result = msgspec.structs.replace(result, lessons=lessons.memory, notes=(*result.notes, f"lessons: {done}"))
+        if taught:
+            result = msgspec.structs.replace(result, lessons=lessons.memory, taught=taught)
         if made.answers.record is None:
             yield result
         else:

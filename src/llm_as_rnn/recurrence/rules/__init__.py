@@ -1,0 +1,103 @@
+"""Update rules: how h_{t-1} and a step become a proposal for h_t. All keep to the same sections, text form and budget.
+
+A file a rule; each says of itself who writes the memory and what it needs (`Traits`). To add one is to add its file,
+and its name to `RULES`.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from llm_as_rnn.errors import UsageError
+from llm_as_rnn.records import Form
+from llm_as_rnn.recurrence.rules.append import Append
+from llm_as_rnn.recurrence.rules.base import Itemised, Proposal, Rule, Traits, without
+from llm_as_rnn.recurrence.rules.cases import Cases
+from llm_as_rnn.recurrence.rules.delta import Delta
+from llm_as_rnn.recurrence.rules.hybrid import Hybrid
+from llm_as_rnn.recurrence.rules.nothing import Nothing
+from llm_as_rnn.recurrence.rules.rewrite import Rewrite
+from llm_as_rnn.recurrence.writing import Writer
+from llm_as_rnn.settings import AUTO, knows_outcomes
+
+__all__ = ["RULES", "Itemised", "Proposal", "Rule", "Traits", "build_rule", "suited", "table", "without"]
+
+
+class RuleType(Protocol):
+    """What makes a rule: most often its class."""
+
+    name: str
+    traits: Traits
+
+    def __call__(self, writer: Writer) -> Rule:
+        """Build the rule."""
+        ...
+
+
+RULES: dict[str, RuleType] = {rule.name: rule for rule in (Rewrite, Delta, Cases, Hybrid, Append, Nothing)}
+"""The rules by name, in the order in which help and tables list them."""
+
+
+def traits(name: str) -> Traits:
+    """Give what a rule says of itself.
+
+    Raises
+    ------
+    UsageError
+        If there is none of that name.
+
+    Examples
+    --------
+    >>> traits("cases").needs_outcomes, traits("delta").wants_critic(told=False)
+    (True, True)
+    """
+    if name not in RULES:
+        raise UsageError(f"there is no update rule {name!r}", f"choose from {', '.join(RULES)}")
+    return RULES[name].traits
+
+
+def suited(rule: str, form: Form, feedback: str) -> str:
+    """Give the rule that was asked for, or in place of `AUTO` the one that suits the form.
+
+    Small models, which answer in lines, learn from cases and not by rewriting (docs/results/memory.md); for the others
+    nothing was measured, and they get the paper's rule. So does learning from a judge alone: without outcomes there are
+    no cases.
+
+    Raises
+    ------
+    UsageError
+        If there is no such rule.
+
+    Examples
+    --------
+    >>> suited("auto", "line", "model"), suited("auto", "line", "judge"), suited("delta", "line", "model")
+    ('cases', 'rewrite', 'delta')
+    """
+    if rule != AUTO:
+        traits(rule)
+        return rule
+    known = knows_outcomes(feedback)
+    by_form = (name for name, kind in RULES.items() if kind.traits.suits == form)
+    return next((name for name in by_form if known or not traits(name).needs_outcomes), Rewrite.name)
+
+
+def build_rule(name: str, writer: Writer) -> Rule:
+    """Build a rule by its name.
+
+    Raises
+    ------
+    UsageError
+        If there is none of that name.
+    """
+    traits(name)
+    return RULES[name](writer)
+
+
+def table() -> str:
+    """Write the table that explains the rules, in Markdown.
+
+    >>> print(table().splitlines()[2])
+    | `rewrite` | the model, everything anew (the paper) | the worst old notes go, or the model compresses it |
+    """
+    rows = [f"| `{name}` | {kind.traits.writer} | {kind.traits.when_full} |" for name, kind in RULES.items()]
+    return "\n".join(["| rule | who writes | when the budget is full |", "|---|---|---|", *rows])
