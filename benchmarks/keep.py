@@ -109,8 +109,8 @@ def calls(row: dict[str, str]) -> tuple[Call, ...]:
     """Give as many calls as there were."""
     prompt, written = int(row["prompt_tokens"]), int(row["completion_tokens"])
     cached = int(row["cached_tokens"]) if row["cached_tokens"] else None
-    first = Call("predict", "", "stop", prompt, written, cached, float(row["seconds"]), retries=0)
-    others = Call("predict", "", "stop", 0, 0, 0, 0.0, retries=0)
+    first = Call("", "stop", prompt, written, cached, float(row["seconds"]), retries=0, role="predict")
+    others = Call("", "stop", 0, 0, 0, 0.0, retries=0, role="predict")
     return (first, *[others] * (int(row["calls"]) - 1)) if int(row["calls"]) else ()
 
 

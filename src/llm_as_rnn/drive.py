@@ -56,7 +56,9 @@ async def drive(calls: Calls[T], engine: Engine, log: list[Call] | None = None) 
     return await _run(calls, answer)
 
 
-async def drive_walk(walk: Walk, engine: Engine, keep: Callable[[StepRecord], None]) -> Any:
+async def drive_walk(
+    walk: Walk, engine: Engine, keep: Callable[[StepRecord], None], hear: Callable[[Request], None] | None = None
+) -> Any:
     """Run a walk over a sequence (`runs.walk`) to its end.
 
     Parameters
@@ -67,6 +69,8 @@ async def drive_walk(walk: Walk, engine: Engine, keep: Callable[[StepRecord], No
         Who answers.
     keep : callable
         Keeps a record, before the next step begins.
+    hear : callable, optional
+        Is told of each request to the model, token counts excepted.
 
     Raises
     ------
@@ -76,6 +80,8 @@ async def drive_walk(walk: Walk, engine: Engine, keep: Callable[[StepRecord], No
 
     async def answer(came: Request | StepRecord) -> Completion | None:
         if isinstance(came, Request):
+            if hear is not None and came.role != "count":
+                hear(came)
             return await _answer(came, engine)
         keep(came)
         return None

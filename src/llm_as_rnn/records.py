@@ -6,6 +6,7 @@ They are msgspec structs: typed, frozen, and quick to encode. Names follow the p
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple
@@ -139,6 +140,8 @@ class Prediction(Record, frozen=True):
         What was wrong with the answer, when something was.
     notes : tuple of str
         What else a reader of the journal should know (that old pairs were dropped, say).
+    recalled : tuple of str
+        Notes of the memory that were shown once more right before x_t, the most alike last.
     """
 
     values: dict[str, Value] | None
@@ -146,6 +149,7 @@ class Prediction(Record, frozen=True):
     raw: str = ""
     problem: str = ""
     notes: tuple[str, ...] = ()
+    recalled: tuple[str, ...] = ()
 
 
 class Section(Record, frozen=True):
@@ -249,6 +253,11 @@ class Message(Record, frozen=True):
     def __post_init__(self) -> None:
         """Replace what no request could hold (lone surrogates in a user's data)."""
         force_setattr(self, "content", writable(self.content))
+
+    @property
+    def digest(self) -> str:
+        """A short fingerprint of role and text, by which a journal names it."""
+        return hashlib.sha256(f"{self.role}\n{self.content}".encode()).hexdigest()[:16]
 
 
 class Sampling(Record, frozen=True):
@@ -385,49 +394,25 @@ class Completion(Record, frozen=True):
         force_setattr(self, "error", writable(self.error[:MOST_ERROR]))
 
 
-class Call(Record, frozen=True):
-    """One call to a model, as the journal keeps it: enough to account for it and to replay it."""
+class Call(Completion, frozen=True, kw_only=True):
+    """One call to a model, as the journal keeps it: what was answered, and what for.
+
+    Attributes
+    ----------
+    role : str
+        What was asked for.
+    """
 
     role: Role
-    text: str
-    finish_reason: str
-    prompt_tokens: int
-    completion_tokens: int
-    cached_tokens: int | None
-    seconds: float
-    retries: int
-    error: str = ""
-    reasoning_tokens: int = 0
 
     @classmethod
     def of(cls, role: Role, completion: Completion) -> Call:
         """Build the journal's form of one answered request."""
-        return cls(
-            role,
-            completion.text,
-            completion.finish_reason,
-            completion.prompt_tokens,
-            completion.completion_tokens,
-            completion.cached_tokens,
-            completion.seconds,
-            completion.retries,
-            completion.error,
-            completion.reasoning_tokens,
-        )
+        return cls(role=role, **msgspec.structs.asdict(completion))
 
     def completion(self) -> Completion:
         """Give back what the engine answered."""
-        return Completion(
-            self.text,
-            self.finish_reason,
-            self.prompt_tokens,
-            self.completion_tokens,
-            self.cached_tokens,
-            self.seconds,
-            self.retries,
-            self.error,
-            self.reasoning_tokens,
-        )
+        return Completion(**{name: getattr(self, name) for name in Completion.__struct_fields__})
 
 
 class StepRecord(Record, frozen=True):
@@ -458,7 +443,7 @@ class StepRecord(Record, frozen=True):
     update : Update
         What became of the memory, and why.
     feedback : Feedback or None
-        e_t.
+        e_t, where a model was shown it or wrote it; exact figures that only code counted follow from the steps.
     calls : tuple of Call
         Every call to the model, in order, with its answer.
     scores : dict of str to float
@@ -474,6 +459,11 @@ class StepRecord(Record, frozen=True):
     counts : dict of str to int
         Tokens of texts, by the text's fingerprint, that were estimated because the server had ceased to count in the
         middle of a run: a resumed run goes by the same figures.
+    recalled : tuple of str
+        Notes that the prediction was shown once more (see `Prediction`).
+    asked : tuple of tuple of str
+        What each call was shown: the digests of its messages, whose texts are kept beside the journal. Empty where that
+        is not known, as in runs of earlier versions.
     """
 
     method: str
@@ -497,3 +487,5 @@ class StepRecord(Record, frozen=True):
     lessons: Memory | None = None
     taught: Update | None = None
     counts: dict[str, int] = msgspec.field(default_factory=dict)
+    recalled: tuple[str, ...] = ()
+    asked: tuple[tuple[str, ...], ...] = ()

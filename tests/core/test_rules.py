@@ -44,12 +44,13 @@ def test_an_unknown_rule_is_refused() -> None:
 )
 def test_the_cases_most_like_a_step_are_read_last(recall: int, echo: int, order: tuple[str, ...]) -> None:
     stage = Stage("cases", recall=recall, echo=echo).holding(ONE, TWO, "alpha bravo golf -> fog")
-    system, asked = stage.method.writer.context(
+    (system, asked), recalled = stage.method.writer.context(
         stage.state.sequence, stage.state.memory, Observation("s", 1, {"seen": "alpha bravo"})
     )
     shown = [*system.content.splitlines(), *asked.content.splitlines()]
     assert tuple(line.removeprefix("- ") for line in shown if "-> " in line) == order
     assert shown[-1] == "alpha bravo ->"
+    assert recalled == ((ONE,) if recall else ()), "each is named once, however often it is shown"
     assert stage.items == (ONE, TWO, "alpha bravo golf -> fog"), "the memory itself stays as it is"
 
 
@@ -171,7 +172,8 @@ def test_a_note_with_a_blank_is_disputed_once_and_replaced_after_two_misses_in_a
 def test_a_note_with_a_blank_is_recalled_filled_in_whatever_the_echo() -> None:
     stage = Stage("cases", echo=7).holding(RING, TWO)
     x = Observation("s", 1, {"seen": "what has a < tree > like ring ?"})
-    system, asked = stage.method.writer.context(stage.state.sequence, stage.state.memory, x)
+    (system, asked), recalled = stage.method.writer.context(stage.state.sequence, stage.state.memory, x)
+    assert recalled == (RING,), "named as the memory has it"
     assert system.content.splitlines()[-1] == f"- {RING}"
     filled = [f"what has a < {word} > like ring ? -> sun" for word in FILLERS]
     assert asked.content.splitlines() == [*filled, "what has a < tree > like ring ? ->"]

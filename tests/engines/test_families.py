@@ -425,7 +425,7 @@ class TestThinking:
     def test_the_journal_gives_it_back(self) -> None:
         completion = Completion("rain", completion_tokens=40, reasoning_tokens=31)
         assert Call.of("predict", completion).completion() == completion
-        old = msgspec.json.encode(Call("predict", "x", "stop", 1, 2, None, 0.1, 0)).replace(
+        old = msgspec.json.encode(Call("x", "stop", 1, 2, None, 0.1, 0, role="predict")).replace(
             b',"reasoning_tokens":0', b""
         )
         assert b"reasoning" not in old

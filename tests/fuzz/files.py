@@ -29,7 +29,7 @@ def step(t: int) -> StepRecord:
         memory_tokens=9,
         update=Update("kept", "known: a case like it is there"),
         feedback=None,
-        calls=(Call("predict", " rain, 9.0", "stop", 7, 3, None, 0.1, 0),),
+        calls=(Call(" rain, 9.0", "stop", 7, 3, None, 0.1, 0, role="predict"),),
         scores={"sky accuracy": 1.0, "high MAE": 1.0},
     )
 

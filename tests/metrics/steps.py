@@ -40,5 +40,5 @@ def track(sequence: str, scores: list[float], method: str = "m", metric: str = "
 
 def call(**changes: Any) -> Call:
     """Give a call that differs from a plain one as told."""
-    plain = Call("predict", "rain", "stop", 100, 10, None, 0.5, 0)
+    plain = Call("rain", "stop", 100, 10, None, 0.5, 0, role="predict")
     return msgspec.structs.replace(plain, **changes)

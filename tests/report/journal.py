@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from llm_as_rnn.metrics.scores import step_scores
-from llm_as_rnn.records import Call, Feedback, Memory, Role, Section, Status, StepRecord, Update, Value
+from llm_as_rnn.records import Call, Feedback, Memory, Message, Role, Section, Status, StepRecord, Update, Value
+from llm_as_rnn.runs.asked import Prompts
 from llm_as_rnn.task import Task, load_task
 
 MODEL_METHODS = ("zero_shot", "full_history", "memprompt", "recurrent")
@@ -64,6 +65,17 @@ def weather_journal(
     ]
 
 
+def weather_prompts(records: Sequence[StepRecord]) -> Prompts:
+    """Give what the model was asked at these steps."""
+    shown = [message for record in records for message in _asked(record.observation, record.memory_before)]
+    return Prompts({message.digest: message for message in shown})
+
+
+def _asked(observation: dict[str, Any], memory: Memory | None) -> tuple[Message, ...]:
+    known = f"Forecast the weather.\n{memory}" if memory else "Forecast the weather."
+    return Message("system", known), Message("user", f"{observation['date']}, {observation['sky']} ->")
+
+
 def _rng(*parts: object) -> random.Random:
     return random.Random("/".join(map(str, parts)))
 
@@ -107,6 +119,7 @@ def _step(
     raw = f" {prediction['sky']}, {prediction['high']}" if prediction else " It will be nice tomorrow, I think"
     after, update = _update(memory, t, day, rng)
     target = None if t % 11 == 10 else day.target
+    calls = () if reference else _calls(raw, status, after, rng)
     return StepRecord(
         method=method,
         sequence=sequence,
@@ -122,11 +135,20 @@ def _step(
         memory_tokens=after.tokens if after else None,
         update=update,
         feedback=_feedback(prediction, target) if memory else None,
-        calls=() if reference else _calls(raw, status, after, rng),
+        calls=calls,
         scores=step_scores(task, prediction, target),
         problem="" if status is Status.OK else "sky must be one of drizzle, fog, rain, snow, sun, not 'It will be'",
         notes=("2 oldest pairs dropped",) if method == "full_history" and t > 8 else (),
+        recalled=_recalled(prediction, t) if memory else (),
+        asked=(tuple(message.digest for message in _asked(day.observation, memory)),) * len(calls),
     )
+
+
+def _recalled(prediction: dict[str, Value] | None, t: int) -> tuple[str, ...]:
+    """Show a case once more that is followed, in part or not at all, and before it a note that is none."""
+    said = prediction or {"sky": "sun", "high": 1.0}
+    high = said["high"] if t % 2 else 99.0
+    return ("watch the wind", f"a day -> {said['sky'] if t % 3 else 'snow'}, {high}")[: t + 1]
 
 
 def _prediction(method: str, t: int, day: Day, rng: random.Random) -> dict[str, Value]:
@@ -175,6 +197,6 @@ def _calls(raw: str, status: Status, memory: Memory | None, rng: random.Random) 
         texts.append(("reflect", "correct: no\nmissed: the front from the west\nsuggestion: watch the wind"))
         texts.append(("update", "\n".join(lines)))
     return tuple(
-        Call(role, text, "stop", rng.randint(150, 600), rng.randint(4, 60), rng.randint(0, 150), rng.random(), 0)
+        Call(text, "stop", rng.randint(150, 600), rng.randint(4, 60), rng.randint(0, 150), rng.random(), 0, role=role)
         for role, text in texts
     )

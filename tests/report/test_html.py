@@ -94,7 +94,7 @@ def hostile_record(text: str) -> StepRecord:
         memory_tokens=5,
         update=Update("accepted", text),
         feedback=Feedback(text, text, {text: text}),
-        calls=(Call("predict", text, text, 5, 5, None, 0.1, 0, text),),
+        calls=(Call(text, text, 5, 5, None, 0.1, 0, text, role="predict"),),
         scores={"sky.accuracy": 1.0, "high.abs_error": 0.0, "high.sq_error": 0.0},
         problem=text,
         notes=(text,),

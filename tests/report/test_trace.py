@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_as_rnn.fields import Field, Label, Number, Ranked
-from llm_as_rnn.records import Feedback, Status, StepRecord, Value
+from llm_as_rnn.records import Feedback, Message, Status, StepRecord, Value
 from llm_as_rnn.report.trace import ViewerData, cap_length, script_json, viewer_data
 from llm_as_rnn.task import MemorySection, Task
 from tests.metrics.steps import call, step
@@ -119,6 +119,26 @@ def test_no_text_can_end_the_script(text: str) -> None:
     encoded = script_json(ViewerData([hostile], [], {}))
     assert not set(encoded) & set("<>&")
     assert json.loads(encoded)["pool"] == [hostile]
+
+
+def test_what_was_asked_is_stored_line_by_line_and_only_where_all_of_it_is_known(weather: Task) -> None:
+    one, other = Message("system", "sky\nrain\nsky"), Message("user", "rain\nsun")
+    record = step(calls=(call(), call()), asked=((one.digest, other.digest), (one.digest, "0" * 16)))
+    data = shown(viewer_data(weather, [record], None, asked={one.digest: one, other.digest: other}, unasked="lost"))
+    first, second = data["traces"][0]["steps"][0]["calls"]
+    told = [(role, [data["pool"][line] for line in lines]) for role, lines in first["asked"]]
+    assert told == [("system", ["sky", "rain", "sky"]), ("user", ["rain", "sun"])]
+    assert data["pool"].count("rain") == 1
+    assert "asked" not in second
+    assert data["unasked"] == "lost"
+
+
+def test_long_prompts_are_cut_by_themselves(weather: Task) -> None:
+    long = Message("user", "x" * 1000)
+    record = step(calls=(call(text="y" * 100),), asked=((long.digest,),))
+    pool = shown(viewer_data(weather, [record], None, text_chars=150, asked={long.digest: long}))["pool"]
+    assert "y" * 100 in pool
+    assert [text for text in pool if text and text[0] in "x["] == ["x" * 150, "[850 more characters: see the journal]"]
 
 
 def test_long_texts_are_cut_and_say_so(weather: Task) -> None:

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
+from llm_as_rnn.cases.case import came
 from llm_as_rnn.metrics.summary import summarise
-from llm_as_rnn.records import StepRecord
+from llm_as_rnn.records import Message, StepRecord
 from llm_as_rnn.report.html import write_report
+from llm_as_rnn.runs.asked import Prompts
 from llm_as_rnn.task import Task
-from tests.report.journal import RUN, weather_journal
+from tests.report.journal import RUN, weather_journal, weather_prompts
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -75,7 +77,7 @@ def records() -> list[StepRecord]:
 @pytest.fixture
 def viewer(browser: Browser, weather: Task, records: list[StepRecord], tmp_path: Path) -> Iterator[Viewer]:
     path = tmp_path / "report.html"
-    write_report(path, weather, RUN, records, summarise(weather, records))
+    write_report(path, weather, RUN, records, summarise(weather, records), prompts=weather_prompts(records))
     page = browser.new_page()
     viewer = Viewer(page, path)
     viewer.open()
@@ -206,14 +208,68 @@ def test_methods_without_a_memory_show_their_calls(viewer: Viewer, records: list
     assert viewer.t == 1
     assert "keeps no memory" in viewer.text("#memory")
     record = find(records, "zero_shot", "days-00", 1)
-    assert page.locator("#call-list pre").all_inner_texts() == [call.text for call in record.calls]
+    assert page.locator("#call-list pre.answer").all_inner_texts() == [call.text for call in record.calls]
     assert f"{record.calls[0].prompt_tokens} tokens read" in viewer.text("#call-list")
     page.select_option("#method", "recurrent")
     assert not page.locator("#call-list").is_visible()
     page.click("#calls-title")
-    assert page.locator("#call-list pre").first.is_visible()
+    assert page.locator("#call-list pre.answer").first.is_visible()
     page.select_option("#method", "majority")
     assert viewer.text("#calls-title") == "no model calls"
+
+
+def test_what_was_asked_unfolds_beside_each_call(viewer: Viewer, records: list[StepRecord]) -> None:
+    page, messages = viewer.page, weather_prompts(records).messages
+    viewer.open("#method=recurrent&sequence=days-00&t=4")
+    record = find(records, "recurrent", "days-00", 4)
+    page.click("#calls-title")
+    folded = page.locator("#call-list details.asked")
+    assert folded.count() == len(record.calls)
+    assert not folded.first.locator("pre").first.is_visible()
+    folded.first.locator("summary").click()
+    assert folded.first.locator("summary").inner_text() == "asked in 2 messages"
+    assert folded.first.locator("p").all_inner_texts() == ["system", "user"]
+    assert folded.first.locator("pre").all_inner_texts() == [messages[name].content for name in record.asked[0]]
+
+
+def test_prompts_that_are_not_there_are_told(
+    browser: Browser, weather: Task, records: list[StepRecord], tmp_path: Path
+) -> None:
+    path = tmp_path / "report.html"
+    known = weather_prompts(records).messages
+    first = find(records, "zero_shot", "days-00", 0)
+    some = {name: message for name, message in known.items() if name != first.asked[0][1]}
+    prompts = Prompts(some, "prompts.jsonl, line 7 is damaged")
+    write_report(path, weather, RUN, records, summarise(weather, records), prompts=prompts)
+    viewer = Viewer(browser.new_page(), path)
+    viewer.open("#method=zero_shot&sequence=days-00&t=0")
+    assert "What was asked is not recorded: prompts.jsonl, line 7 is damaged." in viewer.text("#call-list")
+    assert viewer.page.locator("#call-list pre.answer").count() == len(first.calls)
+    viewer.open("#method=zero_shot&sequence=days-00&t=5")
+    assert "asked in 2 messages" in viewer.text("#call-list")
+    viewer.page.close()
+
+
+def test_recalled_notes_say_whether_they_were_followed(
+    viewer: Viewer, weather: Task, records: list[StepRecord]
+) -> None:
+    seen = set()
+    for t in range(12):
+        viewer.open(f"#method=recurrent&sequence=days-00&t={t}")
+        record = find(records, "recurrent", "days-00", t)
+        rows = viewer.page.locator("#recalled li").all_inner_texts()
+        assert len(rows) == len(record.recalled)
+        for row, note in zip(rows, reversed(record.recalled), strict=True):
+            assert note in row
+            told, said = came(weather, note), record.prediction or {}
+            same = [name for name in told or {} if name in said and said[name] == (told or {})[name]]
+            words = {0: "not followed", 2: "followed"}
+            word = "" if told is None else words.get(len(same), f"followed in {', '.join(same)}")
+            assert row.replace(note, "").strip() == word
+            seen.add(word)
+    assert seen >= {"", "followed", "not followed", "followed in sky"}
+    viewer.page.select_option("#method", "zero_shot")
+    assert viewer.text("#recalled") == ""
 
 
 def test_the_address_leads_back_to_a_step(viewer: Viewer) -> None:
@@ -284,7 +340,13 @@ def test_what_models_write_is_never_run_or_fetched(
     hostile = msgspec.json.decode(encoded, type=list[StepRecord])
     path = tmp_path / "report.html"
     task = msgspec.structs.replace(weather, title=HOSTILE)
-    write_report(path, task, {**RUN, "status": HOSTILE}, hostile, summarise(weather, hostile))
+    shown = [Message("user", f"{HOSTILE}\n{record.t}") for record in hostile]
+    hostile = [
+        msgspec.structs.replace(record, asked=((message.digest,),) * len(record.calls))
+        for record, message in zip(hostile, shown, strict=True)
+    ]
+    prompts = Prompts({message.digest: message for message in shown}, HOSTILE)
+    write_report(path, task, {**RUN, "status": HOSTILE}, hostile, summarise(weather, hostile), prompts=prompts)
     viewer = Viewer(browser.new_page(), path)
     viewer.open()
     for _ in range(12):
@@ -292,6 +354,9 @@ def test_what_models_write_is_never_run_or_fetched(
     assert viewer.page.evaluate("window.taken") is None
     assert viewer.page.locator("img").count() == 0
     assert HOSTILE in viewer.text("#memory")
+    viewer.page.click("#calls-title")
+    viewer.page.locator(".asked summary").first.click()
+    assert HOSTILE in viewer.text(".asked pre >> nth=0")
     assert HOSTILE in viewer.text("h1")
     assert viewer.complaints == []
     assert not any("192.0.2.1" in url for url in viewer.asked)

@@ -337,7 +337,7 @@ class TestOwnerOnly:
         assert self.command(*words) == DONE
         assert self.command(*words, "--resume") == DONE
         assert out.stat().st_mode & 0o777 == 0o700
-        assert {"run.json", "steps.jsonl", "scores.json", "report.html"} <= modes(out).keys()
+        assert {"run.json", "steps.jsonl", "prompts.jsonl", "scores.json", "report.html"} <= modes(out).keys()
         assert set(modes(out).values()) == {"0o600"}
         answers = tmp_path / "cache/llm-as-rnn/answers"
         found = {path.is_dir(): path.stat().st_mode & 0o777 for path in answers.rglob("*")}

@@ -12,7 +12,9 @@ import pytest
 from llm_as_rnn.cli.main import main
 from llm_as_rnn.errors import RunError, SpecMismatchError
 from llm_as_rnn.files import sealed, unsealed
+from llm_as_rnn.records import StepRecord
 from llm_as_rnn.runs.directory import RunDirectory
+from llm_as_rnn.runs.journal import STEPS, read_journal, whole
 from tests.helpers import content
 from tests.runs.test_execute import go
 
@@ -71,42 +73,50 @@ def test_resume_finds_the_steps_of_a_sequence_that_the_run_does_not_have(run: Pa
         go(run, resume=True)
 
 
-def with_memory(lines: Lines, where: str, tokens: int) -> Lines:
-    """Say of one memory that it has another length."""
+def with_memory(lines: Lines, where: str, **values: Any) -> Lines:
+    """Say otherwise of the first memory that stands there, or of the first change of one."""
     steps = [msgspec.json.decode(unsealed(line)) for line in lines]
-    number = next(number for number, step in enumerate(steps) if step[where])
-    memory = {**steps[number][where], "tokens": tokens}
+    number = next(number for number, step in enumerate(steps) if step.get(where))
+    memory = {**steps[number][where], **values}
     return [*lines[:number], changed(lines[number], **{where: memory}), *lines[number + 1 :]]
 
 
-@pytest.mark.parametrize("where", ["memory_before", "memory_after"])
+@pytest.mark.parametrize("where", ["memory_before", "memory_change"])
 def test_a_memory_of_another_length_than_the_tokenizer_counts_is_found(run: Path, where: str) -> None:
-    change(run, lambda lines: with_memory(lines, where, 1))
+    change(run, lambda lines: with_memory(lines, where, tokens=1))
     with pytest.raises(SpecMismatchError, match="comes out otherwise"):
         go(run, resume=True)
 
 
 def test_a_memory_over_its_budget_is_found(run: Path) -> None:
-    def over(lines: Lines) -> Lines:
-        steps = [msgspec.json.decode(unsealed(line)) for line in lines]
-        number = next(number for number, step in enumerate(steps) if step["memory_after"])
-        memory = steps[number]["memory_after"]
-        memory["sections"][0]["items"] = ["a note that goes on " * 100]
-        return [*lines[:number], changed(lines[number], memory_after=memory), *lines[number + 1 :]]
-
-    change(run, over)
+    over = [["a note that goes on " * 100], [0], [0]]
+    change(run, lambda lines: with_memory(lines, "memory_change", items=over))
     with pytest.raises(SpecMismatchError, match="comes out otherwise"):
         go(run, resume=True)
 
 
-def test_a_run_of_an_earlier_version_is_reported_and_resumed(run: Path) -> None:
-    whole = content(run)
-    journal = run / "steps.jsonl"
-    old = [unsealed(line) + b"\n" for line in journal.read_bytes().splitlines()[1:]]
+@pytest.mark.parametrize("items", [[[-1]], [[99]], [[[0, 99]]], [[[1, 0]]], [], [[0], [0], [0], [0]]])
+def test_a_change_of_what_is_not_there_is_found(run: Path, items: Any) -> None:
+    padded = items + [[0]] * (3 - len(items)) if items else items
+    change(run, lambda lines: with_memory(lines, "memory_change", items=padded))
+    with pytest.raises(RunError, match=r"line .* is damaged: it (names a text|changes a memory) that is not there"):
+        RunDirectory(run).records()
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_run_of_an_earlier_version_is_reported_and_resumed(run: Path, version: int) -> None:
+    def as_then() -> list[StepRecord]:
+        return [msgspec.structs.replace(step, recalled=(), asked=()) for step in content(run)]
+
+    before, journal = as_then(), run / "steps.jsonl"
+    old = whole(read_journal(journal), STEPS, version).splitlines(keepends=True)
+    (run / "prompts.jsonl").unlink()
     journal.write_bytes(b"".join(old))
-    assert content(run) == whole
+    assert content(run) == before
     journal.write_bytes(b"".join(old[:-5]) + old[-5][:40])
     go(run, resume=True)
-    assert content(run) == whole
+    assert content(run) == before
     assert journal.read_bytes().count(b"\n") == len(old)
-    assert b'"check"' not in journal.read_bytes()
+    assert (b'"check"' in journal.read_bytes()) is (version == 2)
+    assert b'"asked"' not in journal.read_bytes()
+    assert not (run / "prompts.jsonl").exists(), "these steps cannot name them"

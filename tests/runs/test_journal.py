@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from llm_as_rnn.errors import RunError
 from llm_as_rnn.files import sealed
 from llm_as_rnn.metrics.judged import Judgement
-from llm_as_rnn.records import Completion, Feedback, Status, StepRecord, Update
+from llm_as_rnn.records import Call, Completion, Feedback, Memory, Section, Status, StepRecord, Update
 from llm_as_rnn.runs.directory import JUDGEMENTS
-from llm_as_rnn.runs.journal import STEPS, Expected, Journal, read_journal, read_lines
+from llm_as_rnn.runs.journal import PROMPTS, STEPS, Expected, Journal, read_journal, read_lines, whole
 
 
 def record(t: int, raw: str = "") -> StepRecord:
@@ -29,6 +29,21 @@ def record(t: int, raw: str = "") -> StepRecord:
     return StepRecord(
         "m", "s", t, {"x": 1}, {"y": 2.0}, None, Status.INVALID, text, *nothing, Update("skipped"), None, (), {}
     )
+
+
+def kept_steps(number: int) -> list[StepRecord]:
+    """Give steps of which each adds a note to the memory, and takes the first one away."""
+    steps = []
+    before = Memory((Section("Patterns", ("rain", "fog", "rain")), Section("Corrections", ())), 0, None)
+    for t in range(number):
+        patterns = (*before.sections[0].items[1:], f'said "{t}"')
+        after = Memory((Section("Patterns", patterns), before.sections[1]), before.version + 1, 9 + t)
+        calls = (Call(" rain, 9.0", "stop", 7, 3, None, 0.1, 0, role="predict"),)
+        step = msgspec.structs.replace(record(t, " rain, 9.0"), memory_before=before, memory_after=after, calls=calls)
+        told = {"memory_version": before.version, "memory_tokens": after.tokens, "recalled": ("rain",)}
+        steps.append(msgspec.structs.replace(step, **told, asked=(("0123456789abcdef",),)))
+        before = after
+    return steps
 
 
 def test_what_is_appended_is_read_again(tmp_path: Path) -> None:
@@ -52,12 +67,12 @@ def test_a_journal_cut_anywhere_loses_only_its_torn_line(texts: list[str], cut: 
         kept = content[: max(0, len(content) - cut)]
         path.write_bytes(kept)
         ends = [place for place, byte in enumerate(content) if byte == ord("\n")]
-        whole = max(0, sum(end <= len(kept) for end in ends) - 1)  # a line that lacks its end alone is whole
-        before = [record(t, text) for t, text in enumerate(texts)][:whole]
+        done = max(0, sum(end <= len(kept) for end in ends) - 1)  # a line that lacks its end alone is whole
+        before = [record(t, text) for t, text in enumerate(texts)][:done]
         assert read_journal(path) == before
         with Journal(path) as journal:
-            journal.append(record(whole, "next"))
-        assert read_journal(path) == [*before, record(whole, "next")]
+            journal.append(record(done, "next"))
+        assert read_journal(path) == [*before, record(done, "next")]
 
 
 def test_a_damaged_line_is_named(tmp_path: Path) -> None:
@@ -76,9 +91,21 @@ def journal_of(path: Path, *steps: StepRecord) -> bytes:
     return path.read_bytes()
 
 
+def in_old(step: StepRecord) -> bytes:
+    """Give a step's line as earlier versions wrote it: all of it, and nothing of prompts."""
+    return msgspec.json.encode(
+        {name: value for name, value in msgspec.to_builtins(step).items() if name not in ("recalled", "asked")}
+    )
+
+
 def old_journal(*steps: StepRecord) -> bytes:
-    """Give a journal as earlier versions wrote it: no head, no checks."""
-    return b"".join(msgspec.json.encode(step) + b"\n" for step in steps)
+    """Give a journal as the first versions wrote it: no head, no checks."""
+    return b"".join(in_old(step) + b"\n" for step in steps)
+
+
+def second_journal(*steps: StepRecord) -> bytes:
+    """Give a journal in format 2: a head, and checks."""
+    return b"".join(line + b"\n" for line in [STEPS.head_of(2), *(sealed(in_old(step)) for step in steps)])
 
 
 def flips(content: bytes, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[int, bytes]]:
@@ -93,7 +120,7 @@ def flips(content: bytes, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[int
 
 def test_every_flipped_bit_is_found_and_named_with_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "steps.jsonl"
-    content = journal_of(path, record(0, "sun"), record(1, 'said "rain"'))
+    content = journal_of(path, record(0, "sun"), *kept_steps(3)[1:])
     for line, _ in flips(content, monkeypatch):
         with pytest.raises(RunError, match=f"line {line} is damaged"):
             read_journal(path)
@@ -115,11 +142,11 @@ def test_every_flipped_bit_of_a_judgement_is_found(tmp_path: Path, monkeypatch: 
         for again in (lost, lost):  # it was asked again, in vain
             journal.append(again)
     assert read_lines(path, JUDGEMENTS) == [judgement, lost, lost]
-    whole = path.read_bytes()
-    path.write_bytes(whole + whole.splitlines(keepends=True)[1])
+    content = path.read_bytes()
+    path.write_bytes(content + content.splitlines(keepends=True)[1])
     with pytest.raises(RunError, match="line 5 is damaged: line 2 settled the same already"):
         read_lines(path, JUDGEMENTS)
-    path.write_bytes(whole)
+    path.write_bytes(content)
     with pytest.raises(RunError, match="holds 'judgements', not steps"):
         read_journal(path)
     for line, _ in flips(path.read_bytes(), monkeypatch):
@@ -130,15 +157,15 @@ def test_every_flipped_bit_of_a_judgement_is_found(tmp_path: Path, monkeypatch: 
 def test_a_journal_cut_at_any_length_is_torn_and_never_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", lambda file: None)  # the disk is not what is tried here
     path = tmp_path / "steps.jsonl"
-    steps = [record(0, "sun"), record(1, "rain")]
+    steps = [record(0, "sun"), *kept_steps(3)[1:]]
     content = journal_of(path, *steps)
     for length in range(len(content) + 1):
         for lost in (b"", b"\0\0\0"):  # a power cut leaves zeros where the rest should be
             path.write_bytes(content[:length] + lost)
-            whole = read_journal(path)
-            assert whole == steps[: len(whole)]
+            found = read_journal(path)
+            assert found == steps[: len(found)]
             with Journal(path) as journal:
-                for step in steps[len(whole) :]:
+                for step in steps[len(found) :]:
                     journal.append(step)
             assert path.read_bytes() == content
 
@@ -179,15 +206,21 @@ def test_steps_that_the_run_cannot_have_are_named(tmp_path: Path) -> None:
             read_journal(path, expected)
 
 
-def test_a_journal_of_an_earlier_version_is_read_and_gone_on_with(tmp_path: Path) -> None:
+@pytest.mark.parametrize("journal_as", [old_journal, second_journal])
+def test_a_journal_of_an_earlier_version_is_read_and_gone_on_with(
+    tmp_path: Path, journal_as: Callable[..., bytes]
+) -> None:
     path = tmp_path / "steps.jsonl"
-    old = old_journal(record(0), record(1))
-    path.write_bytes(old + old_journal(record(2))[:30])
-    assert read_journal(path) == [record(0), record(1)]
+    steps = kept_steps(3)
+    content = journal_as(*steps)
+    before = content.splitlines(keepends=True)[:-1]
+    path.write_bytes(b"".join(before) + content.splitlines()[-1][:30])
+    without_prompts = [msgspec.structs.replace(step, recalled=(), asked=()) for step in steps]
+    assert read_journal(path) == without_prompts[:2]
     with Journal(path) as journal:
-        journal.append(record(2))
-    assert path.read_bytes() == old + old_journal(record(2))
-    assert read_journal(path) == [record(t) for t in range(3)]
+        journal.append(steps[2])
+    assert path.read_bytes() == content
+    assert read_journal(path) == without_prompts
 
 
 def test_formats_are_not_mixed(tmp_path: Path) -> None:
@@ -195,6 +228,9 @@ def test_formats_are_not_mixed(tmp_path: Path) -> None:
     new = journal_of(path, record(0))
     path.write_bytes(new + old_journal(record(1)))
     with pytest.raises(RunError, match="line 3 is damaged: there is no check at its end"):
+        read_journal(path)
+    path.write_bytes(second_journal(record(0)) + new.split(b"\n", 1)[1].replace(b'"t":0', b'"t":1'))
+    with pytest.raises(RunError, match="line 3 is damaged"):
         read_journal(path)
     path.write_bytes(old_journal(record(0)) + sealed(msgspec.json.encode(record(1))) + b"\n")
     with pytest.raises(RunError, match="line 2 is damaged"):
@@ -207,9 +243,9 @@ def test_formats_are_not_mixed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("seal", [sealed, bytes])
 def test_a_newer_format_is_refused_and_left_alone(tmp_path: Path, seal: Callable[[bytes], bytes]) -> None:
     path = tmp_path / "steps.jsonl"
-    content = seal(b'{"format":3,"journal":"steps"}') + b'\n{"what":"ever"}\n'
+    content = seal(b'{"format":4,"journal":"steps"}') + b'\n{"what":"ever"}\n'
     path.write_bytes(content)
-    with pytest.raises(RunError, match=r"newer version, in format 3 \(upgrade"):
+    with pytest.raises(RunError, match=r"newer version, in format 4 \(upgrade"):
         read_journal(path)
     with pytest.raises(RunError, match="newer version"), Journal(path):
         pass
@@ -219,14 +255,16 @@ def test_a_newer_format_is_refused_and_left_alone(tmp_path: Path, seal: Callable
 @given(st.binary(max_size=60), st.integers(0, 2000), st.binary(max_size=8), st.booleans())
 def test_any_bytes_are_records_or_damage_and_nothing_else(junk: bytes, place: int, put: bytes, old: bool) -> None:
     """No content makes a reader fail in another way, and what it takes for records it gives again."""
-    steps = [record(t, "sun") for t in range(2)]
-    line = bytes if old else sealed
-    content = b"" if old else STEPS.head + b"\n"
-    content += b"".join(line(msgspec.json.encode(step)) + b"\n" for step in steps)
+    steps = [record(0, "sun"), *kept_steps(2)[1:]]
+    content = old_journal(*steps) if old else whole(steps, STEPS)
     for changed in (junk, junk + b"\n", content[:place] + put + content[place:], content[:place] + junk):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("llm_as_rnn.runs.journal.read_file", lambda path, changed=changed: changed)
-            for read in (read_journal, lambda path: read_lines(path, JUDGEMENTS)):
+            for read in (
+                read_journal,
+                lambda path: read_lines(path, JUDGEMENTS),
+                lambda path: read_lines(path, PROMPTS),
+            ):
                 try:
                     found = read(Path("steps.jsonl"))
                 except RunError as error:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import msgspec
 import pytest
 
 from llm_as_rnn.datasets.base import Sequence, Step
+from llm_as_rnn.drive import drive_walk
 from llm_as_rnn.engines.scripted import ScriptedEngine, count_words
 from llm_as_rnn.errors import EngineUnavailableError
 from llm_as_rnn.methods import METHODS, build
@@ -60,6 +62,10 @@ def answer(form: Form) -> Any:
     return answering
 
 
+def driving(engine: Any, records: list[StepRecord]) -> Any:
+    return partial(drive_walk, engine=engine, keep=records.append)
+
+
 def run(task: Task, rule: str, past: Any = (), engine: Any = None, **updating: Any) -> tuple[list[StepRecord], Any]:
     engine = engine or ScriptedEngine(answer("line"))
     settings = Settings(
@@ -72,7 +78,7 @@ def run(task: Task, rule: str, past: Any = (), engine: Any = None, **updating: A
     )
     method = build("recurrent", task, settings, Prompts())
     records = list(past)
-    failed = asyncio.run(run_all([method], streams(), task, engine, past, records.append, concurrency=4))
+    failed = asyncio.run(run_all([method], streams(), task, driving(engine, records), past, concurrency=4))
     return records, failed
 
 
@@ -139,7 +145,7 @@ def test_methods_without_lessons_run_as_ever(recall: Task) -> None:
         method = build(name, recall, settings, Prompts())
         records: list[StepRecord] = []
         engine = ScriptedEngine(answer("line"))
-        failed = asyncio.run(run_all([method], streams(), recall, engine, [], records.append, concurrency=2))
+        failed = asyncio.run(run_all([method], streams(), recall, driving(engine, records), [], concurrency=2))
         assert not failed
         assert len(records) == 18
 

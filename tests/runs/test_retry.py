@@ -51,7 +51,7 @@ set_aside_failed(RunDirectory(Path(sys.argv[1])), (), private=False)
 """
 """A program that is killed when it makes something durable, or gives it its name, for the so many-th time."""
 
-FAILED = Call("predict", "", "error", 0, 0, None, 0.0, 0, "503: busy")
+FAILED = Call("", "error", 0, 0, None, 0.0, 0, "503: busy", role="predict")
 
 
 def failing(share: int, why: str = "503 from the server") -> Any:

@@ -37,7 +37,7 @@ def show_run(directory: RunDirectory, console: Console) -> RunInfo:
         summaries = summarise(info.task, records)
         told = _write_scores(directory, info, records, summaries)
         run = {**msgspec.to_builtins(info), **({"judging": told} if told else {})}
-        write_report(directory.report, info.task, run, records, summaries, directory.lessons())
+        write_report(directory.report, info.task, run, records, summaries, directory.lessons(), directory.prompts())
     console.print(Text.assemble("\n", (info.task.title, "bold"), f": {_what(info, records, summaries)}"))
     console.print(results_table(info.task, summaries))
     calls = failed_calls(call for record in records for call in record.calls)

@@ -188,14 +188,15 @@ class Recurrent:
         return after, Update("accepted", *proposal.why), proposal
 
     def _predict(self, state: RecurrentState, memory: Memory, observation: Observation) -> Calls[Prediction]:
-        context = self.writer.context(state.sequence, memory, observation, _text(state.lessons))
-        return (yield from self.asker.predict(context, observation))
+        context, recalled = self.writer.context(state.sequence, memory, observation, _text(state.lessons))
+        prediction = yield from self.asker.predict(context, observation)
+        return msgspec.structs.replace(prediction, recalled=recalled)
 
     def _step(
         self, state: RecurrentState, observation: Observation, prediction: Prediction, target: Target | None
     ) -> Step:
         lessons = _text(state.lessons)
-        context = self.writer.context(state.sequence, state.memory, observation, lessons)
+        context, _ = self.writer.context(state.sequence, state.memory, observation, lessons)
         return Step(
             messages=(*context, said(prediction.raw)),
             memory=state.memory,

@@ -89,8 +89,10 @@ class Writer:
 
     def context(
         self, sequence: SequenceInfo, memory: Memory, observation: Observation, lessons: Memory | None = None
-    ) -> tuple[Message, ...]:
+    ) -> tuple[tuple[Message, ...], tuple[str, ...]]:
         """Give the prompt of a prediction: instructions and memory, the cases most like x_t once more, then x_t.
+
+        Beside it stand these cases as the memory has them.
 
         Where cases are recalled, the memory shows those that bear on x_t last, the most alike at the very end: small
         models follow what they read last. One that has a blank is recalled filled in, in the form of x_t.
@@ -100,16 +102,13 @@ class Writer:
         items = [item for level in (lessons, memory) if level for part in level.sections for item in part.items]
         most = self.settings.recall or 0
         resemblance = Resemblance(items)
-        recalled = [
-            text for item in resemblance.closest(line, most) for text in as_asked(item, line, self.settings.echo)
-        ]
+        closest = resemblance.closest(line, most)
+        recalled = [text for item in closest for text in as_asked(item, line, self.settings.echo)]
         last = resemblance.ranked(line) if most else []
         told = "" if lessons is None else str(lined_up(lessons, last))
         system = self.asker.render("recurrence/system", memory=str(lined_up(memory, last)), lessons=told)
-        return (
-            Message("system", system),
-            Message("user", self.asker.render("recurrence/predict", observation=shown, recalled=recalled)),
-        )
+        asking = self.asker.render("recurrence/predict", observation=shown, recalled=recalled)
+        return (Message("system", system), Message("user", asking)), tuple(closest)
 
     def shown(self, sequence: SequenceInfo, observation: Observation) -> str:
         """Write x_t."""

@@ -27,6 +27,7 @@ from llm_as_rnn.records import StepRecord
 from llm_as_rnn.report import tables
 from llm_as_rnn.report.charts import score_charts, styles
 from llm_as_rnn.report.trace import script_json, viewer_data
+from llm_as_rnn.runs.asked import NO_PROMPTS, Prompts
 from llm_as_rnn.runs.versions import Event
 from llm_as_rnn.task import Task
 
@@ -58,6 +59,7 @@ def write_report(
     records: Sequence[StepRecord],
     summaries: Sequence[MethodSummary],
     lessons: Lessons = _NO_LESSONS,
+    prompts: Prompts = NO_PROMPTS,
 ) -> None:
     """Write a run's page, at once: whoever opens it sees the old one or the new one.
 
@@ -76,13 +78,15 @@ def write_report(
         What it comes to, one a method of ``records``.
     lessons : mapping
         What sequences left to those after them (see `runs.versions.lessons`).
+    prompts : Prompts
+        What the model was asked (see `runs.asked`).
 
     Raises
     ------
     RunError
         If the file cannot be written.
     """
-    page = render_report(task, run, records, summaries, lessons).encode("utf-8", "replace")
+    page = render_report(task, run, records, summaries, lessons, prompts).encode("utf-8", "replace")
     try:
         write_atomically(path, page, private=bool(run.get("credentialed")))
     except OSError as error:
@@ -95,12 +99,19 @@ def render_report(
     records: Sequence[StepRecord],
     summaries: Sequence[MethodSummary],
     lessons: Lessons = _NO_LESSONS,
+    prompts: Prompts = NO_PROMPTS,
 ) -> str:
     """Make a run's page; parameters as for `write_report`."""
     spec = _part(run, "spec")
     budget = spec.get("budget")
     looks = styles(summaries)
-    data = viewer_data(task, records, budget if isinstance(budget, int) else None)
+    data = viewer_data(
+        task,
+        records,
+        budget if isinstance(budget, int) else None,
+        asked=prompts.messages,
+        unasked=prompts.problem,
+    )
     return _environment.get_template("report.html.j2").render(
         task=task,
         facts=facts(run, records),

@@ -6,19 +6,26 @@ pool, and named by their place in it. What is too long for a page is cut, the lo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
+from llm_as_rnn.cases.case import came
 from llm_as_rnn.fields import Field, Number, Ranked, entries
 from llm_as_rnn.metrics.scores import field_metrics
-from llm_as_rnn.records import Call, StepRecord, Value
+from llm_as_rnn.records import Call, Message, StepRecord, Value
 from llm_as_rnn.report.diff import Item, MemoryDiff
 from llm_as_rnn.task import Task
 
 TEXT_CHARS = 5_000_000
-"""The most characters of models' texts that a page holds, about."""
+"""The most characters of models' texts that a page holds, about; and of what they were asked, once again as many."""
+
+Asked = Mapping[str, Message]
+"""Messages of prompts by their digests."""
+
+_NOTHING: Asked = MappingProxyType({})
 
 
 class Shown(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -39,7 +46,10 @@ class AnswerView(Shown, frozen=True):
 
 
 class CallView(Shown, frozen=True):
-    """One call; ``text`` is a place in the pool."""
+    """One call; ``text`` is a place in the pool, and so is each line of what was asked, message by message.
+
+    ``asked`` is left out where some of it is not known.
+    """
 
     role: str
     text: int
@@ -50,6 +60,15 @@ class CallView(Shown, frozen=True):
     finish: str
     retries: int = 0
     error: str = ""
+    asked: list[tuple[str, list[int]]] = []
+
+
+class RecalledView(Shown, frozen=True):
+    """A note that was shown once more: the answer's fields that it tells, and those that were answered so."""
+
+    text: int
+    tells: list[str] = []
+    followed: list[str] = []
 
 
 class MemoryView(Shown, frozen=True):
@@ -77,6 +96,8 @@ class StepView(Shown, frozen=True):
     feedback_kind: str = ""
     memory: MemoryView | None = None
     calls: list[CallView] = []
+    recalled: list[RecalledView] = []
+    """The one most like the observation first."""
 
 
 class TraceView(Shown, frozen=True):
@@ -94,19 +115,29 @@ class ViewerData(Shown, frozen=True):
     traces: list[TraceView]
     units: dict[str, str]
     budget: int | None = None
+    unasked: str = ""
+    """Why what was asked is not there, where it is not."""
 
 
 class _Pool:
-    """Values by number, each stored once; long texts are cut at ``cap`` characters."""
+    """Values by number, each stored once; long texts are cut at ``cap`` characters, and messages at ``most``."""
 
-    def __init__(self, cap: int) -> None:
+    def __init__(self, cap: int, asked: Asked, most: int) -> None:
         self.values: list[Any] = []
         self._cap = cap
+        self._asked = asked
+        self._most = most
         self._places: dict[bytes, int] = {}
 
     def text(self, text: str) -> int:
-        rest = len(text) - self._cap
-        return self.add(text if rest <= 0 else f"{text[: self._cap]}\n[{rest} more characters: see the journal]")
+        return self.add(_cut(text, self._cap))
+
+    def messages(self, names: Sequence[str]) -> list[tuple[str, list[int]]]:
+        """Give a call's messages line by line, as most lines come up again; none where one of them is not known."""
+        known = [self._asked[name] for name in names if name in self._asked]
+        if len(known) < len(names):
+            return []
+        return [(one.role, [self.add(line) for line in _cut(one.content, self._most).split("\n")]) for one in known]
 
     def add(self, value: Any) -> int:
         key = msgspec.json.encode(value)
@@ -117,7 +148,13 @@ class _Pool:
 
 
 def viewer_data(
-    task: Task, records: Sequence[StepRecord], budget: int | None, text_chars: int = TEXT_CHARS
+    task: Task,
+    records: Sequence[StepRecord],
+    budget: int | None,
+    text_chars: int = TEXT_CHARS,
+    *,
+    asked: Asked = _NOTHING,
+    unasked: str = "",
 ) -> ViewerData:
     """Prepare records for the viewer.
 
@@ -130,16 +167,21 @@ def viewer_data(
     budget : int or None
         lambda, in tokens, if it is known.
     text_chars : int
-        The most characters of models' texts in all; the longest are cut first.
+        The most characters of models' texts in all; the longest are cut first. Of what was asked there may be as many.
+    asked : mapping of str to Message
+        What the model was asked, by the digests in the records.
+    unasked : str
+        Why that is not there, if it is known.
     """
     texts = {text for step in records for text in _texts(step)}
-    pool = _Pool(cap_length(map(len, texts), text_chars))
+    cap = cap_length(map(len, texts), text_chars)
+    pool = _Pool(cap, asked, cap_length((len(message.content) for message in asked.values()), text_chars))
     tracks: dict[tuple[str, str], list[StepRecord]] = {}
     for record in records:
         tracks.setdefault((record.method, record.sequence), []).append(record)
     traces = [TraceView(*names, _steps(task, steps, pool)) for names, steps in tracks.items()]
     units = {field.name: field.unit for field in task.answer if isinstance(field, Number) and field.unit}
-    return ViewerData(pool.values, traces, units, budget)
+    return ViewerData(pool.values, traces, units, budget, unasked)
 
 
 def script_json(data: ViewerData) -> str:
@@ -165,6 +207,11 @@ def cap_length(lengths: Iterable[int], total: int) -> int:
             return max(share, 0)
         remaining -= length
     return max(ordered, default=0)
+
+
+def _cut(text: str, cap: int) -> str:
+    rest = len(text) - cap
+    return text if rest <= 0 else f"{text[:cap]}\n[{rest} more characters: see the journal]"
 
 
 def _texts(step: StepRecord) -> Iterable[str]:
@@ -193,8 +240,19 @@ def _step(task: Task, step: StepRecord, diff: MemoryDiff, pool: _Pool) -> StepVi
         feedback=pool.text(step.feedback.text) if step.feedback else None,
         feedback_kind=step.feedback.kind if step.feedback else "",
         memory=_memory(step, diff, pool),
-        calls=[_call(call, pool) for call in step.calls],
+        calls=[_call(call, names, pool) for call, names in zip(step.calls, _names(step), strict=True)],
+        recalled=[_recalled(task, step, note, pool) for note in reversed(step.recalled)],
     )
+
+
+def _names(step: StepRecord) -> Sequence[Sequence[str]]:
+    return step.asked or ((),) * len(step.calls)
+
+
+def _recalled(task: Task, step: StepRecord, note: str, pool: _Pool) -> RecalledView:
+    """Say in which fields the answer is what a note told, by the comparison that answers are scored with."""
+    verdicts = task.compare(step.prediction, came(task, note))
+    return RecalledView(pool.add(note), list(verdicts), [name for name, found in verdicts.items() if found.right])
 
 
 def _memory(step: StepRecord, diff: MemoryDiff, pool: _Pool) -> MemoryView | None:
@@ -209,7 +267,7 @@ def _item(item: Item, pool: _Pool) -> tuple[int, int | None, str, Any]:
     return item.id, item.since, item.mark, item.spans if item.mark == "~" else pool.add(item.text)
 
 
-def _call(call: Call, pool: _Pool) -> CallView:
+def _call(call: Call, names: Sequence[str], pool: _Pool) -> CallView:
     return CallView(
         call.role,
         pool.text(call.text),
@@ -220,6 +278,7 @@ def _call(call: Call, pool: _Pool) -> CallView:
         call.finish_reason,
         call.retries,
         call.error,
+        pool.messages(names),
     )
 
 

@@ -1,4 +1,8 @@
-"""A run's folder: ``run.json`` (what it is), ``steps.jsonl`` (the journal), ``scores.json``, ``report.html``."""
+"""A run's folder.
+
+``run.json`` says what it is, ``steps.jsonl`` is the journal, with ``prompts.jsonl`` beside it; ``scores.json`` and
+``report.html`` are made of these.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +21,7 @@ from llm_as_rnn.errors import LlmAsRnnError, RunError
 from llm_as_rnn.files import make_folder, make_private, read_file, write_atomically
 from llm_as_rnn.metrics.judged import Judgement, with_judgements
 from llm_as_rnn.records import Record, Status, StepRecord
+from llm_as_rnn.runs.asked import Prompts, read_prompts
 from llm_as_rnn.runs.journal import OUR_FAULT, Expected, Kind, is_held, read_journal, read_lines, same
 from llm_as_rnn.runs.remote import is_credentialed
 from llm_as_rnn.runs.spec import RunSpec, with_settings
@@ -93,6 +98,7 @@ class RunDirectory:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.journal = path / JOURNAL
+        self.prompts_file = path / "prompts.jsonl"
         self.report = path / "report.html"
         self.judgements_file = path / "judgements.jsonl"
 
@@ -216,6 +222,10 @@ class RunDirectory:
         found = read_journal(self.journal, _expected(info.spec))
         steps = sorted(found, key=lambda step: (order[step.method], step.sequence, step.t))
         return with_judgements(info.task, steps, self.judgements())
+
+    def prompts(self) -> Prompts:
+        """Read what the model was asked, as far as it was kept."""
+        return read_prompts(self.prompts_file)
 
     def judgements(self) -> list[Judgement]:
         """Read what was judged, in the order in which it was."""

@@ -26,8 +26,9 @@ from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.records import Record, Request, StepRecord
 from llm_as_rnn.recurrence.budget import require_room
 from llm_as_rnn.recurrence.memory import initial_memory, written
+from llm_as_rnn.runs.asked import RunJournal
 from llm_as_rnn.runs.directory import RunDirectory, RunInfo, RunStatus
-from llm_as_rnn.runs.journal import Expected, Journal, read_journal
+from llm_as_rnn.runs.journal import Expected, read_journal
 from llm_as_rnn.runs.loop import run_all
 from llm_as_rnn.runs.remote import require_local
 from llm_as_rnn.runs.retry import set_aside_failed
@@ -252,7 +253,7 @@ async def _run(
     status: RunStatus = "interrupted"
     failures: dict[str, str] = {}
     broken: RunError | None = None
-    with Journal(directory.journal, private=info.credentialed) as journal:
+    with RunJournal(directory.journal, directory.prompts_file, private=info.credentialed) as journal:
         lengths = {sequence.info.id: len(sequence.steps) for sequence in sequences}
         past = read_journal(directory.journal, Expected(info.spec.methods, lengths=lengths))
         directory.save(info)
@@ -265,8 +266,8 @@ async def _run(
 
         lanes = min(concurrency or engine.info.slots, engine.info.slots)
         try:
-            delay = info.spec.delay
-            failed = run_all(methods, sequences, info.task, engine, past, commit, concurrency=lanes, delay=delay)
+            driving = partial(drive_walk, engine=engine, keep=commit, hear=journal.hear)
+            failed = run_all(methods, sequences, info.task, driving, past, concurrency=lanes, delay=info.spec.delay)
             failures = dict(await failed)
             status = "failed" if failures else "finished"
         except* RunError as group:

@@ -1,9 +1,9 @@
 """The journal: one line a step, durable before the next step starts. Everything else is read from it.
 
-Its first line says what it is (``{"format":2,"journal":"steps",...}``), and every line ends with a check of its own
-bytes (see `files.sealed`), so that damage is found and named with its line. A process that is killed, or a power cut,
-leaves the beginning of a line at the end: that is no record, and is dropped. Journals of earlier versions have no head
-and no checks (format 1); they are read, and gone on with, as they are.
+Its first line says what it is (``{"format":3,"journal":"steps",...}``), and every line ends with a check of its own
+bytes (see `files.sealed`), so that damage is found and named with its line. What stands between is up to `lines`. A
+process that is killed, or a power cut, leaves the beginning of a line at the end: that is no record, and is dropped.
+Journals of earlier versions (format 1: no head and no checks) are read, and gone on with, as they are.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ from filelock import FileLock, Timeout
 
 from llm_as_rnn.errors import DamagedError, RunError
 from llm_as_rnn.files import OWNER_FILE, is_sealed, read_file, require_file, seal_end, sealed, sync, unsealed
-from llm_as_rnn.records import Record, StepRecord
+from llm_as_rnn.records import Message, Record, StepRecord
+from llm_as_rnn.runs.lines import EarlierSteps, Lines, MessageLines, Plain, StepLines
 
 T = TypeVar("T", bound=Record)
 
-FORMAT = 2
-"""The version of the format that is written."""
+CHECKED = 2
+"""The first format with a head, and a check in each line."""
 
 RESTORE = "restore the file from a copy, or begin a new run"
 OUR_FAULT = "this is a fault of llm-as-rnn: report it"
@@ -46,21 +47,39 @@ class Kind(NamedTuple, Generic[T]):
         A line's content.
     settles : callable
         What a record says that no other can say again; None where it may be said again.
+    format : int
+        The version of the format that is written.
+    lines : callable, optional
+        Gives what turns records into lines of a format, and back; by default a line says all of its record.
     """
 
     name: str
     record: type[T]
     settles: Callable[[T], Hashable] = lambda record: None
+    format: int = CHECKED
+    lines: Callable[[int], Lines[T]] | None = None
 
     @property
     def head(self) -> bytes:
         """The first line of such a journal."""
-        return sealed(b'{"format":%d,"journal":"%s"}' % (FORMAT, self.name.encode()))
+        return self.head_of(self.format)
+
+    def head_of(self, version: int) -> bytes:
+        """Give the first line of such a journal in a format that has one."""
+        return sealed(b'{"format":%d,"journal":"%s"}' % (version, self.name.encode()))
+
+    def lines_of(self, version: int) -> Lines[T]:
+        """Give what turns records into lines of a format, and back, for one way through a journal."""
+        return Plain(self.record) if self.lines is None else self.lines(version)
 
 
-STEPS = Kind("steps", StepRecord)
+SPARSE = 3
+"""The first format of steps whose lines say nothing twice, and name the prompts that are kept beside them."""
 
-_encoder = msgspec.json.Encoder()
+STEPS = Kind(
+    "steps", StepRecord, format=SPARSE, lines=lambda version: StepLines() if version >= SPARSE else EarlierSteps()
+)
+PROMPTS = Kind("prompts", Message, lambda message: message.digest, lines=lambda version: MessageLines())
 
 
 class Expected(NamedTuple):
@@ -110,7 +129,7 @@ def read_journal(path: Path, expected: Expected | None = None) -> list[StepRecor
     """
     steps: list[StepRecord] = []
     counts: dict[tuple[str, str], int] = defaultdict(int)
-    for number, step in _numbered(path, STEPS):
+    for number, step in numbered(path, STEPS):
         whose = (step.method, step.sequence)
         problem = expected.problem(step) if expected else ""
         if not problem and step.t != counts[whose]:
@@ -136,7 +155,7 @@ def read_lines(path: Path, kind: Kind[T]) -> list[T]:
     """
     records: list[T] = []
     settled: dict[Hashable, int] = {}
-    for number, record in _numbered(path, kind):
+    for number, record in numbered(path, kind):
         what = kind.settles(record)
         if what is not None and settled.setdefault(what, number) != number:
             raise _damaged(path, number, f"line {settled[what]} settled the same already")
@@ -144,8 +163,14 @@ def read_lines(path: Path, kind: Kind[T]) -> list[T]:
     return records
 
 
-def _numbered(path: Path, kind: Kind[T]) -> Iterator[tuple[int, T]]:
-    decoder = msgspec.json.Decoder(kind.record)
+def numbered(path: Path, kind: Kind[T]) -> Iterator[tuple[int, T]]:
+    """Give the complete records of a journal, each with the number of its line, as far as they are not damaged.
+
+    Raises
+    ------
+    RunError
+        As `read_lines` does, where the damage is.
+    """
     try:
         content = read_file(path)
     except FileNotFoundError:
@@ -154,12 +179,20 @@ def _numbered(path: Path, kind: Kind[T]) -> Iterator[tuple[int, T]]:
         raise RunError(f"{path} cannot be read: {error.strerror}", "check the folder") from error
     lines = _lines(path, content)
     version = _format(path, lines, kind)
+    for number, _, record in _records(path, lines, version, kind.lines_of(version)):
+        yield number, record
+
+
+def _records(path: Path, lines: list[bytes], version: int, reader: Lines[T]) -> Iterator[tuple[int, bytes, T]]:
+    """Give the records of a journal's lines with their numbers and the lines themselves."""
     for number, line in enumerate(lines, 1):
-        if version == FORMAT and number == 1:
+        if version >= CHECKED and number == 1:
             continue
-        if version == 1 and not line.strip():
+        if version < CHECKED and not line.strip():
             continue  # earlier readers passed over empty lines
-        yield number, _record(path, number, line if version == 1 else _checked(path, number, line), decoder)
+        record = _record(path, number, line if version < CHECKED else _checked(path, number, line), reader)
+        reader.passed(record)
+        yield number, line, record
 
 
 def _lines(path: Path, content: bytes) -> list[bytes]:
@@ -180,8 +213,11 @@ def _lines(path: Path, content: bytes) -> list[bytes]:
 
 def _format(path: Path, lines: list[bytes], kind: Kind[Any]) -> int:
     """Tell the format of a journal from its first line; an empty one is of today's."""
-    if not lines or lines[0] == kind.head:
-        return FORMAT
+    if not lines:
+        return kind.format
+    for version in range(CHECKED, kind.format + 1):
+        if lines[0] == kind.head_of(version):
+            return version
     try:
         head = msgspec.json.decode(lines[0])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -190,7 +226,7 @@ def _format(path: Path, lines: list[bytes], kind: Kind[Any]) -> int:
         return 1
     if is_sealed(lines[0]):
         _checked(path, 1, lines[0])
-    if isinstance(head["format"], int) and head["format"] > FORMAT:
+    if isinstance(head["format"], int) and head["format"] > kind.format:
         raise RunError(f"{path} was written by a newer version, in format {head['format']}", "upgrade llm-as-rnn")
     if head.get("journal") != kind.name:
         raise RunError(f"{path} holds {head.get('journal')!r}, not {kind.name}", RESTORE)
@@ -204,9 +240,11 @@ def _checked(path: Path, number: int, line: bytes) -> bytes:
         raise _damaged(path, number, error.message) from error
 
 
-def _record(path: Path, number: int, line: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+def _record(path: Path, number: int, line: bytes, reader: Lines[T]) -> T:
     try:
-        return decoder.decode(line)
+        return reader.record(line)
+    except DamagedError as error:
+        raise _damaged(path, number, error.message) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _damaged(path, number, str(error)) from error
 
@@ -244,13 +282,17 @@ class Journal:
     Raises
     ------
     RunError
-        On entry: if another process writes to it, the folder cannot be written, or its beginning or end is damaged.
+        On entry: if another process writes to it, the folder cannot be written, or it is damaged.
+
+    Attributes
+    ----------
+    format : int
+        The version of the format that it is in, once it is open.
     """
 
     def __init__(self, path: Path, kind: Kind[Any] = STEPS, *, private: bool = False) -> None:
         self.path = path
         self._kind = kind
-        self._decoder = msgspec.json.Decoder(kind.record)
         self._private = private
         mode = OWNER_FILE if private else 0o644
         self._lock = FileLock(path.with_suffix(LOCK), timeout=0, mode=mode)
@@ -278,8 +320,15 @@ class Journal:
         os.close(self._file)
         self._lock.release()
 
-    def append(self, record: Record) -> None:
+    def append(self, record: Record, *, durably: bool = True) -> None:
         """Commit one record: when this returns, it is on the disk, and what is read there is what was given.
+
+        Parameters
+        ----------
+        record : Record
+            The next one.
+        durably : bool
+            Whether it has to be on the disk now, and not only when a later one is.
 
         Raises
         ------
@@ -287,14 +336,15 @@ class Journal:
             If it cannot be written (a full disk, say), or would be read as another one. The journal then ends with
             the record before.
         """
-        line = _readable(record, self._decoder)
+        line = _readable(record, self._lines)
         try:
-            self._write((line if self._version == 1 else sealed(line)) + b"\n")
+            self._write(_put(line, self.format) + b"\n", durably=durably)
         except OSError as error:
             raise RunError(
                 f"{self.path} cannot be written: {error.strerror}",
                 "make room, then go on: the same command, for a run with --resume",
             ) from error
+        self._lines.passed(record)
 
     def _open(self) -> None:
         """Open the file, and make it end with a whole line."""
@@ -307,7 +357,10 @@ class Journal:
                 self.path.chmod(OWNER_FILE)
             content = self.path.read_bytes()
             lines = _lines(self.path, content)
-            self._version = _format(self.path, lines, self._kind)
+            self.format = _format(self.path, lines, self._kind)
+            self._lines = self._kind.lines_of(self.format)
+            for _ in _records(self.path, lines, self.format, self._lines):
+                pass  # what comes is told by what was there
             whole = sum(len(line) + 1 for line in lines)
             os.ftruncate(self._file, min(whole, len(content)))
             if not lines:
@@ -320,39 +373,59 @@ class Journal:
             os.close(self._file)
             raise
 
-    def _write(self, content: bytes) -> None:
-        """Write at the end, durably and wholly, or not at all."""
+    def _write(self, content: bytes, *, durably: bool = True) -> None:
+        """Write at the end wholly, or not at all."""
         end = os.fstat(self._file).st_size
         try:
             written = 0
             while written < len(content):
                 written += os.write(self._file, content[written:])
-            os.fsync(self._file)
+            if durably:
+                os.fsync(self._file)
         except OSError:
             with suppress(OSError):  # what cannot even be cut off is a torn line, which is dropped on resume
                 os.ftruncate(self._file, end)
             raise
 
 
-def whole(records: Iterable[T], kind: Kind[T]) -> bytes:
+def whole(records: Iterable[T], kind: Kind[T], version: int | None = None) -> bytes:
     """Give a whole journal of these records at once, as `Journal` writes it line by line.
+
+    Parameters
+    ----------
+    records : iterable of Record
+        What it holds.
+    kind : Kind
+        What that is.
+    version : int, optional
+        The format; by default the one that is written today.
 
     Raises
     ------
     RunError
         If a record would be read as another one.
     """
-    decoder = msgspec.json.Decoder(kind.record)
-    lines = [kind.head, *(sealed(_readable(record, decoder)) for record in records)]
-    return b"".join(line + b"\n" for line in lines)
+    version = version or kind.format
+    lines = kind.lines_of(version)
+    content = [kind.head_of(version)] if version >= CHECKED else []
+    for record in records:
+        content.append(_put(_readable(record, lines), version))
+        lines.passed(record)
+    return b"".join(line + b"\n" for line in content)
 
 
-def _readable(record: Record, decoder: msgspec.json.Decoder[Any]) -> bytes:
+def _put(line: bytes, version: int) -> bytes:
+    """Give a line with its check, in formats that have one."""
+    return sealed(line) if version >= CHECKED else line
+
+
+def _readable(record: T, lines: Lines[T]) -> bytes:
     """Give a record's line if it is read as what it is: what has no JSON form would be refused for ever after."""
+    record = lines.kept(record)
     try:
-        line = _encoder.encode(record)
-        again: Record = decoder.decode(line)
-    except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as error:
+        line = lines.line(record)
+        again = lines.record(line)
+    except (msgspec.MsgspecError, DamagedError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise RunError(f"{_name(record)} cannot be written: {error}", OUR_FAULT) from error
     for field in record.__struct_fields__:
         if not same(getattr(record, field), getattr(again, field)):

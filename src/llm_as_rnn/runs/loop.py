@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from collections.abc import Sequence as Many
 from typing import Any
 
 from llm_as_rnn.datasets.base import Sequence
-from llm_as_rnn.drive import drive_walk
-from llm_as_rnn.engine import Engine
+from llm_as_rnn.drive import Walk
 from llm_as_rnn.errors import EngineUnavailableError, LlmAsRnnError, RunError
 from llm_as_rnn.method import Method
 from llm_as_rnn.records import StepRecord
@@ -20,7 +19,7 @@ from llm_as_rnn.task import Task
 
 logger = logging.getLogger(__name__)
 
-Commit = Callable[[StepRecord], None]
+Drive = Callable[[Walk], Awaitable[Any]]
 
 
 def _in_turn(method: Method, sequences: Many[Sequence]) -> Iterator[tuple[Method, Many[Sequence]]]:
@@ -35,9 +34,8 @@ async def run_all(
     methods: Many[Method],
     sequences: Many[Sequence],
     task: Task,
-    engine: Engine,
+    drive: Drive,
     past: Many[StepRecord],
-    commit: Commit,
     *,
     concurrency: int,
     delay: int = 0,
@@ -46,6 +44,8 @@ async def run_all(
 
     Parameters
     ----------
+    drive : callable
+        Runs a walk to its end: on an engine, and with somebody who makes its records durable (see `drive.drive_walk`).
     concurrency : int
         Steps in flight. More than the engine has slots would destroy its prefix cache.
     delay : int
@@ -77,7 +77,7 @@ async def run_all(
                     if not lost:
                         begun = done[method.name, sequence.info.id]
                         steps = walk(method, sequence, task, begun, delay=delay, lessons=lessons)
-                        lessons = await drive_walk(steps, engine, commit)
+                        lessons = await drive(steps)
                 except RunError:
                     raise
                 except Exception as error:

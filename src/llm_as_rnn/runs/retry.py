@@ -44,13 +44,13 @@ def set_aside_failed(directory: RunDirectory, shared: Collection[str], *, privat
     RunError
         If the journal cannot be read or written, or another process writes to it.
     """
-    with Journal(directory.journal, private=private):
+    with Journal(directory.journal, private=private) as journal:
         steps = read_journal(directory.journal)
         kept = before_failures(steps, shared)
         if len(kept) < len(steps):
             try:
                 _keep_a_copy(directory.journal, private=private)
-                write_atomically(directory.journal, whole(kept, STEPS), private=private)
+                write_atomically(directory.journal, whole(kept, STEPS, journal.format), private=private)
             except OSError as error:
                 raise RunError(
                     f"{directory.journal} cannot be written: {error.strerror}", "make room there, then try again"

@@ -78,8 +78,11 @@ def walk(
             waiting[t] = _Made(prediction, method.memory(state), answers)
             continue
         made = waiting.pop(t)
+        calls = len(made.answers.calls)
         # Only now does the method get to see the outcome.
         learned = yield from made.answers.give(method.learn(state, step.observation, made.prediction, step.target))
+        if len(made.answers.calls) == calls and learned.feedback and learned.feedback.kind == "scorecard":
+            learned = msgspec.structs.replace(learned, feedback=None)  # figures that no model was shown
         taught = None
         if t == len(sequence.steps) - 1:
             # The sequence's own calls go into its last record, so that a resumed run gets the same lessons from them.
@@ -123,6 +126,8 @@ class _Answers:
         The record.
     calls : list of Call
         All that was asked, as the journal keeps it; token counts excepted.
+    asked : list of tuple of str
+        The digests of the messages of each.
     counts : dict of str to int
         What was estimated once the server no longer counted, by the text's fingerprint. With these a resumed walk goes
         by the same figures, whatever the server does then.
@@ -131,6 +136,7 @@ class _Answers:
     def __init__(self, record: StepRecord | None) -> None:
         self.record = record
         self.calls: list[Call] = []
+        self.asked: list[tuple[str, ...]] = []
         self.counts: dict[str, int] = {} if record is None else dict(record.counts)
 
     def give(self, computation: Calls[T]) -> Generator[Request, Completion, T]:
@@ -151,6 +157,7 @@ class _Answers:
         if self.record is None:
             completion = yield request
             self.calls.append(Call.of(request.role, completion))
+            self.asked.append(tuple(message.digest for message in request.messages))
             return completion
         kept = self.record.calls[len(self.calls)] if len(self.calls) < len(self.record.calls) else None
         if kept is None or kept.role != request.role:
@@ -210,4 +217,6 @@ def _record(method: Method, task: Task, state: Any, step: Step, made: _Made, lea
         problem=prediction.problem,
         notes=prediction.notes,
         counts=dict(made.answers.counts),
+        recalled=prediction.recalled,
+        asked=tuple(made.answers.asked),
     )

@@ -77,6 +77,7 @@
       ]),
     );
     showAnswers(step);
+    showRecalled(step);
     showFeedback(step);
     showMemory(step);
     showCalls(step);
@@ -102,6 +103,22 @@
     if (!answered) trouble.push(element("p", { class: "note" }, "what the model wrote:"), element("pre", { tabindex: 0 }, pooled(step.raw)));
     for (const note of step.notes || []) trouble.push(element("p", { class: "note" }, note));
     byId("trouble").replaceChildren(...trouble);
+  }
+
+  function showRecalled(step) {
+    const recalled = step.recalled || [];
+    const rows = recalled.map((note) => {
+      const tells = note.tells || [], followed = note.followed || [];
+      const row = element("li", {}, element("span", { class: "body" }, pooled(note.text)));
+      if (tells.length) {
+        const all = followed.length === tells.length;
+        const partly = followed.length ? `followed in ${followed.join(", ")}` : "not followed";
+        row.append(element("span", { class: all ? "status good" : "status" }, all ? "followed" : partly));
+      }
+      return row;
+    });
+    const title = recalled.length > 1 ? "Recalled, the most alike first" : "Recalled";
+    byId("recalled").replaceChildren(...(rows.length ? [element("h3", {}, title), element("ul", { class: "recalled" }, ...rows)] : []));
   }
 
   function showFeedback(step) {
@@ -180,9 +197,22 @@
       if (call.error) figures.push(call.error);
       return [
         element("p", { class: "call-head" }, element("b", {}, call.role), ` ${figures.join(", ")}`),
-        element("pre", { tabindex: 0 }, pooled(call.text)),
+        asked(call),
+        element("pre", { tabindex: 0, class: "answer" }, pooled(call.text)),
       ];
     }));
+  }
+
+  function asked(call) {
+    if (!call.asked) {
+      const why = data.unasked ? `: ${data.unasked}` : " in this run";
+      return element("p", { class: "note" }, `What was asked is not recorded${why}.`);
+    }
+    const many = call.asked.length === 1 ? "1 message" : `${call.asked.length} messages`;
+    return element("details", { class: "asked" }, element("summary", {}, `asked in ${many}`), ...call.asked.flatMap(([role, lines]) => [
+      element("p", { class: "call-head" }, role),
+      element("pre", { tabindex: 0 }, lines.map(pooled).join("\n")),
+    ]));
   }
 
   // Timeline: a row for each field (right above the line, wrong below it; errors by size), then the memory's tokens --

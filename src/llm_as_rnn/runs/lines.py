@@ -1,0 +1,432 @@
+"""How records stand in a journal's lines: each thing once, and nothing that follows from the rest.
+
+A `Lines` turns records into lines and back. It may remember what went before: a step's line has its memory only where
+it is another one than before, and then says what changed; a message of a prompt names the lines of text that are there
+already. What a line leaves out is filled in as it is read, so nobody else knows of it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from typing import Any, Literal, Protocol, TypeVar
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from llm_as_rnn.errors import DamagedError
+from llm_as_rnn.records import (
+    Call,
+    Feedback,
+    Memory,
+    Message,
+    Record,
+    Role,
+    Section,
+    Status,
+    StepRecord,
+    Update,
+    UpdateOutcome,
+    Value,
+)
+
+T = TypeVar("T", bound=Record)
+S = TypeVar("S", bound="Sparse")
+
+Part = str | int | tuple[int, int]
+"""A text; or the place of one that is known already; or the first place of several, and the one behind the last."""
+
+_encoder = msgspec.json.Encoder()
+
+
+class Lines(Protocol[T]):
+    """Turns records into the lines of one journal, and back; it is told of each one that is in the journal."""
+
+    def kept(self, record: T) -> T:
+        """Give as much of a record as a line of this format holds."""
+        ...
+
+    def line(self, record: T) -> bytes:
+        """Give the line of the next record."""
+        ...
+
+    def record(self, line: bytes) -> T:
+        """Give the record of the next line.
+
+        Raises
+        ------
+        msgspec.DecodeError, DamagedError
+            If it is none.
+        """
+        ...
+
+    def passed(self, record: T) -> None:
+        """Take notice of a record that stands in the journal now."""
+        ...
+
+
+class Plain(Lines[T]):
+    """Lines that say all of a record, whatever went before."""
+
+    def __init__(self, kind: type[T]) -> None:
+        self._decoder = msgspec.json.Decoder(kind)
+
+    def kept(self, record: T) -> T:
+        """Give all of it."""
+        return record
+
+    def line(self, record: T) -> bytes:
+        """Encode it."""
+        return _encoder.encode(record)
+
+    def record(self, line: bytes) -> T:
+        """Decode it."""
+        return self._decoder.decode(line)
+
+    def passed(self, record: T) -> None:
+        """Remember nothing."""
+
+
+class EarlierSteps(Plain[StepRecord]):
+    """Lines of steps in the formats 1 and 2, which say all at every step, and know nothing of prompts."""
+
+    def __init__(self) -> None:
+        super().__init__(StepRecord)
+
+    def kept(self, record: StepRecord) -> StepRecord:
+        """Leave out what these formats have no place for; reasons are as they are read again."""
+        return msgspec.structs.replace(
+            record,
+            recalled=(),
+            asked=(),
+            update=_as_told(record.update),
+            taught=_as_told(record.taught, "accepted") if record.taught else None,
+        )
+
+    def line(self, record: StepRecord) -> bytes:
+        """Encode it as readers of that time expect it."""
+        fields = {name: getattr(record, name) for name in record.__struct_fields__}
+        told = {name: fields[name] for name in fields if name not in ("recalled", "asked", "taught")}
+        told["update"] = {"outcome": record.update.outcome, "reason": record.update.reason}
+        if record.taught:
+            told["notes"] = (*record.notes, f"{TAUGHT}{record.taught.reason}")
+        return _encoder.encode(told)
+
+    def record(self, line: bytes) -> StepRecord:
+        """Decode it; what became of the memory was told in one text then, and what of the lessons in a note."""
+        told = msgspec.json.decode(line)
+        if not isinstance(told, dict):
+            return super().record(line)
+        update, notes = told.get("update"), told.get("notes")
+        if isinstance(update, dict) and isinstance(update.get("reason"), str):
+            told["update"] = {"outcome": update.get("outcome"), **_code_and_detail(update["reason"])}
+        if told.get("lessons") is not None and notes and str(notes[-1]).startswith(TAUGHT):
+            *told["notes"], last = notes
+            told["taught"] = {"outcome": "accepted", **_code_and_detail(last.removeprefix(TAUGHT))}
+        return msgspec.convert(told, StepRecord)
+
+
+TAUGHT = "lessons: "
+"""What began the note of what became of lessons, in the formats 1 and 2."""
+
+
+def _as_told(update: Update, outcome: UpdateOutcome | None = None) -> Update:
+    return Update(outcome or update.outcome, **_code_and_detail(update.reason))
+
+
+def _code_and_detail(reason: str) -> dict[str, str]:
+    """Take apart a reason of earlier formats.
+
+    >>> _code_and_detail("added, 2 retired; not consolidated: no answer"), _code_and_detail("merged")
+    ({'code': 'added', 'detail': '2 retired; not consolidated: no answer'}, {'code': 'merged', 'detail': ''})
+    """
+    code, *detail = re.split("[:,] ", reason, maxsplit=1)
+    return {"code": code, "detail": detail[0] if detail else ""}
+
+
+class Sparse(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The base of what is written without what has its default."""
+
+    @classmethod
+    def of(cls: type[S], **values: Any) -> S:
+        """Make one; what equals its default becomes the default itself, by which msgspec knows it."""
+        defaults = _defaults(cls)
+        return cls(**{name: value for name, value in values.items() if value != defaults[name]})
+
+
+@cache
+def _defaults(kind: type[Sparse]) -> dict[str, Any]:
+    return {field.name: field.default for field in msgspec.structs.fields(kind)}
+
+
+class CallLine(Sparse, frozen=True):
+    """A call in a step's line; ``asked`` names the messages that the model was shown by their digests."""
+
+    role: Role
+    text: str
+    finish_reason: str = "stop"
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int | None = None
+    seconds: float = 0.0
+    retries: int = 0
+    error: str = ""
+    reasoning_tokens: int = 0
+    asked: tuple[str, ...] = ()
+
+
+class Change(Sparse, frozen=True):
+    """A memory by what became of the one before: its items by section, those that were there by their places there.
+
+    Its version is one more than before where none is given.
+    """
+
+    items: tuple[tuple[Part, ...], ...]
+    version: int | UnsetType = UNSET
+    tokens: int | None = None
+
+
+class StepLine(Sparse, frozen=True):
+    """A step's line. What is unset follows from the rest, or from the line before of the same method and sequence."""
+
+    method: str
+    sequence: str
+    t: int
+    observation: dict[str, Any]
+    update: Update
+    target: dict[str, Value] | None = None
+    prediction: dict[str, Value] | None = None
+    status: Status = Status.OK
+    raw: str | UnsetType = UNSET
+    memory_version: int | UnsetType | None = UNSET
+    memory_before: Memory | UnsetType | None = UNSET
+    memory_after: Memory | UnsetType | None = UNSET
+    memory_change: Change | UnsetType = UNSET
+    memory_tokens: int | UnsetType | None = UNSET
+    feedback: Feedback | None = None
+    calls: tuple[CallLine, ...] = ()
+    scores: dict[str, float] = {}
+    problem: str = ""
+    notes: tuple[str, ...] = ()
+    lessons: Memory | None = None
+    taught: Update | None = None
+    counts: dict[str, int] = {}
+    recalled: tuple[str, ...] = ()
+
+
+_AS_THEY_ARE = (
+    "method", "sequence", "t", "observation", "update", "target", "prediction", "status", "feedback", "scores",
+    "problem", "notes", "lessons", "taught", "counts", "recalled",
+)  # fmt: skip
+_OF_CALLS = tuple(name for name in CallLine.__struct_fields__ if name != "asked")
+
+
+class StepLines(Lines[StepRecord]):
+    """Lines of steps in today's format."""
+
+    def __init__(self) -> None:
+        self._decoder = msgspec.json.Decoder(StepLine)
+        self._left: dict[tuple[str, str], Memory | None] = {}
+
+    def kept(self, record: StepRecord) -> StepRecord:
+        """Give all of it."""
+        return record
+
+    def line(self, record: StepRecord) -> bytes:
+        """Say what is new."""
+        before, after = record.memory_before, record.memory_after
+        asked = record.asked or ((),) * len(record.calls)
+        calls = tuple(
+            CallLine.of(**{name: getattr(call, name) for name in _OF_CALLS}, asked=names)
+            for call, names in zip(record.calls, asked, strict=True)
+        )
+        change = changed(before, after)
+        line = StepLine.of(
+            **{name: getattr(record, name) for name in _AS_THEY_ARE},
+            raw=unless(record.raw, _last_answer(record.calls)),
+            memory_version=unless(record.memory_version, before.version if before else None),
+            memory_before=unless(before, self._left.get((record.method, record.sequence))),
+            memory_after=UNSET if change else unless(after, before),
+            memory_change=change or UNSET,
+            memory_tokens=unless(record.memory_tokens, after.tokens if after else None),
+            calls=calls,
+        )
+        return _encoder.encode(line)
+
+    def record(self, line: bytes) -> StepRecord:
+        """Fill in what was left out."""
+        read = self._decoder.decode(line)
+        before = given(read.memory_before, self._left.get((read.method, read.sequence)))
+        after = given(read.memory_after, before)
+        if not isinstance(read.memory_change, UnsetType):
+            after = after_change(before, read.memory_change)
+        calls = tuple(Call(**{name: getattr(call, name) for name in _OF_CALLS}) for call in read.calls)
+        asked = tuple(call.asked for call in read.calls)
+        return StepRecord(
+            **{name: getattr(read, name) for name in _AS_THEY_ARE},
+            raw=given(read.raw, _last_answer(calls)),
+            memory_version=given(read.memory_version, before.version if before else None),
+            memory_before=before,
+            memory_after=after,
+            memory_tokens=given(read.memory_tokens, after.tokens if after else None),
+            calls=calls,
+            asked=asked if any(asked) else (),
+        )
+
+    def passed(self, record: StepRecord) -> None:
+        """Remember what the step left."""
+        self._left[record.method, record.sequence] = record.memory_after
+
+
+def unless(value: T | Any, follows: Any) -> Any:
+    """Give a value, unless it is what follows anyway."""
+    return UNSET if value == follows else value
+
+
+def given(value: Any, follows: Any) -> Any:
+    """Give a value, or what follows where none was given."""
+    return follows if value is UNSET else value
+
+
+def _last_answer(calls: Sequence[Call]) -> str:
+    """Give the text that the model answered with, as a rule: that of the last call for a prediction."""
+    return next((call.text for call in reversed(calls) if call.role == "predict"), "")
+
+
+def changed(before: Memory | None, after: Memory | None) -> Change | None:
+    """Say how a memory came of the one before; None where it is the same, or has other sections."""
+    if before is None or after is None or before == after:
+        return None
+    if [section.name for section in before.sections] != [section.name for section in after.sections]:
+        return None
+    items = tuple(parts(new.items, places(old.items)) for old, new in zip(before.sections, after.sections, strict=True))
+    return Change.of(items=items, version=unless(after.version, before.version + 1), tokens=after.tokens)
+
+
+def after_change(before: Memory | None, change: Change) -> Memory:
+    """Give the memory that came of the one before.
+
+    Raises
+    ------
+    DamagedError
+        If it cannot have come of that one.
+    """
+    if before is None or len(before.sections) != len(change.items):
+        raise DamagedError("it changes a memory that is not there", "restore it from a copy")
+    sections = tuple(
+        Section(section.name, texts(items, section.items))
+        for section, items in zip(before.sections, change.items, strict=True)
+    )
+    return Memory(sections, given(change.version, before.version + 1), change.tokens)
+
+
+def places(known: Iterable[str]) -> dict[str, int]:
+    """Give the place of each text, of the same ones the last."""
+    return {text: place for place, text in enumerate(known)}
+
+
+def parts(wanted: Iterable[str], known: Mapping[str, int]) -> tuple[Part, ...]:
+    """Say texts by the places of those that are known.
+
+    >>> parts(["fog", "sun", "hail", "rain", "rain"], {"rain": 0, "fog": 1, "sun": 2})
+    ((1, 3), 'hail', 0, 0)
+    """
+    found: list[Part] = []
+    for text in wanted:
+        place = known.get(text)
+        last = found[-1] if found else ""
+        if place is None:
+            found.append(text)
+        elif isinstance(last, int) and last + 1 == place:
+            found[-1] = (last, place + 1)
+        elif isinstance(last, tuple) and last[1] == place:
+            found[-1] = (last[0], place + 1)
+        else:
+            found.append(place)
+    return tuple(found)
+
+
+def texts(said: Iterable[Part], known: Sequence[str]) -> tuple[str, ...]:
+    """Give the texts that were said by `parts`.
+
+    Raises
+    ------
+    DamagedError
+        If there is no such place.
+
+    Examples
+    --------
+    >>> texts([(1, 3), "hail", 0, 0], ["rain", "fog", "sun"])
+    ('fog', 'sun', 'hail', 'rain', 'rain')
+    """
+    found: list[str] = []
+    for part in said:
+        if isinstance(part, str):
+            found.append(part)
+            continue
+        first, behind = part if isinstance(part, tuple) else (part, part + 1)
+        if not 0 <= first < behind <= len(known):
+            raise DamagedError("it names a text that is not there", "restore it from a copy")
+        found.extend(known[first:behind])
+    return tuple(found)
+
+
+class MessageLine(Sparse, frozen=True):
+    """A message of a prompt: the lines of its text by their numbers; ``new`` are those that none before it had."""
+
+    digest: str
+    role: Literal["system", "user", "assistant"]
+    lines: tuple[int | tuple[int, int], ...]
+    new: tuple[str, ...] = ()
+
+
+class MessageLines(Lines[Message]):
+    """Lines of a file of prompts: every line of text stands there once, as prompts have most of them in common."""
+
+    def __init__(self) -> None:
+        self._decoder = msgspec.json.Decoder(MessageLine)
+        self._texts: list[str] = []
+        self._numbers: dict[str, int] = {}
+
+    def kept(self, record: Message) -> Message:
+        """Give all of it."""
+        return record
+
+    def line(self, record: Message) -> bytes:
+        """Say which lines of text it has, and those that are new."""
+        lines = record.content.split("\n")
+        new = self._new(lines)
+        self._numbers.update({text: place for place, text in enumerate(new, len(self._texts))})
+        said: Any = parts(lines, self._numbers)
+        for text in new:
+            del self._numbers[text]  # until it is told that the message is there
+        return _encoder.encode(MessageLine.of(digest=record.digest, role=record.role, lines=said, new=tuple(new)))
+
+    def record(self, line: bytes) -> Message:
+        """Put its lines together.
+
+        Raises
+        ------
+        DamagedError
+            If they are not those of which it has its digest.
+        """
+        read = self._decoder.decode(line)
+        known = len(self._texts)
+        self._texts.extend(read.new)
+        try:
+            message = Message(read.role, "\n".join(texts(read.lines, self._texts)))
+        finally:
+            del self._texts[known:]
+        if message.digest != read.digest:
+            raise DamagedError("its text is not the one that it is named after", "restore it from a copy")
+        return message
+
+    def passed(self, record: Message) -> None:
+        """Remember its lines."""
+        for text in self._new(record.content.split("\n")):
+            self._numbers[text] = len(self._texts)
+            self._texts.append(text)
+
+    def _new(self, lines: Iterable[str]) -> list[str]:
+        return [text for text in dict.fromkeys(lines) if text not in self._numbers]
