@@ -4,13 +4,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help install demo test test-long test-all check fuzz bench clean
+.PHONY: help install demo test test-long test-all check docs fuzz bench clean
 
 help:
 	@echo "make demo        install, fetch the default model (98 MB), then learn made-up associations and forecast weather"
 	@echo "make test        install, and run the tests, but for the long ones"
 	@echo "make test-all    the long ones too: more random cases, and whole products of what is tried in part before"
 	@echo "make check       every check of style, types, imports and packaging"
+	@echo "make docs        build the documentation in build/site; a link or a page that is not there is an error"
 	@echo "make fuzz        give every reader of outside bytes SECONDS (30) of bytes that nobody would write"
 	@echo "make bench       measure speed"
 	@echo "make clean       remove .venv and caches"
@@ -25,6 +26,11 @@ help:
 .venv/.developing: .venv/.installed
 	@echo "installing what tests and checks need"
 	@$(BIN)/python -m pip install --quiet --editable ".[all,dev]"
+	@touch $@
+
+.venv/.documenting: .venv/.installed
+	@echo "installing what the documentation needs"
+	@$(BIN)/python -m pip install --quiet --editable ".[all,docs]"
 	@touch $@
 
 install: .venv/.developing
@@ -50,6 +56,11 @@ check: .venv/.developing
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
+# Read build/site/index.html; where the search is wanted, after `python3 -m http.server -d build/site`.
+docs: .venv/.documenting
+	@$(BIN)/python docs/make.py
+	@$(BIN)/zensical build --clean --strict
+
 # Guided by coverage where atheris can be had; else hypothesis draws the bytes.
 fuzz: .venv/.developing
 	@$(BIN)/python -m pip install --quiet "atheris>=3" || echo "atheris cannot be had here: hypothesis takes its place"
@@ -60,4 +71,4 @@ bench: .venv/.developing
 	$(BIN)/python benchmarks/startup.py
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .fuzz
+	rm -rf .venv build .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .fuzz

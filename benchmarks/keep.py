@@ -87,11 +87,17 @@ def read(path: Path) -> Iterator[StepRecord]:
                 memory_before=memory(row["tokens_before"]),
                 memory_after=memory(row["tokens_after"]),
                 memory_tokens=int(row["tokens_after"]) if row["tokens_after"] else None,
-                update=msgspec.convert({name: row[name] for name in ("outcome", "reason")}, Update),
+                update=update(row["outcome"], row["reason"]),
                 feedback=None,
                 calls=calls(row),
                 scores={name: float(value) for name, value in row.items() if name not in COLUMNS and value},
             )
+
+
+def update(outcome: str, reason: str) -> Update:
+    """Give an update again as it was, but for what was not kept of its reason."""
+    code, _, detail = reason.partition(": ")
+    return msgspec.convert({"outcome": outcome, "code": code, "detail": detail}, Update)
 
 
 def memory(tokens: str) -> Memory | None:

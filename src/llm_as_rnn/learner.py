@@ -27,34 +27,37 @@ class Learner(Live):
     Parameters
     ----------
     task : Task or str
-        What to predict: a shipped task's name, a task file, or a `Task`.
+        What is to be predicted: the name of a shipped task, the path of a task file, or a `Task`.
     method : str
-        ``recurrent``, ``zero_shot``, ``full_history``, ``memprompt``, or a reference, for which no model is loaded.
+        Who predicts: ``recurrent``, which is the default, ``zero_shot``, ``full_history``, ``memprompt``, or the name
+        of a reference, for which no model is loaded.
     model : str
-        The model string, as on the command line.
+        The model string, as on the command line; by default the small model that is fetched once.
     engine : Engine, optional
-        An engine of your own in its place.
+        An engine of your own, which takes the place of the model.
     base_url : str, optional
-        Of an OpenAI-compatible server.
+        The address of an OpenAI-compatible server.
     context : int, optional
-        Context window in tokens, for the embedded engine.
+        The context window in tokens, for the embedded engine.
     timeout : float, optional
-        Seconds for one attempt of a call.
+        How many seconds one attempt of a call may take.
     patience : float, optional
-        Seconds to wait for a server that cannot answer now, before it counts as gone.
+        How many seconds a server that cannot answer now is waited for, before it counts as gone.
     on_pause : callable, optional
-        Told when a server is waited for, and when it goes on (see `engines.resolve.resolve`).
+        It is called when a server is waited for, and when the wait is over (see `engines.resolve.resolve`).
     sequence : str
         A name for the stream.
     about : mapping, optional
-        What stays the same in it, for the task's templates.
+        What stays the same in the stream; the task's templates can show it.
     prompts : str or Path, optional
-        A folder of templates that replace shipped ones.
+        A folder with templates that replace the shipped ones of the same names.
     allow_remote_data : bool
-        Whether the terms of credentialed data cover an engine that is not on this machine; else it is refused.
+        Whether the terms of credentialed data cover an engine that is not on this machine; without it, such an engine
+        is refused.
     **choices
-        The fields of `settings.Settings` and `online.StreamSettings`: ``budget=512``, ``rule="delta"``,
-        ``form="line"``, ``policy="replay"``, ``max_waiting=5000``, ...; what is left out is chosen to suit the model.
+        The fields of `settings.Settings` and `online.StreamSettings` by their names: ``budget=512``, ``rule="delta"``,
+        ``form="line"``, ``policy="replay"``, ``max_waiting=5000``, and so on. What is left out is chosen to suit the
+        model.
 
     Raises
     ------

@@ -46,15 +46,15 @@ from llm_as_rnn.task import Task, load_task
 
 
 class Learnt(NamedTuple):
-    """What came of an outcome.
+    """What came of an outcome that was told.
 
     Attributes
     ----------
     id : str or int
-        Of the prediction that it belongs to.
+        The id of the prediction that it belongs to.
     fate : str
-        ``learned``; or, and then nothing changed: ``duplicate`` (it was learned before) or ``failed`` (the engine gave
-        no answer: the prediction still waits, tell it again).
+        ``learned``; or ``duplicate``, where it was learned before, or ``failed``, where the engine gave no answer. In
+        these two cases nothing changed; after ``failed`` the prediction still waits, and its outcome can be told again.
     update : Update or None
         What became of the memory, if it was learned.
     feedback : Feedback or None
@@ -171,17 +171,17 @@ class Live:
 
     @property
     def memory(self) -> Memory | None:
-        """h_t; None for methods that keep none within a budget."""
+        """The memory as it is now, h_t; it is None for methods that keep none within a budget."""
         return self.method.memory(self.stream.state)
 
     @property
     def versions(self) -> tuple[Version, ...]:
-        """The latest memories that the stream went through, oldest first; none for methods that keep no memory."""
+        """The latest memories that the stream went through, the oldest first; none where no memory is kept."""
         return self.stream.versions
 
     @property
     def waiting(self) -> tuple[Waiting, ...]:
-        """Predictions whose outcome has not come, oldest first."""
+        """The predictions whose outcomes have not come yet, the oldest first."""
         return self.stream.waiting
 
     def change_task(self, task: Task) -> None:

@@ -226,8 +226,17 @@ class LLMClassifier(_Adapter, base.Classifier):
     labels : tuple, optional
         The labels, where there is no task. Others are added as outcomes show them, which costs the engine its cached
         prompts: name them if you know them.
-    method, model, engine, base_url, **choices
-        As in `Learner`. River copies parameters when it clones: name an engine by ``model`` unless it can be copied.
+    method : str
+        Who predicts, as in `Learner`.
+    model : str
+        The model string, as on the command line.
+    engine : Engine, optional
+        An engine of your own in its place. River copies parameters when it clones, so it must be one that can be
+        copied.
+    base_url : str, optional
+        The address of an OpenAI-compatible server.
+    **choices
+        What else `Learner` takes by name.
 
     Examples
     --------
@@ -327,8 +336,17 @@ class LLMRegressor(_Adapter, base.Regressor):
         Its unit.
     decimals : int
         Digits after its point.
-    method, model, engine, base_url, **choices
-        As in `Learner`. River copies parameters when it clones: name an engine by ``model`` unless it can be copied.
+    method : str
+        Who predicts, as in `Learner`.
+    model : str
+        The model string, as on the command line.
+    engine : Engine, optional
+        An engine of your own in its place. River copies parameters when it clones, so it must be one that can be
+        copied.
+    base_url : str, optional
+        The address of an OpenAI-compatible server.
+    **choices
+        What else `Learner` takes by name.
 
     Examples
     --------

@@ -115,34 +115,35 @@ def _tells_dates(format: str) -> bool:  # noqa: A002 - as Python's own functions
 
 
 class Task(Record, frozen=True, dict=True):
-    """What to predict, and from what.
+    """What is to be predicted, and from what. A task file has these fields by the same names.
 
     Attributes
     ----------
     name : str
-        A short name, for commands and file names.
+        A short name, for commands and for the names of files.
     title : str
-        A line for tables and reports.
+        A line that stands above tables and reports.
     instructions : str
         What the model is told first, at every step.
     observation : str
-        Jinja template of x_t in full, for ``json`` answers.
+        The Jinja template that shows x_t in full, for ``json`` answers.
     line : str
-        Jinja template of x_t in one short line, for ``line`` answers.
+        The Jinja template that shows x_t in one short line, for ``line`` answers.
     case : str, optional
-        Jinja template of x_t as a memory keeps it, where the line is too long to be kept; by default the line.
+        The Jinja template of x_t as a memory keeps it, where the line is too long to be kept; by default it is the
+        line.
     answer : tuple of Field
-        What y holds.
+        The fields of y, which are predicted.
     memory : tuple of MemorySection
-        The memory's sections (paper, appendix C: history, current status, considerations for the future).
+        The sections of the memory (paper, appendix C: history, current status, considerations for the future).
     initial : str
-        The only item of each section of h_0.
+        What each section of h_0 holds before anything was learned.
     dataset : str
-        The shipped dataset that it belongs to; empty for a user's own data.
+        The shipped dataset that the task belongs to; it is empty for a user's own data.
     data : Columns, optional
-        How to read a user's own data.
+        How a user's own table is read.
     rubric : str, optional
-        What a judge who does not know the outcome goes by.
+        What a judge goes by who does not know the outcome.
     """
 
     name: str

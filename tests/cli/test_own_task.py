@@ -1,11 +1,8 @@
-"""A user's own task through the command line: the tutorial as it stands, the example, and all that can be wrong."""
+"""A user's own task through the command line: the example, and all that can be wrong."""
 
 from __future__ import annotations
 
-import re
-import shlex
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -236,35 +233,6 @@ def test_the_example_runs(folder: Path) -> None:
         assert {record.status for record in found} == {Status.OK}
         assert len({record.sequence for record in found}) == 2
         assert {record.t for record in found if record.target is None} == {7}
-
-
-def blocks(page: str) -> Iterator[tuple[str, str, str]]:
-    """Give the page's code blocks: language, content, and the file name that the line before them says."""
-    pattern = r"(?:(?:Save this as|save this as) `([\w.]+)`:\n\n)?```(\w+)\n(.*?)```"
-    for match in re.finditer(pattern, page, re.DOTALL):
-        yield match[2], match[3], match[1] or ""
-
-
-def test_the_tutorial_does_what_it_says(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    model = script(folder, " more, 300")
-    output, ran = "", 0
-    for language, content, name in blocks((ROOT / "docs/tutorial.md").read_text(encoding="utf-8")):
-        if name:
-            (folder / name).write_text(content)
-        elif language == "sh":
-            for line in content.splitlines():
-                program, *words = shlex.split(line)
-                code = run(*words, *(["-m", model, "--form", "line"] if words[0] == "run" else []))
-                assert (program, code) == ("llm-as-rnn", 2 if "broken.csv" in words else 0), line
-                ran += 1
-            output = "".join(capsys.readouterr())
-        else:
-            assert language == "text"
-            assert content == output
-    assert ran == 4
-    assert {record.sequence for record in records(folder / "runs/first")} == {"old bridge"}
-    assert {record.sequence for record in records(folder / "runs/final")} == {"harbour"}
-    assert {record.status for record in records(folder / "runs/first")} == {Status.OK}
 
 
 def test_data_show_knows_a_task_of_ones_own(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

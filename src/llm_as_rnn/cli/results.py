@@ -112,7 +112,7 @@ def show_comparison(directories: Sequence[RunDirectory], console: Console) -> No
         console.print(f"{number}: {directory.path}{_differences(info, infos)}", soft_wrap=True)
     console.print(results_table(infos[0].task, rows))
     data = ("sequences", "steps", "split", "seed", "data_digest")
-    if any(getattr(info.spec, name) != getattr(infos[0].spec, name) for info in infos for name in data):
+    if any(info.spec.named[name] != infos[0].spec.named[name] for info in infos for name in data):
         console.print("these runs are on different data: their scores are not comparable", style="yellow")
 
 
@@ -135,12 +135,9 @@ def _size(records: Sequence[StepRecord]) -> str:
 
 
 def _differences(info: RunInfo, infos: Sequence[RunInfo]) -> str:
-    names = [
-        name
-        for name in info.spec.__struct_fields__
-        if any(getattr(other.spec, name) != getattr(info.spec, name) for other in infos)
-    ]
-    return "".join(f", {name} {getattr(info.spec, name)}" for name in names if not name.endswith("_digest"))
+    named = info.spec.named
+    names = [name for name in named if any(other.spec.named[name] != named[name] for other in infos)]
+    return "".join(f", {name} {named[name]}" for name in names if not name.endswith("_digest"))
 
 
 def _why_incomplete(info: RunInfo) -> str:

@@ -1,0 +1,262 @@
+"""A reader who does all that a page says, in an empty folder, with a script in the place of every model."""
+
+from __future__ import annotations
+
+import doctest
+import io
+import json
+import re
+import runpy
+import shlex
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sybil import Document, Example, Sybil
+from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
+
+from llm_as_rnn.cli.main import main
+from llm_as_rnn.engine import EngineInfo
+from llm_as_rnn.engines import models, resolve
+from llm_as_rnn.engines.scripted import ScriptedEngine
+from llm_as_rnn.records import Request
+from llm_as_rnn.runs import check
+from tests.datasets.mimic_folder import made, write
+from tests.helpers import LINES
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+NOT_RUN = {
+    "pip": "It needs a network. The extras that it names are compared with pyproject.toml.",
+    "make": "It installs, or takes minutes. The target is looked for in the Makefile.",
+    "cmake": "It builds another project.",
+    "build/bin/llama-server": "It belongs to that other project.",
+    "python benchmarks/forms.py": "It asks a model some thousand times. That the file is there is checked.",
+    "python benchmarks/retention.py": "It takes half a minute on data as long as it needs. The same is checked.",
+}
+"""How the commands begin that a block may have and no test can run, each with the reason."""
+
+DAY = {"date": "May 1", "sky": "rain", "high": 9.4, "low": 6.1, "precipitation": 12.2, "wind": 4.0}
+GIVEN: Mapping[str, Mapping[str, Any]] = {
+    "README.md": {"today": DAY, "stream": [({"question": "what is a fjord?"}, "definition")] * 3},
+}
+"""What a page's Python takes as there already."""
+
+ANSWERS = (" rain, 9.5", " more, 300", " good, 3.5", " a wet day; b; c; d; e")
+"""Lines of which one fits each task that a page runs."""
+
+SHORT = ["--steps", "6"]
+"""What makes a run short enough; nothing that the pages say of these runs depends on it."""
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def commands(block: str) -> Iterator[list[str]]:
+    r"""Give the words of each command in a block: no comments, and nothing in square brackets, which may be left out.
+
+    >>> list(commands("run a \\\n  --b c  # d\nx && y RUN [RUN ...]"))
+    [['run', 'a', '--b', 'c'], ['x'], ['y', 'RUN']]
+    """
+    for line in block.replace("\\\n", " ").splitlines():
+        for command in re.sub(r"(?<=\s)\[.*?\]", "", line.partition(" # ")[0]).split("&&"):
+            if words := shlex.split(command):
+                yield words
+
+
+def not_run(words: list[str]) -> str | None:
+    """Give the entry of `NOT_RUN` that a command is one of, if there is any."""
+    return next((start for start in NOT_RUN if f"{' '.join(words)} ".startswith(f"{start} ")), None)
+
+
+class Reader:
+    """Does what a page says.
+
+    Parameters
+    ----------
+    folder : Path
+        Where; empty, and the current directory.
+    capsys : CaptureFixture
+        Where to see what was printed.
+    monkeypatch : MonkeyPatch
+        With which models and standard input are replaced, until the test ends.
+    """
+
+    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder, self.capsys, self.monkeypatch = folder, capsys, monkeypatch
+        self.unexplained = ""
+        """What a command said that failed, until the page shows it."""
+        self.runs = 0
+        monkeypatch.chdir(folder)
+        monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        # Every way to ask is tried elsewhere (tests/runs/test_check.py); here the first ones are enough.
+        ways = check._settings
+        monkeypatch.setattr(check, "_settings", lambda form: islice(ways(form), 2))
+        stand_in(monkeypatch)
+
+    def follow(self, page: Path) -> int:
+        """Do all that is in the blocks of a page; give how many there were."""
+        examples = list(self._parsed(page))
+        for example in examples:
+            example.evaluate()
+        assert not self.unexplained, self.unexplained
+        return len(examples)
+
+    def _parsed(self, page: Path) -> Document:
+        does: dict[str, Callable[[Example], None]] = {
+            "sh": self._shell,
+            "console": self._session,
+            "csv": self._save,
+            "yaml": self._save,
+            "text": self._compare,
+        }
+        python = PythonCodeBlockParser(doctest_optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)
+        document = Sybil([python, *(CodeBlockParser(name, it) for name, it in does.items())]).parse(page)
+        document.namespace.update(GIVEN.get(name_of(page), {}))
+        return document
+
+    def _save(self, example: Example) -> None:
+        """Write a file that the page says to save."""
+        said = re.search(r"[Ss]ave this as `([\w.]+)`:\s*$", example.document.text[: example.start])
+        if said:
+            (self.folder / said[1]).write_text(example.parsed, encoding="utf-8")
+
+    def _compare(self, example: Example) -> None:
+        """Compare what a failed command said with what the page says that it does."""
+        if self.unexplained or example.parsed.startswith("error:"):
+            assert example.parsed == self.unexplained
+            self.unexplained = ""
+
+    def _shell(self, example: Example) -> None:
+        for words in commands(example.parsed):
+            assert not self.unexplained, self.unexplained
+            self._do(words)
+
+    def _do(self, words: list[str]) -> None:
+        program, *arguments = words
+        if not_run(words):
+            return
+        if program == "python":
+            script, *arguments = (self._there(word) for word in arguments)
+            self.monkeypatch.setattr(sys, "argv", [script, *arguments])
+            self.monkeypatch.syspath_prepend(Path(script).parent)
+            runpy.run_path(script, run_name="__main__")
+        else:
+            assert program == "llm-as-rnn", f"{program} is neither run nor among those that cannot be"
+            self.capsys.readouterr()
+            code = run(self._completed([self._there(word) for word in arguments]))
+            if code:
+                self.unexplained = "".join(self.capsys.readouterr())
+
+    def _completed(self, words: list[str]) -> list[str]:
+        """Add to a run what keeps it short and gives it a folder of its own."""
+        if words[0] != "run":
+            return words
+        self.runs += 1
+        words = [*words, *SHORT, *([] if "--data" in words else ["--sequences", "2"])]
+        return words if "--out" in words else [*words, "--out", f"runs/{Path(words[1]).stem}-{self.runs}"]
+
+    def _there(self, word: str) -> str:
+        """Give what a word stands for, and put there what a page takes as there."""
+        path = self.folder / word
+        if word.endswith("-..."):
+            return str(max(self.folder.glob(f"{word.removesuffix('...')}*")))
+        if word == "FOLDER":
+            write(path, made(patients=40))
+        elif word.startswith(("benchmarks/", "docs/")):
+            return str(ROOT / word)
+        elif word in ("my_task.yaml", "my.csv"):
+            shutil.copy(ROOT / "examples/task" / ("task.yaml" if word.endswith("yaml") else "data.csv"), path)
+        elif word == "my_prompts/":
+            path.mkdir()
+        elif word.startswith("intents-"):
+            path.write_text("".join(map("{}\n".format, streams())), encoding="utf-8")
+        return word
+
+    def _session(self, example: Example) -> None:
+        """Type the lines of a session into a command, and compare the form of its answers."""
+        prompt, *lines = example.parsed.splitlines()
+        parsed = [json.loads(line) for line in lines]
+        typed = [line for line, what in zip(lines, parsed, strict=True) if "x" in what or "y" in what]
+        self.monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("\n".join(typed).encode())))
+        self.capsys.readouterr()
+        (words,) = commands(prompt.removeprefix("$ "))
+        assert run(words[1:]) == 0
+        answers = map(json.loads, self.capsys.readouterr().out.splitlines())
+        told = [what for what in parsed if not ("x" in what or "y" in what)]
+        assert list(map(form, answers)) == list(map(form, told))
+
+
+def form(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """Give an answer without what depends on the model: what it predicts, and how long its notes are."""
+    told = {**answer, "memory_tokens": "memory_tokens" in answer}
+    return {**told, "prediction": list(answer.get("prediction", ()))}
+
+
+def run(words: list[str]) -> int:
+    """Run the program in this process; give its exit code."""
+    with pytest.raises(SystemExit) as left:
+        main(words)
+    assert isinstance(left.value.code, int)
+    return left.value.code
+
+
+def streams() -> Iterator[str]:
+    """Give streams of intents, as `benchmarks/intents.py` takes them, 24 of 8 questions each."""
+    phrases = {"synonym": "what is like {} ?", "antonym": "the other side of {} ?", "definition": "{} means what ?"}
+    for number in range(24):
+        for t in range(8):
+            intent, phrase = list(phrases.items())[(number + t // 2) % 3]
+            yield json.dumps(
+                {"sequence": str(number), "t": t, "question": phrase.format(f"< w{t} >"), "intent": intent}
+            )
+
+
+# --- in the place of a model ----------------------------------------------------------------------------------------
+
+
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every model string give a script, as long as it is one that could name a model."""
+
+    def embedded(_path: Path, *, model: str, entry: Any, **_options: Any) -> ScriptedEngine:
+        return ScriptedEngine(answer, EngineInfo(model, digest="d", form=entry.form, style=entry.style))
+
+    def server(name: str, **_options: Any) -> ScriptedEngine:
+        return ScriptedEngine(answer, EngineInfo(f"openai:{name}", digest="d"))
+
+    monkeypatch.setattr(models, "pull", lambda name, _progress: Path(models.registered(name).file))
+    monkeypatch.setattr(resolve, "_model_file", lambda name, _progress: (Path(name), models.registered(name)))
+    monkeypatch.setattr(resolve, "LlamaCppEngine", embedded)
+    monkeypatch.setattr(resolve, "OpenAICompatibleEngine", server)
+
+
+def answer(request: Request) -> str:
+    """Give an answer of the kind that is asked for."""
+    wanted = request.answer
+    if wanted.schema is not None:
+        return json.dumps(sample(wanted.schema))
+    if wanted.choices:
+        return f" {wanted.choices[0]}"
+    fits = (text for text in (LINES[request.role], *ANSWERS) if wanted.regex and re.fullmatch(wanted.regex, text))
+    return next(fits, LINES[request.role])
+
+
+def sample(schema: Mapping[str, Any]) -> Any:
+    """Give a value that fits a schema.
+
+    >>> sample({"type": "object", "properties": {"sky": {"enum": ["sun", "fog"]}, "high": {"pattern": "^[0-9]+$"}}})
+    {'sky': 'sun', 'high': '10'}
+    """
+    if "enum" in schema:
+        return schema["enum"][0]
+    if schema.get("type") == "object":
+        return {name: sample(part) for name, part in schema["properties"].items()}
+    if schema.get("type") == "array":
+        return [sample(schema["items"]) for _ in range(schema.get("minItems", 1))]
+    return "10" if "pattern" in schema else "a note"
