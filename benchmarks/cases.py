@@ -25,20 +25,20 @@ import msgspec
 
 from llm_as_rnn.cases import recall
 from llm_as_rnn.cases.case import case
+from llm_as_rnn.catalogue import build
+from llm_as_rnn.core.fields import ARROW, Label
+from llm_as_rnn.core.kept import Kept
+from llm_as_rnn.core.method import Calls
+from llm_as_rnn.core.prompts import Prompts
+from llm_as_rnn.core.records import Completion, Memory, Observation, Request, Section, SequenceInfo
+from llm_as_rnn.core.settings import Settings
+from llm_as_rnn.core.task import MemorySection, Task, load_task
 from llm_as_rnn.datasets.base import Selection, Step
 from llm_as_rnn.datasets.registry import DATASETS
 from llm_as_rnn.datasets.tables import read_table
 from llm_as_rnn.engines.scripted import count_words
-from llm_as_rnn.fields import ARROW, Label
-from llm_as_rnn.kept import Kept
-from llm_as_rnn.method import Calls
-from llm_as_rnn.methods import build
-from llm_as_rnn.prompts import Prompts
-from llm_as_rnn.records import Completion, Memory, Observation, Request, Section, SequenceInfo
 from llm_as_rnn.recurrence.cell import Recurrent, RecurrentState
 from llm_as_rnn.recurrence.memory import tidy_items
-from llm_as_rnn.settings import Settings
-from llm_as_rnn.task import MemorySection, Task, load_task
 
 T = TypeVar("T")
 

@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 
 import keep
+from llm_as_rnn.core.task import load_task
 from llm_as_rnn.metrics.summary import by_method, summarise
 from llm_as_rnn.report.charts import score_charts, styles
 from llm_as_rnn.report.pictures import write_pictures
-from llm_as_rnn.task import load_task
 
 
 def main(name: str, file: str, folder: str, *methods: str) -> None:

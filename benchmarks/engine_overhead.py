@@ -17,8 +17,8 @@ from typing import Any
 
 import httpx2
 
+from llm_as_rnn.core.records import Message, Request, Sampling
 from llm_as_rnn.engines.openai_compatible import OpenAICompatibleEngine
-from llm_as_rnn.records import Message, Request, Sampling
 
 CALLS = 300
 ROUNDS = 3

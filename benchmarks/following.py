@@ -12,9 +12,9 @@ from statistics import fmean
 
 from llm_as_rnn.cases.case import came
 from llm_as_rnn.cases.recall import Resemblance
-from llm_as_rnn.records import Observation, StepRecord
+from llm_as_rnn.core.records import Observation, StepRecord
+from llm_as_rnn.core.task import Task
 from llm_as_rnn.runs.directory import RunDirectory
-from llm_as_rnn.task import Task
 
 
 def main(run: str, method: str) -> None:

@@ -15,14 +15,14 @@ from contextlib import nullcontext
 from pathlib import Path
 from unittest import mock
 
-from llm_as_rnn.engine import EngineInfo
+from llm_as_rnn.core.engine import EngineInfo
+from llm_as_rnn.core.records import Message, Request, StepRecord
+from llm_as_rnn.core.task import load_task
 from llm_as_rnn.engines.scripted import ScriptedEngine
-from llm_as_rnn.records import Message, Request, StepRecord
 from llm_as_rnn.runs.asked import RunJournal
 from llm_as_rnn.runs.directory import RunDirectory
 from llm_as_rnn.runs.execute import Options, execute
 from llm_as_rnn.runs.journal import STEPS, Journal
-from llm_as_rnn.task import load_task
 
 METHOD = "recurrent:cases"
 ROUNDS = 5

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from llm_as_rnn.records import Call, Memory, Status, StepRecord, Update
+from llm_as_rnn.core.records import Call, Memory, Status, StepRecord, Update
 from llm_as_rnn.runs.directory import RunDirectory
 
 COLUMNS = (

@@ -16,18 +16,18 @@ from pathlib import Path
 from statistics import fmean
 
 from following import items, nearest
+from llm_as_rnn.catalogue import build
+from llm_as_rnn.core.fields import ARROW
+from llm_as_rnn.core.prompts import Prompts
+from llm_as_rnn.core.records import Request, StepRecord
+from llm_as_rnn.core.settings import Settings
+from llm_as_rnn.core.task import Task, load_task
 from llm_as_rnn.datasets.base import Selection, Sequence
 from llm_as_rnn.datasets.registry import DATASETS
 from llm_as_rnn.datasets.tables import read_table
-from llm_as_rnn.drive import drive_walk
+from llm_as_rnn.engines.drive import drive_walk
 from llm_as_rnn.engines.scripted import ScriptedEngine
-from llm_as_rnn.fields import ARROW
-from llm_as_rnn.methods import build
-from llm_as_rnn.prompts import Prompts
-from llm_as_rnn.records import Request, StepRecord
 from llm_as_rnn.runs.walk import walk
-from llm_as_rnn.settings import Settings
-from llm_as_rnn.task import Task, load_task
 
 INTENTS = load_task(str(Path(__file__).parent / "intents.yaml"))
 FOLLOWED = 0.75

@@ -18,8 +18,8 @@ from pathlib import Path
 from statistics import fmean
 
 import keep
+from llm_as_rnn.core.records import StepRecord
 from llm_as_rnn.metrics.intervals import interval, paired
-from llm_as_rnn.records import StepRecord
 from llm_as_rnn.runs.directory import RunDirectory
 
 BASE = "full_history"

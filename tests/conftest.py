@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from llm_as_rnn.core.task import Task, load_task
 from llm_as_rnn.datasets.base import Selection, Sequence
 from llm_as_rnn.datasets.registry import dataset
-from llm_as_rnn.task import Task, load_task
 
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 settings.load_profile("house")

@@ -9,14 +9,14 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from llm_as_rnn.method import Calls, Method
-from llm_as_rnn.methods import build
-from llm_as_rnn.prompts import Prompts
-from llm_as_rnn.records import Completion, Form, Request, StepRecord
+from llm_as_rnn.catalogue import build
+from llm_as_rnn.core.method import Calls, Method
+from llm_as_rnn.core.prompts import Prompts
+from llm_as_rnn.core.records import Completion, Form, Request, StepRecord
+from llm_as_rnn.core.settings import Settings, knobs
+from llm_as_rnn.core.task import Task
 from llm_as_rnn.runs.directory import RunDirectory
 from llm_as_rnn.runs.execute import Options
-from llm_as_rnn.settings import Settings, knobs
-from llm_as_rnn.task import Task
 
 T = TypeVar("T")
 Answer = Callable[[Request], Completion | str]

@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING, Any
 from llm_as_rnn._version import __version__
 
 if TYPE_CHECKING:
-    from llm_as_rnn.errors import LlmAsRnnError
-    from llm_as_rnn.learner import AsyncLearner, Learner
-    from llm_as_rnn.task import Task, load_task
+    from llm_as_rnn.core.errors import LlmAsRnnError
+    from llm_as_rnn.core.task import Task, load_task
+    from llm_as_rnn.streams.learner import AsyncLearner, Learner
 
 __all__ = ["AsyncLearner", "Learner", "LlmAsRnnError", "Task", "__version__", "load_task"]
 
 _HOMES = {
-    "AsyncLearner": "learner",
-    "Learner": "learner",
-    "LlmAsRnnError": "errors",
-    "Task": "task",
-    "load_task": "task",
+    "AsyncLearner": "streams.learner",
+    "Learner": "streams.learner",
+    "LlmAsRnnError": "core.errors",
+    "Task": "core.task",
+    "load_task": "core.task",
 }
 
 

@@ -13,16 +13,16 @@ from collections.abc import Iterator, Mapping
 from itertools import chain, count
 from typing import Any, TypeVar
 
-from llm_as_rnn.door import BYTE_ORDER_MARK, plain, plain_fields
-from llm_as_rnn.engine import Engine
+from llm_as_rnn.core.door import BYTE_ORDER_MARK, plain, plain_fields
+from llm_as_rnn.core.engine import Engine
+from llm_as_rnn.core.errors import MissingExtraError, TaskError, UsageError
+from llm_as_rnn.core.fields import ARROW, Field, Label, Number
+from llm_as_rnn.core.folding import clash
+from llm_as_rnn.core.records import Request, Value
+from llm_as_rnn.core.task import MemorySection, Task, load_task
 from llm_as_rnn.engines.resolve import DEFAULT_MODEL
 from llm_as_rnn.engines.scripted import ScriptedEngine
-from llm_as_rnn.errors import MissingExtraError, TaskError, UsageError
-from llm_as_rnn.fields import ARROW, Field, Label, Number
-from llm_as_rnn.folding import clash
-from llm_as_rnn.learner import Learner
-from llm_as_rnn.records import Request, Value
-from llm_as_rnn.task import MemorySection, Task, load_task
+from llm_as_rnn.streams.learner import Learner
 
 try:
     from river import base

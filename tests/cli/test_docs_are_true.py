@@ -9,14 +9,14 @@ from typing import get_args
 
 import pytest
 
+from llm_as_rnn.catalogue import REFERENCES, references
+from llm_as_rnn.core.errors import DatasetError
+from llm_as_rnn.core.task import load_task
 from llm_as_rnn.datasets.base import Selection, Split
 from llm_as_rnn.datasets.registry import dataset
 from llm_as_rnn.engines.scripted import ScriptedEngine
-from llm_as_rnn.errors import DatasetError
-from llm_as_rnn.methods import REFERENCES, references
 from llm_as_rnn.runs.directory import RunDirectory
 from llm_as_rnn.runs.execute import execute
-from llm_as_rnn.task import load_task
 from tests.runs.test_execute import INFO, OPTIONS, Watch, answer
 
 DOCS = Path(__file__).parents[2] / "docs"

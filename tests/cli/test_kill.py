@@ -11,9 +11,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from llm_as_rnn.methods import references
+from llm_as_rnn.catalogue import references
+from llm_as_rnn.core.task import load_task
 from llm_as_rnn.runs.directory import RunDirectory
-from llm_as_rnn.task import load_task
 from tests.helpers import LINES, content
 
 METHODS = "zero_shot,full_history,memprompt,recurrent:rewrite,recurrent:cases"

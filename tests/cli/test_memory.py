@@ -14,13 +14,13 @@ from rich.console import Console
 
 from llm_as_rnn.cli import memory as command_module
 from llm_as_rnn.cli.main import main
-from llm_as_rnn.engine import EngineInfo
+from llm_as_rnn.core.engine import EngineInfo
+from llm_as_rnn.core.files import unsealed
+from llm_as_rnn.core.records import Memory, Section
 from llm_as_rnn.engines.scripted import ScriptedEngine
-from llm_as_rnn.files import unsealed
-from llm_as_rnn.learner import Learner
-from llm_as_rnn.records import Memory, Section
 from llm_as_rnn.report.diff import MemoryDiff
 from llm_as_rnn.runs.directory import RunDirectory
+from llm_as_rnn.streams.learner import Learner
 from tests.cli.test_kill import OPTIONS, script
 from tests.cli.test_predict import feed, stream_lines
 from tests.core.test_online import SEQUENCE, answer
@@ -152,7 +152,7 @@ def test_a_restoration_that_cannot_be_written_leaves_the_file_whole(
     def full(path: Path, content: bytes, *, private: bool) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("llm_as_rnn.saved.write_atomically", full)
+    monkeypatch.setattr("llm_as_rnn.streams.saved.write_atomically", full)
     before = learned.read_bytes()
     code, out, errors = ask("restore", learned, "--version", 1)
     assert (code, out, "No space left" in errors, learned.read_bytes()) == (2, "", True, before)

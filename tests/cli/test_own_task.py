@@ -11,7 +11,7 @@ import pytest
 
 from llm_as_rnn.cli.main import main
 from llm_as_rnn.cli.progress import RunProgress
-from llm_as_rnn.records import Status, StepRecord
+from llm_as_rnn.core.records import Status, StepRecord
 from llm_as_rnn.runs.directory import RunDirectory
 from tests.helpers import LINES
 

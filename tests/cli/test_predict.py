@@ -13,7 +13,7 @@ import pytest
 
 from llm_as_rnn.datasets.base import Selection
 from llm_as_rnn.datasets.registry import dataset
-from llm_as_rnn.saved import read_saved
+from llm_as_rnn.streams.saved import read_saved
 from tests.cli.test_kill import script
 
 SEQUENCE = dataset("weather").load(Selection(1, 12))[0]

@@ -19,12 +19,12 @@ from filelock import FileLock
 
 from llm_as_rnn.cli.main import main
 from llm_as_rnn.cli.progress import PauseNotice
+from llm_as_rnn.core.errors import EngineError
+from llm_as_rnn.core.files import write_atomically
+from llm_as_rnn.core.records import Request
+from llm_as_rnn.core.task import SHIPPED
 from llm_as_rnn.engines.scripted import ScriptedEngine
-from llm_as_rnn.errors import EngineError
-from llm_as_rnn.files import write_atomically
-from llm_as_rnn.records import Request
-from llm_as_rnn.saved import read_saved
-from llm_as_rnn.task import SHIPPED
+from llm_as_rnn.streams.saved import read_saved
 from tests.cli.test_kill import script
 from tests.cli.test_predict import SEQUENCE, feed, stream_lines, stream_of
 from tests.core.test_learner import INFO
@@ -44,7 +44,7 @@ def ask(monkeypatch: pytest.MonkeyPatch, capfdbinary: Any) -> Ask:
             run.given = given  # type: ignore[attr-defined]
             return engine or ScriptedEngine(answer, INFO)
 
-        monkeypatch.setattr("llm_as_rnn.live.resolve", resolve)
+        monkeypatch.setattr("llm_as_rnn.streams.live.resolve", resolve)
         content = b"".join(line if isinstance(line, bytes) else json.dumps(line).encode() + b"\n" for line in lines)
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
         with pytest.raises(SystemExit) as ended:
@@ -393,7 +393,7 @@ class TestFullDisk:
             room -= 1
             write_atomically(path, content, private=private)
 
-        monkeypatch.setattr("llm_as_rnn.saved.write_atomically", filling)
+        monkeypatch.setattr("llm_as_rnn.streams.saved.write_atomically", filling)
         state, asked = tmp_path / "state.json", ScriptedEngine(answer, INFO)
         lines = [{"id": t, "x": {**X, "high": t}} for t in range(9)]
         code, answers, errors = ask(state, lines, engine=asked)
@@ -411,7 +411,7 @@ class TestFullDisk:
         def full(path: Path, content: bytes, *, private: bool = False) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-        monkeypatch.setattr("llm_as_rnn.saved.write_atomically", full)
+        monkeypatch.setattr("llm_as_rnn.streams.saved.write_atomically", full)
         asked = ScriptedEngine(answer, INFO)
         code, answers, errors = ask(tmp_path / "state.json", [{"x": X}], engine=asked)
         assert (code, answers, errors.count("\n"), len(asked.requests)) == (2, [], 1, 0)

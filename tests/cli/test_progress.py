@@ -14,9 +14,9 @@ import pytest
 from llm_as_rnn.cli import progress, results
 from llm_as_rnn.cli.judge import JudgingProgress
 from llm_as_rnn.cli.progress import EVERY, Heartbeat, PauseNotice, PlainConsole, RunProgress, pause_notice, waiting
+from llm_as_rnn.core.task import Task
 from llm_as_rnn.engines.patience import Pause
 from llm_as_rnn.runs.directory import RunDirectory
-from llm_as_rnn.task import Task
 from tests.metrics.steps import step
 from tests.runs.test_execute import go
 

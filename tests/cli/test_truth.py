@@ -10,12 +10,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from llm_as_rnn.core.records import StepRecord
+from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.summary import summarise
-from llm_as_rnn.records import StepRecord
 from llm_as_rnn.report.html import facts
 from llm_as_rnn.report.tables import results
 from llm_as_rnn.runs.directory import RunDirectory
-from llm_as_rnn.task import Task
 from tests.cli.test_errors import command
 from tests.cli.test_kill import OPTIONS, script
 from tests.fake_server import FakeServer, refuse

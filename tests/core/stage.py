@@ -8,12 +8,22 @@ from typing import Any
 
 import msgspec
 
-from llm_as_rnn.fields import Label
-from llm_as_rnn.method import Learned
-from llm_as_rnn.records import Completion, Form, Memory, Observation, Prediction, Request, Section, SequenceInfo, Status
+from llm_as_rnn.core.fields import Label
+from llm_as_rnn.core.method import Learned
+from llm_as_rnn.core.records import (
+    Completion,
+    Form,
+    Memory,
+    Observation,
+    Prediction,
+    Request,
+    Section,
+    SequenceInfo,
+    Status,
+)
+from llm_as_rnn.core.task import MemorySection, Task
 from llm_as_rnn.recurrence.cell import Recurrent, RecurrentState
 from llm_as_rnn.recurrence.notes import Credit
-from llm_as_rnn.task import MemorySection, Task
 from tests.helpers import Answer, by_hand, count, listening, make
 
 OPTIONS = ("sun", "rain", "fog")

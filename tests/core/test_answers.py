@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_as_rnn.answers import read_object
-from llm_as_rnn.errors import AnswerError
-from llm_as_rnn.task import load_task
+from llm_as_rnn.core.answers import read_object
+from llm_as_rnn.core.errors import AnswerError
+from llm_as_rnn.core.task import load_task
 
 ANSWER = {"sky": "sun", "note": 'a "quoted" {brace} }', "list": [1, {"deep": []}]}
 OBJECT = json.dumps(ANSWER)

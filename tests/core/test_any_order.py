@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llm_as_rnn.fields import Field, Label, Number, Ranked, Text
-from llm_as_rnn.method import Method
-from llm_as_rnn.methods import METHODS, REFERENCES
-from llm_as_rnn.online import Policy, Stream, ask, begin, revive, tell
-from llm_as_rnn.records import Completion, Observation, Prediction, Request, SequenceInfo, Status
+from llm_as_rnn.catalogue import METHODS, REFERENCES
+from llm_as_rnn.core.fields import Field, Label, Number, Ranked, Text
+from llm_as_rnn.core.method import Method
+from llm_as_rnn.core.records import Completion, Observation, Prediction, Request, SequenceInfo, Status
+from llm_as_rnn.core.task import MemorySection, Task
 from llm_as_rnn.recurrence.notes import Credit
 from llm_as_rnn.recurrence.rules import RULES, traits
-from llm_as_rnn.task import MemorySection, Task
+from llm_as_rnn.streams.online import Policy, Stream, ask, begin, revive, tell
 from tests.core.stage import Stage
 from tests.helpers import by_hand, count, make
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from llm_as_rnn.alignment import tokens
 from llm_as_rnn.cases.blanks import BLANK, FILLERS, aligned, blanked, filled
-from llm_as_rnn.hygiene import tidy_item
+from llm_as_rnn.core.alignment import tokens
+from llm_as_rnn.core.hygiene import tidy_item
 
 LINES = st.lists(
     st.sampled_from(["means", "what", "like", "<", ">", "?", '"', ",", "7", "天", "気", "ship", "İ", "ß", BLANK]),

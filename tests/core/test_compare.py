@@ -15,18 +15,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_as_rnn.cases.case import came, case
-from llm_as_rnn.errors import AnswerError
-from llm_as_rnn.fields import Field, Label, Number, Ranked, Text, Verdict
-from llm_as_rnn.figures import LARGEST
-from llm_as_rnn.folding import chosen, clash, fold, leading
+from llm_as_rnn.core.errors import AnswerError
+from llm_as_rnn.core.fields import Field, Label, Number, Ranked, Text, Verdict
+from llm_as_rnn.core.figures import LARGEST
+from llm_as_rnn.core.folding import chosen, clash, fold, leading
+from llm_as_rnn.core.outcomes import facts, verdict
+from llm_as_rnn.core.records import Observation, Prediction, SequenceInfo, Status, Value, Why
+from llm_as_rnn.core.task import Task, load_task
 from llm_as_rnn.metrics.scores import step_scores
-from llm_as_rnn.outcomes import facts, verdict
-from llm_as_rnn.records import Observation, Prediction, SequenceInfo, Status, Value, Why
 from llm_as_rnn.recurrence import scorecard
 from llm_as_rnn.recurrence.cell import Recurrent
 from llm_as_rnn.recurrence.notes import credit, foretold, same_outcome
 from llm_as_rnn.recurrence.policy import Past, error_of, why_not
-from llm_as_rnn.task import Task, load_task
 from tests.core.stage import sky_task
 from tests.helpers import by_hand, good_answer, listening, make
 
@@ -405,7 +405,7 @@ def test_an_option_with_the_separator_is_read_whole_where_its_end_can_be_told() 
 
 def test_a_long_line_is_looked_at_for_no_more_pieces_than_an_option_has(monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[str] = []
-    monkeypatch.setattr("llm_as_rnn.folding.chosen", lambda text, _: looked.append(text))
+    monkeypatch.setattr("llm_as_rnn.core.folding.chosen", lambda text, _: looked.append(text))
     assert leading("x," * 10_000, ("so, so", "good"), ",") is None
     assert looked == ["x,x", "x"]
 

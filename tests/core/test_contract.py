@@ -10,13 +10,13 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from llm_as_rnn.catalogue import METHODS, REFERENCES
+from llm_as_rnn.core.errors import UsageError
+from llm_as_rnn.core.method import Learned, Method
+from llm_as_rnn.core.records import Completion, Observation, Request, SequenceInfo, Status
+from llm_as_rnn.core.task import Task, load_task
 from llm_as_rnn.datasets.base import Sequence
-from llm_as_rnn.errors import UsageError
-from llm_as_rnn.method import Learned, Method
-from llm_as_rnn.methods import METHODS, REFERENCES
-from llm_as_rnn.records import Completion, Observation, Request, SequenceInfo, Status
 from llm_as_rnn.recurrence.rules import RULES, traits
-from llm_as_rnn.task import Task, load_task
 from tests.helpers import Answer, by_hand, count, good_answer, listening, make
 
 BY_RULE = [f"recurrent:{rule}" for rule in RULES]

@@ -9,11 +9,11 @@ from unittest.mock import patch
 
 import pytest
 
-from llm_as_rnn.drive import SyncDriver, drive
+from llm_as_rnn.core.errors import EngineError, EngineUnavailableError, UsageError
+from llm_as_rnn.core.method import Calls, count_tokens
+from llm_as_rnn.core.records import Call, Completion, Message, Request
+from llm_as_rnn.engines.drive import SyncDriver, drive
 from llm_as_rnn.engines.scripted import ScriptedEngine
-from llm_as_rnn.errors import EngineError, EngineUnavailableError, UsageError
-from llm_as_rnn.method import Calls, count_tokens
-from llm_as_rnn.records import Call, Completion, Message, Request
 
 
 def two_calls() -> Calls[list[str]]:
@@ -96,8 +96,8 @@ class TestSlowComputations:
 
     @pytest.fixture(autouse=True)
     def _fresh(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("llm_as_rnn.drive._took", {})
-        monkeypatch.setattr("llm_as_rnn.drive.SLOW", 0.0)
+        monkeypatch.setattr("llm_as_rnn.engines.drive._took", {})
+        monkeypatch.setattr("llm_as_rnn.engines.drive.SLOW", 0.0)
 
     @staticmethod
     def waits_for(go_on: threading.Event) -> Calls[str]:
@@ -115,11 +115,11 @@ class TestSlowComputations:
             return [first, *(await asyncio.gather(drive(self.waits_for(go_on), ScriptedEngine(echo)), others()))]
 
         go_on = threading.Event()
-        with patch.dict("llm_as_rnn.drive._took", {self.waits_for(go_on).gi_code: 1.0}):  # type: ignore[attr-defined]
+        with patch.dict("llm_as_rnn.engines.drive._took", {self.waits_for(go_on).gi_code: 1.0}):  # type: ignore[attr-defined]
             assert asyncio.run(run()) == [["<one>", "<<one> 4>"], "<one>", None]
 
     def test_a_quick_one_is_not_moved(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("llm_as_rnn.drive.SLOW", 60.0)
+        monkeypatch.setattr("llm_as_rnn.engines.drive.SLOW", 60.0)
         monkeypatch.setattr(asyncio, "to_thread", None)
         assert asyncio.run(drive(two_calls(), ScriptedEngine(echo))) == ["<one>", "<<one> 4>"]
 
@@ -144,7 +144,7 @@ class TestSlowComputations:
 
         ended: list[bool] = []
         begun, go_on = threading.Event(), threading.Event()
-        with patch.dict("llm_as_rnn.drive._took", {slow().gi_code: 1.0}):  # type: ignore[attr-defined]
+        with patch.dict("llm_as_rnn.engines.drive._took", {slow().gi_code: 1.0}):  # type: ignore[attr-defined]
             asyncio.run(run())
         assert ended == [True]
 

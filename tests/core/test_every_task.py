@@ -12,20 +12,20 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from llm_as_rnn.catalogue import METHODS, REFERENCES
 from llm_as_rnn.cli.main import main
 from llm_as_rnn.cli.predict import predict
+from llm_as_rnn.core.fields import Field, Label, Number, Ranked, Text
+from llm_as_rnn.core.records import Value
+from llm_as_rnn.core.task import MemorySection, Task, load_task, shipped_tasks
 from llm_as_rnn.datasets.base import Selection, Sequence
 from llm_as_rnn.datasets.registry import DATASETS, dataset
 from llm_as_rnn.datasets.tables import read_table
 from llm_as_rnn.engines.scripted import ScriptedEngine
-from llm_as_rnn.fields import Field, Label, Number, Ranked, Text
-from llm_as_rnn.learner import Learner
-from llm_as_rnn.methods import METHODS, REFERENCES
 from llm_as_rnn.metrics.scores import task_metrics
-from llm_as_rnn.records import Value
 from llm_as_rnn.recurrence.rules import RULES
 from llm_as_rnn.runs.directory import RunDirectory
-from llm_as_rnn.task import MemorySection, Task, load_task, shipped_tasks
+from llm_as_rnn.streams.learner import Learner
 from tests.datasets.mimic_folder import made, write
 
 STEPS = 3

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from llm_as_rnn.core.outcomes import facts
+from llm_as_rnn.core.records import Observation, Prediction, Status, Target
+from llm_as_rnn.core.task import Task
 from llm_as_rnn.datasets.base import Sequence
-from llm_as_rnn.outcomes import facts
-from llm_as_rnn.records import Observation, Prediction, Status, Target
 from llm_as_rnn.recurrence.feedback import critic_fields
 from llm_as_rnn.recurrence.scorecard import add, empty, to_text
-from llm_as_rnn.task import Task
 from tests.helpers import by_hand, good_answer, listening, make
 
 

@@ -14,22 +14,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import llm_as_rnn
-from llm_as_rnn.answers import AnswerSpec
+from llm_as_rnn.catalogue import METHODS, REFERENCES
+from llm_as_rnn.core.answers import AnswerSpec
+from llm_as_rnn.core.errors import AnswerError
+from llm_as_rnn.core.fields import BaseField, Field, Label, Measure, Number, Ranked, Text, Verdict
+from llm_as_rnn.core.fields.stored import KINDS
+from llm_as_rnn.core.outcomes import facts, is_told
+from llm_as_rnn.core.prompts import Prompts
+from llm_as_rnn.core.records import Observation, Prediction, SequenceInfo, Status, Value
+from llm_as_rnn.core.task import MemorySection, Task
 from llm_as_rnn.datasets.base import Sequence, Step
 from llm_as_rnn.engines.scripted import ScriptedEngine
-from llm_as_rnn.errors import AnswerError
-from llm_as_rnn.fields import BaseField, Field, Label, Measure, Number, Ranked, Text, Verdict
-from llm_as_rnn.fields.stored import KINDS
-from llm_as_rnn.learner import Learner
-from llm_as_rnn.methods import METHODS, REFERENCES
+from llm_as_rnn.leakage.check import check
 from llm_as_rnn.metrics.scores import step_scores, task_metrics
-from llm_as_rnn.outcomes import facts, is_told
-from llm_as_rnn.prompts import Prompts
-from llm_as_rnn.records import Observation, Prediction, SequenceInfo, Status, Value
 from llm_as_rnn.recurrence import scorecard
 from llm_as_rnn.report.trace import viewer_data
-from llm_as_rnn.runs.check import check
-from llm_as_rnn.task import MemorySection, Task
+from llm_as_rnn.streams.learner import Learner
 from tests.metrics.steps import step
 
 OPTIONS = ("heavy rain", "café (wet)", "so, so", 'a "b" \\ c')

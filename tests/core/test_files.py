@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from llm_as_rnn import files
+from llm_as_rnn.core import files
+from llm_as_rnn.core.errors import LlmAsRnnError, RunError
+from llm_as_rnn.core.files import make_folder, read_file, seal_end, sealed, unsealed, write_atomically
+from llm_as_rnn.core.prompts import Prompts
+from llm_as_rnn.core.task import load_task
 from llm_as_rnn.datasets.mimic_tables import PATIENTS, find
 from llm_as_rnn.datasets.tables import read_table
 from llm_as_rnn.engines.resolve import resolve
-from llm_as_rnn.errors import LlmAsRnnError, RunError
-from llm_as_rnn.files import make_folder, read_file, seal_end, sealed, unsealed, write_atomically
-from llm_as_rnn.prompts import Prompts
 from llm_as_rnn.runs.directory import RunDirectory
-from llm_as_rnn.task import load_task
 from tests.cli.test_own_task import TASK
 
 Make = Callable[[Path], None]
@@ -129,7 +129,7 @@ def test_the_folder_of_a_new_folder_is_synced(tmp_path: Path, synced: list[int])
 CRASH = """
 import os, signal, sys
 from pathlib import Path
-from llm_as_rnn.files import write_atomically
+from llm_as_rnn.core.files import write_atomically
 Path.replace = lambda self, target: os.kill(os.getpid(), signal.SIGKILL)
 write_atomically(Path(sys.argv[1]), b"half")
 """

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from llm_as_rnn.baselines.history import MARGIN
+from llm_as_rnn.core.records import Completion
+from llm_as_rnn.core.task import Task
 from llm_as_rnn.datasets.base import Sequence
-from llm_as_rnn.records import Completion
-from llm_as_rnn.task import Task
 from tests.helpers import by_hand, count, good_answer, listening, make
 
 

@@ -14,14 +14,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_as_rnn.cases import case as notes
+from llm_as_rnn.catalogue import build
+from llm_as_rnn.core.hygiene import defuse, steers, tidy_item
+from llm_as_rnn.core.method import Calls
+from llm_as_rnn.core.prompts import Prompts
+from llm_as_rnn.core.records import (
+    Completion,
+    Form,
+    Message,
+    Observation,
+    Request,
+    SequenceInfo,
+    Status,
+    Target,
+    writable,
+)
+from llm_as_rnn.core.settings import Settings
+from llm_as_rnn.core.task import load_task
 from llm_as_rnn.engines.scripted import count_words
-from llm_as_rnn.hygiene import defuse, steers, tidy_item
-from llm_as_rnn.method import Calls
-from llm_as_rnn.methods import build
-from llm_as_rnn.prompts import Prompts
-from llm_as_rnn.records import Completion, Form, Message, Observation, Request, SequenceInfo, Status, Target, writable
-from llm_as_rnn.settings import Settings
-from llm_as_rnn.task import load_task
 from tests.core.hostile import CASES, COMMANDS, DISGUISES, TOKENS, Hostile, as_lines, as_memory, in_fields
 from tests.core.stage import sky_task
 from tests.helpers import LINES, OBJECTS, T

@@ -14,24 +14,24 @@ from hypothesis import strategies as st
 
 from llm_as_rnn.baselines.linear import LabelModel, NumberModel
 from llm_as_rnn.cases.case import came, case
+from llm_as_rnn.catalogue import METHODS, REFERENCES, build
+from llm_as_rnn.core.fields import Number, Ranked
+from llm_as_rnn.core.figures import LARGEST, finite, mean
+from llm_as_rnn.core.prompts import Prompts
+from llm_as_rnn.core.records import Observation, Request, SequenceInfo, StepRecord
+from llm_as_rnn.core.settings import Settings
+from llm_as_rnn.core.task import MemorySection, Task
 from llm_as_rnn.datasets.base import Sequence, Step
-from llm_as_rnn.drive import drive_walk
+from llm_as_rnn.engines.drive import drive_walk
 from llm_as_rnn.engines.scripted import ScriptedEngine
-from llm_as_rnn.fields import Number, Ranked
-from llm_as_rnn.figures import LARGEST, finite, mean
-from llm_as_rnn.learner import Learner
-from llm_as_rnn.methods import METHODS, REFERENCES, build
 from llm_as_rnn.metrics.curves import curve
 from llm_as_rnn.metrics.intervals import interval, paired
 from llm_as_rnn.metrics.scores import step_scores
 from llm_as_rnn.metrics.summary import MethodSummary, summarise
-from llm_as_rnn.prompts import Prompts
-from llm_as_rnn.records import Observation, Request, SequenceInfo, StepRecord
 from llm_as_rnn.recurrence.notes import same_outcome
 from llm_as_rnn.recurrence.rules import RULES
 from llm_as_rnn.runs.walk import walk
-from llm_as_rnn.settings import Settings
-from llm_as_rnn.task import MemorySection, Task
+from llm_as_rnn.streams.learner import Learner
 
 HUGE = (1e308, 1e308, -1.7e308, 1.7e308, 1.7e308, -LARGEST, LARGEST, 3.0)
 

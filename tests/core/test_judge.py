@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from llm_as_rnn.errors import UsageError
-from llm_as_rnn.records import Completion, Form, Request
+from llm_as_rnn.core.errors import UsageError
+from llm_as_rnn.core.records import Completion, Form, Request
 from tests.core.stage import Stage
 from tests.helpers import count
 

@@ -14,13 +14,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from llm_as_rnn.core.engine import EngineInfo
+from llm_as_rnn.core.errors import EngineError, EngineUnavailableError, LlmAsRnnError, ModelError, UsageError
+from llm_as_rnn.core.records import Completion, Request
+from llm_as_rnn.core.task import load_task
 from llm_as_rnn.datasets.base import Sequence
-from llm_as_rnn.engine import EngineInfo
 from llm_as_rnn.engines.scripted import ScriptedEngine
-from llm_as_rnn.errors import EngineError, EngineUnavailableError, LlmAsRnnError, ModelError, UsageError
-from llm_as_rnn.learner import AsyncLearner, Learner
-from llm_as_rnn.records import Completion, Request
-from llm_as_rnn.task import load_task
+from llm_as_rnn.streams.learner import AsyncLearner, Learner
 from tests.cli.test_kill import script
 from tests.core.test_online import answer
 
@@ -359,8 +359,8 @@ class TestAfterTheEnd:
         code = """if True:
             import os, sys
             from llm_as_rnn import Learner
-            from llm_as_rnn.drive import SyncDriver
-            from llm_as_rnn.errors import UsageError
+            from llm_as_rnn.engines.drive import SyncDriver
+            from llm_as_rnn.core.errors import UsageError
             learner = Learner("weather", model=sys.argv[1], budget=100)
             x = {"date": "May 1", "sky": "rain", "high": 9.4, "low": 6.1, "precipitation": 12.2, "wind": 4.0}
             learner.predict_one(x, "a")

@@ -8,13 +8,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from llm_as_rnn.core.errors import GivenUpWarning, UsageError
+from llm_as_rnn.core.method import Method
+from llm_as_rnn.core.records import SequenceInfo, Value
 from llm_as_rnn.datasets.base import Sequence
-from llm_as_rnn.errors import GivenUpWarning, UsageError
-from llm_as_rnn.learner import Learner
-from llm_as_rnn.method import Method
-from llm_as_rnn.online import LIMITS, Limits, Stream, ask, begin, given_up_since, revive, tell, was_learned
-from llm_as_rnn.records import SequenceInfo, Value
-from llm_as_rnn.replaying import CHECKPOINT, Id, Lesson, Waiting
+from llm_as_rnn.streams.learner import Learner
+from llm_as_rnn.streams.online import LIMITS, Limits, Stream, ask, begin, given_up_since, revive, tell, was_learned
+from llm_as_rnn.streams.replaying import CHECKPOINT, Id, Lesson, Waiting
 from tests.core.test_learner import engine
 from tests.core.test_online import SEQUENCE, TASK, answer, method
 from tests.helpers import Answer, by_hand, listening, make

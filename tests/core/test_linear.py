@@ -14,23 +14,23 @@ from contextlib import suppress
 import msgspec
 import pytest
 
-from llm_as_rnn import alignment, hygiene
-from llm_as_rnn.answers import AnswerSpec, read_object
 from llm_as_rnn.cases import blanks, case, recall
+from llm_as_rnn.core import alignment, hygiene
+from llm_as_rnn.core.answers import AnswerSpec, read_object
+from llm_as_rnn.core.errors import LlmAsRnnError
+from llm_as_rnn.core.fields import NoteField, Ranked, whole_words
+from llm_as_rnn.core.hygiene import defuse, steers
+from llm_as_rnn.core.records import Completion, Memory, Message, Request, Section
+from llm_as_rnn.core.task import load_task
 from llm_as_rnn.datasets.mimic_notes import early_sections
 from llm_as_rnn.engines.estimate import estimate_tokens
 from llm_as_rnn.engines.refusals import in_turns
 from llm_as_rnn.engines.replies import one_line, read_reply
 from llm_as_rnn.engines.thinking import split_thinking
-from llm_as_rnn.errors import LlmAsRnnError
-from llm_as_rnn.fields import NoteField, Ranked, whole_words
-from llm_as_rnn.hygiene import defuse, steers
 from llm_as_rnn.metrics import icd
 from llm_as_rnn.metrics.forecasts import read_facts
-from llm_as_rnn.records import Completion, Memory, Message, Request, Section
 from llm_as_rnn.recurrence import budget, feedback, memory, notes
 from llm_as_rnn.report import diff
-from llm_as_rnn.task import load_task
 from tests.core.stage import sky_task
 from tests.helpers import by_hand, count
 

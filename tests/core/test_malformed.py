@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from llm_as_rnn.catalogue import METHODS
+from llm_as_rnn.core.records import Completion
+from llm_as_rnn.core.task import load_task
 from llm_as_rnn.datasets.base import Selection
 from llm_as_rnn.datasets.registry import dataset
-from llm_as_rnn.methods import METHODS
-from llm_as_rnn.records import Completion
-from llm_as_rnn.task import load_task
 from tests.helpers import LINES, OBJECTS, by_hand, count, in_turn, listening, make
 
 TASK = load_task("weather")

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_as_rnn.errors import AnswerError
-from llm_as_rnn.hygiene import tidy_item
-from llm_as_rnn.method import at_once
-from llm_as_rnn.records import Memory, Section, Why
+from llm_as_rnn.core.errors import AnswerError
+from llm_as_rnn.core.hygiene import tidy_item
+from llm_as_rnn.core.method import at_once
+from llm_as_rnn.core.records import Memory, Section, Why
+from llm_as_rnn.core.task import Task, load_task
 from llm_as_rnn.recurrence.budget import Fitted, fit
 from llm_as_rnn.recurrence.memory import (
     Bounds,
@@ -21,7 +22,6 @@ from llm_as_rnn.recurrence.memory import (
     tidy_items,
     written,
 )
-from llm_as_rnn.task import Task, load_task
 from tests.helpers import by_hand, count
 
 TASK = load_task("weather")

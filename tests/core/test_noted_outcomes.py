@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_as_rnn.answers import AnswerSpec
+from llm_as_rnn.core.answers import AnswerSpec
+from llm_as_rnn.core.fields import ARROW, NoteField
+from llm_as_rnn.core.outcomes import SENTENCE, SHORT, note_field
+from llm_as_rnn.core.records import Form, Observation, Update
+from llm_as_rnn.core.task import Task, load_task
 from llm_as_rnn.datasets.base import Sequence
-from llm_as_rnn.fields import ARROW, NoteField
-from llm_as_rnn.outcomes import SENTENCE, SHORT, note_field
-from llm_as_rnn.records import Form, Observation, Update
 from llm_as_rnn.recurrence.cell import Recurrent
-from llm_as_rnn.task import Task, load_task
 from tests.core.stage import UNKNOWN, Stage, sky_task, written
 from tests.helpers import by_hand, good_answer, listening, make
 

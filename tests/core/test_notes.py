@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from llm_as_rnn.cases.case import came, case, cases, parts
 from llm_as_rnn.cases.recall import CLOSE, Resemblance, is_close, likeness
-from llm_as_rnn.fields import ARROW, Ranked, Text
-from llm_as_rnn.records import Observation, Section, SequenceInfo, Target
+from llm_as_rnn.core.fields import ARROW, Ranked, Text
+from llm_as_rnn.core.records import Observation, Section, SequenceInfo, Target
+from llm_as_rnn.core.task import Task
 from llm_as_rnn.recurrence.notes import (
     CHANGED,
     LATEST,
@@ -25,7 +26,6 @@ from llm_as_rnn.recurrence.notes import (
     spare,
     worst,
 )
-from llm_as_rnn.task import Task
 from tests.core.stage import OPTIONS, UNKNOWN, sky_task
 
 TASK = sky_task()

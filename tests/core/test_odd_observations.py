@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llm_as_rnn.engine import EngineInfo
+from llm_as_rnn.catalogue import METHODS, references
+from llm_as_rnn.core.engine import EngineInfo
+from llm_as_rnn.core.errors import UsageError
+from llm_as_rnn.core.figures import finite
+from llm_as_rnn.core.task import load_task
 from llm_as_rnn.engines.scripted import ScriptedEngine
-from llm_as_rnn.errors import UsageError
-from llm_as_rnn.figures import finite
-from llm_as_rnn.learner import Learner
-from llm_as_rnn.methods import METHODS, references
-from llm_as_rnn.online import Stream, revive
 from llm_as_rnn.recurrence.rules import RULES
-from llm_as_rnn.task import load_task
+from llm_as_rnn.streams.learner import Learner
+from llm_as_rnn.streams.online import Stream, revive
 from tests.helpers import good_answer
 
 TASK = load_task("weather")

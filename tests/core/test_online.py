@@ -11,16 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llm_as_rnn import replaying
+from llm_as_rnn.catalogue import METHODS
+from llm_as_rnn.core.errors import UsageError
+from llm_as_rnn.core.method import Method
+from llm_as_rnn.core.records import Completion, Request
+from llm_as_rnn.core.task import load_task
 from llm_as_rnn.datasets.base import Selection
 from llm_as_rnn.datasets.registry import dataset
-from llm_as_rnn.errors import UsageError
-from llm_as_rnn.method import Method
-from llm_as_rnn.methods import METHODS
-from llm_as_rnn.online import Policy, Stream, ask, begin, revive, tell
-from llm_as_rnn.records import Completion, Request
-from llm_as_rnn.replaying import CHECKPOINT
-from llm_as_rnn.task import load_task
+from llm_as_rnn.streams import replaying
+from llm_as_rnn.streams.online import Policy, Stream, ask, begin, revive, tell
+from llm_as_rnn.streams.replaying import CHECKPOINT
 from tests.helpers import LINES, by_hand, listening, make
 
 TASK = load_task("weather")

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from llm_as_rnn.core.errors import AnswerError, UsageError
+from llm_as_rnn.core.fields import Field, Label, Number, Ranked, Text
 from llm_as_rnn.engines.scripted import ScriptedEngine
-from llm_as_rnn.errors import AnswerError, UsageError
-from llm_as_rnn.fields import Field, Label, Number, Ranked, Text
-from llm_as_rnn.learner import Learner
+from llm_as_rnn.streams.learner import Learner
 
 LABEL = Label("y", options=("none", "mild"))
 NUMBER = Number("y", low=0.1, high=50, unit="mg/dl")

@@ -6,17 +6,17 @@ import asyncio
 import re
 from statistics import fmean
 
+from llm_as_rnn.catalogue import build
+from llm_as_rnn.core.fields import ARROW
+from llm_as_rnn.core.prompts import Prompts
+from llm_as_rnn.core.records import Request, StepRecord
+from llm_as_rnn.core.settings import Settings
+from llm_as_rnn.core.task import load_task
 from llm_as_rnn.datasets.base import Selection
 from llm_as_rnn.datasets.probes import LABELS, changing, few_marks, load
-from llm_as_rnn.drive import drive_walk
+from llm_as_rnn.engines.drive import drive_walk
 from llm_as_rnn.engines.scripted import ScriptedEngine
-from llm_as_rnn.fields import ARROW
-from llm_as_rnn.methods import build
-from llm_as_rnn.prompts import Prompts
-from llm_as_rnn.records import Request, StepRecord
 from llm_as_rnn.runs.walk import walk
-from llm_as_rnn.settings import Settings
-from llm_as_rnn.task import load_task
 
 STEPS = 24
 

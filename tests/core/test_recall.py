@@ -11,19 +11,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_as_rnn import alignment
-from llm_as_rnn.alignment import tokens
 from llm_as_rnn.cases import recall
 from llm_as_rnn.cases.blanks import BLANK, aligned
 from llm_as_rnn.cases.case import Case, cases, parse, parts
 from llm_as_rnn.cases.recall import AS_ALIKE, CLOSE, SAME_FRAME, Index, Resemblance, is_close, likeness
+from llm_as_rnn.core import alignment
+from llm_as_rnn.core.alignment import tokens
+from llm_as_rnn.core.fields import ARROW
+from llm_as_rnn.core.kept import Kept
+from llm_as_rnn.core.records import Observation, Section
+from llm_as_rnn.core.task import load_task
 from llm_as_rnn.datasets.base import Selection
 from llm_as_rnn.datasets.registry import DATASETS
-from llm_as_rnn.fields import ARROW
-from llm_as_rnn.kept import Kept
-from llm_as_rnn.records import Observation, Section
 from llm_as_rnn.recurrence.notes import worst
-from llm_as_rnn.task import load_task
 from tests.core.stage import OPTIONS, Stage, size, sky_task
 
 WORDS = ("means", "what", "like", "<", ">", "?", ",", "7", "天", "気", "ship", "flag", "İ", BLANK)

@@ -15,10 +15,10 @@ from river import compose, linear_model, multiclass, preprocessing
 
 from llm_as_rnn.baselines import references as module
 from llm_as_rnn.baselines.linear import Moments, NumberModel, split_fields
-from llm_as_rnn.fields import Field, Label, Number, Ranked, Text
-from llm_as_rnn.methods import REFERENCES, references
-from llm_as_rnn.records import Observation, SequenceInfo, Value
-from llm_as_rnn.task import MemorySection, Task, load_task
+from llm_as_rnn.catalogue import REFERENCES, references
+from llm_as_rnn.core.fields import Field, Label, Number, Ranked, Text
+from llm_as_rnn.core.records import Observation, SequenceInfo, Value
+from llm_as_rnn.core.task import MemorySection, Task, load_task
 from tests.core.stage import no_answer
 from tests.helpers import by_hand, make
 

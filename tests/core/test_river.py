@@ -16,19 +16,19 @@ import numpy as np
 import pytest
 from river import checks, compose, evaluate, metrics, preprocessing
 
+from llm_as_rnn.catalogue import METHODS, REFERENCES, build
+from llm_as_rnn.core.errors import TaskError, UsageError
+from llm_as_rnn.core.fields import Field, Label, Number
+from llm_as_rnn.core.prompts import Prompts
+from llm_as_rnn.core.records import Observation, Request, SequenceInfo, StepRecord
+from llm_as_rnn.core.settings import Settings
+from llm_as_rnn.core.task import MemorySection, Task
 from llm_as_rnn.datasets.base import Sequence, Step
-from llm_as_rnn.drive import drive_walk
+from llm_as_rnn.engines.drive import drive_walk
 from llm_as_rnn.engines.scripted import ScriptedEngine
-from llm_as_rnn.errors import TaskError, UsageError
-from llm_as_rnn.fields import Field, Label, Number
-from llm_as_rnn.learner import Learner
-from llm_as_rnn.methods import METHODS, REFERENCES, build
-from llm_as_rnn.prompts import Prompts
-from llm_as_rnn.records import Observation, Request, SequenceInfo, StepRecord
 from llm_as_rnn.river import LLMClassifier, LLMRegressor
 from llm_as_rnn.runs.walk import walk
-from llm_as_rnn.settings import Settings
-from llm_as_rnn.task import MemorySection, Task
+from llm_as_rnn.streams.learner import Learner
 
 pd: Any = pytest.importorskip("pandas")
 

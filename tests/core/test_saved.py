@@ -11,15 +11,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from llm_as_rnn import saved
+from llm_as_rnn.core.errors import DamagedError, LlmAsRnnError, UsageError
+from llm_as_rnn.core.files import is_sealed, sealed, unsealed
+from llm_as_rnn.core.records import Memory, Request, Section
+from llm_as_rnn.core.task import load_task
 from llm_as_rnn.engines.scripted import ScriptedEngine
-from llm_as_rnn.errors import DamagedError, LlmAsRnnError, UsageError
-from llm_as_rnn.files import is_sealed, sealed, unsealed
-from llm_as_rnn.learner import Learner
-from llm_as_rnn.online import restore
-from llm_as_rnn.records import Memory, Request, Section
-from llm_as_rnn.saved import read_saved
-from llm_as_rnn.task import load_task
+from llm_as_rnn.streams import saved
+from llm_as_rnn.streams.learner import Learner
+from llm_as_rnn.streams.online import restore
+from llm_as_rnn.streams.saved import read_saved
 from tests.core.stage import sky_task
 from tests.core.test_learner import INFO, engine
 from tests.core.test_online import SEQUENCE, answer

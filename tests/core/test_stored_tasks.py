@@ -10,11 +10,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from llm_as_rnn.core.files import sealed, unsealed
+from llm_as_rnn.core.task import Task, load_task, shipped_tasks
 from llm_as_rnn.engines.scripted import ScriptedEngine
-from llm_as_rnn.files import sealed, unsealed
-from llm_as_rnn.learner import Learner
 from llm_as_rnn.runs.directory import RunDirectory
-from llm_as_rnn.task import Task, load_task, shipped_tasks
+from llm_as_rnn.streams.learner import Learner
 from tests.runs.test_execute import go
 
 DIGESTS = {

@@ -7,12 +7,12 @@ import json
 import msgspec
 import pytest
 
-from llm_as_rnn.methods import build
-from llm_as_rnn.prompts import Prompts
-from llm_as_rnn.records import Completion, Form, Memory, Observation, Request, SequenceInfo, Status
+from llm_as_rnn.catalogue import build
+from llm_as_rnn.core.prompts import Prompts
+from llm_as_rnn.core.records import Completion, Form, Memory, Observation, Request, SequenceInfo, Status
+from llm_as_rnn.core.settings import Settings
+from llm_as_rnn.core.task import load_task
 from llm_as_rnn.recurrence import guard
-from llm_as_rnn.settings import Settings
-from llm_as_rnn.task import load_task
 from tests.core.hostile import COMMANDS
 from tests.helpers import LINES, OBJECTS, by_hand, count
 

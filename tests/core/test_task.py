@@ -7,11 +7,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from llm_as_rnn.errors import PromptError, TaskError
-from llm_as_rnn.prompts import Prompts
-from llm_as_rnn.records import Observation
-from llm_as_rnn.task import Task, load_task
-from llm_as_rnn.templates import render
+from llm_as_rnn.core.errors import PromptError, TaskError
+from llm_as_rnn.core.prompts import Prompts
+from llm_as_rnn.core.records import Observation
+from llm_as_rnn.core.task import Task, load_task
+from llm_as_rnn.core.templates import render
 
 GOOD = """
 name: t

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from llm_as_rnn.cases.case import case, parts
-from llm_as_rnn.records import Observation, SequenceInfo
-from llm_as_rnn.task import Task, load_task
-from llm_as_rnn.templates import render, with_missing
+from llm_as_rnn.core.records import Observation, SequenceInfo
+from llm_as_rnn.core.task import Task, load_task
+from llm_as_rnn.core.templates import render, with_missing
 from tests.core.stage import sky_task
 
 

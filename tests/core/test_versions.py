@@ -10,14 +10,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from llm_as_rnn.datasets.base import Sequence
-from llm_as_rnn.engine import EngineInfo
-from llm_as_rnn.engines.scripted import ScriptedEngine
-from llm_as_rnn.errors import UsageError
-from llm_as_rnn.learner import AsyncLearner, Learner
-from llm_as_rnn.method import Calls, Learned, at_once
-from llm_as_rnn.online import LIMITS, Policy, Stream, Version, begin, pick, restore, revive
-from llm_as_rnn.records import (
+from llm_as_rnn.core.engine import EngineInfo
+from llm_as_rnn.core.errors import UsageError
+from llm_as_rnn.core.method import Calls, Learned, at_once
+from llm_as_rnn.core.records import (
     Completion,
     Memory,
     Observation,
@@ -28,7 +24,11 @@ from llm_as_rnn.records import (
     StepRecord,
     Update,
 )
+from llm_as_rnn.datasets.base import Sequence
+from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.runs.versions import versions
+from llm_as_rnn.streams.learner import AsyncLearner, Learner
+from llm_as_rnn.streams.online import LIMITS, Policy, Stream, Version, begin, pick, restore, revive
 from tests.core.test_online import SEQUENCE, answer, asked, method, told
 from tests.helpers import by_hand, listening
 

@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from llm_as_rnn.datasets.base import Sequence
-from llm_as_rnn.engine import EngineInfo
-from llm_as_rnn.methods import resolve
-from llm_as_rnn.prompts import Prompts
-from llm_as_rnn.records import (
+from llm_as_rnn.catalogue import resolve
+from llm_as_rnn.core.engine import EngineInfo
+from llm_as_rnn.core.prompts import Prompts
+from llm_as_rnn.core.records import (
     Form,
     Layout,
     Memory,
@@ -23,10 +22,11 @@ from llm_as_rnn.records import (
     Status,
     Update,
 )  # fmt: skip
+from llm_as_rnn.core.task import Task, load_task, shipped_tasks
+from llm_as_rnn.datasets.base import Sequence
 from llm_as_rnn.recurrence.lessons import Lessons
 from llm_as_rnn.recurrence.memory import Bounds, answer_format, read_memory
 from llm_as_rnn.runs.execute import make_spec
-from llm_as_rnn.task import Task, load_task, shipped_tasks
 from tests.core.stage import UNKNOWN, Stage, sky_task, written
 from tests.helpers import Answer, by_hand, good_answer, in_turn, listening, make, run_options
 

@@ -12,20 +12,20 @@ import msgspec
 import polars as pl
 import pytest
 
+from llm_as_rnn.catalogue import METHODS
+from llm_as_rnn.core.engine import EngineInfo
+from llm_as_rnn.core.errors import DatasetError, SpecMismatchError
+from llm_as_rnn.core.prompts import Prompts
+from llm_as_rnn.core.records import Request, StepRecord, Target
+from llm_as_rnn.core.task import load_task
 from llm_as_rnn.datasets import mimic_index
 from llm_as_rnn.datasets.base import Dataset, Selection, Sequence, Split
 from llm_as_rnn.datasets.mimic import MIMIC, MOST_DIAGNOSES, MOST_DRUGS, MOST_LABS, from_folder
-from llm_as_rnn.engine import EngineInfo
 from llm_as_rnn.engines.scripted import ScriptedEngine
-from llm_as_rnn.errors import DatasetError, SpecMismatchError
-from llm_as_rnn.methods import METHODS
-from llm_as_rnn.prompts import Prompts
-from llm_as_rnn.records import Request, StepRecord, Target
-from llm_as_rnn.runs.check import examine
+from llm_as_rnn.leakage.check import examine
+from llm_as_rnn.leakage.foresight import MIN_STEPS
 from llm_as_rnn.runs.directory import RunDirectory, RunInfo
 from llm_as_rnn.runs.execute import Options, execute
-from llm_as_rnn.runs.foresight import MIN_STEPS
-from llm_as_rnn.task import load_task
 from tests.cli.test_errors import command
 from tests.datasets.mimic_folder import COLUMNS, Rows, at, lab, made, write
 from tests.helpers import run_options

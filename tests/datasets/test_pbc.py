@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from llm_as_rnn.core.errors import DatasetError
+from llm_as_rnn.core.task import load_task
 from llm_as_rnn.datasets.base import Selection, Sequence
 from llm_as_rnn.datasets.pbc import NOT_MEASURED, PBC, load, read_visits, sequence
-from llm_as_rnn.errors import DatasetError
 from llm_as_rnn.runs.directory import RunDirectory
-from llm_as_rnn.task import load_task
 from tests.cli.test_kill import script
 
 SPLITS = ("development", "held_out")

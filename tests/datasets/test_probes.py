@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from llm_as_rnn.core.task import load_task
 from llm_as_rnn.datasets import probes
 from llm_as_rnn.datasets.base import Selection, Sequence, Split
 from llm_as_rnn.datasets.registry import dataset
-from llm_as_rnn.task import load_task
 
 PROBES = ("probe-recall", "probe-drift", "probe-noise")
 SPLITS = get_args(Split)

@@ -14,18 +14,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from llm_as_rnn.catalogue import METHODS
+from llm_as_rnn.core.errors import DatasetError
+from llm_as_rnn.core.fields import Label
+from llm_as_rnn.core.records import Request, StepRecord
+from llm_as_rnn.core.task import load_task
 from llm_as_rnn.datasets.base import Selection, Sequence
 from llm_as_rnn.datasets.sp500 import LOOK_BACK, SP500, YEARS, Day, _file, load, read_days, sequence
-from llm_as_rnn.drive import drive_walk
+from llm_as_rnn.engines.drive import drive_walk
 from llm_as_rnn.engines.scripted import ScriptedEngine
-from llm_as_rnn.errors import DatasetError
-from llm_as_rnn.fields import Label
-from llm_as_rnn.methods import METHODS
 from llm_as_rnn.metrics.scores import step_scores, task_metrics
-from llm_as_rnn.records import Request, StepRecord
 from llm_as_rnn.recurrence.rules import RULES
 from llm_as_rnn.runs.walk import walk
-from llm_as_rnn.task import load_task
 from tests.helpers import LINES, make
 
 EVERY = [*METHODS, *(f"recurrent:{rule}" for rule in RULES)]

@@ -17,12 +17,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from llm_as_rnn.core.errors import DatasetError, MissingExtraError
+from llm_as_rnn.core.fields import Field, Label, Number, Ranked, Text
+from llm_as_rnn.core.task import Columns, MemorySection, Task
 from llm_as_rnn.datasets.base import Selection, Sequence, Step
 from llm_as_rnn.datasets.formats import read_rows
 from llm_as_rnn.datasets.tables import Table, read_table
-from llm_as_rnn.errors import DatasetError, MissingExtraError
-from llm_as_rnn.fields import Field, Label, Number, Ranked, Text
-from llm_as_rnn.task import Columns, MemorySection, Task
 
 TASK = Task(
     name="t",

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from llm_as_rnn.core.errors import DatasetError
 from llm_as_rnn.datasets.base import Selection
 from llm_as_rnn.datasets.registry import dataset
 from llm_as_rnn.datasets.weather import YEARS, load, read_days
-from llm_as_rnn.errors import DatasetError
 
 
 @settings(max_examples=30)

@@ -12,6 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from llm_as_rnn.core.errors import DatasetError
+from llm_as_rnn.core.task import load_task
 from llm_as_rnn.datasets.base import Selection
 from llm_as_rnn.datasets.weather_hourly import (
     AIRPORTS,
@@ -26,8 +28,6 @@ from llm_as_rnn.datasets.weather_hourly import (
     read_hours,
     sequence,
 )
-from llm_as_rnn.errors import DatasetError
-from llm_as_rnn.task import load_task
 
 HEADER = "origin,temp,dewp,humid,wind_speed,precip,pressure,visib,time_hour\n"
 

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from llm_as_rnn.core.task import load_task
 from llm_as_rnn.datasets import weather, weather_text
 from llm_as_rnn.datasets.base import Selection
 from llm_as_rnn.datasets.registry import dataset
@@ -16,7 +17,6 @@ from llm_as_rnn.datasets.weather import Day
 from llm_as_rnn.datasets.weather_text import describe
 from llm_as_rnn.metrics.forecasts import read_facts
 from llm_as_rnn.metrics.scores import step_scores, task_metrics
-from llm_as_rnn.task import load_task
 
 DAY = Day(date(2012, 1, 2), 10.9, 10.6, 2.8, 4.5, "rain")
 

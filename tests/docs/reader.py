@@ -20,11 +20,11 @@ from sybil import Document, Example, Sybil
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 
 from llm_as_rnn.cli.main import main
-from llm_as_rnn.engine import EngineInfo
+from llm_as_rnn.core.engine import EngineInfo
+from llm_as_rnn.core.records import Request
 from llm_as_rnn.engines import models, resolve
 from llm_as_rnn.engines.scripted import ScriptedEngine
-from llm_as_rnn.records import Request
-from llm_as_rnn.runs import check
+from llm_as_rnn.leakage import check
 from tests.datasets.mimic_folder import made, write
 from tests.helpers import LINES
 

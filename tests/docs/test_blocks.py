@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 
-from llm_as_rnn.records import Status
+from llm_as_rnn.core.records import Status
 from llm_as_rnn.runs.directory import RunDirectory
 from tests.docs.reader import NOT_RUN, PAGES, ROOT, Reader, commands, name_of, not_run
 

@@ -16,22 +16,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import Environment
 
-from llm_as_rnn.engine import EngineInfo
+from llm_as_rnn.catalogue import resolve
+from llm_as_rnn.core.engine import EngineInfo
+from llm_as_rnn.core.errors import EngineError, EngineUnavailableError, ModelError, SpecMismatchError, UsageError
+from llm_as_rnn.core.prompts import Prompts
+from llm_as_rnn.core.records import AnswerFormat, Call, Completion, Message, Request, Sampling, Status, StepRecord
+from llm_as_rnn.core.task import Task
 from llm_as_rnn.engines.gguf import has_chat_template
 from llm_as_rnn.engines.llamacpp import LlamaCppEngine
 from llm_as_rnn.engines.models import registered
 from llm_as_rnn.engines.openai_compatible import OpenAICompatibleEngine
 from llm_as_rnn.engines.refusals import in_turns
 from llm_as_rnn.engines.thinking import split_thinking
-from llm_as_rnn.errors import EngineError, EngineUnavailableError, ModelError, SpecMismatchError, UsageError
-from llm_as_rnn.methods import resolve
 from llm_as_rnn.metrics.summary import summarise
-from llm_as_rnn.prompts import Prompts
-from llm_as_rnn.records import AnswerFormat, Call, Completion, Message, Request, Sampling, Status, StepRecord
 from llm_as_rnn.report.tables import results
 from llm_as_rnn.runs.directory import RunDirectory, RunInfo
 from llm_as_rnn.runs.execute import execute, make_spec
-from llm_as_rnn.task import Task
 from tests.fake_server import FakeServer, Json, Seen, refuse
 from tests.helpers import LINES, OBJECTS, run_options
 from tests.runs.test_execute import Watch

@@ -20,13 +20,13 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
+from llm_as_rnn.core.errors import EngineError, EngineUnavailableError, MissingExtraError, ModelError
+from llm_as_rnn.core.records import AnswerFormat, Completion, Message, Request, Sampling
+from llm_as_rnn.core.task import load_task
 from llm_as_rnn.engines import models
 from llm_as_rnn.engines.llamacpp import LlamaCppEngine
 from llm_as_rnn.engines.openai_compatible import OpenAICompatibleEngine
-from llm_as_rnn.errors import EngineError, EngineUnavailableError, MissingExtraError, ModelError
-from llm_as_rnn.records import AnswerFormat, Completion, Message, Request, Sampling
 from llm_as_rnn.recurrence.memory import Bounds, answer_format
-from llm_as_rnn.task import load_task
 
 T = TypeVar("T")
 

@@ -14,10 +14,10 @@ from typing import Any, NoReturn
 import pytest
 from msgspec.structs import replace
 
+from llm_as_rnn.core.errors import ModelError
 from llm_as_rnn.engines import models, sources
 from llm_as_rnn.engines.models import REGISTRY, ModelEntry, locate, pull, verify
 from llm_as_rnn.engines.sources import HubFile, Source, SourceError, Wheels
-from llm_as_rnn.errors import ModelError
 
 CONTENT = b"GGUF" + bytes(range(256)) * 12_000  # three chunks
 ENTRY = ModelEntry(

@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 
 import pytest
 
-from llm_as_rnn.engine import EngineInfo
+from llm_as_rnn.core.engine import EngineInfo
+from llm_as_rnn.core.errors import EngineBusyError, EngineError, EngineUnavailableError
+from llm_as_rnn.core.records import AnswerFormat, Completion, Message, Request, Sampling
 from llm_as_rnn.engines import openai_compatible
 from llm_as_rnn.engines.openai_compatible import OpenAICompatibleEngine
-from llm_as_rnn.errors import EngineBusyError, EngineError, EngineUnavailableError
-from llm_as_rnn.records import AnswerFormat, Completion, Message, Request, Sampling
 from tests.fake_server import FakeServer, Fault, busy, refuse
 
 T = TypeVar("T")

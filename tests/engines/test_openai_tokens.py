@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from llm_as_rnn.engine import EngineInfo
+from llm_as_rnn.core.engine import EngineInfo
+from llm_as_rnn.core.errors import EngineBusyError, EngineError
 from llm_as_rnn.engines import openai_compatible
-from llm_as_rnn.errors import EngineBusyError, EngineError
 from tests.engines.test_openai_compatible import opened
 from tests.fake_server import FakeServer, Fault
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from llm_as_rnn.engine import EngineInfo
+from llm_as_rnn.core.engine import EngineInfo
+from llm_as_rnn.core.records import Request
 from llm_as_rnn.engines.scripted import ScriptedEngine
-from llm_as_rnn.records import Request
 from llm_as_rnn.runs.directory import RunDirectory
 from llm_as_rnn.runs.execute import execute
 from tests.engines.test_families import by_schema, whole_run

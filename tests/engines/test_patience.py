@@ -10,12 +10,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from llm_as_rnn.engine import small_request
+from llm_as_rnn.core.engine import small_request
+from llm_as_rnn.core.errors import EngineBusyError, EngineError, EngineUnavailableError, RequestRefusedError
+from llm_as_rnn.core.records import Completion, Message, Request, Style
 from llm_as_rnn.engines.openai_compatible import OpenAICompatibleEngine
 from llm_as_rnn.engines.patience import PatientEngine, Pause
 from llm_as_rnn.engines.resolve import resolve
-from llm_as_rnn.errors import EngineBusyError, EngineError, EngineUnavailableError, RequestRefusedError
-from llm_as_rnn.records import Completion, Message, Request, Style
 from tests.fake_server import FakeServer, Fault
 
 REQUEST = Request("predict", (Message("user", "sun ->"),))

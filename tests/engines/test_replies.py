@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llm_as_rnn.core.errors import EngineError
+from llm_as_rnn.core.method import MOST_SAID
+from llm_as_rnn.core.records import Completion, Message, Observation, Request, Sampling, SequenceInfo
+from llm_as_rnn.core.settings import Settings
+from llm_as_rnn.core.task import load_task
 from llm_as_rnn.engines.refusals import in_turns
 from llm_as_rnn.engines.replies import read_reply
-from llm_as_rnn.errors import EngineError
-from llm_as_rnn.method import MOST_SAID
-from llm_as_rnn.records import Completion, Message, Observation, Request, Sampling, SequenceInfo
-from llm_as_rnn.settings import Settings
-from llm_as_rnn.task import load_task
 from tests.helpers import by_hand, make
 
 ASKED = Request("predict", (Message("user", "sun ->"),), Sampling(max_tokens=50))

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from llm_as_rnn.core.errors import ModelError, UsageError
+from llm_as_rnn.core.records import Message, Request
 from llm_as_rnn.engines import resolve as resolve_module
 from llm_as_rnn.engines.cache import CachedEngine
 from llm_as_rnn.engines.llamacpp import LlamaCppEngine
@@ -15,8 +17,6 @@ from llm_as_rnn.engines.patience import PatientEngine
 from llm_as_rnn.engines.resolve import resolve
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.engines.sources import Progress
-from llm_as_rnn.errors import ModelError, UsageError
-from llm_as_rnn.records import Message, Request
 from tests.fake_server import FakeServer
 
 ASK = Request("predict", (Message("user", "sun ->"),))

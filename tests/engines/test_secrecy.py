@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_as_rnn.engine import EngineInfo
+from llm_as_rnn.core.engine import EngineInfo
+from llm_as_rnn.core.errors import EngineError, EngineUnavailableError
+from llm_as_rnn.core.records import Message, Request
 from llm_as_rnn.engines.cache import CachedEngine
 from llm_as_rnn.engines.openai_compatible import OpenAICompatibleEngine
 from llm_as_rnn.engines.resolve import resolve
 from llm_as_rnn.engines.secrecy import HIDDEN, Redactor, address, credentials
 from llm_as_rnn.engines.sources import HubFile, SourceError, Wanted
-from llm_as_rnn.errors import EngineError, EngineUnavailableError
-from llm_as_rnn.records import Message, Request
 from tests.fake_server import FakeServer, Fault, refuse
 
 KEY = "sk-proj-4Zk1Qw9XbT7mVn2LrY8s"

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from llm_as_rnn.engine import EngineInfo
+from llm_as_rnn.core.engine import EngineInfo
+from llm_as_rnn.core.errors import EngineBusyError, EngineUnavailableError
+from llm_as_rnn.core.records import Message, Request
 from llm_as_rnn.engines.estimate import estimate_tokens
 from llm_as_rnn.engines.openai_compatible import OpenAICompatibleEngine
 from llm_as_rnn.engines.patience import PatientEngine
-from llm_as_rnn.errors import EngineBusyError, EngineUnavailableError
-from llm_as_rnn.records import Message, Request
 from tests.fake_server import FakeServer, Fault, Json, Seen, refuse
 
 REQUEST = Request("predict", (Message("user", "sun ->"),))

@@ -17,12 +17,12 @@ import anyio
 import msgspec
 import pytest
 
+from llm_as_rnn.core.errors import EngineError, EngineUnavailableError, LlmAsRnnError, UsageError
+from llm_as_rnn.core.records import Message, Request
 from llm_as_rnn.engines import places, wire
 from llm_as_rnn.engines.openai_compatible import OpenAICompatibleEngine
 from llm_as_rnn.engines.sources import HubFile, SourceError, Wanted
 from llm_as_rnn.engines.wire import Answer, Wire
-from llm_as_rnn.errors import EngineError, EngineUnavailableError, LlmAsRnnError, UsageError
-from llm_as_rnn.records import Message, Request
 from tests.fake_server import FakeServer, Fault, busy
 
 REQUEST = Request("predict", (Message("user", "sun ->"),))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
+from llm_as_rnn.core.records import Call, Memory, Section, Status, StepRecord, Update
 from llm_as_rnn.engines.gguf import CHAT_TEMPLATE, MAGIC
 from llm_as_rnn.engines.scripted import ScriptedEngine
-from llm_as_rnn.learner import Learner
-from llm_as_rnn.records import Call, Memory, Section, Status, StepRecord, Update
+from llm_as_rnn.streams.learner import Learner
 
 
 def step(t: int) -> StepRecord:

@@ -18,21 +18,21 @@ import msgspec
 import polars
 
 from llm_as_rnn.cli.predict import _answers as answers
+from llm_as_rnn.core.errors import LlmAsRnnError
+from llm_as_rnn.core.prompts import Prompts
+from llm_as_rnn.core.records import Message, Request, StepRecord
+from llm_as_rnn.core.task import SHIPPED, Task, load_task
 from llm_as_rnn.datasets.formats import read_rows
 from llm_as_rnn.datasets.tables import read_table
 from llm_as_rnn.engines.gguf import has_chat_template
 from llm_as_rnn.engines.replies import read_reply
 from llm_as_rnn.engines.scripted import ScriptedEngine
-from llm_as_rnn.errors import LlmAsRnnError
-from llm_as_rnn.learner import Learner
-from llm_as_rnn.online import revive
-from llm_as_rnn.prompts import Prompts
-from llm_as_rnn.records import Message, Request, StepRecord
 from llm_as_rnn.recurrence.memory import read_memory
 from llm_as_rnn.runs.asked import read_prompts
 from llm_as_rnn.runs.journal import PROMPTS, Journal, read_journal, whole
-from llm_as_rnn.saved import read_saved
-from llm_as_rnn.task import SHIPPED, Task, load_task
+from llm_as_rnn.streams.learner import Learner
+from llm_as_rnn.streams.online import revive
+from llm_as_rnn.streams.saved import read_saved
 from tests.fuzz.files import gguf_header, state_file, step
 from tests.helpers import make
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from llm_as_rnn.records import Call, Status, StepRecord, Update
+from llm_as_rnn.core.records import Call, Status, StepRecord, Update
 
 PLAIN = StepRecord(
     method="m",

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_as_rnn.fields import Ranked, Text
+from llm_as_rnn.core.fields import Ranked, Text
+from llm_as_rnn.core.records import StepRecord
+from llm_as_rnn.core.task import load_task
 from llm_as_rnn.metrics.agreement import agree, agreement
 from llm_as_rnn.metrics.icd import Coding, Term, with_categories
 from llm_as_rnn.metrics.scores import field_metrics, step_scores
-from llm_as_rnn.records import StepRecord
-from llm_as_rnn.task import load_task
 from tests.metrics.steps import step
 
 TERMS = [

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from llm_as_rnn.core.records import StepRecord
 from llm_as_rnn.metrics.intervals import Interval, interval, paired
-from llm_as_rnn.records import StepRecord
 from tests.metrics.steps import track
 
 scores = st.lists(st.lists(st.floats(0, 1, width=16), min_size=1, max_size=5), min_size=2, max_size=6)

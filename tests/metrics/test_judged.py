@@ -8,7 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from llm_as_rnn.fields import Number, Ranked, Text
+from llm_as_rnn.core.fields import Number, Ranked, Text
+from llm_as_rnn.core.records import Status, StepRecord, Value
+from llm_as_rnn.core.task import MemorySection, Task
 from llm_as_rnn.metrics.judged import (
     Judgement,
     agreement_in_words,
@@ -24,8 +26,6 @@ from llm_as_rnn.metrics.judged import (
     with_judgements,
 )
 from llm_as_rnn.metrics.summary import summarise
-from llm_as_rnn.records import Status, StepRecord, Value
-from llm_as_rnn.task import MemorySection, Task
 from tests.metrics.steps import call, step
 
 TEXT = Text("forecast", judged="align")

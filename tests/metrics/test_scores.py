@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_as_rnn.fields import Field, Label, Number, Ranked, Text
+from llm_as_rnn.core.fields import Field, Label, Number, Ranked, Text
+from llm_as_rnn.core.records import Value
+from llm_as_rnn.core.task import MemorySection, Task
 from llm_as_rnn.metrics.scores import field_metrics, step_scores, task_metrics
-from llm_as_rnn.records import Value
-from llm_as_rnn.task import MemorySection, Task
 
 SKIES = ("rain", "sun", "fog")
 SKY = Label("sky", options=SKIES)

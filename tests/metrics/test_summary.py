@@ -7,10 +7,10 @@ import math
 import msgspec
 import pytest
 
+from llm_as_rnn.core.records import Status, StepRecord, Update, Value
+from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.scores import step_scores
 from llm_as_rnn.metrics.summary import MethodSummary, summarise
-from llm_as_rnn.records import Status, StepRecord, Update, Value
-from llm_as_rnn.task import Task
 from tests.metrics.steps import call, step
 from tests.report.journal import weather_journal
 

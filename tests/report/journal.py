@@ -6,10 +6,10 @@ import random
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from llm_as_rnn.core.records import Call, Feedback, Memory, Message, Role, Section, Status, StepRecord, Update, Value
+from llm_as_rnn.core.task import Task, load_task
 from llm_as_rnn.metrics.scores import step_scores
-from llm_as_rnn.records import Call, Feedback, Memory, Message, Role, Section, Status, StepRecord, Update, Value
 from llm_as_rnn.runs.asked import Prompts
-from llm_as_rnn.task import Task, load_task
 
 MODEL_METHODS = ("zero_shot", "full_history", "memprompt", "recurrent")
 REFERENCES = ("repeat_last", "majority")

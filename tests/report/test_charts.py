@@ -8,6 +8,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.summary import summarise
 from llm_as_rnn.report.charts import (
     BOTTOM,
@@ -25,7 +26,6 @@ from llm_as_rnn.report.charts import (
     spread,
     styles,
 )
-from llm_as_rnn.task import Task
 from tests.report.journal import METHODS, weather_journal
 
 

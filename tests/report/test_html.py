@@ -13,12 +13,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from llm_as_rnn.errors import RunError
+from llm_as_rnn.core.errors import RunError
+from llm_as_rnn.core.records import Call, Feedback, Memory, Section, Status, StepRecord, Update
+from llm_as_rnn.core.task import Task, load_task
 from llm_as_rnn.metrics.summary import summarise
-from llm_as_rnn.records import Call, Feedback, Memory, Section, Status, StepRecord, Update
 from llm_as_rnn.report.html import render_report, write_report
 from llm_as_rnn.report.html import settings as render_settings
-from llm_as_rnn.task import Task, load_task
 from tests.metrics.steps import step
 from tests.report.journal import METHODS, RUN, weather_journal
 from tests.report.page import Page

@@ -10,11 +10,11 @@ from click.testing import CliRunner
 from markupsafe import Markup
 
 from llm_as_rnn.cli.report import report
-from llm_as_rnn.errors import RunError
+from llm_as_rnn.core.errors import RunError
+from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.summary import summarise
 from llm_as_rnn.report.charts import Chart, score_charts, styles
 from llm_as_rnn.report.pictures import picture, write_pictures
-from llm_as_rnn.task import Task
 from tests.report.journal import weather_journal
 from tests.runs.test_execute import OPTIONS, go
 

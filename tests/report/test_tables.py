@@ -9,11 +9,11 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
+from llm_as_rnn.core.records import Status
+from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.intervals import Interval
 from llm_as_rnn.metrics.summary import MethodSummary, Score, summarise
-from llm_as_rnn.records import Status
 from llm_as_rnn.report.tables import NONE, corrections, differences, results, results_table
-from llm_as_rnn.task import Task
 from tests.metrics.steps import call, step, track
 from tests.report.journal import METHODS, weather_journal
 

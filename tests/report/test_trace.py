@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_as_rnn.fields import Field, Label, Number, Ranked
-from llm_as_rnn.records import Feedback, Message, Status, StepRecord, Value
+from llm_as_rnn.core.fields import Field, Label, Number, Ranked
+from llm_as_rnn.core.records import Feedback, Message, Status, StepRecord, Value
+from llm_as_rnn.core.task import MemorySection, Task
 from llm_as_rnn.report.trace import ViewerData, cap_length, script_json, viewer_data
-from llm_as_rnn.task import MemorySection, Task
 from tests.metrics.steps import call, step
 from tests.report.journal import weather_journal
 

@@ -12,11 +12,11 @@ import msgspec
 import pytest
 
 from llm_as_rnn.cases.case import came
+from llm_as_rnn.core.records import Message, StepRecord
+from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.summary import summarise
-from llm_as_rnn.records import Message, StepRecord
 from llm_as_rnn.report.html import write_report
 from llm_as_rnn.runs.asked import Prompts
-from llm_as_rnn.task import Task
 from tests.report.journal import RUN, weather_journal, weather_prompts
 
 if TYPE_CHECKING:

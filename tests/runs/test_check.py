@@ -12,20 +12,20 @@ import msgspec
 import pytest
 
 from llm_as_rnn.baselines.history import FullHistory, HistoryState, ZeroShot
+from llm_as_rnn.catalogue import METHODS, REFERENCES
+from llm_as_rnn.core.errors import TaskError, UsageError
+from llm_as_rnn.core.fields import Ranked, Text
+from llm_as_rnn.core.method import Calls, Learned
+from llm_as_rnn.core.prompts import Prompts, shipped_prompts
+from llm_as_rnn.core.records import AnswerFormat, Form, Message, Observation, Prediction, StepRecord, Target
+from llm_as_rnn.core.settings import Settings
+from llm_as_rnn.core.task import Task, load_task
 from llm_as_rnn.datasets.base import Selection, Sequence
 from llm_as_rnn.datasets.registry import DATASETS, dataset
-from llm_as_rnn.drive import drive_walk
+from llm_as_rnn.engines.drive import drive_walk
 from llm_as_rnn.engines.scripted import ScriptedEngine
-from llm_as_rnn.errors import TaskError, UsageError
-from llm_as_rnn.fields import Ranked, Text
-from llm_as_rnn.method import Calls, Learned
-from llm_as_rnn.methods import METHODS, REFERENCES
-from llm_as_rnn.prompts import Prompts, shipped_prompts
-from llm_as_rnn.records import AnswerFormat, Form, Message, Observation, Prediction, StepRecord, Target
-from llm_as_rnn.runs.check import EVERY_METHOD, Factory, Leak, _watch, check, examine, plant
+from llm_as_rnn.leakage.check import EVERY_METHOD, Factory, Leak, _watch, check, examine, plant
 from llm_as_rnn.runs.walk import walk
-from llm_as_rnn.settings import Settings
-from llm_as_rnn.task import Task, load_task
 
 PROMPTS = Prompts()
 LAYOUTS = ("chained", "separate")

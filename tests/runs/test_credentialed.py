@@ -20,22 +20,22 @@ from llm_as_rnn.cli.data import list_
 from llm_as_rnn.cli.main import DONE
 from llm_as_rnn.cli.predict import predict as predict_command
 from llm_as_rnn.cli.run import run as run_command
+from llm_as_rnn.core.engine import Engine, EngineInfo
+from llm_as_rnn.core.errors import EngineUnavailableError, UsageError
+from llm_as_rnn.core.records import Message, Request
+from llm_as_rnn.core.task import Task, load_task
 from llm_as_rnn.datasets.base import Dataset, Sequence
 from llm_as_rnn.datasets.registry import DATASETS
-from llm_as_rnn.engine import Engine, EngineInfo
+from llm_as_rnn.datasets.terms import is_credentialed, require_local
 from llm_as_rnn.engines import places
 from llm_as_rnn.engines.cache import CachedEngine
 from llm_as_rnn.engines.llamacpp import LlamaCppEngine
 from llm_as_rnn.engines.openai_compatible import OpenAICompatibleEngine
 from llm_as_rnn.engines.scripted import ScriptedEngine
-from llm_as_rnn.errors import EngineUnavailableError, UsageError
-from llm_as_rnn.learner import AsyncLearner, Learner
-from llm_as_rnn.records import Message, Request
 from llm_as_rnn.runs.directory import RunDirectory, RunInfo
 from llm_as_rnn.runs.execute import execute
-from llm_as_rnn.runs.remote import is_credentialed, require_local
-from llm_as_rnn.saved import read_saved
-from llm_as_rnn.task import Task, load_task
+from llm_as_rnn.streams.learner import AsyncLearner, Learner
+from llm_as_rnn.streams.saved import read_saved
 from tests.fake_server import FakeServer, Fault
 from tests.helpers import LINES, good_answer, run_options
 from tests.runs.test_execute import Watch

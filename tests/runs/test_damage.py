@@ -10,9 +10,9 @@ import msgspec
 import pytest
 
 from llm_as_rnn.cli.main import main
-from llm_as_rnn.errors import RunError, SpecMismatchError
-from llm_as_rnn.files import sealed, unsealed
-from llm_as_rnn.records import StepRecord
+from llm_as_rnn.core.errors import RunError, SpecMismatchError
+from llm_as_rnn.core.files import sealed, unsealed
+from llm_as_rnn.core.records import StepRecord
 from llm_as_rnn.runs.directory import RunDirectory
 from llm_as_rnn.runs.journal import STEPS, read_journal, whole
 from tests.helpers import content

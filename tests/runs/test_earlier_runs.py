@@ -15,8 +15,8 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
+from llm_as_rnn.catalogue import METHODS
 from llm_as_rnn.cli.main import cli
-from llm_as_rnn.methods import METHODS
 from llm_as_rnn.metrics.summary import summarise
 from llm_as_rnn.recurrence.rules import RULES
 from llm_as_rnn.runs.directory import RunDirectory

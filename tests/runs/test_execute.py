@@ -13,9 +13,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from llm_as_rnn.engine import EngineInfo
-from llm_as_rnn.engines.scripted import ScriptedEngine
-from llm_as_rnn.errors import (
+from llm_as_rnn.catalogue import METHODS, references, resolve
+from llm_as_rnn.core.engine import EngineInfo
+from llm_as_rnn.core.errors import (
     EngineError,
     EngineUnavailableError,
     LlmAsRnnError,
@@ -23,13 +23,13 @@ from llm_as_rnn.errors import (
     SpecMismatchError,
     UsageError,
 )
-from llm_as_rnn.files import sealed, unsealed
-from llm_as_rnn.methods import METHODS, references, resolve
-from llm_as_rnn.prompts import Prompts
-from llm_as_rnn.records import Request, Status, StepRecord
+from llm_as_rnn.core.files import sealed, unsealed
+from llm_as_rnn.core.prompts import Prompts
+from llm_as_rnn.core.records import Request, Status, StepRecord
+from llm_as_rnn.core.task import load_task
+from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.runs.directory import RunDirectory, RunInfo
 from llm_as_rnn.runs.execute import Options, execute, make_spec
-from llm_as_rnn.task import load_task
 from tests.helpers import LINES, content, run_options
 
 INFO = EngineInfo("scripted:test", digest="d", form="line", style="completion", slots=3)

@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from llm_as_rnn.core.records import Completion, Form, Status
 from llm_as_rnn.metrics.judged import Pair
-from llm_as_rnn.records import Completion, Form, Status
 from llm_as_rnn.runs.judging import Job, JudgeAsker, quoted
 from tests.helpers import by_hand
 from tests.runs.test_judging import CAME, GOOD, JUDGE, LIST, PROMPTS, WORDS

@@ -13,19 +13,19 @@ import msgspec
 import pytest
 
 from llm_as_rnn.cli.main import main
+from llm_as_rnn.core.engine import EngineInfo
+from llm_as_rnn.core.errors import EngineError, EngineUnavailableError, PromptError, RunError, UsageError
+from llm_as_rnn.core.fields import Ranked
+from llm_as_rnn.core.prompts import EVERY_ROOM, Prompts
+from llm_as_rnn.core.records import Request, Status
+from llm_as_rnn.core.task import MemorySection, Task, load_task
 from llm_as_rnn.datasets.registry import DATASETS
-from llm_as_rnn.engine import EngineInfo
 from llm_as_rnn.engines.scripted import ScriptedEngine
-from llm_as_rnn.errors import EngineError, EngineUnavailableError, PromptError, RunError, UsageError
-from llm_as_rnn.fields import Ranked
 from llm_as_rnn.metrics.judged import Judgement, Pair
-from llm_as_rnn.prompts import EVERY_ROOM, Prompts
-from llm_as_rnn.records import Request, Status
 from llm_as_rnn.runs.directory import RunDirectory
 from llm_as_rnn.runs.execute import execute
 from llm_as_rnn.runs.journal import Journal
 from llm_as_rnn.runs.judging import JudgeAsker, JudgeOptions, judge_run
-from llm_as_rnn.task import MemorySection, Task, load_task
 from tests.helpers import LINES, run_options
 from tests.runs.test_execute import Watch
 

@@ -9,19 +9,19 @@ from typing import Any
 import msgspec
 import pytest
 
+from llm_as_rnn.catalogue import METHODS, build
+from llm_as_rnn.core.errors import EngineUnavailableError
+from llm_as_rnn.core.prompts import Prompts
+from llm_as_rnn.core.records import Form, Observation, Request, SequenceInfo, StepRecord
+from llm_as_rnn.core.settings import Settings
+from llm_as_rnn.core.task import Task, load_task
 from llm_as_rnn.datasets.base import Sequence, Step
-from llm_as_rnn.drive import drive_walk
+from llm_as_rnn.engines.drive import drive_walk
 from llm_as_rnn.engines.scripted import ScriptedEngine, count_words
-from llm_as_rnn.errors import EngineUnavailableError
-from llm_as_rnn.methods import METHODS, build
 from llm_as_rnn.metrics.summary import summarise
-from llm_as_rnn.prompts import Prompts
-from llm_as_rnn.records import Form, Observation, Request, SequenceInfo, StepRecord
 from llm_as_rnn.report.html import render_report
 from llm_as_rnn.runs.loop import run_all
 from llm_as_rnn.runs.versions import LESSONS, lessons
-from llm_as_rnn.settings import Settings
-from llm_as_rnn.task import Task, load_task
 from tests.helpers import good_answer
 
 SHARED = 60

@@ -11,17 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llm_as_rnn.core.engine import EngineInfo
+from llm_as_rnn.core.files import unsealed
+from llm_as_rnn.core.records import Call, Feedback, Memory, Request, Section, Status, StepRecord, Update
+from llm_as_rnn.core.task import Task
 from llm_as_rnn.datasets.base import Sequence
-from llm_as_rnn.engine import EngineInfo
 from llm_as_rnn.engines.scripted import ScriptedEngine
-from llm_as_rnn.files import unsealed
-from llm_as_rnn.records import Call, Feedback, Memory, Request, Section, Status, StepRecord, Update
 from llm_as_rnn.runs.directory import RunDirectory
 from llm_as_rnn.runs.execute import execute
 from llm_as_rnn.runs.journal import STEPS, read_journal, whole
 from llm_as_rnn.runs.lines import parts, places, texts
 from llm_as_rnn.runs.walk import walk
-from llm_as_rnn.task import Task
 from tests.helpers import make, run_options
 from tests.runs.test_execute import Watch
 from tests.runs.test_walk import by_hand

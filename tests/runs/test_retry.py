@@ -14,12 +14,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from llm_as_rnn.engine import EngineInfo
+from llm_as_rnn.core.engine import EngineInfo
+from llm_as_rnn.core.errors import EngineError, EngineUnavailableError, RunError
+from llm_as_rnn.core.files import write_atomically
+from llm_as_rnn.core.records import Call, Completion, Request, Status
 from llm_as_rnn.engines.scripted import ScriptedEngine
-from llm_as_rnn.errors import EngineError, EngineUnavailableError, RunError
-from llm_as_rnn.files import write_atomically
 from llm_as_rnn.metrics.summary import MOST_REASONS, REASON_CHARS, failed_calls
-from llm_as_rnn.records import Call, Completion, Request, Status
 from llm_as_rnn.runs import retry
 from llm_as_rnn.runs.directory import RunDirectory, RunInfo
 from llm_as_rnn.runs.execute import Options, execute

@@ -8,14 +8,14 @@ from typing import Any
 import msgspec
 import pytest
 
+from llm_as_rnn.catalogue import METHODS, REFERENCES, build
+from llm_as_rnn.core.errors import EngineError, SpecMismatchError
+from llm_as_rnn.core.prompts import Prompts
+from llm_as_rnn.core.records import ESTIMATED, Completion, Request, StepRecord
+from llm_as_rnn.core.settings import Settings
+from llm_as_rnn.core.task import Task
 from llm_as_rnn.datasets.base import Sequence
-from llm_as_rnn.errors import EngineError, SpecMismatchError
-from llm_as_rnn.methods import METHODS, REFERENCES, build
-from llm_as_rnn.prompts import Prompts
-from llm_as_rnn.records import ESTIMATED, Completion, Request, StepRecord
 from llm_as_rnn.runs.walk import walk
-from llm_as_rnn.settings import Settings
-from llm_as_rnn.task import Task
 from tests.helpers import count, good_answer
 
 Count = Callable[[str], Completion]

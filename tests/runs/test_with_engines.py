@@ -12,15 +12,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from llm_as_rnn.engine import Engine
+from llm_as_rnn.catalogue import METHODS
+from llm_as_rnn.core.engine import Engine
+from llm_as_rnn.core.records import Form, Layout, Status, StepRecord, Style
+from llm_as_rnn.core.task import Task
 from llm_as_rnn.engines.llamacpp import LlamaCppEngine
 from llm_as_rnn.engines.openai_compatible import OpenAICompatibleEngine
 from llm_as_rnn.engines.patience import PatientEngine
-from llm_as_rnn.methods import METHODS
-from llm_as_rnn.records import Form, Layout, Status, StepRecord, Style
 from llm_as_rnn.runs.directory import RunDirectory, RunInfo
 from llm_as_rnn.runs.execute import Options, execute
-from llm_as_rnn.task import Task
 from tests.fake_server import FakeServer, Fault, busy
 from tests.helpers import OBJECTS, run_options
 from tests.runs.test_execute import Watch

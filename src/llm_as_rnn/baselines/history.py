@@ -8,13 +8,13 @@ from __future__ import annotations
 import msgspec
 
 from llm_as_rnn.baselines.order import inserted, placed
-from llm_as_rnn.fields import ARROW
-from llm_as_rnn.method import Apart, Asker, Calls, Learned, at_once, count_tokens, said
-from llm_as_rnn.outcomes import facts, note_field, verdict
-from llm_as_rnn.prompts import Prompts
-from llm_as_rnn.records import Message, Observation, Prediction, Record, SequenceInfo, Target, Update
-from llm_as_rnn.settings import Settings
-from llm_as_rnn.task import Task
+from llm_as_rnn.core.fields import ARROW
+from llm_as_rnn.core.method import Apart, Asker, Calls, Learned, at_once, count_tokens, said
+from llm_as_rnn.core.outcomes import facts, note_field, verdict
+from llm_as_rnn.core.prompts import Prompts
+from llm_as_rnn.core.records import Message, Observation, Prediction, Record, SequenceInfo, Target, Update
+from llm_as_rnn.core.settings import Settings
+from llm_as_rnn.core.task import Task
 
 MARGIN = 64
 """Tokens left free for what a chat template adds around the messages."""

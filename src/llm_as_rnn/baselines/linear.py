@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from llm_as_rnn.records import Record
+from llm_as_rnn.core.records import Record
 
 RATE = 0.01
 """The learning rate of weights and intercept."""

@@ -10,12 +10,12 @@ import msgspec
 
 from llm_as_rnn.baselines.linear import LabelModel, Moments, NumberModel, split_fields
 from llm_as_rnn.baselines.order import inserted, placed
-from llm_as_rnn.errors import AnswerError
-from llm_as_rnn.fields import Field, Label, Number
-from llm_as_rnn.method import Apart, Calls, Learned, at_once
-from llm_as_rnn.outcomes import last_value
-from llm_as_rnn.prompts import Prompts
-from llm_as_rnn.records import (
+from llm_as_rnn.core.errors import AnswerError
+from llm_as_rnn.core.fields import Field, Label, Number
+from llm_as_rnn.core.method import Apart, Calls, Learned, at_once
+from llm_as_rnn.core.outcomes import last_value
+from llm_as_rnn.core.prompts import Prompts
+from llm_as_rnn.core.records import (
     Observation,
     Prediction,
     Record,
@@ -25,8 +25,8 @@ from llm_as_rnn.records import (
     Update,
     Value,
 )
-from llm_as_rnn.settings import Settings
-from llm_as_rnn.task import Task
+from llm_as_rnn.core.settings import Settings
+from llm_as_rnn.core.task import Task
 
 MOST_CASES = 1000
 """Past steps that the nearest one is looked for among: the latest ones."""

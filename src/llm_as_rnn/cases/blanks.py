@@ -6,7 +6,7 @@ generalisation, Plotkin 1970, where only one run of words may be left out.)
 
 from __future__ import annotations
 
-from llm_as_rnn.alignment import WORD, tokens
+from llm_as_rnn.core.alignment import WORD, tokens
 
 BLANK = "\N{HORIZONTAL ELLIPSIS}"
 """What stands for the words that differ."""

@@ -10,15 +10,15 @@ from collections import Counter
 from collections.abc import Iterable
 from functools import cached_property
 
-from llm_as_rnn.alignment import tokens
-from llm_as_rnn.answers import AnswerSpec
 from llm_as_rnn.cases.blanks import BLANK, blanked, filled
-from llm_as_rnn.errors import AnswerError
-from llm_as_rnn.fields import ARROW
-from llm_as_rnn.hygiene import tidy_item
-from llm_as_rnn.kept import Kept
-from llm_as_rnn.records import Observation, Record, SequenceInfo, Target
-from llm_as_rnn.task import Task
+from llm_as_rnn.core.alignment import tokens
+from llm_as_rnn.core.answers import AnswerSpec
+from llm_as_rnn.core.errors import AnswerError
+from llm_as_rnn.core.fields import ARROW
+from llm_as_rnn.core.hygiene import tidy_item
+from llm_as_rnn.core.kept import Kept
+from llm_as_rnn.core.records import Observation, Record, SequenceInfo, Target
+from llm_as_rnn.core.task import Task
 
 MOST_KEPT = 2_000_000
 """Characters of all notes together whose values are kept."""

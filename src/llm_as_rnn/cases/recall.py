@@ -15,9 +15,9 @@ from functools import cached_property, lru_cache
 from heapq import heapify, heappop
 from typing import NamedTuple
 
-from llm_as_rnn.alignment import overlap, shared_words, tokens
 from llm_as_rnn.cases.blanks import BLANK, aligned
 from llm_as_rnn.cases.case import parse
+from llm_as_rnn.core.alignment import overlap, shared_words, tokens
 
 CLOSE = 0.5
 """How alike two lines must be for one to bear on the other; 1 is equal."""

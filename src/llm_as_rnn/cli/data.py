@@ -9,17 +9,17 @@ from rich.table import Table
 from rich.text import Text
 
 from llm_as_rnn.cli.progress import console, messages, waiting
+from llm_as_rnn.core.errors import UsageError
+from llm_as_rnn.core.fields import ARROW
+from llm_as_rnn.core.prompts import Prompts
+from llm_as_rnn.core.task import Task, load_task
+from llm_as_rnn.core.templates import MISSING
 from llm_as_rnn.datasets.base import Selection, Sequence, Split
 from llm_as_rnn.datasets.registry import DATASETS
 from llm_as_rnn.datasets.tables import Table as Data
-from llm_as_rnn.errors import UsageError
-from llm_as_rnn.fields import ARROW
-from llm_as_rnn.prompts import Prompts
-from llm_as_rnn.runs.check import ADVICE, Report, examine
+from llm_as_rnn.leakage.check import ADVICE, Report, examine
+from llm_as_rnn.leakage.foresight import MIN_STEPS
 from llm_as_rnn.runs.execute import own_data, shipped_data, usual_size
-from llm_as_rnn.runs.foresight import MIN_STEPS
-from llm_as_rnn.task import Task, load_task
-from llm_as_rnn.templates import MISSING
 
 LEAKS_FOUND = 1
 """The exit code of a check that found leaks."""

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 import click
 
+from llm_as_rnn.core.errors import LlmAsRnnError
 from llm_as_rnn.engines.secrecy import HIDDEN, address
-from llm_as_rnn.errors import LlmAsRnnError
 
 F = TypeVar("F", bound=Callable[..., Any])
 

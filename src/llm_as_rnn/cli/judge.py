@@ -17,18 +17,18 @@ from llm_as_rnn.cli.main import DONE, SOME_FAILED
 from llm_as_rnn.cli.process import INTERRUPTED, interrupts
 from llm_as_rnn.cli.progress import Bars, PauseNotice, download_progress, pause_notice, say
 from llm_as_rnn.cli.results import show
-from llm_as_rnn.engine import Engine
+from llm_as_rnn.core.engine import Engine
+from llm_as_rnn.core.errors import UsageError
+from llm_as_rnn.core.prompts import EVERY_ROOM, Prompts
+from llm_as_rnn.core.records import Call
+from llm_as_rnn.core.settings import Settings
+from llm_as_rnn.core.task import Task
 from llm_as_rnn.engines.resolve import resolve
-from llm_as_rnn.errors import UsageError
 from llm_as_rnn.metrics.judged import Judgement
 from llm_as_rnn.metrics.summary import FailedCalls, failed_calls
-from llm_as_rnn.prompts import EVERY_ROOM, Prompts
-from llm_as_rnn.records import Call
 from llm_as_rnn.runs.directory import RunDirectory
 from llm_as_rnn.runs.execute import needs_model
 from llm_as_rnn.runs.judging import JUDGED_BY, JudgeOptions, judge_run, require_judged
-from llm_as_rnn.settings import Settings
-from llm_as_rnn.task import Task
 
 
 class JudgingProgress(Bars):

@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 import click
 from filelock import FileLock, Timeout
 
-from llm_as_rnn.errors import UsageError
-from llm_as_rnn.records import Record
+from llm_as_rnn.core.errors import UsageError
+from llm_as_rnn.core.records import Record
+from llm_as_rnn.core.settings import AUTO, Knob, Settings, knobs
 from llm_as_rnn.recurrence.rules import RULES
-from llm_as_rnn.saved import require_learners_file
-from llm_as_rnn.settings import AUTO, Knob, Settings, knobs
+from llm_as_rnn.streams.saved import require_learners_file
 
 F = TypeVar("F", bound=Callable[..., Any])
 

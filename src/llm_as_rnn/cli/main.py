@@ -22,7 +22,7 @@ from llm_as_rnn.cli.process import (
     prepare_streams,
     require_output,
 )
-from llm_as_rnn.errors import LlmAsRnnError
+from llm_as_rnn.core.errors import LlmAsRnnError
 
 COMMANDS = {
     "run": "Run methods over a task's sequences, and report.",

@@ -12,21 +12,21 @@ import msgspec
 from rich.table import Table
 from rich.text import Text
 
+from llm_as_rnn.catalogue import build
 from llm_as_rnn.cli.learning import locked
 from llm_as_rnn.cli.progress import console
-from llm_as_rnn.errors import UsageError
-from llm_as_rnn.method import Method
-from llm_as_rnn.methods import build
-from llm_as_rnn.online import Stream, StreamSettings, pick, revive
-from llm_as_rnn.online import restore as put_back
-from llm_as_rnn.prompts import Prompts
-from llm_as_rnn.records import Memory
+from llm_as_rnn.core.errors import UsageError
+from llm_as_rnn.core.method import Method
+from llm_as_rnn.core.prompts import Prompts
+from llm_as_rnn.core.records import Memory
+from llm_as_rnn.core.settings import Settings
+from llm_as_rnn.datasets.terms import is_credentialed
 from llm_as_rnn.report.diff import Item, MemoryDiff
 from llm_as_rnn.runs.directory import RunDirectory
-from llm_as_rnn.runs.remote import is_credentialed
 from llm_as_rnn.runs.versions import LESSONS, Event, versions
-from llm_as_rnn.saved import Saved, checked, read_saved, write_saved
-from llm_as_rnn.settings import Settings
+from llm_as_rnn.streams.online import Stream, StreamSettings, pick, revive
+from llm_as_rnn.streams.online import restore as put_back
+from llm_as_rnn.streams.saved import Saved, checked, read_saved, write_saved
 
 NAMED = 6
 """Choices that an error names; a run may have hundreds of sequences."""

@@ -16,15 +16,15 @@ from llm_as_rnn.cli.engines import engine_options
 from llm_as_rnn.cli.learning import locked, prompts_option, remote_data_option, setting_options
 from llm_as_rnn.cli.main import DONE, SOME_FAILED
 from llm_as_rnn.cli.progress import pause_notice, waiting
-from llm_as_rnn.door import plain_fields
+from llm_as_rnn.core.door import plain_fields
+from llm_as_rnn.core.errors import EngineError, EngineUnavailableError, GivenUpWarning, LlmAsRnnError, UsageError
+from llm_as_rnn.core.settings import Settings, knobs
+from llm_as_rnn.core.task import Task, load_task, shipped_tasks
 from llm_as_rnn.engines.resolve import DEFAULT_MODEL
-from llm_as_rnn.errors import EngineError, EngineUnavailableError, GivenUpWarning, LlmAsRnnError, UsageError
-from llm_as_rnn.learner import Learner
-from llm_as_rnn.online import Limits, Stream, StreamSettings, given_up_since, was_learned
-from llm_as_rnn.replaying import Id
-from llm_as_rnn.saved import Saved, read_saved
-from llm_as_rnn.settings import Settings, knobs
-from llm_as_rnn.task import Task, load_task, shipped_tasks
+from llm_as_rnn.streams.learner import Learner
+from llm_as_rnn.streams.online import Limits, Stream, StreamSettings, given_up_since, was_learned
+from llm_as_rnn.streams.replaying import Id
+from llm_as_rnn.streams.saved import Saved, read_saved
 
 BOM = b"\xef\xbb\xbf"
 """What some editors and spreadsheets put before the first line."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO, TypeVar
 
 import click
 
-from llm_as_rnn.errors import LlmAsRnnError, UsageError
+from llm_as_rnn.core.errors import LlmAsRnnError, UsageError
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer

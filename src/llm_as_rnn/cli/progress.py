@@ -25,12 +25,12 @@ from rich.progress import (
 from rich.segment import Segment
 from rich.text import Text
 
+from llm_as_rnn.catalogue import asks_model
 from llm_as_rnn.cli.process import ReaderGoneError, printable
+from llm_as_rnn.core.records import StepRecord
+from llm_as_rnn.core.task import Task
 from llm_as_rnn.engines.patience import Pause
-from llm_as_rnn.methods import asks_model
 from llm_as_rnn.metrics.scores import task_metrics
-from llm_as_rnn.records import StepRecord
-from llm_as_rnn.task import Task
 
 PIPE_WIDTH = 120
 """Columns of a table that nobody's terminal shows."""

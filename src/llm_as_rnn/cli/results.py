@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.text import Text
 
 from llm_as_rnn.cli.progress import console, say, waiting
-from llm_as_rnn.errors import UsageError
+from llm_as_rnn.core.errors import UsageError
+from llm_as_rnn.core.records import Status, StepRecord
 from llm_as_rnn.metrics.judged import agreement_in_words, agreements, in_words, judging
 from llm_as_rnn.metrics.summary import MethodSummary, failed_calls, summarise
-from llm_as_rnn.records import Status, StepRecord
 from llm_as_rnn.report.charts import score_charts, styles
 from llm_as_rnn.report.html import write_report
 from llm_as_rnn.report.pictures import write_pictures

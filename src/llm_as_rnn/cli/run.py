@@ -11,6 +11,7 @@ from typing import Any
 import click
 from platformdirs import user_cache_path
 
+from llm_as_rnn.catalogue import METHODS, require_method
 from llm_as_rnn.cli.engines import engine_options, given_again
 from llm_as_rnn.cli.judge import judge_and_show, prepare
 from llm_as_rnn.cli.learning import prompts_option, remote_data_option, setting_options, take_settings
@@ -18,23 +19,22 @@ from llm_as_rnn.cli.main import DONE, SOME_FAILED
 from llm_as_rnn.cli.process import INTERRUPTED, interrupts
 from llm_as_rnn.cli.progress import RunProgress, download_progress, pause_notice, say, waiting
 from llm_as_rnn.cli.results import show
+from llm_as_rnn.core.engine import Engine
+from llm_as_rnn.core.errors import UsageError
+from llm_as_rnn.core.prompts import EVERY_ROOM, Prompts
+from llm_as_rnn.core.settings import Settings
+from llm_as_rnn.core.task import Task, load_task
 from llm_as_rnn.datasets.base import Split
 from llm_as_rnn.datasets.registry import dataset
 from llm_as_rnn.datasets.tables import Table
-from llm_as_rnn.engine import Engine
+from llm_as_rnn.datasets.terms import require_local
 from llm_as_rnn.engines.cache import CacheMode
 from llm_as_rnn.engines.idle import IdleEngine
 from llm_as_rnn.engines.resolve import DEFAULT_MODEL, resolve
-from llm_as_rnn.errors import UsageError
-from llm_as_rnn.methods import METHODS, require_method
 from llm_as_rnn.metrics.summary import MOST_REASONS
-from llm_as_rnn.prompts import EVERY_ROOM, Prompts
 from llm_as_rnn.runs.directory import RunDirectory, RunInfo
 from llm_as_rnn.runs.execute import Options, execute, needs_model, own_data
 from llm_as_rnn.runs.judging import MOST_TIMES, JudgeOptions
-from llm_as_rnn.runs.remote import require_local
-from llm_as_rnn.settings import Settings
-from llm_as_rnn.task import Task, load_task
 
 QUICK = {"sequences": 4, "budget": 128}
 """What --quick stands for, besides few steps."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal
 
-from llm_as_rnn.records import Observation, Record, SequenceInfo, Value
+from llm_as_rnn.core.records import Observation, Record, SequenceInfo, Value
 
 Code = tuple[str, str, str, tuple[str, ...]]
 """A title that an outcome may have: the edition of the classification, category and title, and further groups of it."""

@@ -14,9 +14,9 @@ from typing import Any
 
 import msgspec
 
-from llm_as_rnn.door import BYTE_ORDER_MARK, plain_fields, plain_text
-from llm_as_rnn.errors import DatasetError, MissingExtraError, UsageError
-from llm_as_rnn.records import Record
+from llm_as_rnn.core.door import BYTE_ORDER_MARK, plain_fields, plain_text
+from llm_as_rnn.core.errors import DatasetError, MissingExtraError, UsageError
+from llm_as_rnn.core.records import Record
 
 NUMBER = re.compile(r"[-+]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 """What counts as a number in CSV. Not codes such as 007, which would lose their zeros."""

@@ -21,9 +21,9 @@ from platformdirs import user_cache_path
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from llm_as_rnn.core.errors import DatasetError, MissingExtraError
+from llm_as_rnn.core.records import Observation, SequenceInfo
 from llm_as_rnn.datasets.base import Code, Dataset, Selection, Sequence, Step
-from llm_as_rnn.errors import DatasetError, MissingExtraError
-from llm_as_rnn.records import Observation, SequenceInfo
 
 if TYPE_CHECKING:
     from llm_as_rnn.datasets.mimic_index import Index

@@ -18,8 +18,8 @@ from typing import IO, NamedTuple, cast
 
 import polars as pl
 
-from llm_as_rnn.errors import DatasetError
-from llm_as_rnn.files import require_file
+from llm_as_rnn.core.errors import DatasetError
+from llm_as_rnn.core.files import require_file
 
 Progress = Callable[[str, int, int], None]
 """Is told a file's name, how many bytes of it are read, and how many it has."""

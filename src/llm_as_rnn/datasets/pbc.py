@@ -16,10 +16,10 @@ import random
 from functools import cache
 from pathlib import Path
 
+from llm_as_rnn.core.errors import DatasetError
+from llm_as_rnn.core.records import Observation, SequenceInfo, Value
 from llm_as_rnn.datasets.base import Dataset, Selection, Sequence, Split, Step
 from llm_as_rnn.datasets.tables import part_of
-from llm_as_rnn.errors import DatasetError
-from llm_as_rnn.records import Observation, SequenceInfo, Value
 
 FILE = Path(__file__).parent / "data" / "pbc.csv"
 

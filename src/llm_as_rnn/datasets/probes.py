@@ -28,8 +28,8 @@ from collections.abc import Callable, Iterator
 from collections.abc import Sequence as Many
 from functools import partial
 
+from llm_as_rnn.core.records import Observation, SequenceInfo
 from llm_as_rnn.datasets.base import Dataset, Selection, Sequence, Split, Step
-from llm_as_rnn.records import Observation, SequenceInfo
 
 LABELS = ("tea", "rice", "coal", "silk")
 """What a mark may stand for."""

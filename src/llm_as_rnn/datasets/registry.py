@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from llm_as_rnn.core.errors import DatasetError
 from llm_as_rnn.datasets.base import Dataset
 from llm_as_rnn.datasets.mimic import MIMIC
 from llm_as_rnn.datasets.pbc import PBC
@@ -10,7 +11,6 @@ from llm_as_rnn.datasets.sp500 import SP500
 from llm_as_rnn.datasets.weather import WEATHER
 from llm_as_rnn.datasets.weather_hourly import WEATHER_HOURLY
 from llm_as_rnn.datasets.weather_text import WEATHER_TEXT
-from llm_as_rnn.errors import DatasetError
 
 DATASETS: dict[str, Dataset] = {
     dataset.name: dataset

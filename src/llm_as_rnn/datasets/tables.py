@@ -18,13 +18,13 @@ from typing import Any, get_args
 import msgspec
 from msgspec import UNSET
 
+from llm_as_rnn.core.errors import AnswerError, DatasetError, TaskError
+from llm_as_rnn.core.fields import Field, Number
+from llm_as_rnn.core.files import read_file
+from llm_as_rnn.core.records import Observation, Record, SequenceInfo, Value
+from llm_as_rnn.core.task import Columns, Task, did_you_mean
 from llm_as_rnn.datasets.base import Selection, Sequence, Split, Step
 from llm_as_rnn.datasets.formats import Row, Rows, pointed, read_rows
-from llm_as_rnn.errors import AnswerError, DatasetError, TaskError
-from llm_as_rnn.fields import Field, Number
-from llm_as_rnn.files import read_file
-from llm_as_rnn.records import Observation, Record, SequenceInfo, Value
-from llm_as_rnn.task import Columns, Task, did_you_mean
 
 _INDEX = re.compile(r"__index_level_\d+__")
 """What pandas calls the numbers of rows where it writes them into a Parquet file."""

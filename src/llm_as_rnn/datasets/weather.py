@@ -13,9 +13,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+from llm_as_rnn.core.errors import DatasetError, MissingExtraError
+from llm_as_rnn.core.records import Observation, SequenceInfo
 from llm_as_rnn.datasets.base import Dataset, Selection, Sequence, Step
-from llm_as_rnn.errors import DatasetError, MissingExtraError
-from llm_as_rnn.records import Observation, SequenceInfo
 
 YEARS = {"development": (2012, 2013), "held_out": (2014, 2015)}
 

@@ -19,9 +19,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
+from llm_as_rnn.core.errors import DatasetError, MissingExtraError
+from llm_as_rnn.core.records import Observation, SequenceInfo, Value
 from llm_as_rnn.datasets.base import Dataset, Selection, Sequence, Split, Step
-from llm_as_rnn.errors import DatasetError, MissingExtraError
-from llm_as_rnn.records import Observation, SequenceInfo, Value
 
 AIRPORTS = {"EWR": "Newark", "JFK": "New York JFK", "LGA": "New York LaGuardia"}
 

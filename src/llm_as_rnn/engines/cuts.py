@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
+from llm_as_rnn.core.errors import EngineError
 from llm_as_rnn.engines.estimate import estimate_tokens
-from llm_as_rnn.errors import EngineError
 
 LONG = 256
 """Tokens, by the estimate, below which no prompt is looked at."""

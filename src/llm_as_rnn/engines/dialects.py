@@ -12,8 +12,8 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 import msgspec
 from msgspec.structs import replace
 
+from llm_as_rnn.core.records import AnswerFormat, Record, Style
 from llm_as_rnn.engines.refusals import Refusal
-from llm_as_rnn.records import AnswerFormat, Record, Style
 
 Dialect = Literal["llamacpp", "vllm", "vllm_guided", "sglang", "other"]
 """Who answers. ``vllm_guided`` is vLLM before 0.11, which had other names for what holds an answer to a form."""

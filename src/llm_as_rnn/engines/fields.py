@@ -10,9 +10,9 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from llm_as_rnn.core.records import Request
 from llm_as_rnn.engines.dialects import Dialect, answer_fields, without_keywords
 from llm_as_rnn.engines.refusals import Refusal
-from llm_as_rnn.records import Request
 
 SCHEMA = "schema."
 KEYWORDS = ("pattern", "minItems", "maxItems", "minLength", "maxLength", "minimum", "maximum")

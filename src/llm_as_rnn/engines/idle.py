@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from llm_as_rnn.engine import EngineInfo
+from llm_as_rnn.core.engine import EngineInfo
+from llm_as_rnn.core.errors import EngineUnavailableError
+from llm_as_rnn.core.records import Completion, Request
 from llm_as_rnn.engines.estimate import estimate_tokens
-from llm_as_rnn.errors import EngineUnavailableError
-from llm_as_rnn.records import Completion, Request
 
 
 class IdleEngine:

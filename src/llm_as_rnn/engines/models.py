@@ -17,10 +17,10 @@ import msgspec
 from filelock import FileLock
 from platformdirs import user_cache_path
 
+from llm_as_rnn.core.errors import ModelError
+from llm_as_rnn.core.files import make_folder, require_file, sync, write_atomically
+from llm_as_rnn.core.records import Form, Record, Style
 from llm_as_rnn.engines.sources import HubFile, Progress, Source, SourceError, Wanted, Wheels
-from llm_as_rnn.errors import ModelError
-from llm_as_rnn.files import make_folder, require_file, sync, write_atomically
-from llm_as_rnn.records import Form, Record, Style
 
 FOLDER_VARIABLE = "LLM_AS_RNN_MODELS"
 DEFAULT_NAME = "smollm2-135m"

@@ -15,7 +15,9 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from llm_as_rnn.engine import EngineInfo, small_request
+from llm_as_rnn.core.engine import EngineInfo, small_request
+from llm_as_rnn.core.errors import EngineBusyError, EngineError, EngineUnavailableError, RequestRefusedError
+from llm_as_rnn.core.records import Completion, Request, Style
 from llm_as_rnn.engines.cuts import CutWatch
 from llm_as_rnn.engines.dialects import Probe, Server, detect, tokenize_body, tokenize_count
 from llm_as_rnn.engines.estimate import estimate_tokens
@@ -24,8 +26,6 @@ from llm_as_rnn.engines.refusals import Refusal, failure, in_turns
 from llm_as_rnn.engines.replies import Reply, one_line, read_reply
 from llm_as_rnn.engines.secrecy import ESCAPED, address
 from llm_as_rnn.engines.wire import Answer, Wire, beside
-from llm_as_rnn.errors import EngineBusyError, EngineError, EngineUnavailableError, RequestRefusedError
-from llm_as_rnn.records import Completion, Request, Style
 
 OPENAI_URL = "https://api.openai.com/v1"
 DEFAULT_WINDOW = 8192

@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple, TypeVar
 
-from llm_as_rnn.engine import Engine, EngineInfo, small_request
-from llm_as_rnn.errors import EngineBusyError, EngineError, EngineUnavailableError, RequestRefusedError
-from llm_as_rnn.records import Completion, Request, Style
+from llm_as_rnn.core.engine import Engine, EngineInfo, small_request
+from llm_as_rnn.core.errors import EngineBusyError, EngineError, EngineUnavailableError, RequestRefusedError
+from llm_as_rnn.core.records import Completion, Request, Style
 
 PATIENCE = 600.0
 """Seconds for which an outage is waited out, where nobody says otherwise."""

@@ -15,9 +15,9 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
+from llm_as_rnn.core.errors import EngineBusyError, EngineError, EngineUnavailableError, RequestRefusedError
+from llm_as_rnn.core.records import Message
 from llm_as_rnn.engines.replies import one_line
-from llm_as_rnn.errors import EngineBusyError, EngineError, EngineUnavailableError, RequestRefusedError
-from llm_as_rnn.records import Message
 
 FILTERED = b'{"choices":[{"finish_reason":"content_filter"}]}'
 """The reply of a server that filters a prompt with an error instead of an answer."""

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from llm_as_rnn.core.errors import EngineError
+from llm_as_rnn.core.records import MOST_TEXT, Completion, Request
 from llm_as_rnn.engines.secrecy import Redactor
 from llm_as_rnn.engines.thinking import split_thinking
-from llm_as_rnn.errors import EngineError
-from llm_as_rnn.records import MOST_TEXT, Completion, Request
 
 _FINISH_REASONS = {
     "stop": "stop",

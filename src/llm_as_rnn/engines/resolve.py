@@ -5,7 +5,9 @@ from __future__ import annotations
 from difflib import get_close_matches
 from pathlib import Path
 
-from llm_as_rnn.engine import Engine
+from llm_as_rnn.core.engine import Engine
+from llm_as_rnn.core.errors import ModelError, UsageError
+from llm_as_rnn.core.files import require_file
 from llm_as_rnn.engines.cache import CachedEngine, CacheMode
 from llm_as_rnn.engines.llamacpp import LlamaCppEngine
 from llm_as_rnn.engines.models import DEFAULT_NAME, REGISTRY, ModelEntry, pull, registered
@@ -14,8 +16,6 @@ from llm_as_rnn.engines.patience import PATIENCE, OnPause, PatientEngine
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.engines.secrecy import Address, account, address
 from llm_as_rnn.engines.sources import Progress
-from llm_as_rnn.errors import ModelError, UsageError
-from llm_as_rnn.files import require_file
 
 DEFAULT_MODEL = f"llamacpp:{DEFAULT_NAME}"
 """The model string where the user names none."""

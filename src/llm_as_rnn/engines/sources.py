@@ -17,11 +17,11 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from llm_as_rnn.core.errors import UsageError
+from llm_as_rnn.core.records import Record
 from llm_as_rnn.engines.replies import one_line
 from llm_as_rnn.engines.secrecy import Redactor, address, credentials
 from llm_as_rnn.engines.wire import retry_after, usable_environment
-from llm_as_rnn.errors import UsageError
-from llm_as_rnn.records import Record
 
 if TYPE_CHECKING:
     import httpx2

@@ -30,12 +30,12 @@ from urllib.request import getproxies
 import msgspec
 
 from llm_as_rnn._version import __version__
+from llm_as_rnn.core.errors import EngineBusyError, EngineError, EngineUnavailableError, UsageError
+from llm_as_rnn.core.records import writable
 from llm_as_rnn.engines.places import is_bound, is_here, loopback
 from llm_as_rnn.engines.refusals import Refusal, read_refusal
 from llm_as_rnn.engines.replies import one_line
 from llm_as_rnn.engines.secrecy import Address, Redactor, address, credentials
-from llm_as_rnn.errors import EngineBusyError, EngineError, EngineUnavailableError, UsageError
-from llm_as_rnn.records import writable
 
 if TYPE_CHECKING:
     import httpx2

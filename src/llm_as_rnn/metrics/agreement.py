@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from llm_as_rnn.records import Record, StepRecord
+from llm_as_rnn.core.records import Record, StepRecord
 
 
 class Agreement(Record, frozen=True):

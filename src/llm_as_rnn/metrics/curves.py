@@ -6,8 +6,8 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from itertools import accumulate
 
-from llm_as_rnn.figures import finite, scale
-from llm_as_rnn.records import Record, StepRecord
+from llm_as_rnn.core.figures import finite, scale
+from llm_as_rnn.core.records import Record, StepRecord
 
 
 class SelfCorrection(Record, frozen=True):

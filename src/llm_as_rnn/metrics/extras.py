@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
-from llm_as_rnn.fields import ExtraName, Number, Ranked, Text
+from llm_as_rnn.core.fields import ExtraName, Number, Ranked, Text
+from llm_as_rnn.core.records import Record, Value
 from llm_as_rnn.metrics.forecasts import compare
-from llm_as_rnn.records import Record, Value
 
 
 class Metric(Record, frozen=True):

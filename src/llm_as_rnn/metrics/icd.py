@@ -15,10 +15,10 @@ from typing import Literal, NamedTuple, get_args
 
 import msgspec
 
-from llm_as_rnn.fields import Ranked, entries
-from llm_as_rnn.folding import fold
-from llm_as_rnn.records import StepRecord, Value
-from llm_as_rnn.task import Task
+from llm_as_rnn.core.fields import Ranked, entries
+from llm_as_rnn.core.folding import fold
+from llm_as_rnn.core.records import StepRecord, Value
+from llm_as_rnn.core.task import Task
 
 Level = Literal["icd", "ccsr"]
 """What must be shared: the category, or one of the larger groups that a CCSR table puts the code into."""

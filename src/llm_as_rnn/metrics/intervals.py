@@ -11,9 +11,9 @@ import math
 import random
 from collections.abc import Iterable, Mapping, Sequence
 
-from llm_as_rnn.figures import finite, mean, scale
+from llm_as_rnn.core.figures import finite, mean, scale
+from llm_as_rnn.core.records import Record, StepRecord
 from llm_as_rnn.metrics.curves import by_sequence
-from llm_as_rnn.records import Record, StepRecord
 
 LEVEL = 0.95
 DRAWS = 2000

@@ -16,12 +16,12 @@ from typing import NamedTuple
 import msgspec
 from msgspec import UNSET
 
-from llm_as_rnn.fields import Field, Ranked, entries
-from llm_as_rnn.hygiene import steers
+from llm_as_rnn.core.fields import Field, Ranked, entries
+from llm_as_rnn.core.hygiene import steers
+from llm_as_rnn.core.records import Call, Record, Status, StepRecord, Value
+from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.agreement import Agreement, agreement
 from llm_as_rnn.metrics.extras import Metric
-from llm_as_rnn.records import Call, Record, Status, StepRecord, Value
-from llm_as_rnn.task import Task
 
 FULL = 100.0
 """The best Align score."""

@@ -6,11 +6,11 @@ field's plausible range. So failing never pays.
 
 from __future__ import annotations
 
-from llm_as_rnn.fields import Field
+from llm_as_rnn.core.fields import Field
+from llm_as_rnn.core.records import Target
+from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.extras import EXTRAS, Metric
 from llm_as_rnn.metrics.judged import judged_metrics
-from llm_as_rnn.records import Target
-from llm_as_rnn.task import Task
 
 
 def field_metrics(field: Field) -> tuple[Metric, ...]:
@@ -19,7 +19,7 @@ def field_metrics(field: Field) -> tuple[Metric, ...]:
     Those that its task asks for stand behind; where the same can be told in many ways they say more than those of the
     kind, and stand for them.
 
-    >>> from llm_as_rnn.fields import Number, Ranked
+    >>> from llm_as_rnn.core.fields import Number, Ranked
     >>> [metric.mean for metric in field_metrics(Number("high", low=-20, high=45))]
     ['high.mae']
     >>> [metric.mean for metric in field_metrics(Ranked("diagnoses", top=5))]
@@ -73,7 +73,7 @@ def step_scores(task: Task, prediction: Target | None, target: Target | None) ->
 
     Examples
     --------
-    >>> from llm_as_rnn.task import load_task
+    >>> from llm_as_rnn.core.task import load_task
     >>> weather = load_task("weather")
     >>> step_scores(weather, {"sky": "rain", "high": 9.0}, {"sky": "rain", "high": 12.5})
     {'sky.accuracy': 1.0, 'high.abs_error': 3.5, 'high.sq_error': 12.25}

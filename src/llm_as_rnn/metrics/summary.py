@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, get_args
 
-from llm_as_rnn.figures import mean
+from llm_as_rnn.core.figures import mean
+from llm_as_rnn.core.records import Call, Record, Status, StepRecord, UpdateOutcome
+from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.curves import SelfCorrection, self_correction
 from llm_as_rnn.metrics.intervals import Interval, interval
 from llm_as_rnn.metrics.scores import task_metrics
-from llm_as_rnn.records import Call, Record, Status, StepRecord, UpdateOutcome
-from llm_as_rnn.task import Task
 
 
 class Score(Record, frozen=True):

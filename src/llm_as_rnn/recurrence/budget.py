@@ -12,11 +12,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from llm_as_rnn.errors import UsageError
-from llm_as_rnn.method import Calls, count_tokens
-from llm_as_rnn.records import Memory, Section, Why
+from llm_as_rnn.core.errors import UsageError
+from llm_as_rnn.core.method import Calls, count_tokens
+from llm_as_rnn.core.records import Memory, Section, Why
+from llm_as_rnn.core.task import Task
 from llm_as_rnn.recurrence.memory import initial_memory
-from llm_as_rnn.task import Task
 
 Sections = tuple[Section, ...]
 

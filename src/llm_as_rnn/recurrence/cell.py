@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
-from llm_as_rnn.method import Asker, Calls, Learned, count_tokens, said
-from llm_as_rnn.outcomes import facts, is_told
-from llm_as_rnn.prompts import Prompts
-from llm_as_rnn.records import Feedback, Memory, Observation, Prediction, Record, SequenceInfo, Target, Update
+from llm_as_rnn.core.method import Asker, Calls, Learned, count_tokens, said
+from llm_as_rnn.core.outcomes import facts, is_told
+from llm_as_rnn.core.prompts import Prompts
+from llm_as_rnn.core.records import Feedback, Memory, Observation, Prediction, Record, SequenceInfo, Target, Update
+from llm_as_rnn.core.settings import AUTO, Settings, knows_outcomes, require_when
+from llm_as_rnn.core.task import Task
 from llm_as_rnn.recurrence import scorecard
 from llm_as_rnn.recurrence.budget import measured
 from llm_as_rnn.recurrence.feedback import Reflection
@@ -20,8 +22,6 @@ from llm_as_rnn.recurrence.rules import Proposal, build_rule, suited, traits
 from llm_as_rnn.recurrence.scorecard import Tally
 from llm_as_rnn.recurrence.watch import Watch, has_fallen
 from llm_as_rnn.recurrence.writing import Step, Writer
-from llm_as_rnn.settings import AUTO, Settings, knows_outcomes, require_when
-from llm_as_rnn.task import Task
 
 
 class RecurrentState(Record, frozen=True):

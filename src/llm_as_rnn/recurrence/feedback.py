@@ -10,16 +10,16 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from llm_as_rnn.answers import AnswerSpec
-from llm_as_rnn.errors import AnswerError
-from llm_as_rnn.fields import Field, Label, Number, Ranked, Text
-from llm_as_rnn.method import Asked, Calls, said
-from llm_as_rnn.outcomes import SENTENCE
-from llm_as_rnn.records import Feedback, Form, Role, Value
+from llm_as_rnn.core.answers import AnswerSpec
+from llm_as_rnn.core.errors import AnswerError
+from llm_as_rnn.core.fields import Field, Label, Number, Ranked, Text
+from llm_as_rnn.core.method import Asked, Calls, said
+from llm_as_rnn.core.outcomes import SENTENCE
+from llm_as_rnn.core.records import Feedback, Form, Role, Value
+from llm_as_rnn.core.settings import feedback_kinds
+from llm_as_rnn.core.task import Task
 from llm_as_rnn.recurrence.scorecard import Scorecard, to_text
 from llm_as_rnn.recurrence.writing import Step, Writer
-from llm_as_rnn.settings import feedback_kinds
-from llm_as_rnn.task import Task
 
 YES_NO = ("yes", "no")
 

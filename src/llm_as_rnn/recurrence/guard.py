@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Sequence as Many
 
-from llm_as_rnn.folding import fold
-from llm_as_rnn.hygiene import steers
-from llm_as_rnn.method import Calls
-from llm_as_rnn.records import Memory, Observation, Prediction, Record, Section, Value, Why
+from llm_as_rnn.core.folding import fold
+from llm_as_rnn.core.hygiene import steers
+from llm_as_rnn.core.method import Calls
+from llm_as_rnn.core.records import Memory, Observation, Prediction, Record, Section, Value, Why
+from llm_as_rnn.core.task import Task
 from llm_as_rnn.recurrence.policy import error_of
-from llm_as_rnn.task import Task
 
 COLLAPSE = 0.5
 """A memory that shrinks below this share of its predecessor has collapsed (ACE, arXiv 2510.04618, section 2)."""

@@ -10,15 +10,15 @@ from __future__ import annotations
 import msgspec
 
 from llm_as_rnn.cases.recall import Resemblance
-from llm_as_rnn.method import Asker, Calls
-from llm_as_rnn.records import Memory, Message, Observation, Record, Update
+from llm_as_rnn.core.method import Asker, Calls
+from llm_as_rnn.core.records import Memory, Message, Observation, Record, Update
+from llm_as_rnn.core.settings import Settings
+from llm_as_rnn.core.task import Task
 from llm_as_rnn.recurrence.budget import fit
 from llm_as_rnn.recurrence.guard import refusal
 from llm_as_rnn.recurrence.notes import Credit, Ledger, is_covered
 from llm_as_rnn.recurrence.rules import Itemised
 from llm_as_rnn.recurrence.writing import Writer, length
-from llm_as_rnn.settings import Settings
-from llm_as_rnn.task import Task
 
 
 class Lessons(Record, frozen=True):

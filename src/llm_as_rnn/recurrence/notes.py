@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from llm_as_rnn.alignment import tokens
 from llm_as_rnn.cases.blanks import BLANK
 from llm_as_rnn.cases.case import came, parse
 from llm_as_rnn.cases.recall import Resemblance
-from llm_as_rnn.records import Record, Section, Target
-from llm_as_rnn.task import Task
+from llm_as_rnn.core.alignment import tokens
+from llm_as_rnn.core.records import Record, Section, Target
+from llm_as_rnn.core.task import Task
 
 LATEST = 4
 """Of how many of the latest outcomes it is remembered whether a case foretold them."""

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
-from llm_as_rnn.errors import UsageError
-from llm_as_rnn.method import Calls, T
-from llm_as_rnn.records import Completion, Record, Request, Target, Why
-from llm_as_rnn.settings import Settings
-from llm_as_rnn.task import Task
+from llm_as_rnn.core.errors import UsageError
+from llm_as_rnn.core.method import Calls, T
+from llm_as_rnn.core.records import Completion, Record, Request, Target, Why
+from llm_as_rnn.core.settings import Settings
+from llm_as_rnn.core.task import Task
 
 REMEMBERED = 64
 """Errors of past steps that are remembered, to tell what is surprising."""

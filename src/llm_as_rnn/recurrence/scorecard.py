@@ -10,11 +10,11 @@ from collections.abc import Mapping
 
 import msgspec
 
-from llm_as_rnn.fields import NO_ANSWER, Field, Label, Number
-from llm_as_rnn.figures import finite, shown
-from llm_as_rnn.outcomes import last_value
-from llm_as_rnn.records import Observation, Record, Target, Value
-from llm_as_rnn.task import Task
+from llm_as_rnn.core.fields import NO_ANSWER, Field, Label, Number
+from llm_as_rnn.core.figures import finite, shown
+from llm_as_rnn.core.outcomes import last_value
+from llm_as_rnn.core.records import Observation, Record, Target, Value
+from llm_as_rnn.core.task import Task
 
 
 class Tally(Record, frozen=True):

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from llm_as_rnn.errors import MissingExtraError
-from llm_as_rnn.records import Memory, Record
+from llm_as_rnn.core.errors import MissingExtraError
+from llm_as_rnn.core.records import Memory, Record
 
 KEPT = 20
 """Versions that are remembered; of more, the worst goes."""

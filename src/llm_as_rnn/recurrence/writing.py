@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from llm_as_rnn.answers import AnswerSpec
 from llm_as_rnn.cases.case import as_asked, case
 from llm_as_rnn.cases.recall import Resemblance
-from llm_as_rnn.errors import AnswerError
-from llm_as_rnn.hygiene import tidy_item
-from llm_as_rnn.method import Asked, Asker, Calls
-from llm_as_rnn.outcomes import verdict
-from llm_as_rnn.records import (
+from llm_as_rnn.core.answers import AnswerSpec
+from llm_as_rnn.core.errors import AnswerError
+from llm_as_rnn.core.hygiene import tidy_item
+from llm_as_rnn.core.method import Asked, Asker, Calls
+from llm_as_rnn.core.outcomes import verdict
+from llm_as_rnn.core.records import (
     Feedback,
     Memory,
     Message,
@@ -24,10 +24,10 @@ from llm_as_rnn.records import (
     Target,
     Value,
 )
+from llm_as_rnn.core.settings import Settings
+from llm_as_rnn.core.task import Task
 from llm_as_rnn.recurrence.budget import Sections, measured
 from llm_as_rnn.recurrence.memory import Bounds, answer_format, lined_up, read_memory, written
-from llm_as_rnn.settings import Settings
-from llm_as_rnn.task import Task
 
 
 class Step(NamedTuple):

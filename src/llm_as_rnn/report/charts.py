@@ -12,12 +12,12 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
+from llm_as_rnn.core.records import StepRecord
+from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.curves import curve
 from llm_as_rnn.metrics.extras import Metric
 from llm_as_rnn.metrics.scores import task_metrics
 from llm_as_rnn.metrics.summary import MethodSummary, by_method
-from llm_as_rnn.records import StepRecord
-from llm_as_rnn.task import Task
 
 WIDTH, HEIGHT = 540, 270
 LEFT, RIGHT, TOP, BOTTOM = 46, 122, 12, 40

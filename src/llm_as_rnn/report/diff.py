@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from difflib import SequenceMatcher
 from typing import Literal, NamedTuple
 
-from llm_as_rnn.alignment import can_be_lined_up
-from llm_as_rnn.records import Memory, Record
+from llm_as_rnn.core.alignment import can_be_lined_up
+from llm_as_rnn.core.records import Memory, Record
 
 Mark = Literal["=", "+", "-", "~"]
 """Unchanged, added, removed; ``~`` is an edited item."""
@@ -65,7 +65,7 @@ class MemoryDiff:
 
     Examples
     --------
-    >>> from llm_as_rnn.records import Section
+    >>> from llm_as_rnn.core.records import Section
     >>> diff = MemoryDiff()
     >>> before = Memory((Section("Patterns", ("rain follows rain (1 of 2)", "fog is rare")),))
     >>> after = Memory((Section("Patterns", ("rain follows rain (2 of 3)",)),))

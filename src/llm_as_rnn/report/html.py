@@ -19,17 +19,17 @@ import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from llm_as_rnn.errors import RunError
-from llm_as_rnn.files import write_atomically
-from llm_as_rnn.methods import asks_model
+from llm_as_rnn.catalogue import asks_model
+from llm_as_rnn.core.errors import RunError
+from llm_as_rnn.core.files import write_atomically
+from llm_as_rnn.core.records import StepRecord
+from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.summary import MethodSummary, failed_calls
-from llm_as_rnn.records import StepRecord
 from llm_as_rnn.report import tables
 from llm_as_rnn.report.charts import score_charts, styles
 from llm_as_rnn.report.trace import script_json, viewer_data
 from llm_as_rnn.runs.asked import NO_PROMPTS, Prompts
 from llm_as_rnn.runs.versions import Event
-from llm_as_rnn.task import Task
 
 TEMPLATES = Path(__file__).parent / "templates"
 

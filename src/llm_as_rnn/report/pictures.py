@@ -8,8 +8,8 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from llm_as_rnn.errors import RunError
-from llm_as_rnn.files import write_atomically
+from llm_as_rnn.core.errors import RunError
+from llm_as_rnn.core.files import write_atomically
 from llm_as_rnn.report.charts import HEIGHT, WIDTH, Chart
 from llm_as_rnn.report.html import TEMPLATES
 

@@ -10,13 +10,13 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from llm_as_rnn.figures import shown
+from llm_as_rnn.core.figures import shown
+from llm_as_rnn.core.records import Status, StepRecord
+from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.extras import Metric
 from llm_as_rnn.metrics.intervals import paired
 from llm_as_rnn.metrics.scores import task_metrics
 from llm_as_rnn.metrics.summary import MethodSummary, Score
-from llm_as_rnn.records import Status, StepRecord
-from llm_as_rnn.task import Task
 
 NONE = "\N{EN DASH}"
 """What stands where there is nothing to show."""

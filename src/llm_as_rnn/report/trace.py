@@ -13,11 +13,11 @@ from typing import Any
 import msgspec
 
 from llm_as_rnn.cases.case import came
-from llm_as_rnn.fields import Field, Number, Ranked, entries
+from llm_as_rnn.core.fields import Field, Number, Ranked, entries
+from llm_as_rnn.core.records import Call, Message, StepRecord, Value
+from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.scores import field_metrics
-from llm_as_rnn.records import Call, Message, StepRecord, Value
 from llm_as_rnn.report.diff import Item, MemoryDiff
-from llm_as_rnn.task import Task
 
 TEXT_CHARS = 5_000_000
 """The most characters of models' texts that a page holds, about; and of what they were asked, once again as many."""

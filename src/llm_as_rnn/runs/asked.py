@@ -13,9 +13,9 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import NamedTuple, Self
 
-from llm_as_rnn.errors import RunError
-from llm_as_rnn.files import write_atomically
-from llm_as_rnn.records import Message, Request, StepRecord
+from llm_as_rnn.core.errors import RunError
+from llm_as_rnn.core.files import write_atomically
+from llm_as_rnn.core.records import Message, Request, StepRecord
 from llm_as_rnn.runs.journal import PROMPTS, SPARSE, Journal, numbered, whole
 
 

@@ -16,17 +16,17 @@ from typing import Any, Literal
 import msgspec
 
 from llm_as_rnn._version import __version__
-from llm_as_rnn.engine import EngineInfo
-from llm_as_rnn.errors import LlmAsRnnError, RunError
-from llm_as_rnn.files import make_folder, make_private, read_file, write_atomically
+from llm_as_rnn.core.engine import EngineInfo
+from llm_as_rnn.core.errors import LlmAsRnnError, RunError
+from llm_as_rnn.core.files import make_folder, make_private, read_file, write_atomically
+from llm_as_rnn.core.records import Record, Status, StepRecord
+from llm_as_rnn.core.task import Task
+from llm_as_rnn.datasets.terms import is_credentialed
 from llm_as_rnn.metrics.judged import Judgement, with_judgements
-from llm_as_rnn.records import Record, Status, StepRecord
 from llm_as_rnn.runs.asked import Prompts, read_prompts
 from llm_as_rnn.runs.journal import OUR_FAULT, Expected, Kind, is_held, read_journal, read_lines, same
-from llm_as_rnn.runs.remote import is_credentialed
 from llm_as_rnn.runs.spec import RunSpec, with_settings
 from llm_as_rnn.runs.versions import Event, lessons
-from llm_as_rnn.task import Task
 
 RunStatus = Literal["running", "finished", "failed", "interrupted"]
 

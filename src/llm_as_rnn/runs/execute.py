@@ -11,30 +11,30 @@ from typing import Any, Protocol
 
 import msgspec
 
+from llm_as_rnn.catalogue import METHODS, REFERENCES, asks_model, build, references, resolve
+from llm_as_rnn.core.engine import Engine, EngineInfo
+from llm_as_rnn.core.errors import DatasetError, RunError, UsageError, first_error
+from llm_as_rnn.core.method import Method
+from llm_as_rnn.core.prompts import Prompts
+from llm_as_rnn.core.records import Record, Request, StepRecord
+from llm_as_rnn.core.task import Task, load_task
 from llm_as_rnn.datasets.base import Dataset, Sequence, Split
 from llm_as_rnn.datasets.registry import dataset
 from llm_as_rnn.datasets.tables import Table, read_table
-from llm_as_rnn.drive import drive, drive_walk
-from llm_as_rnn.engine import Engine, EngineInfo
+from llm_as_rnn.datasets.terms import require_local
+from llm_as_rnn.engines.drive import drive, drive_walk
 from llm_as_rnn.engines.scripted import ScriptedEngine
-from llm_as_rnn.errors import DatasetError, RunError, UsageError, first_error
-from llm_as_rnn.method import Method
-from llm_as_rnn.methods import METHODS, REFERENCES, asks_model, build, references, resolve
 from llm_as_rnn.metrics.icd import LEVELS, Coding, Term, with_categories
 from llm_as_rnn.metrics.summary import failed_calls, summarise
-from llm_as_rnn.prompts import Prompts
-from llm_as_rnn.records import Record, Request, StepRecord
 from llm_as_rnn.recurrence.budget import require_room
 from llm_as_rnn.recurrence.memory import initial_memory, written
 from llm_as_rnn.runs.asked import RunJournal
 from llm_as_rnn.runs.directory import RunDirectory, RunInfo, RunStatus
 from llm_as_rnn.runs.journal import Expected, read_journal
 from llm_as_rnn.runs.loop import run_all
-from llm_as_rnn.runs.remote import require_local
 from llm_as_rnn.runs.retry import set_aside_failed
 from llm_as_rnn.runs.spec import RunSpec
 from llm_as_rnn.runs.walk import walk
-from llm_as_rnn.task import Task, load_task
 
 
 class Options(Record, frozen=True):

@@ -19,9 +19,9 @@ from typing import Any, Generic, NamedTuple, Self, TypeVar
 import msgspec
 from filelock import FileLock, Timeout
 
-from llm_as_rnn.errors import DamagedError, RunError
-from llm_as_rnn.files import OWNER_FILE, is_sealed, read_file, require_file, seal_end, sealed, sync, unsealed
-from llm_as_rnn.records import Message, Record, StepRecord
+from llm_as_rnn.core.errors import DamagedError, RunError
+from llm_as_rnn.core.files import OWNER_FILE, is_sealed, read_file, require_file, seal_end, sealed, sync, unsealed
+from llm_as_rnn.core.records import Message, Record, StepRecord
 from llm_as_rnn.runs.lines import EarlierSteps, Lines, MessageLines, Plain, StepLines
 
 T = TypeVar("T", bound=Record)

@@ -16,24 +16,24 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
-from llm_as_rnn.answers import AnswerSpec
-from llm_as_rnn.drive import drive
-from llm_as_rnn.engine import Engine, EngineInfo
-from llm_as_rnn.errors import AnswerError, LlmAsRnnError, UsageError, first_error
-from llm_as_rnn.fields import Field, Number, Ranked, Text, entries
-from llm_as_rnn.hygiene import defuse
-from llm_as_rnn.method import Asked, Asker, Calls
+from llm_as_rnn.core.answers import AnswerSpec
+from llm_as_rnn.core.engine import Engine, EngineInfo
+from llm_as_rnn.core.errors import AnswerError, LlmAsRnnError, UsageError, first_error
+from llm_as_rnn.core.fields import Field, Number, Ranked, Text, entries
+from llm_as_rnn.core.hygiene import defuse
+from llm_as_rnn.core.method import Asked, Asker, Calls
+from llm_as_rnn.core.outcomes import SENTENCE
+from llm_as_rnn.core.prompts import Prompts
+from llm_as_rnn.core.records import Call, Form, Message, Observation, Record, Value
+from llm_as_rnn.core.settings import RoleSampling, SamplingPreset, resolve
+from llm_as_rnn.core.task import Task
+from llm_as_rnn.datasets.terms import require_local
+from llm_as_rnn.engines.drive import drive
 from llm_as_rnn.metrics import judged
 from llm_as_rnn.metrics.judged import Judgement, Pair, judged_fields
-from llm_as_rnn.outcomes import SENTENCE
-from llm_as_rnn.prompts import Prompts
-from llm_as_rnn.records import Call, Form, Message, Observation, Record, Value
 from llm_as_rnn.recurrence.feedback import read_judgement
 from llm_as_rnn.runs.directory import JUDGEMENTS, RunDirectory
 from llm_as_rnn.runs.journal import Journal
-from llm_as_rnn.runs.remote import require_local
-from llm_as_rnn.settings import RoleSampling, SamplingPreset, resolve
-from llm_as_rnn.task import Task
 
 REPEATED = RoleSampling(temperature=0.7)
 """Sampling of all judgements of a pair but the first, which is greedy: greedy ones would all be the same."""

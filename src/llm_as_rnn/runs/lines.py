@@ -15,8 +15,8 @@ from typing import Any, Literal, Protocol, TypeVar
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from llm_as_rnn.errors import DamagedError
-from llm_as_rnn.records import (
+from llm_as_rnn.core.errors import DamagedError
+from llm_as_rnn.core.records import (
     Call,
     Feedback,
     Memory,

@@ -9,13 +9,13 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from collections.abc import Sequence as Many
 from typing import Any
 
+from llm_as_rnn.core.errors import EngineUnavailableError, LlmAsRnnError, RunError
+from llm_as_rnn.core.method import Method
+from llm_as_rnn.core.records import StepRecord
+from llm_as_rnn.core.task import Task
 from llm_as_rnn.datasets.base import Sequence
-from llm_as_rnn.drive import Walk
-from llm_as_rnn.errors import EngineUnavailableError, LlmAsRnnError, RunError
-from llm_as_rnn.method import Method
-from llm_as_rnn.records import StepRecord
+from llm_as_rnn.engines.drive import Walk
 from llm_as_rnn.runs.walk import walk
-from llm_as_rnn.task import Task
 
 logger = logging.getLogger(__name__)
 

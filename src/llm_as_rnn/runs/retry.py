@@ -12,9 +12,9 @@ import itertools
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from llm_as_rnn.errors import RunError
-from llm_as_rnn.files import write_atomically
-from llm_as_rnn.records import Status, StepRecord
+from llm_as_rnn.core.errors import RunError
+from llm_as_rnn.core.files import write_atomically
+from llm_as_rnn.core.records import Status, StepRecord
 from llm_as_rnn.runs.directory import RunDirectory
 from llm_as_rnn.runs.journal import STEPS, Journal, read_journal, whole
 

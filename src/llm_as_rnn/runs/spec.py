@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from llm_as_rnn.catalogue import asks_model, require_method
+from llm_as_rnn.core.errors import SpecMismatchError, UsageError
+from llm_as_rnn.core.prompts import same_texts
+from llm_as_rnn.core.records import Record
+from llm_as_rnn.core.settings import Settings, require_sound
 from llm_as_rnn.datasets.base import Selection, Split
-from llm_as_rnn.errors import SpecMismatchError, UsageError
-from llm_as_rnn.methods import asks_model, require_method
-from llm_as_rnn.prompts import same_texts
-from llm_as_rnn.records import Record
-from llm_as_rnn.settings import Settings, require_sound
 
 OF_MODELS = {"model", "model_digest", "prompts_digest", *Settings.__struct_fields__} - {"seed"}
 """What nothing depends on where no method asks a model."""

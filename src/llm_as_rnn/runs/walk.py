@@ -13,13 +13,13 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 import msgspec
 
+from llm_as_rnn.core.errors import EngineError, SpecMismatchError
+from llm_as_rnn.core.method import Calls, Learned, Method
+from llm_as_rnn.core.records import ESTIMATED, Call, Completion, Memory, Prediction, Request, StepRecord
+from llm_as_rnn.core.task import Task
 from llm_as_rnn.datasets.base import Sequence, Step
-from llm_as_rnn.drive import Walk
-from llm_as_rnn.errors import EngineError, SpecMismatchError
-from llm_as_rnn.method import Calls, Learned, Method
+from llm_as_rnn.engines.drive import Walk
 from llm_as_rnn.metrics.scores import step_scores
-from llm_as_rnn.records import ESTIMATED, Call, Completion, Memory, Prediction, Request, StepRecord
-from llm_as_rnn.task import Task
 
 T = TypeVar("T")
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from llm_as_rnn.errors import UsageError
-from llm_as_rnn.records import Form
+from llm_as_rnn.core.errors import UsageError
+from llm_as_rnn.core.records import Form
+from llm_as_rnn.core.settings import AUTO, knows_outcomes
 from llm_as_rnn.recurrence.rules.append import Append
 from llm_as_rnn.recurrence.rules.base import Itemised, Proposal, Rule, Traits, without
 from llm_as_rnn.recurrence.rules.cases import Cases
@@ -18,7 +19,6 @@ from llm_as_rnn.recurrence.rules.hybrid import Hybrid
 from llm_as_rnn.recurrence.rules.nothing import Nothing
 from llm_as_rnn.recurrence.rules.rewrite import Rewrite
 from llm_as_rnn.recurrence.writing import Writer
-from llm_as_rnn.settings import AUTO, knows_outcomes
 
 __all__ = ["RULES", "Itemised", "Proposal", "Rule", "Traits", "build_rule", "suited", "table", "without"]
 

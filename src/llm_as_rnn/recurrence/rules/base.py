@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import NamedTuple, Protocol
 
-from llm_as_rnn.hygiene import tidy_item
-from llm_as_rnn.method import Calls
-from llm_as_rnn.records import Feedback, Form, Section, Why
+from llm_as_rnn.core.hygiene import tidy_item
+from llm_as_rnn.core.method import Calls
+from llm_as_rnn.core.records import Feedback, Form, Section, Why
 from llm_as_rnn.recurrence.budget import Sections, Way
 from llm_as_rnn.recurrence.memory import tidy_items
 from llm_as_rnn.recurrence.notes import Ledger, worst

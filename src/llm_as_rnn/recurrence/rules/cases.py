@@ -5,8 +5,8 @@ from __future__ import annotations
 from llm_as_rnn.cases.blanks import blanked
 from llm_as_rnn.cases.case import came, merged, parse
 from llm_as_rnn.cases.recall import Resemblance
-from llm_as_rnn.method import Calls, at_once
-from llm_as_rnn.records import Feedback, Why
+from llm_as_rnn.core.method import Calls, at_once
+from llm_as_rnn.core.records import Feedback, Why
 from llm_as_rnn.recurrence.budget import Sections, measured
 from llm_as_rnn.recurrence.notes import Credit, Ledger, is_doubtful, same_outcome, spare
 from llm_as_rnn.recurrence.rules.base import Itemised, Proposal, Traits, without

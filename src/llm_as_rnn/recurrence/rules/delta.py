@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from llm_as_rnn.cases.case import parse
 from llm_as_rnn.cases.recall import Resemblance, likeness
-from llm_as_rnn.fields import Field, Label, Number
-from llm_as_rnn.hygiene import tidy_item
-from llm_as_rnn.method import Calls, at_once
-from llm_as_rnn.outcomes import note_field
-from llm_as_rnn.records import Feedback, Section, Why
+from llm_as_rnn.core.fields import Field, Label, Number
+from llm_as_rnn.core.hygiene import tidy_item
+from llm_as_rnn.core.method import Calls, at_once
+from llm_as_rnn.core.outcomes import note_field
+from llm_as_rnn.core.records import Feedback, Section, Why
 from llm_as_rnn.recurrence.budget import Sections
 from llm_as_rnn.recurrence.memory import tidy_items
 from llm_as_rnn.recurrence.notes import Ledger

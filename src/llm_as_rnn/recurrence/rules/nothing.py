@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from llm_as_rnn.method import Calls, at_once
-from llm_as_rnn.records import Feedback, Why
+from llm_as_rnn.core.method import Calls, at_once
+from llm_as_rnn.core.records import Feedback, Why
 from llm_as_rnn.recurrence.notes import Ledger
 from llm_as_rnn.recurrence.rules.base import Proposal, Traits
 from llm_as_rnn.recurrence.writing import Step, Writer

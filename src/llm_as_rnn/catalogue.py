@@ -1,0 +1,118 @@
+"""The methods by name: the one list that the command line, the library and the service read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from llm_as_rnn.baselines.history import FullHistory, MemPrompt, ZeroShot
+from llm_as_rnn.baselines.references import Linear, MajoritySoFar, NearestCase, RepeatLast, Zero
+from llm_as_rnn.cases.case import plain
+from llm_as_rnn.cases.recall import Resemblance
+from llm_as_rnn.core.engine import EngineInfo
+from llm_as_rnn.core.errors import UsageError
+from llm_as_rnn.core.fields import ARROW
+from llm_as_rnn.core.method import Method
+from llm_as_rnn.core.prompts import Prompts
+from llm_as_rnn.core.settings import Settings
+from llm_as_rnn.core.settings import resolve as fill_in
+from llm_as_rnn.core.task import Task
+from llm_as_rnn.recurrence.cell import Recurrent
+from llm_as_rnn.recurrence.rules import suited, traits
+
+METHODS: dict[str, Callable[[Task, Settings, Prompts], Method]] = {
+    method.name: method for method in (ZeroShot, FullHistory, MemPrompt, Recurrent)
+}
+"""Methods that ask a model, in the order in which tables show them."""
+
+
+def _closest(lines: Sequence[str], shown: str) -> int | None:
+    # As cases of a memory are compared, each with its place for its outcome.
+    places = {f"{plain(line)}{ARROW}{place}": place for place, line in enumerate(lines)}
+    found = Resemblance(places).closest(plain(shown), 1)
+    return places[found[0]] if found else None
+
+
+def _nearest_case(task: Task, settings: Settings, prompts: Prompts) -> Method:
+    return NearestCase(task, settings, prompts, _closest)
+
+
+REFERENCES: dict[str, Callable[[Task, Settings, Prompts], Method]] = {
+    RepeatLast.name: RepeatLast,
+    MajoritySoFar.name: MajoritySoFar,
+    NearestCase.name: _nearest_case,
+    Linear.name: Linear,
+    Zero.name: Zero,
+}
+"""References that need no model."""
+
+
+def references(task: Task) -> tuple[str, ...]:
+    """Name the references that suit a task: every run of it has them.
+
+    Examples
+    --------
+    >>> from llm_as_rnn.core.task import load_task
+    >>> references(load_task("weather"))
+    ('repeat_last', 'majority', 'nearest_case', 'linear')
+    """
+    unsuited = {kind.name for kind in (Linear, Zero) if not kind.suits(task)}
+    return tuple(name for name in REFERENCES if name not in unsuited)
+
+
+def asks_model(name: str) -> bool:
+    """Tell whether a method asks a model: references do not, and need none loaded.
+
+    >>> asks_model("recurrent:delta"), asks_model("nearest_case")
+    (True, False)
+    """
+    return name not in REFERENCES
+
+
+def require_method(name: object) -> None:
+    """Refuse a name that no method has: ``recurrent:RULE`` is the recurrent method with that update rule.
+
+    Raises
+    ------
+    UsageError
+        With a hint that lists the names.
+
+    Examples
+    --------
+    >>> require_method("recurrent:delta")
+    """
+    known = {**METHODS, **REFERENCES}
+    base, colon, rule = str(name).partition(":")
+    if not isinstance(name, str) or base not in known or (colon and base != Recurrent.name):
+        raise UsageError(f"there is no method {name!r}", f"choose from {', '.join(known)}")
+    if colon:
+        traits(rule)
+
+
+def build(name: str, task: Task, settings: Settings, prompts: Prompts) -> Method:
+    """Build a method by its name.
+
+    Raises
+    ------
+    UsageError
+        If there is none of that name, or the settings do not suit it.
+    """
+    require_method(name)
+    base, _, rule = name.partition(":")
+    if rule:
+        return Recurrent(task, settings, prompts, rule)
+    return {**METHODS, **REFERENCES}[base](task, settings, prompts)
+
+
+def resolve(choices: Mapping[str, Any], engine: EngineInfo) -> Settings:
+    """Make whole settings of what a user chose: what is left open suits the engine, and the rule the form.
+
+    Parameters and errors are those of `settings.resolve`; a rule that does not exist is refused as well.
+
+    >>> resolve({}, EngineInfo("openai:m", form="line")).rule
+    'cases'
+    """
+    settings = fill_in(choices, engine)
+    return msgspec.structs.replace(settings, rule=suited(settings.rule, settings.form, settings.feedback))

@@ -1,0 +1,429 @@
+"""How a model is asked and how it learns: the one record of settings, and what it takes to fill one in.
+
+`Settings` is the declaration. The names, types, ranges and help of the command line's options, of the library's
+keyword arguments and of what ``run.json`` keeps are made from it: to add a setting is to add a field here, and the code
+that uses it. What a user wants is a mapping of some of these names to values; `resolve` checks it, and fills in the
+rest to suit the engine.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+from llm_as_rnn.core.engine import EngineInfo
+from llm_as_rnn.core.errors import UsageError
+from llm_as_rnn.core.records import Form, Layout, Record, Style
+
+FEEDBACK = ("model", "scorecard", "judge")
+"""Who can write e_t: a critic who knows the outcome, exact figures by code, or a judge who does not know it."""
+
+AUTO = "auto"
+"""In place of a rule or of feedback: what suits the form, and the rule (see `recurrence.rules.suited`)."""
+
+PAPER_BUDGET = 4096
+"""Tokens of a memory in the paper (appendix C)."""
+
+SamplingName = Literal["greedy", "paper"]
+
+
+class RoleSampling(Record, frozen=True):
+    """Temperature and nucleus of one kind of call."""
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+
+
+class SamplingPreset(Record, frozen=True):
+    """Sampling of every kind of call."""
+
+    predict: RoleSampling = RoleSampling()
+    reflect: RoleSampling = RoleSampling()
+    update: RoleSampling = RoleSampling()
+    compress: RoleSampling = RoleSampling()
+    summarise: RoleSampling = RoleSampling()
+    judge: RoleSampling = RoleSampling()
+
+
+PRESETS: dict[SamplingName, SamplingPreset] = {
+    "greedy": SamplingPreset(),
+    "paper": SamplingPreset(
+        RoleSampling(0.7, 0.9),
+        RoleSampling(0.3),
+        RoleSampling(0.5),
+        RoleSampling(0.3),
+        RoleSampling(0.3),
+        RoleSampling(0.3),
+    ),
+}
+"""``greedy`` for runs that can be repeated; ``paper`` is its appendix C, which names none for summaries and judges."""
+
+
+def knob(description: str, *, least: int | None = None, default: str = "") -> Meta:
+    """Declare that a user can choose the value of a record's field.
+
+    Parameters
+    ----------
+    description : str
+        What it is, as the command line's help says it.
+    least : int, optional
+        The smallest value of a number.
+    default : str
+        What is taken where the user says nothing, in words, if that depends on the model or on other settings. Without
+        it the field's own default is taken.
+    """
+    return Meta(description=description, extra={"default": default, "least": least})
+
+
+class Settings(Record, frozen=True):
+    """What is the same at every step of a run or stream, for any method.
+
+    The defaults are the paper's; a user who says nothing gets what suits the model instead (see `resolve`).
+
+    Attributes
+    ----------
+    form, style, layout : str
+        How the model is asked (see `records`).
+    budget : int
+        lambda: the most tokens that a memory may hold.
+    window : int
+        The engine's context window, in tokens, without what is left to thinking. It is no one's choice.
+    feedback : str
+        Who writes e_t: ``model`` (the paper's critic), ``scorecard`` (exact figures by code, no call), ``judge`` (an
+        open verdict by the task's rubric, without the outcome), several joined by ``+``, or ``auto``: the critic where
+        notes are the model's own words, and figures alone elsewhere.
+    rule : str
+        Who writes the next memory, and how (see `recurrence.rules`).
+    when : str
+        ``every`` step, ``every:K``, ``on_error`` or ``surprise`` (an error above the upper quartile of the latest).
+    allowance : int
+        The most tokens that critic and updates may read and write a step on average; 0 for no limit.
+    recall : int, optional
+        Cases of the memory that are shown once more right before x_t, the most alike last; None for one where notes are
+        cases, and else none.
+    echo : int
+        How often each of these is shown.
+    recheck : int
+        A candidate must predict so many of the latest steps no worse than the memory that is there; 0 for no check.
+    watch : bool
+        Whether a lasting fall of the score takes the memory back to its best version.
+    shared : int
+        The budget of a second memory, of lessons that sequences leave to those after them; 0 for none.
+    sampling : str
+        Temperatures by kind of call: a name in `PRESETS`.
+    seed : int
+        Where every call's own seed comes from; a run's sequences are chosen by it as well.
+    thinking : int
+        Tokens that a reasoning model may take to think, besides its answer and outside of the window.
+    """
+
+    form: Annotated[Form, knob("Answers as JSON or as one short line.", default="measured best for the model")] = "json"
+    style: Annotated[
+        Style, knob("Prompts as chat or as one text to go on with.", default="measured best for the model")
+    ] = "chat"
+    layout: Annotated[
+        Layout,
+        knob(
+            "One growing conversation a step, or the paper's separate prompts.",
+            default="separate for answers in lines, else chained",
+        ),
+    ] = "chained"
+    budget: Annotated[
+        int, knob("Most tokens of a memory.", least=1, default=f"what suits the model, else {PAPER_BUDGET}")
+    ] = PAPER_BUDGET
+    window: int = 8192
+    feedback: Annotated[
+        str,
+        knob(
+            "Criticism by the model, exact figures by code (scorecard), a judge without the outcome; or several, "
+            "joined by +. auto: the model's where notes are in its own words, else figures.",
+            default=AUTO,
+        ),
+    ] = "model"
+    rule: Annotated[
+        str,
+        knob(
+            "How the memory is updated.",
+            default=f"{AUTO}, which is cases for answers in lines and rewrite for JSON",
+        ),
+    ] = "rewrite"
+    when: Annotated[str, knob("When the memory is updated: every step, on_error, surprise, or every:K steps.")] = (
+        "every"
+    )
+    allowance: Annotated[
+        int, knob("Most tokens a step that learning may cost on average; 0 for no limit.", least=0)
+    ] = 0
+    recall: Annotated[
+        int | None,
+        knob("Cases shown again right before the question.", least=0, default="1 where notes are cases, else 0"),
+    ] = None
+    echo: Annotated[int, knob("How often each of them is shown.", least=1, default="as suits the model")] = 1
+    recheck: Annotated[int, knob("Past steps that a new memory must predict no worse than the old one.", least=0)] = 0
+    watch: Annotated[bool, knob("After a lasting fall of the score, go back to the best memory.")] = False
+    shared: Annotated[
+        int, knob("Tokens of a second memory, of lessons that sequences leave to later ones.", least=0)
+    ] = 0
+    sampling: Annotated[SamplingName, knob("Temperatures: all 0, or the paper's.")] = "greedy"
+    seed: Annotated[int, knob("Seeds every call; in a run it chooses the sequences as well.", least=0)] = 0
+    thinking: Annotated[
+        int, knob("Tokens that a reasoning model may take to think, besides every answer.", least=0)
+    ] = 0
+
+    @property
+    def preset(self) -> SamplingPreset:
+        """The temperatures that ``sampling`` names."""
+        return PRESETS[self.sampling]
+
+
+class Knob(NamedTuple):
+    """One field of a record that a user can choose.
+
+    Attributes
+    ----------
+    name : str
+        As keyword argument; its option on the command line has hyphens.
+    type : type
+        Of its values: int, float, bool, str, or a ``Literal`` of texts.
+    description : str
+        What it is.
+    least : int or None
+        The smallest value of a number.
+    default : object
+        What is taken where a user says nothing; None where that is decided later.
+    default_in_words : str
+        The same for a reader.
+    """
+
+    name: str
+    type: Any
+    description: str
+    least: int | None
+    default: Any
+    default_in_words: str
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """What a text may be; empty where it is not one of a few."""
+        return get_args(self.type) if get_origin(self.type) is Literal else ()
+
+    def read(self, value: Any) -> Any:
+        """Check a value that a user chose.
+
+        Raises
+        ------
+        UsageError
+            If it is of another type, out of range, or none of the choices.
+        """
+        try:
+            return msgspec.convert(value, Annotated[self.type, Meta(ge=self.least)])
+        except msgspec.ValidationError:
+            raise UsageError(f"{self.name} must be {self._what(value)}, not {value!r}", self._hint) from None
+
+    def _what(self, value: Any) -> str:
+        if isinstance(value, int) and not isinstance(value, bool) and self.least is not None:
+            return f"at least {self.least}"
+        if self.choices:
+            return f"one of {', '.join(self.choices)}"
+        return {int: "a whole number", float: "a number", bool: "true or false"}.get(self.type, "a text")
+
+    @property
+    def _hint(self) -> str:
+        return f"correct --{self.name.replace('_', '-')}"
+
+
+@cache
+def knobs(*records: type[Record]) -> Mapping[str, Knob]:
+    """Give the fields of records that a user can choose, by name, in the order of their declaration.
+
+    >>> list(knobs(Settings))[:4], knobs(Settings)["seed"].default
+    (['form', 'style', 'layout', 'budget'], 0)
+    """
+    return {knob.name: knob for record in records for knob in _declared(record)}
+
+
+def _declared(record: type[Record]) -> Iterator[Knob]:
+    defaults = {field.name: field.default for field in msgspec.structs.fields(record)}
+    for name, hint in get_type_hints(record, include_extras=True).items():
+        meta = next((extra for extra in get_args(hint)[1:] if isinstance(extra, Meta)), None)
+        if meta is None or meta.extra is None:
+            continue
+        later = meta.extra["default"]
+        kinds = [kind for kind in get_args(get_args(hint)[0]) if kind is not type(None)]
+        kind = kinds[0] if type(None) in get_args(get_args(hint)[0]) else get_args(hint)[0]
+        default = None if later else defaults[name]
+        in_words = later or ("off" if default is False else str(default))
+        yield Knob(name, kind, meta.description or "", meta.extra["least"], default, in_words)
+
+
+def wanted(named: Mapping[str, Any], *records: type[Record]) -> dict[str, Any]:
+    """Check what a user chose, and complete it: every knob of the records by name, None where that is decided later.
+
+    Raises
+    ------
+    UsageError
+        If there is no such knob, or a value does not fit.
+
+    Examples
+    --------
+    >>> every = wanted({"budget": 256}, Settings)
+    >>> every["budget"], every["form"], every["seed"]
+    (256, None, 0)
+    """
+    known = knobs(*records)
+    for name in named:
+        if name not in known:
+            raise UsageError(f"there is no setting {name!r}", f"choose from {', '.join(known)}")
+    given = {name: known[name].read(value) for name, value in named.items() if value is not None}
+    return {name: given.get(name, knob.default) for name, knob in known.items()}
+
+
+def require_sound(settings: Settings) -> Settings:
+    """Refuse settings that nothing could be run with, wherever they come from; give them back.
+
+    Raises
+    ------
+    UsageError
+        Naming the first that does not fit.
+    """
+    for name, knob in knobs(Settings).items():
+        value = getattr(settings, name)
+        if value is not None:
+            knob.read(value)
+    if settings.feedback != AUTO:
+        feedback_kinds(settings.feedback)
+    require_when(settings.when)
+    return settings
+
+
+def resolve(choices: Mapping[str, Any], engine: EngineInfo) -> Settings:
+    """Fill in what a user left open, to suit the engine.
+
+    Parameters
+    ----------
+    choices : mapping
+        Values of some of the knobs of `Settings`, by name; None counts as left open.
+    engine : EngineInfo
+        Who is to answer; it must be open, for only then it says all.
+
+    Returns
+    -------
+    Settings
+        The rule and the feedback may still be `AUTO`: these depend on the rules there are (see
+        `methods.resolve`).
+
+    Raises
+    ------
+    UsageError
+        If there is no such setting, a value does not fit, or the engine cannot do it: its context window has no room
+        for the budget, say.
+
+    Examples
+    --------
+    >>> resolve({"budget": 256}, EngineInfo("openai:m", form="line")).layout
+    'separate'
+    """
+    asked = wanted(choices, Settings)
+    window = _window(engine, asked["thinking"])
+    form = asked["form"] or engine.form
+    filled = {
+        "form": form,
+        "style": _style(asked["style"], engine),
+        "layout": asked["layout"] or suited_layout(form),
+        "budget": _budget(asked["budget"], engine, window),
+        "feedback": asked["feedback"] or AUTO,
+        "rule": asked["rule"] or AUTO,
+        "echo": asked["echo"] or engine.echo,
+    }
+    return require_sound(Settings(**{**asked, **filled, "window": window}))
+
+
+def suited_layout(form: Form) -> Layout:
+    """Give the layout that suits a form.
+
+    In line form the prompts for critic and memory show how it is done, and stand alone: small models write better so
+    (docs/results/memory.md).
+    """
+    return "separate" if form == "line" else "chained"
+
+
+def largest_budget(window: int) -> int:
+    """Give the largest memory that a context window has room for.
+
+    An update reads the old memory and writes the new one, with a quarter more for headings and slips; about a
+    thousand tokens go to instructions, observation, outcome and critique.
+    """
+    return max(1, (window - 1024) * 4 // 9)
+
+
+def _window(engine: EngineInfo, thinking: int) -> int:
+    """Leave room in an engine's context window for a reasoning model to think."""
+    window = engine.context_window - thinking
+    if window < 1:
+        raise UsageError(
+            f"{thinking} tokens of thinking do not fit into a context window of {engine.context_window}",
+            "allow fewer, or use a larger context",
+        )
+    return window
+
+
+def _budget(asked: int | None, engine: EngineInfo, window: int) -> int:
+    most = largest_budget(window)
+    if asked is not None and asked > most:
+        raise UsageError(
+            f"a budget of {asked} tokens needs a larger context window than {window} tokens",
+            f"use a budget of {most} or less, or a larger context",
+        )
+    return min(engine.budget or PAPER_BUDGET, most) if asked is None else asked
+
+
+def _style(asked: Style | None, engine: EngineInfo) -> Style:
+    if asked == "chat" and not engine.chats:
+        raise UsageError(
+            f"{engine.model} is a base model: it has no chat template", "leave the style out, or use completion"
+        )
+    return asked or engine.style
+
+
+def feedback_kinds(feedback: str) -> tuple[str, ...]:
+    """Split what was asked for: one kind, or several joined by ``+``.
+
+    Raises
+    ------
+    UsageError
+        If there is no such kind, or one of them stands there twice.
+
+    Examples
+    --------
+    >>> feedback_kinds("judge+scorecard")
+    ('judge', 'scorecard')
+    """
+    kinds = tuple(feedback.split("+"))
+    if not set(kinds) <= set(FEEDBACK) or len(set(kinds)) < len(kinds):
+        raise UsageError(f"there is no feedback {feedback!r}", f"choose from {', '.join(FEEDBACK)}, or join some by +")
+    return kinds
+
+
+def knows_outcomes(feedback: str) -> bool:
+    """Tell whether feedback compares with outcomes; a judge alone is shown none, even where they are known.
+
+    >>> knows_outcomes("judge"), knows_outcomes("judge+scorecard")
+    (False, True)
+    """
+    return feedback != "judge"
+
+
+def require_when(when: str) -> None:
+    """Refuse an update policy that there is none of.
+
+    Raises
+    ------
+    UsageError
+        With a hint that lists them.
+    """
+    if when not in ("every", "on_error", "surprise") and not re.fullmatch(r"every:[1-9]\d*", when):
+        raise UsageError(f"there is no update policy {when!r}", "choose from every, on_error, surprise, every:K")

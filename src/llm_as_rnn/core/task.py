@@ -1,0 +1,386 @@
+"""A task: what to predict, how an observation is shown, and which sections its memory has.
+
+Tasks are declarative files. The shipped ones lie in ``tasks/``; a user's own is the same kind of file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import yaml
+from msgspec import UNSET, UnsetType
+
+from llm_as_rnn.core.answers import AnswerSpec
+from llm_as_rnn.core.errors import PromptError, TaskError
+from llm_as_rnn.core.fields import Field, Verdict
+from llm_as_rnn.core.fields.stored import KINDS, attributes, kinds_with, strange, whole
+from llm_as_rnn.core.files import read_file
+from llm_as_rnn.core.folding import fold
+from llm_as_rnn.core.hygiene import defuse
+from llm_as_rnn.core.records import Form, Observation, Record, Target
+from llm_as_rnn.core.templates import MISSING, render, with_missing
+
+SHIPPED = Path(__file__).parents[1] / "tasks"
+
+
+class MemorySection(Record, frozen=True):
+    """A section that every memory of the task has, and what belongs in it."""
+
+    name: str
+    about: str
+
+
+class Columns(Record, frozen=True):
+    """Which columns of a user's table mean what.
+
+    Attributes
+    ----------
+    outcome : dict of str to str
+        The column that holds y, by answer field. An empty cell is an outcome that never became known.
+    sequence : str
+        The column that tells sequences apart; without one the whole table is one sequence.
+    order : str
+        The column that a sequence is sorted by, numbers or dates; without one rows stay as they stand, and so do rows
+        that share a place.
+    fields : tuple of str
+        The columns shown as x_t; empty for all that are named nowhere else here.
+    about : tuple of str
+        Columns that stay the same in a sequence, shown by templates as ``about``.
+    dates : str, optional
+        How the dates of ``order`` are written, in the signs of Python's `datetime.datetime.strptime`
+        (``"%d.%m.%Y"``); by default they are ISO dates.
+    decimal : str, optional
+        The sign before a number's decimals, ``"."`` or ``","``, where a file holds numbers as text; by default a point.
+
+    Examples
+    --------
+    >>> Columns({"high": "tomorrow"}, order="day", dates="%d.%m.%Y", decimal=",").decimals
+    ','
+    """
+
+    outcome: dict[str, str]
+    sequence: str = ""
+    order: str = ""
+    fields: tuple[str, ...] = ()
+    about: tuple[str, ...] = ()
+    # Unset is left out of the encoding: tasks without it keep the digests that their runs were begun with.
+    dates: str | UnsetType = UNSET
+    decimal: Literal[".", ","] | UnsetType = UNSET
+
+    @property
+    def decimals(self) -> str:
+        """The sign before a number's decimals."""
+        return "." if self.decimal is UNSET else self.decimal
+
+    def __post_init__(self) -> None:
+        """Refuse columns that would give the outcome away, and those that no template could show."""
+        if self.dates is not UNSET and not self.order:
+            raise ValueError("dates says how the column order is written, but order names none")
+        if self.dates is not UNSET and not _tells_dates(self.dates):
+            raise ValueError(f"dates {self.dates!r} is no date format that tells the year, such as '%d.%m.%Y'")
+        self._require_distinct()
+
+    def _require_distinct(self) -> None:
+        if not self.outcome:
+            raise ValueError("outcome names no column")
+        for what, names in (("fields", self.fields), ("about", self.about)):
+            leaked = [name for name in names if name in self.outcome.values()]
+            if leaked:
+                raise ValueError(f"column {leaked[0]!r} is an outcome: listed in {what}, it would be given away")
+            if len(set(names)) < len(names):
+                raise ValueError(f"{what} lists a column twice")
+        for what, name in (("sequence", self.sequence), ("order", self.order)):
+            if name and name in self.outcome.values():
+                raise ValueError(f"column {name!r} is an outcome and cannot be the {what} as well")
+        unusable = [name for name in self.fields if not name.isidentifier() or name == "about"]
+        if unusable:
+            raise ValueError(f"column {unusable[0]!r} cannot be named in a template: rename it to another plain word")
+
+
+def _tells_dates(format: str) -> bool:  # noqa: A002 - as Python's own functions call it
+    """Tell whether a format can be read again, and then tells years apart: dates are to be put in order by it."""
+    some = datetime(2023, 10, 30, 14, 50, tzinfo=UTC)
+    try:
+        return datetime.strptime(some.strftime(format), format).year == some.year  # noqa: DTZ007 - it may tell none
+    except (ValueError, OverflowError, re.error):
+        return False
+
+
+class Task(Record, frozen=True, dict=True):
+    """What is to be predicted, and from what. A task file has these fields by the same names.
+
+    Attributes
+    ----------
+    name : str
+        A short name, for commands and for the names of files.
+    title : str
+        A line that stands above tables and reports.
+    instructions : str
+        What the model is told first, at every step.
+    observation : str
+        The Jinja template that shows x_t in full, for ``json`` answers.
+    line : str
+        The Jinja template that shows x_t in one short line, for ``line`` answers.
+    case : str, optional
+        The Jinja template of x_t as a memory keeps it, where the line is too long to be kept; by default it is the
+        line.
+    answer : tuple of Field
+        The fields of y, which are predicted.
+    memory : tuple of MemorySection
+        The sections of the memory (paper, appendix C: history, current status, considerations for the future).
+    initial : str
+        What each section of h_0 holds before anything was learned.
+    dataset : str
+        The shipped dataset that the task belongs to; it is empty for a user's own data.
+    data : Columns, optional
+        How a user's own table is read.
+    rubric : str, optional
+        What a judge goes by who does not know the outcome.
+    """
+
+    name: str
+    title: str
+    instructions: str
+    observation: str
+    line: str
+    answer: tuple[Field, ...]
+    memory: tuple[MemorySection, ...]
+    initial: str = "Nothing is known yet."
+    dataset: str = ""
+    # Unset is left out of the encoding: tasks without it keep the digests that their runs were begun with.
+    data: Columns | UnsetType = UNSET
+    case: str | UnsetType = UNSET
+    rubric: str | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        """Refuse a task that could not be run."""
+        for what, names in (
+            ("answer field", [field.name for field in self.answer]),
+            ("memory section", [fold(section.name) for section in self.memory]),
+        ):
+            if not names:
+                raise ValueError(f"a task needs at least one {what}")
+            if len(set(names)) < len(names):
+                raise ValueError(f"two of the {what}s have the same name")
+        for field in self.answer[:-1]:
+            field.require_end_in_lines()
+        if any(not section.name.strip() or "\n" in section.name for section in self.memory):
+            raise ValueError("a memory section's name must be one line")
+        if self.data is not UNSET:
+            unknown = set(self.data.outcome) - {field.name for field in self.answer}
+            if unknown:
+                raise ValueError(f"data.outcome names {min(unknown)!r}, which is not a field of the answer")
+
+    def spec(self, form: Form) -> AnswerSpec:
+        """Give the answer's specification in a form."""
+        return self._specs[form]
+
+    @cached_property
+    def _specs(self) -> Mapping[Form, AnswerSpec]:
+        return {form: AnswerSpec(self.name, self.answer, form) for form in ("json", "line")}
+
+    def compare(self, values: Target | None, target: Target | None) -> dict[str, Verdict]:
+        """Say how each field of an answer did; fields without an outcome are left out.
+
+        Examples
+        --------
+        >>> weather = load_task("weather")
+        >>> verdicts = weather.compare({"sky": "Rain"}, {"sky": "rain", "high": 12.5})
+        >>> {name: (verdict.right, verdict.answered) for name, verdict in verdicts.items()}
+        {'sky': (True, True), 'high': (False, False)}
+        """
+        answers, outcomes = values or {}, target or {}
+        found = {field.name: field.compare(answers.get(field.name), outcomes.get(field.name)) for field in self.answer}
+        return {name: verdict for name, verdict in found.items() if verdict is not None}
+
+    def show(
+        self, observation: Observation, form: Form | Literal["case"], about: Mapping[str, Any] | None = None
+    ) -> str:
+        """Write x_t as the model sees it, or as a memory keeps it: control tokens of chat formats are broken.
+
+        What is missing reads `templates.MISSING`, and so does x_t where its text would be empty.
+
+        Raises
+        ------
+        TaskError
+            If the template uses a field that the observation does not have.
+        """
+        name = "observation" if form == "json" else form
+        try:
+            text = render(self.template(form), name, **with_missing({**observation.fields, "about": about or {}}))
+        except PromptError as error:
+            raise TaskError(f"task {self.name}, template {error.message}", "name fields that the data has") from error
+        text = defuse(text)
+        return (text if form == "json" else " ".join(text.split())) or MISSING
+
+    def template(self, form: Form | Literal["case"]) -> str:
+        """Give the template that writes x_t in a form."""
+        if form == "json":
+            return self.observation
+        return self.line if form == "line" or self.case is UNSET else self.case
+
+    @cached_property
+    def digest(self) -> str:
+        """Fingerprint of everything in the task, to tell whether two runs had the same one."""
+        form = {**msgspec.to_builtins(self), "answer": [whole(field) for field in self.answer]}
+        return hashlib.sha256(msgspec.json.encode(form, order="sorted")).hexdigest()[:16]
+
+
+def shipped_tasks() -> list[str]:
+    """Name the tasks that come with the package.
+
+    >>> "weather" in shipped_tasks()
+    True
+    """
+    return sorted(path.stem for path in SHIPPED.glob("*.yaml"))
+
+
+def load_task(name: str | Task) -> Task:
+    """Load a shipped task by name, or a task file by path.
+
+    Parameters
+    ----------
+    name : str or Task
+        ``weather``, or a path that ends in ``.yaml`` or ``.yml``; a task is given back as it is.
+
+    Raises
+    ------
+    TaskError
+        If there is none, or if the file is not a task: the message names file and field.
+    """
+    if isinstance(name, Task):
+        return name
+    path = _task_file(name)
+    try:
+        text = read_file(path).decode("utf-8-sig")
+    except FileNotFoundError:
+        raise TaskError(f"task file {path} does not exist", "check the path") from None
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise TaskError(f"task file {path} cannot be read: {why}", "check the file") from error
+    return _read_task(path, text)
+
+
+def _task_file(name: object) -> Path:
+    if not isinstance(name, str):
+        hint = "give a shipped task's name, the path of a .yaml file as text, or a Task"
+        raise TaskError(f"a task cannot be of the type {type(name).__name__}", hint)
+    path = Path(name) if name.endswith((".yaml", ".yml")) else SHIPPED / f"{name}.yaml"
+    if path.parent == SHIPPED and name not in shipped_tasks():
+        raise TaskError(
+            f"there is no task {name!r}", f"choose one of {', '.join(shipped_tasks())}, or give a .yaml file"
+        )
+    return path
+
+
+def _read_task(path: Path, text: str) -> Task:
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        for line, key in _repeated_keys(root):
+            raise TaskError(f"task file {path}, line {line}: {key!r} is there twice", "keep one of them")
+        content = yaml.safe_load(text)
+        _require_own_attributes(content)
+        return msgspec.convert(content, Task)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{path}, line {mark.line + 1}" if mark else str(path)
+        problem = getattr(error, "problem", None) or error
+        raise TaskError(f"task file {place}: not valid YAML: {problem}", "correct the file") from error
+    except msgspec.ValidationError as error:
+        line, hint = _locate(root, str(error))
+        place = f"{path}, line {line}" if line else str(path)
+        raise TaskError(f"task file {place}: {error}", hint) from error
+    except (ValueError, RecursionError) as error:
+        raise TaskError(f"task file {path}: not valid YAML: {error}", "correct the file") from error
+
+
+def _require_own_attributes(content: Any) -> None:
+    """Refuse attributes that a field's kind does not have: what is stored may have them, what a user writes may not."""
+    answer = content.get("answer") if isinstance(content, dict) else None
+    for place, field in enumerate(answer if isinstance(answer, list) else ()):
+        for name in strange(field) if isinstance(field, dict) else ():
+            others = " or ".join(kinds_with(name))
+            why = f", which only a {others} has, and {field.get('name')!r} is a {field['kind']}" if others else ""
+            raise msgspec.ValidationError(f"Object contains unknown field `{name}`{why} - at `$.answer[{place}]`")
+
+
+def _repeated_keys(node: yaml.Node | None) -> Iterator[tuple[int, str]]:
+    """Find keys that stand twice in one mapping: YAML would silently take the last."""
+    if isinstance(node, yaml.SequenceNode):
+        for child in node.value:
+            yield from _repeated_keys(child)
+    elif isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, child in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    yield key.start_mark.line + 1, key.value
+                seen.add(key.value)
+            yield from _repeated_keys(child)
+
+
+def _locate(root: yaml.Node | None, problem: str) -> tuple[int, str]:
+    """Give the line of msgspec's path (``... - at `$.answer[0].kind```), and a hint; line 0 if there is none."""
+    path = re.findall(r"\.(\w+)|\[(\d+)\]", problem.rpartition("`$")[2]) if "`$" in problem else []
+    node = root
+    for key, index in path:
+        if isinstance(node, yaml.MappingNode):
+            node = next((child for name, child in node.value if name.value == key), node)
+        elif isinstance(node, yaml.SequenceNode) and index:
+            node = node.value[int(index)]
+    unknown = re.search(r"unknown field `(.*?)`", problem)
+    quoted = None if unknown else re.search(r"'([^']+)'", problem)
+    known: Iterable[str] = ()
+    if unknown and isinstance(node, yaml.MappingNode):
+        known = _known(path[0][0] if path else "", {key.value: value.value for key, value in node.value})
+        node = next((name for name, _ in node.value if name.value == unknown[1]), node)
+    elif quoted:
+        known = KINDS if path[-1:] == [("kind", "")] else ()
+        node = next((scalar for scalar in reversed(list(_scalars(node))) if scalar.value == quoted[1]), node)
+    named = unknown or quoted
+    hint = did_you_mean(named[1], known) if named and known else _hint(problem)
+    return (node.start_mark.line + 1 if node else 0), hint
+
+
+def _known(part: str, content: Mapping[str, Any]) -> Iterable[str]:
+    """List what may stand in a part of a task file."""
+    if part == "answer":
+        return attributes(content["kind"])
+    parts: dict[str, type[Record]] = {"memory": MemorySection, "data": Columns}
+    return parts.get(part, Task).__struct_fields__
+
+
+def _scalars(node: yaml.Node | None) -> Iterator[yaml.ScalarNode]:
+    if isinstance(node, yaml.ScalarNode):
+        yield node
+    elif isinstance(node, yaml.SequenceNode | yaml.MappingNode):
+        for child in node.value:
+            for part in child if isinstance(child, tuple) else (child,):
+                yield from _scalars(part)
+
+
+def _hint(problem: str) -> str:
+    if "Expected `str`" in problem:
+        return "put it in quotes: YAML takes yes, no and figures for something else than text"
+    return "correct the file"
+
+
+def did_you_mean(wrong: str, names: Iterable[str]) -> str:
+    """Give a hint: the name that was probably meant, or all that there are.
+
+    >>> did_you_mean("pirce", ["day", "price"])
+    "did you mean 'price'?"
+    >>> did_you_mean("x", ["day", "price"])
+    'choose from day, price'
+    """
+    known = list(names)
+    close = get_close_matches(wrong, known, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"choose from {', '.join(known)}"

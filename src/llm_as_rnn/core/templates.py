@@ -1,0 +1,94 @@
+"""Jinja templates, sandboxed and strict: a name that does not exist is an error, never an empty text."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from jinja2 import StrictUndefined, Template, TemplateError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from llm_as_rnn.core.errors import PromptError
+
+MISSING = "unknown"
+"""How a missing value reads, wherever a text is made of values."""
+
+
+class Missing:
+    """A missing value in a template: a condition takes it for none, a text tells that it is not known.
+
+    Jinja would write ``None``, which reads as a word of the data: a first name, the absence of a finding.
+    """
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __str__(self) -> str:
+        return MISSING
+
+    __repr__ = __str__
+
+    def __eq__(self, other: object) -> bool:
+        return other is None or isinstance(other, Missing)
+
+    def __hash__(self) -> int:
+        return hash(None)
+
+
+def with_missing(value: Any) -> Any:
+    """Give a JSON value with what is missing in it marked, at every depth.
+
+    >>> with_missing({"sky": None, "highs": [9, None]})
+    {'sky': unknown, 'highs': [9, unknown]}
+    """
+    match value:
+        case None:
+            return Missing()
+        case dict():
+            return {name: with_missing(part) for name, part in value.items()}
+        case list():
+            return [with_missing(part) for part in value]
+    return value
+
+
+_environment = ImmutableSandboxedEnvironment(
+    undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
+)
+
+
+_environment.tests["none"] = lambda value: value is None or isinstance(value, Missing)
+
+
+@lru_cache(maxsize=512)
+def _compiled(source: str) -> Template:
+    return _environment.from_string(source)
+
+
+def render(source: str, name: str = "template", /, **values: Any) -> str:
+    """Fill a template; white space at both ends is dropped.
+
+    Parameters
+    ----------
+    source : str
+        The template's text (https://jinja.palletsprojects.com).
+    name : str
+        How an error should call it.
+    **values
+        What the template may use.
+
+    Raises
+    ------
+    PromptError
+        If it is not a template, or uses a name that is not there.
+
+    Examples
+    --------
+    >>> render("high {{ high }}", high=12.8)
+    'high 12.8'
+    """
+    try:
+        return _compiled(source).render(values).strip()
+    except (TemplateError, TypeError, ValueError, ArithmeticError) as error:
+        line = getattr(error, "lineno", None)
+        place = f"{name}, line {line}" if line else name
+        raise PromptError(f"{place}: {error}", "correct the template") from error

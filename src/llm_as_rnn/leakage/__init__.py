@@ -1,0 +1,1 @@
+"""The check that no method can know an outcome before its time."""

@@ -1,0 +1,528 @@
+"""One stream of observations whose outcomes come when they come: late, out of order, twice, or never.
+
+A stream is a value, and what happens to it is a computation without I/O, as in `method`: `ask` predicts and leaves the
+prediction waiting under its id; `tell` learns its outcome; `restore` goes back to an earlier version of the memory.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal, NamedTuple
+
+import msgspec
+
+from llm_as_rnn.core.errors import UsageError
+from llm_as_rnn.core.method import Calls, Method
+from llm_as_rnn.core.records import Feedback, Memory, Observation, Record, SequenceInfo, Status, Target, Update
+from llm_as_rnn.core.settings import knob, knobs
+from llm_as_rnn.streams.replaying import Id, Lesson, Waiting, forget, place_of, relearn
+
+Policy = Literal["apply", "replay"]
+"""How an outcome is learned that comes after others were learned.
+
+``apply``: what it teaches is written into the present memory. One outcome, one lesson: the cheap way.
+``replay``: go back to the memory before the first outcome of a later step, learn this one there, then learn the later
+ones again. The memory is what it would be if outcomes had come in order; the price is their calls, once more.
+"""
+
+
+class Limits(Record, frozen=True):
+    """How much a stream keeps. What goes beyond is given up, and said.
+
+    Attributes
+    ----------
+    max_waiting : int
+        Predictions that may wait. When there are more, the oldest is given up: its outcome can no longer be learned.
+    remember : int
+        Ids of learned and of given-up predictions that are remembered. An outcome that comes again under an id that was
+        forgotten is told from a new one no longer, unless it is an automatic one.
+    keep_versions : int
+        Versions of the memory, the latest ones: a hundred is more than a person looks back through, and yet a stream,
+        which is written whole after every outcome, stays below 2 MB with the largest memory that is usual (4096
+        tokens).
+    replay_limit : int
+        Later outcomes that the policy ``replay`` learns again for one that came late. One that is later still is
+        applied to the present memory.
+    """
+
+    max_waiting: Annotated[int, knob("Predictions that may wait.", least=1)] = 1000
+    remember: Annotated[int, knob("Ids of learned outcomes that are remembered.", least=1)] = 10_000
+    keep_versions: Annotated[int, knob("Versions of the memory that are kept.", least=1)] = 100
+    replay_limit: Annotated[
+        int, knob("Later outcomes that the policy replay learns again for a late one.", least=1)
+    ] = 256
+
+
+LIMITS = Limits()
+
+
+class StreamSettings(Limits, frozen=True):
+    """What can be chosen for a live stream, beside how its model is asked (`settings.Settings`).
+
+    Attributes
+    ----------
+    policy : str
+        What to do with an outcome that comes after later ones (see `Policy`).
+    """
+
+    policy: Annotated[Policy, knob("Outcomes after later ones: apply to the present memory, or replay from there.")] = (
+        "apply"
+    )
+
+    @classmethod
+    def of(cls, choices: Mapping[str, Any]) -> StreamSettings:
+        """Take them out of all that was chosen."""
+        return cls(**{name: choices[name] for name in knobs(cls)})
+
+
+AUTOMATIC = re.compile("#(0|[1-9][0-9]{0,17})")
+"""What automatic ids look like: the number of their step. Nobody else's may, so that none is ever taken for another."""
+
+Fate = Literal["learned", "duplicate", "failed"]
+
+
+class Version(Record, frozen=True):
+    """A memory that the stream went through.
+
+    Attributes
+    ----------
+    memory : Memory
+        h_t; its ``version`` is the number by which it is called. After a replay a number may come twice: the later one
+        holds (see `tell`).
+    t : int or None
+        The step whose outcome led to it; None where none did: h_0, and what was restored.
+    reason : str
+        What else there is to say of how it came about.
+    """
+
+    memory: Memory
+    t: int | None = None
+    reason: str = ""
+
+
+class Stream(Record, frozen=True):
+    """All that is carried from one call to the next.
+
+    Attributes
+    ----------
+    t : int
+        The next step.
+    state : object
+        The method's state.
+    waiting : tuple of Waiting
+        Oldest step first.
+    lessons : tuple of Lesson
+        The latest, in the order in which they were learned; kept by the policy ``replay`` alone, from the first one of
+        a later step than the oldest that waits.
+    learned : tuple of str or int
+        The latest ids whose outcomes were learned.
+    versions : tuple of Version
+        The latest memories, oldest first, the present one last; none for methods without a memory.
+    given_up : tuple of str or int
+        The latest ids of predictions that were given up.
+    abandoned : int
+        Predictions that were given up so far.
+    forgotten : int
+        Ids of learned outcomes that are no longer remembered.
+    floor : int
+        Outcomes of earlier steps than this one cannot be learned in their place any more.
+    """
+
+    t: int
+    state: Any
+    waiting: tuple[Waiting, ...] = ()
+    lessons: tuple[Lesson, ...] = ()
+    learned: tuple[Id, ...] = ()
+    versions: tuple[Version, ...] = ()
+    given_up: tuple[Id, ...] = ()
+    abandoned: int = 0
+    forgotten: int = 0
+    floor: int = 0
+
+
+class Told(NamedTuple):
+    """What came of telling an outcome.
+
+    Attributes
+    ----------
+    stream : Stream
+        The stream after it.
+    fate : str
+        ``learned``; or, and then nothing changed: ``duplicate`` (it was learned before) or ``failed`` (the engine gave
+        no answer: the prediction still waits, tell it again).
+    waiting : Waiting or None
+        The prediction that it belongs to, if it was learned.
+    update : Update or None
+        What became of the memory, if it was learned.
+    feedback : Feedback or None
+        e_t, where the method has any.
+    again : int
+        Later outcomes that were learned again.
+    note : str
+        What else the caller should know; empty if nothing.
+    """
+
+    stream: Stream
+    fate: Fate
+    waiting: Waiting | None = None
+    update: Update | None = None
+    feedback: Feedback | None = None
+    again: int = 0
+    note: str = ""
+
+
+def begin(method: Method, sequence: SequenceInfo) -> Stream:
+    """Start a stream."""
+    state = method.start(sequence)
+    return Stream(0, state, versions=_first(method.memory(state), ""))
+
+
+def revive(method: Method, content: bytes) -> Stream:
+    """Read a stream that was written as JSON.
+
+    One that was written before versions were kept begins its history with the memory that it holds.
+
+    Raises
+    ------
+    UsageError
+        If it is not one, or its state is not one of this method's.
+    """
+    try:
+        plain = msgspec.json.decode(content, type=Stream)
+        lessons = tuple(
+            msgspec.structs.replace(lesson, before=msgspec.convert(lesson.before, method.state_type))
+            if lesson.before is not None
+            else lesson
+            for lesson in plain.lessons
+        )
+        state = msgspec.convert(plain.state, method.state_type)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UsageError(f"the saved state cannot be read: {error}", "restore it, or begin anew") from error
+    if lessons and lessons[0].before is None:
+        raise UsageError("the saved state cannot be read: its first lesson has no state", "restore it, or begin anew")
+    versions = plain.versions or _first(method.memory(state), "what came before it was not kept")
+    return msgspec.structs.replace(plain, state=state, lessons=lessons, versions=versions)
+
+
+def with_tokens(stream: Stream, memory: Memory, tokens: int) -> Stream:
+    """Note how many tokens the present memory holds, in the state and in the history.
+
+    Parameters
+    ----------
+    stream : Stream
+        Of a method that keeps a memory; its state has it under the name ``memory``.
+    memory : Memory
+        The present one.
+    tokens : int
+        As they were counted now.
+    """
+    if memory.tokens == tokens:
+        return stream
+    counted = Memory(memory.sections, memory.version, tokens)
+    state = msgspec.structs.replace(stream.state, memory=counted)
+    versions = tuple(
+        msgspec.structs.replace(entry, memory=counted) if entry.memory == memory else entry for entry in stream.versions
+    )
+    return msgspec.structs.replace(stream, state=state, versions=versions)
+
+
+def without_lessons(stream: Stream, number: int) -> Stream:
+    """Leave the first lessons out: nothing goes back behind them any more.
+
+    Parameters
+    ----------
+    stream : Stream
+        Where they are.
+    number : int
+        How many; what remains must begin with a checkpoint.
+    """
+    lost = max((lesson.t for lesson in stream.lessons[:number]), default=-1)
+    return msgspec.structs.replace(stream, lessons=stream.lessons[number:], floor=max(stream.floor, lost))
+
+
+def was_learned(stream: Stream, name: Id) -> bool:
+    """Tell whether the outcome of a prediction has been learned, as far as that is remembered.
+
+    Automatic ids count up: once ids have been forgotten, one of an earlier step that is not known counts as learned.
+    """
+    if name in stream.learned:
+        return True
+    if not stream.forgotten or name in stream.given_up or any(waiting.id == name for waiting in stream.waiting):
+        return False
+    automatic = AUTOMATIC.fullmatch(name) if isinstance(name, str) else None
+    return automatic is not None and int(automatic[1]) < stream.t
+
+
+def given_up_since(before: Stream, after: Stream) -> tuple[Id, ...]:
+    """Name the predictions that were given up from one state of a stream to a later one, however many."""
+    if after.abandoned == before.abandoned:
+        return ()
+    left = {waiting.id for waiting in after.waiting}.union(after.learned)
+    return tuple(waiting.id for waiting in before.waiting if waiting.id not in left)
+
+
+def ask(
+    method: Method,
+    stream: Stream,
+    sequence: str,
+    fields: Mapping[str, Any],
+    name: Id | None = None,
+    limits: Limits = LIMITS,
+) -> Calls[tuple[Stream, Waiting]]:
+    """Predict the outcome of an observation, and let the prediction wait.
+
+    Asking again under the id of a prediction that waits gives that prediction: nothing is asked of the model twice.
+    Only where the model gave no answer at all it is asked again, and the new prediction takes the place of the old one.
+
+    Parameters
+    ----------
+    method : Method
+        Who predicts.
+    stream : Stream
+        Where it belongs.
+    sequence : str
+        The sequence's name.
+    fields : mapping
+        x_t.
+    name : str or int, optional
+        The id under which the outcome will come; by default an automatic one.
+    limits : Limits
+        How many may wait.
+
+    Raises
+    ------
+    UsageError
+        If the id was used for another observation, its outcome has been learned, or it looks like an automatic one.
+    """
+    observation, old = Observation(sequence, stream.t, dict(fields)), None
+    if name is not None:
+        old = _waiting(stream, name)
+        if old is None:
+            _require_new(stream, name)
+        elif old.observation.fields != observation.fields:
+            raise UsageError(f"the id {name!r} belongs to another observation", "give each prediction its own id")
+        elif old.prediction.status is not Status.ENGINE_ERROR:
+            return stream, old
+        else:
+            observation = old.observation
+    memory = method.memory(stream.state)
+    prediction = yield from method.predict(stream.state, observation)
+    name = f"#{stream.t}" if name is None else name
+    made = Waiting(name, observation, prediction, memory.version if memory else None)
+    if old is not None:
+        replaced = tuple(made if waiting is old else waiting for waiting in stream.waiting)
+        return msgspec.structs.replace(stream, waiting=replaced), made
+    return _with_waiting(stream, made, limits), made
+
+
+def tell(
+    method: Method, stream: Stream, name: Id, target: Target, policy: Policy, limits: Limits = LIMITS
+) -> Calls[Told]:
+    """Learn the outcome of the prediction with an id.
+
+    A memory that this changes is a new entry in the stream's history. With the policy ``replay``, going back makes the
+    versions since then obsolete. They stay in the history, as what predictions were made with; the memory at the end of
+    the replay comes after them as one entry. It has the number that the method gives it, which may be there already.
+
+    Parameters
+    ----------
+    method : Method
+        Who learns.
+    stream : Stream
+        Where the prediction waits.
+    name : str or int
+        Its id.
+    target : mapping
+        y_t.
+    policy : str
+        What to do if outcomes of later steps were learned before.
+    limits : Limits
+        How much is kept, and how far is gone back.
+
+    Raises
+    ------
+    UsageError
+        If no prediction waits under the id, and none that was learned is remembered.
+    """
+    waiting = _waiting(stream, name)
+    if waiting is None:
+        if was_learned(stream, name):
+            return Told(stream, "duplicate")
+        raise _unknown(stream, name)
+    lessons = stream.lessons if policy == "replay" else ()
+    place = place_of(lessons, waiting.observation.t)
+    later, note = len(lessons) - place, ""
+    if later > limits.replay_limit or waiting.observation.t < stream.floor:
+        place, later = len(lessons), 0
+        note = (
+            "applied to the present memory and not in its place: more later outcomes had been learned than the replay "
+            f"limit of {limits.replay_limit}, or a later budget left no way back"
+        )
+    done = yield from relearn(method, stream.state, lessons, place, Lesson(waiting, dict(target)))
+    if done.failed:
+        return Told(stream, "failed", waiting, done.result.update)
+    after = _with_learned(stream, waiting, limits)
+    oldest = after.waiting[0].observation.t if after.waiting else stream.t
+    kept, lost = forget(done.lessons, oldest, limits.replay_limit) if policy == "replay" else ((), -1)
+    after = msgspec.structs.replace(after, state=done.state, lessons=kept, floor=max(stream.floor, lost))
+    update = done.result.update
+    reason = f"replay: {later} later outcomes were learned again" if later else _reason(update)
+    after = _with_version(method, stream, after, waiting, reason, limits)
+    return Told(after, "learned", waiting, update, done.result.feedback, later, note)
+
+
+def restore(
+    method: Method,
+    stream: Stream,
+    version: int,
+    budget: int | None = None,
+    tokens: int | None = None,
+    limits: Limits = LIMITS,
+) -> Stream:
+    """Put the text of an earlier version of the memory back, as a new version.
+
+    Nothing is lost: the history goes on with one more entry, under a number that no entry has. Predictions go on
+    waiting. Exact figures that a state holds beside its memory (a scorecard, say) are facts, and stay as they are.
+
+    A replay never goes back behind a restoration, which would undo it: an outcome of an earlier step that comes after
+    it is learned into the restored memory.
+
+    Parameters
+    ----------
+    method : Method
+        Whose memory it is.
+    stream : Stream
+        Where it belongs.
+    version : int
+        The number of a version in the stream's history.
+    budget : int, optional
+        The most tokens that a memory may hold now; the budget may have been larger when the version was accepted.
+    tokens : int, optional
+        How many the version holds by the present tokenizer; by default as it was counted then.
+    limits : Limits
+        How many versions are kept.
+
+    Raises
+    ------
+    UsageError
+        If the method keeps no memory, there is no such version, or it is over the budget.
+    """
+    present = method.memory(stream.state)
+    if present is None:
+        raise UsageError(f"the method {method.name} keeps no memory", "versions are kept of one that does: recurrent")
+    found = pick((entry.memory for entry in stream.versions), version)
+    tokens = found.tokens if tokens is None else tokens
+    if budget is not None and tokens is not None and tokens > budget:
+        raise UsageError(
+            f"version {version} holds {tokens} tokens, more than the budget of {budget}", "choose a shorter one"
+        )
+    number = max(present.version, *(entry.memory.version for entry in stream.versions)) + 1
+    memory = Memory(found.sections, number, tokens)
+    versions = (*stream.versions, Version(memory, None, f"version {version} restored"))[-limits.keep_versions :]
+    state = method.with_memory(stream.state, memory)
+    return msgspec.structs.replace(stream, state=state, lessons=(), versions=versions, floor=0)
+
+
+def pick(memories: Iterable[Memory], version: int) -> Memory:
+    """Give the memory with a number, the latest where several have it.
+
+    Raises
+    ------
+    UsageError
+        If there is none; the hint says which there are.
+
+    Examples
+    --------
+    >>> pick([Memory((), 0), Memory((), 1), Memory((), 2), Memory((), 4)], 3)
+    Traceback (most recent call last):
+        ...
+    llm_as_rnn.core.errors.UsageError: there is no version 3 of the memory (there are 0 to 2, 4)
+    """
+    found = {memory.version: memory for memory in memories}
+    if version not in found:
+        known = f"there are {_ranges(sorted(found))}" if found else "none has been kept"
+        raise UsageError(f"there is no version {version} of the memory", known)
+    return found[version]
+
+
+def _ranges(numbers: list[int]) -> str:
+    """Write ascending numbers shortly: a hundred of them must fit into one line."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(f"{run[0]} to {run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
+
+
+def _first(memory: Memory | None, reason: str) -> tuple[Version, ...]:
+    return () if memory is None else (Version(memory, None, reason),)
+
+
+def _reason(update: Update) -> str:
+    return update.reason if update.outcome == "accepted" else f"{update.outcome}: {update.reason}"
+
+
+def _with_version(
+    method: Method, before: Stream, after: Stream, waiting: Waiting, reason: str, limits: Limits
+) -> Stream:
+    """Note the memory, if it is another one. A replay may give another text the same number."""
+    old, new = method.memory(before.state), method.memory(after.state)
+    if new is None or (old is not None and (old.version, old.sections) == (new.version, new.sections)):
+        return after
+    versions = (*before.versions, Version(new, waiting.observation.t, reason))
+    return msgspec.structs.replace(after, versions=versions[-limits.keep_versions :])
+
+
+def _waiting(stream: Stream, name: Id) -> Waiting | None:
+    return next((waiting for waiting in stream.waiting if waiting.id == name), None)
+
+
+def _with_waiting(stream: Stream, made: Waiting, limits: Limits) -> Stream:
+    """Let a prediction wait; the oldest are given up where too many do."""
+    every = (*stream.waiting, made)
+    gone = tuple(waiting.id for waiting in every[: -limits.max_waiting])
+    # One that was given up and is asked for again waits again.
+    given_up = (*(name for name in stream.given_up if name != made.id), *gone)
+    return msgspec.structs.replace(
+        stream,
+        t=stream.t + 1,
+        waiting=every[-limits.max_waiting :],
+        given_up=given_up[-limits.remember :],
+        abandoned=stream.abandoned + len(gone),
+    )
+
+
+def _with_learned(stream: Stream, waiting: Waiting, limits: Limits) -> Stream:
+    """Take a prediction from those that wait to those whose outcome was learned."""
+    learned = (*stream.learned, waiting.id)
+    return msgspec.structs.replace(
+        stream,
+        waiting=tuple(other for other in stream.waiting if other is not waiting),
+        learned=learned[-limits.remember :],
+        forgotten=stream.forgotten + len(learned[: -limits.remember]),
+    )
+
+
+def _require_new(stream: Stream, name: Id) -> None:
+    """Refuse an id under which nothing waits and that is not free."""
+    if was_learned(stream, name):
+        raise UsageError(f"the outcome of {name!r} has been learned", "give each prediction its own id")
+    if isinstance(name, str) and AUTOMATIC.fullmatch(name):
+        raise UsageError(
+            f"{name!r} looks like an automatic id, and no such prediction waits", "leave the id out, or choose another"
+        )
+
+
+def _unknown(stream: Stream, name: Id) -> UsageError:
+    if name in stream.given_up:
+        return UsageError(
+            f"the prediction {name!r} was given up, because too many waited", "allow more: max_waiting is the limit"
+        )
+    other = str(name) if isinstance(name, int) else int(name) if re.fullmatch("-?[0-9]{1,18}", name) else None
+    if other is not None and _waiting(stream, other):
+        kind = "text" if isinstance(other, str) else "a number"
+        return UsageError(f"no prediction waits under the id {name!r}", f"one does under {other!r}, which is {kind}")
+    return UsageError(f"no prediction waits under the id {name!r}", "predict first, or correct the id")

@@ -1,0 +1,176 @@
+"""A learner's file: written with a check of its own bytes, and read back before it counts as written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from llm_as_rnn.core.errors import DamagedError, LlmAsRnnError, UsageError
+from llm_as_rnn.core.files import is_sealed, read_file, require_file, sealed, unsealed, write_atomically
+from llm_as_rnn.core.records import Record, SequenceInfo
+from llm_as_rnn.core.settings import Settings, knobs
+from llm_as_rnn.core.task import Task
+from llm_as_rnn.streams.online import StreamSettings
+
+FORMAT = 3
+"""Of the files that are written. Format 1 had no check of its bytes, and up to format 2 some choices were in parts of
+their own; both can be read."""
+
+
+class Saved(Record, frozen=True):
+    """What a learner's file holds.
+
+    Attributes
+    ----------
+    task : Task
+        What it predicts.
+    method, model : str
+        Who predicts, and with which model.
+    choices : dict
+        How the model is asked, how it learns and how much is kept: every knob of `settings.Settings` and
+        `online.StreamSettings` by name; None where it is left to what suits the model.
+    sequence : SequenceInfo
+        The stream's name, and what stays the same in it.
+    stream : msgspec.Raw
+        The `online.Stream`, as JSON.
+    format : int
+        Of this file.
+    remote_data : tuple of str
+        Hosts outside this machine that were confirmed to get credentialed data (see `runs.remote`).
+    own_prompts : bool
+        Whether a folder of templates took the place of shipped ones.
+    """
+
+    task: Task
+    method: str
+    model: str
+    choices: dict[str, Any]
+    sequence: SequenceInfo
+    stream: msgspec.Raw
+    format: int = FORMAT
+    remote_data: tuple[str, ...] = ()
+    own_prompts: bool = False
+
+
+class _Head(msgspec.Struct):
+    """What tells the format of a file, whatever else is in it."""
+
+    format: int = 1
+
+
+def require_learners_file(path: Path) -> None:
+    """Refuse what is there and is no file; what is not there may be begun.
+
+    Raises
+    ------
+    UsageError
+        If it is a folder, a pipe or a device.
+    """
+    try:
+        require_file(path)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise UsageError(f"{path} cannot be used: {error.strerror}", "name a learner's file") from error
+
+
+def read_saved(path: Path) -> Saved:
+    """Read a learner's file.
+
+    Raises
+    ------
+    UsageError
+        If it cannot be read, is not one, or was written by a newer version.
+    DamagedError
+        If its bytes are not those that were written.
+    """
+    try:
+        content = read_file(path)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}", "check the path") from error
+    return _decoded(content, path)
+
+
+def write_saved(path: Path, saved: Saved, *, private: bool) -> None:
+    """Write a learner's file, whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    saved : Saved
+        What it is to hold; whatever format it was read from, it is written in the present one.
+    private : bool
+        Whether it is for its owner only.
+
+    Raises
+    ------
+    UsageError
+        If it cannot be written, or would not be read back as it is; what was there before stays as it was.
+    """
+    saved = msgspec.structs.replace(saved, format=FORMAT)
+    require_learners_file(path)
+    content = checked(saved, lambda body: _decoded(sealed(body), path), str(path))
+    try:
+        write_atomically(path, sealed(content), private=private)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}", "make room there, or choose another") from error
+
+
+def checked(value: Record, read: Callable[[bytes], Record], what: str) -> bytes:
+    """Give a value as JSON, once it was read back from that and is the same.
+
+    Parameters
+    ----------
+    value : Record
+        Any value.
+    read : callable
+        Reads it.
+    what : str
+        What an error calls it.
+
+    Raises
+    ------
+    UsageError
+        If it is not the same: the message names the first field that differs.
+    """
+    hint = "nothing was written; give plain texts and finite numbers"
+    try:
+        content = msgspec.json.encode(value)
+        back = read(content)
+    except (msgspec.MsgspecError, TypeError, ValueError, RecursionError, LlmAsRnnError) as error:
+        raise UsageError(f"{what} cannot be saved, for it could not be read again: {error}", hint) from error
+    for name in value.__struct_fields__:
+        before, after = getattr(value, name), getattr(back, name)
+        same = bytes(before) == bytes(after) if isinstance(before, msgspec.Raw) else before == after
+        if not same:
+            raise UsageError(f"{what} cannot be saved, for its {name} would not be read again as it is", hint)
+    return content
+
+
+def _decoded(content: bytes, path: Path) -> Saved:
+    is_checked = is_sealed(content)
+    try:
+        if is_checked:
+            content = unsealed(content)
+        version = msgspec.json.decode(content, type=_Head).format
+        if version > FORMAT:
+            raise UsageError(f"{path} was written by a newer version (format {version})", "upgrade llm-as-rnn")
+        if version > 1 and not is_checked:
+            unsealed(content)
+        saved = msgspec.json.decode(content, type=Saved)
+        return saved if version == FORMAT else _modern(saved)
+    except DamagedError as error:
+        raise DamagedError(f"{path} is damaged: {error.message}", error.hint) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UsageError(f"{path} is no saved learner: {error}", "name a file that a learner saved") from error
+
+
+def _modern(saved: Saved) -> Saved:
+    """Give the choices of an earlier format as they are kept now: some of them were in parts of their own."""
+    flat = {**saved.choices, **saved.choices.get("updating", {}), **saved.choices.get("limits", {})}
+    choices = {name: flat.get(name, knob.default) for name, knob in knobs(Settings, StreamSettings).items()}
+    return msgspec.structs.replace(saved, choices=choices)
