@@ -57,7 +57,7 @@ def test_there_are_as_many_patients_and_visits_as_the_page_says(part: Split) -> 
     assert [tuple(map(str, found))] == said
 
 
-def test_a_journal_holds_all_answers_and_no_prompts_and_the_pages_say_so(tmp_path: Path) -> None:
+def test_a_journal_holds_all_answers_and_prompts_lie_beside_it_as_the_pages_say(tmp_path: Path) -> None:
     engine = ScriptedEngine(answer, INFO)
     directory = RunDirectory(tmp_path / "run")
     asyncio.run(execute(OPTIONS, engine, directory, resume=False, watcher=Watch()))
@@ -68,8 +68,11 @@ def test_a_journal_holds_all_answers_and_no_prompts_and_the_pages_say_so(tmp_pat
     instructions = load_task("weather").instructions.strip().splitlines()[0]
     assert all(instructions in request.messages[0].content for request in engine.requests if request.role == "predict")
     assert instructions not in journal
-    assert "It does not hold the prompts" in page("tutorial.md")
-    assert "The journal holds answers, not prompts" in page("architecture.md")
+    assert instructions in directory.prompts_file.read_text(encoding="utf-8")
+    assert f"**`runs/first/{directory.prompts_file.name}`**, what the model was asked" in page("tutorial.md")
+    assert f"**What was asked** stands in `{directory.prompts_file.name}`" in page("architecture.md")
+    directory.prompts_file.unlink()
+    assert list(directory.records()), "the tutorial says that the run is as good as before without them"
 
 
 @pytest.mark.parametrize("name", ["models.md", "architecture.md"])
