@@ -108,7 +108,7 @@ class TestAdding:
     def copied(self, tmp_path: Path) -> dict[str, str]:
         source = tmp_path / "src" / "llm_as_rnn"
         shutil.copytree(Path(llm_as_rnn.__file__).parent, source, ignore=shutil.ignore_patterns("__pycache__"))
-        declaration = source / "settings.py"
+        declaration = source / "core" / "settings.py"
         before = "    thinking: Annotated[\n"
         assert before in declaration.read_text()
         declaration.write_text(
