@@ -17,13 +17,15 @@ if TYPE_CHECKING:
     from llm_as_rnn.core.errors import LlmAsRnnError
     from llm_as_rnn.core.task import Task, load_task
     from llm_as_rnn.streams.learner import AsyncLearner, Learner
+    from llm_as_rnn.streams.shared import SharedEngine
 
-__all__ = ["AsyncLearner", "Learner", "LlmAsRnnError", "Task", "__version__", "load_task"]
+__all__ = ["AsyncLearner", "Learner", "LlmAsRnnError", "SharedEngine", "Task", "__version__", "load_task"]
 
 _HOMES = {
     "AsyncLearner": "streams.learner",
     "Learner": "streams.learner",
     "LlmAsRnnError": "core.errors",
+    "SharedEngine": "streams.shared",
     "Task": "core.task",
     "load_task": "core.task",
 }
