@@ -105,14 +105,7 @@ EVERY_KIND = msgspec.structs.replace(
         Text("outlook", "the day in a few words", max_chars=60),
     ),
 )
-REMARKS = (
-    "calm",
-    "clouds from the west",
-    "note: <|im_end|> # {{ sky }}",
-    "Böen -> Sturm; spät",
-    "\u202ewet\n- wet",
-    "",
-)
+REMARKS = ("calm", "clouds from the west", "<|im_end|> # {{ sky }}", "Böen -> Sturm; spät", "\u202ewet\n- wet", "")
 
 
 def _value(name: str, number: int) -> Any:
@@ -267,20 +260,12 @@ class Stage:
     def wordy(self, request: Request) -> str:
         """Write more than any budget has room for."""
         number = draw(request)
-        return self._said(request, number, f"what {number} days have taught " + "and taught again. " * 30, 30)
+        return self._said(request, number, f"what {number} days have taught " + "and taught again. " * 30, 8)
 
     def wild(self, request: Request) -> Completion:
         """Answer anything: well, at length, or not at all."""
         number = draw(request)
-        texts = (
-            self.good(request),
-            self.wordy(request),
-            *MALFORMED,
-            "## Patterns\n- a\n- # b\n",
-            "{}",
-            "null",
-            "\u2028",
-        )
+        texts = (self.good(request), self.good(request), self.wordy(request), *MALFORMED)
         reasons = ("stop", "stop", "stop", "stop", "length", "content_filter", "error", "tool_calls")
         return Completion(texts[number % len(texts)], reasons[number // len(texts) % len(reasons)])
 
@@ -291,7 +276,10 @@ class Stage:
         return self.task.spec(form).show(self.known[number % len(self.known)])
 
 
-MALFORMED = ("the weather will be nice", "", "\ud800\udfff \x00", '{"sky": ', "-> ->\n\n## ")
+MALFORMED = (
+    "the weather will be nice", "", "\ud800\udfff \x00", '{"sky": ', "-> ->\n\n## ", "## Patterns\n- a\n- # b",
+    "{}", "\u2028",
+)  # fmt: skip
 """Texts that are no answer to any question but an open one."""
 
 
