@@ -214,28 +214,26 @@ def a_second_try_is_named(stage: Stage) -> None:
 # --- the memory -----------------------------------------------------------------------------------------------------
 
 
-def _memories(stage: Stage) -> Iterator[tuple[Memory, Memory, Update]]:
+def _memories(stage: Stage) -> Iterator[tuple[Memory | None, Memory | None, Update]]:
     """Give the memories before and after each step, with good, wordy and wild models."""
     method = stage.method()
     first, second = stage.sequences[:2]
-    lives: tuple[tuple[Sequence, Answer], ...] = (
-        (first, stage.good),
-        (first, stage.wordy),
-        (second, stage.wild),
-    )
-    if method.memory(method.start(first.info)) is None:
-        return
+    lives: tuple[tuple[Sequence, Answer], ...] = ((first, stage.good), (first, stage.wordy), (second, stage.wild))
     for sequence, answer in lives:
         for lived in live(method, sequence, answer):
-            before, after = method.memory(lived.state), method.memory(lived.learned.state)
-            if before is not None and after is not None:
-                yield before, after, lived.learned.update
+            yield method.memory(lived.state), method.memory(lived.learned.state), lived.learned.update
+
+
+def _kept(stage: Stage) -> Iterator[Memory]:
+    """Give all memories that there are: none of a method that keeps none."""
+    for before, after, _ in _memories(stage):
+        yield from (memory for memory in (before, after) if memory is not None)
 
 
 def budget_holds(stage: Stage) -> None:
     """No memory has more tokens than the budget, whatever the model writes, and none tells a wrong figure."""
     budget = stage.settings.budget
-    for _, memory, _ in _memories(stage):
+    for memory in _kept(stage):
         tokens = count(str(memory))
         require(tokens <= budget, f"at most {budget} tokens", f"{tokens} tokens: {memory}")
         require(memory.tokens in (None, tokens), f"its tokens to be {tokens}, or None", memory.tokens)
@@ -244,22 +242,21 @@ def budget_holds(stage: Stage) -> None:
 def sections_stay_the_tasks(stage: Stage) -> None:
     """Every memory has the task's sections, in their order, and each item is one line."""
     names = [section.name for section in stage.task.memory]
-    for before, after, _ in _memories(stage):
-        for memory in (before, after):
-            found = [section.name for section in memory.sections]
-            require(found == names, f"the sections {', '.join(names)}", found)
-            for item in (item for section in memory.sections for item in section.items):
-                require(len(item.splitlines()) == 1, "items of one line each", item)
+    for memory in _kept(stage):
+        found = [section.name for section in memory.sections]
+        require(found == names, f"the sections {', '.join(names)}", found)
+        for item in (item for section in memory.sections for item in section.items):
+            require(len(item.splitlines()) == 1, "items of one line each", item)
 
 
 def updates_say_what_they_did(stage: Stage) -> None:
     """Memory and version change where the update says so; where they do not, the update says why."""
     outcomes = get_args(UpdateOutcome)
-    for lived in live(stage.method(), stage.sequences[0], stage.wild):
-        update = lived.learned.update
+    for before, after, update in _memories(stage):
         require(update.outcome in outcomes, f"one of {', '.join(outcomes)}", update)
         require(update.outcome == "accepted" or bool(update.code), "a code that says why", update)
-    for before, after, update in _memories(stage):
+        if before is None or after is None:
+            continue
         changed = after.sections != before.sections
         says = update.outcome in ("accepted", "rolled_back")
         require(says == changed, f"the memory to {'change' if says else 'stay'} where it was {update.outcome}", after)
@@ -381,7 +378,7 @@ def lessons_are_passed_on(stage: Stage) -> None:
 
 
 def runs_can_be_resumed(stage: Stage) -> None:
-    """Runs end as they would have when they go on from their records, which can be read again as they are."""
+    """Where a run goes on from its records, which can be read again as they are, it ends as it would have."""
     sequence = stage.sequences[0]
     records = _records(stage, sequence, ())
     for record in records:

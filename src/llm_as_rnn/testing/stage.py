@@ -121,10 +121,10 @@ def _value(name: str, number: int) -> Any:
 
 
 def _example(task: Task, number: int) -> Sequence:
-    """Make up a sequence of six days; the outcome of one is the next one's weather."""
+    """Make up a sequence of five days; the outcome of one is the next one's weather."""
     place = ("Bergen", "Ulm")[number]
     steps = []
-    for t in range(6):
+    for t in range(5):
         day = 5 * number + t
         fields = {"sky": _value("sky", day), "high": _value("high", day), "remark": REMARKS[day % len(REMARKS)]}
         target = {field.name: _value(field.name, day + 1) for field in task.answer}
@@ -260,7 +260,7 @@ class Stage:
     def wordy(self, request: Request) -> str:
         """Write more than any budget has room for."""
         number = draw(request)
-        return self._said(request, number, f"what {number} days have taught " + "and taught again. " * 30, 8)
+        return self._said(request, number, f"what {number} days have taught " + "and taught again. " * 8, 4)
 
     def wild(self, request: Request) -> Completion:
         """Answer anything: well, at length, or not at all."""
