@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from collections.abc import Sequence as Many
+from copy import deepcopy
 from dataclasses import dataclass
 
 from llm_as_rnn.core.errors import UsageError
@@ -113,4 +114,4 @@ def _stages(
     examples = EXAMPLES if task is None or sequences is None else ((task, tuple(sequences)),)
     for one, data in examples:
         for ways in (settings,) if settings else WAYS:
-            yield Stage(build, one, data, ways)
+            yield Stage(build, one, deepcopy(data), ways)  # a method may change what it is given
