@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from collections.abc import Sequence as Many
+from functools import partial
 from itertools import zip_longest
 from typing import Any, get_args
 
@@ -60,9 +61,7 @@ def good_answers_are_predictions(stage: Stage) -> None:
     """Where a model answers as it is asked to, its answer gets through, in every field."""
     fields = {field.name: field for field in stage.task.answer}
     for number in range(2):  # two answers, or one that is always given could be the right one
-        for lived in live(
-            stage.method(), stage.sequences[0], lambda request, number=number: stage.said(request, number)
-        ):  # type: ignore[misc]
+        for lived in live(stage.method(), stage.sequences[0], partial(stage.same, number=number)):
             values = lived.prediction.values
             require(lived.prediction.status is Status.OK, "the status ok", lived.prediction.status)
             if values is None or list(values) != list(fields):
@@ -424,8 +423,8 @@ PROMISES: tuple[Callable[[Stage], None], ...] = (
     updates_say_what_they_did,
     a_memory_can_be_replaced,
     the_future_is_not_known,
-    outcomes_may_be_missing,
     outcomes_may_come_late,
+    outcomes_may_be_missing,
     lessons_are_passed_on,
     runs_can_be_resumed,
 )

@@ -248,19 +248,19 @@ class Stage:
 
     # ------------------------------------------------------------------------------------------------ scripted models
 
-    def same(self, request: Request) -> str:
-        """Answer well, and always the same."""
-        return self.said(request, 0)
+    def same(self, request: Request, number: int = 0) -> str:
+        """Answer well, and always the same: in the task's form the outcome of that number."""
+        return self._said(request, number, "rain follows rain")
 
     def good(self, request: Request) -> str:
         """Answer well, by what was asked: another prompt gets another answer."""
         number = draw(request)
-        return self.said(request, number, f"after rain comes sun in {number % 97} of 97 days")
+        return self._said(request, number, f"after rain comes sun in {number % 97} of 97 days")
 
     def wordy(self, request: Request) -> str:
         """Write more than any budget has room for."""
         number = draw(request)
-        return self.said(request, number, f"what {number} days have taught " + "and taught again. " * 8, 4)
+        return self._said(request, number, f"what {number} days have taught " + "and taught again. " * 8, 4)
 
     def wild(self, request: Request) -> Completion:
         """Answer anything: well, at length, or not at all."""
@@ -269,8 +269,7 @@ class Stage:
         reasons = ("stop", "stop", "stop", "stop", "length", "content_filter", "error", "tool_calls")
         return Completion(texts[number % len(texts)], reasons[number // len(texts) % len(reasons)])
 
-    def said(self, request: Request, number: int, text: str = "rain follows rain", times: int = 1) -> str:
-        """Answer well: in the task's form the outcome of a number, elsewhere the text."""
+    def _said(self, request: Request, number: int, text: str, times: int = 1) -> str:
         form = self.form_of(request)
         if form is None:
             return fill(request.answer, text, times)
