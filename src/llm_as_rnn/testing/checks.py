@@ -89,7 +89,7 @@ def check_method(
     Examples
     --------
     >>> from llm_as_rnn.recurrence.cell import Recurrent
-    >>> check_method(Recurrent, settings=Settings(budget=100))
+    >>> check_method(Recurrent, settings=Settings(budget=80))
     """
     for check in checks():
         check(build, task=task, sequences=sequences, settings=settings)

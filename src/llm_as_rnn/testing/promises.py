@@ -17,7 +17,7 @@ import msgspec
 from llm_as_rnn.core.errors import UsageError
 from llm_as_rnn.core.method import Learned
 from llm_as_rnn.core.records import Completion, Memory, Prediction, Request, Status, StepRecord, Update, UpdateOutcome
-from llm_as_rnn.datasets.base import Sequence
+from llm_as_rnn.datasets.base import Sequence, Step
 from llm_as_rnn.runs.walk import schedule, walk
 from llm_as_rnn.testing.stage import (
     MALFORMED,
@@ -214,19 +214,26 @@ def a_second_try_is_named(stage: Stage) -> None:
 # --- the memory -----------------------------------------------------------------------------------------------------
 
 
-def _memories(stage: Stage) -> Iterator[tuple[Memory | None, Memory | None, Update]]:
-    """Give the memories before and after each step, with good, wordy and wild models."""
+def _memories(stage: Stage, answer: Answer) -> Iterator[tuple[Memory | None, Memory | None, Update]]:
+    """Give the memories before and after each step: first a model answers so, then it answers anything."""
     method = stage.method()
     first, second = stage.sequences[:2]
-    lives: tuple[tuple[Sequence, Answer], ...] = ((first, stage.good), (first, stage.wordy), (second, stage.wild))
-    for sequence, answer in lives:
-        for lived in live(method, sequence, answer):
-            yield method.memory(lived.state), method.memory(lived.learned.state), lived.learned.update
+    lived = live(method, first, answer)
+    # It goes on with what it has, so that its memory becomes full.
+    for one in (*lived, *live(method, _later(second, len(first.steps)), stage.wild, lived[-1].learned.state)):
+        yield method.memory(one.state), method.memory(one.learned.state), one.learned.update
+
+
+def _later(sequence: Sequence, steps: int) -> Sequence:
+    """Give a sequence as if so many steps had gone before."""
+    seen = [msgspec.structs.replace(step.observation, t=step.observation.t + steps) for step in sequence.steps]
+    after = zip(seen, sequence.steps, strict=True)
+    return Sequence(sequence.info, tuple(Step(observation, step.target) for observation, step in after))
 
 
 def _kept(stage: Stage) -> Iterator[Memory]:
-    """Give all memories that there are: none of a method that keeps none."""
-    for before, after, _ in _memories(stage):
+    """Give all memories that there are where a model writes too much: none of a method that keeps none."""
+    for before, after, _ in _memories(stage, stage.wordy):
         yield from (memory for memory in (before, after) if memory is not None)
 
 
@@ -252,7 +259,7 @@ def sections_stay_the_tasks(stage: Stage) -> None:
 def updates_say_what_they_did(stage: Stage) -> None:
     """Memory and version change where the update says so; where they do not, the update says why."""
     outcomes = get_args(UpdateOutcome)
-    for before, after, update in _memories(stage):
+    for before, after, update in _memories(stage, stage.good):
         require(update.outcome in outcomes, f"one of {', '.join(outcomes)}", update)
         require(update.outcome == "accepted" or bool(update.code), "a code that says why", update)
         if before is None or after is None:

@@ -121,10 +121,10 @@ def _value(name: str, number: int) -> Any:
 
 
 def _example(task: Task, number: int) -> Sequence:
-    """Make up a sequence of five days; the outcome of one is the next one's weather."""
+    """Make up a sequence of four days; the outcome of one is the next one's weather."""
     place = ("Bergen", "Ulm")[number]
     steps = []
-    for t in range(5):
+    for t in range(4):
         day = 5 * number + t
         fields = {"sky": _value("sky", day), "high": _value("high", day), "remark": REMARKS[day % len(REMARKS)]}
         target = {field.name: _value(field.name, day + 1) for field in task.answer}
@@ -135,7 +135,7 @@ def _example(task: Task, number: int) -> Sequence:
 EXAMPLES = tuple((task, (_example(task, 0), _example(task, 1))) for task in (FORECAST, EVERY_KIND))
 """Tasks, each with two sequences."""
 
-WAYS = (Settings(budget=100), Settings("line", "completion", "separate", budget=100, recall=1))
+WAYS = (Settings(budget=80), Settings("line", "completion", "separate", budget=80, recall=1))
 """How a model is asked where nobody says how."""
 
 
