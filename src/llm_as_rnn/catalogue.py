@@ -1,8 +1,13 @@
-"""The methods by name: the one list that the command line, the library and the service read."""
+"""The methods by name: the one list that the command line, the library and the service read.
+
+A method of somebody else's gets a name by `register`, or by an entry point of the package that it comes in.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import entry_points
 from typing import Any
 
 import msgspec
@@ -22,9 +27,10 @@ from llm_as_rnn.core.task import Task
 from llm_as_rnn.recurrence.cell import Recurrent
 from llm_as_rnn.recurrence.rules import suited, traits
 
-METHODS: dict[str, Callable[[Task, Settings, Prompts], Method]] = {
-    method.name: method for method in (ZeroShot, FullHistory, MemPrompt, Recurrent)
-}
+Factory = Callable[[Task, Settings, Prompts], Method]
+"""How a method is built: its class, or a function."""
+
+METHODS: dict[str, Factory] = {method.name: method for method in (ZeroShot, FullHistory, MemPrompt, Recurrent)}
 """Methods that ask a model, in the order in which tables show them."""
 
 
@@ -39,7 +45,7 @@ def _nearest_case(task: Task, settings: Settings, prompts: Prompts) -> Method:
     return NearestCase(task, settings, prompts, _closest)
 
 
-REFERENCES: dict[str, Callable[[Task, Settings, Prompts], Method]] = {
+REFERENCES: dict[str, Factory] = {
     RepeatLast.name: RepeatLast,
     MajoritySoFar.name: MajoritySoFar,
     NearestCase.name: _nearest_case,
@@ -47,6 +53,53 @@ REFERENCES: dict[str, Callable[[Task, Settings, Prompts], Method]] = {
     Zero.name: Zero,
 }
 """References that need no model."""
+
+ENTRY_POINTS = "llm_as_rnn.methods"
+"""The group of entry points under which a package offers methods, by name."""
+
+_OWN: dict[str, Factory] = {}
+
+
+def register(name: str, factory: Factory) -> None:
+    """Make a method of your own known by its name, to all runs and learners of this process.
+
+    A package does the same for every process, the command line's among them, by an entry point of the group
+    `ENTRY_POINTS`. Where the method asks no model, its class says so with ``asks_model = False``; then none is loaded.
+
+    Parameters
+    ----------
+    name : str
+        The method's ``name``: a plain word that no shipped method has.
+    factory : callable
+        Its class, or a function that builds it.
+
+    Raises
+    ------
+    UsageError
+        If the name is taken or none.
+
+    Examples
+    --------
+    >>> register("zero_shot", ZeroShot)
+    Traceback (most recent call last):
+        ...
+    llm_as_rnn.core.errors.UsageError: a method of your own cannot be called 'zero_shot' ...
+    """
+    if not re.fullmatch(r"\w+", name) or name in METHODS or name in REFERENCES:
+        raise UsageError(f"a method of your own cannot be called {name!r}", "choose a plain word that no other has")
+    _OWN[name] = factory
+
+
+def _factory(name: str) -> Factory | None:
+    """Find a method by name; what a package offers is loaded when it is first named."""
+    known = {**METHODS, **REFERENCES, **_OWN}
+    if name not in known:
+        for offered in entry_points(group=ENTRY_POINTS, name=name):
+            try:
+                register(name, offered.load())
+            except (ImportError, AttributeError) as error:
+                raise UsageError(f"the method {name!r} cannot be loaded: {error}", f"see {offered.value}") from error
+    return known.get(name) or _OWN.get(name)
 
 
 def references(task: Task) -> tuple[str, ...]:
@@ -68,7 +121,7 @@ def asks_model(name: str) -> bool:
     >>> asks_model("recurrent:delta"), asks_model("nearest_case")
     (True, False)
     """
-    return name not in REFERENCES
+    return name not in REFERENCES and bool(getattr(_OWN.get(name), "asks_model", True))
 
 
 def require_method(name: object) -> None:
@@ -83,10 +136,10 @@ def require_method(name: object) -> None:
     --------
     >>> require_method("recurrent:delta")
     """
-    known = {**METHODS, **REFERENCES}
     base, colon, rule = str(name).partition(":")
-    if not isinstance(name, str) or base not in known or (colon and base != Recurrent.name):
-        raise UsageError(f"there is no method {name!r}", f"choose from {', '.join(known)}")
+    if not isinstance(name, str) or _factory(base) is None or (colon and base != Recurrent.name):
+        known = ", ".join([*METHODS, *REFERENCES, *_OWN])
+        raise UsageError(f"there is no method {name!r}", f"choose from {known}, or register it")
     if colon:
         traits(rule)
 
@@ -97,13 +150,19 @@ def build(name: str, task: Task, settings: Settings, prompts: Prompts) -> Method
     Raises
     ------
     UsageError
-        If there is none of that name, or the settings do not suit it.
+        If there is none of that name, the settings do not suit it, or it calls itself otherwise: a journal could not
+        be read then.
     """
     require_method(name)
     base, _, rule = name.partition(":")
     if rule:
         return Recurrent(task, settings, prompts, rule)
-    return {**METHODS, **REFERENCES}[base](task, settings, prompts)
+    factory = _factory(base)
+    assert factory is not None  # noqa: S101 - it is required above
+    method = factory(task, settings, prompts)
+    if method.name != name:
+        raise UsageError(f"the method {name!r} calls itself {method.name!r}", "register it under its own name")
+    return method
 
 
 def resolve(choices: Mapping[str, Any], engine: EngineInfo) -> Settings:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from llm_as_rnn.catalogue import METHODS, REFERENCES, asks_model, build, references, resolve
+from llm_as_rnn.catalogue import METHODS, REFERENCES, asks_model, build, references, require_method, resolve
 from llm_as_rnn.core.engine import Engine, EngineInfo
 from llm_as_rnn.core.errors import DatasetError, RunError, UsageError, first_error
 from llm_as_rnn.core.method import Method
@@ -113,6 +113,8 @@ def make_spec(
     """
     if not options.methods:
         raise UsageError("no method was named", f"choose from {', '.join([*METHODS, *REFERENCES])}")
+    for name in options.methods:
+        require_method(name)
     every = (table.count(options.split), table.longest(options.split)) if table else usual_size(task)
     return RunSpec(
         task=task.name,

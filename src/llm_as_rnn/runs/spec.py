@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from llm_as_rnn.catalogue import asks_model, require_method
+from llm_as_rnn.catalogue import asks_model
 from llm_as_rnn.core.errors import SpecMismatchError, UsageError
 from llm_as_rnn.core.prompts import same_texts
 from llm_as_rnn.core.records import Record
@@ -59,8 +59,6 @@ class RunSpec(Record, frozen=True):
             value = getattr(self, name)
             if value < smallest:
                 raise UsageError(f"{name} must be at least {smallest}, not {value}", f"correct --{name}")
-        for name in self.methods:
-            require_method(name)
         require_sound(self.settings)
 
     @property
