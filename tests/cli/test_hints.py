@@ -34,7 +34,7 @@ WHERE = {
     "cli/judge.py": ("judge",),
     "cli/predict.py": ("predict",),
     "cli/run.py": ("run",),
-    "datasets/mimic.py": ("run", "data show", "data check"),
+    "datasets/mimic/__init__.py": ("run", "data show", "data check"),
     "datasets/pbc.py": ("run",),
     "datasets/tables.py": ("run",),
     "recurrence/policy.py": ("run", "predict"),

@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
+from llm_as_rnn.core.extras import Metric
 from llm_as_rnn.core.records import StepRecord
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.curves import curve
-from llm_as_rnn.metrics.extras import Metric
 from llm_as_rnn.metrics.scores import task_metrics
 from llm_as_rnn.metrics.summary import MethodSummary, by_method
 

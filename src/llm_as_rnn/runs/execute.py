@@ -24,7 +24,7 @@ from llm_as_rnn.datasets.tables import Table, read_table
 from llm_as_rnn.datasets.terms import require_local
 from llm_as_rnn.engines.drive import drive, drive_walk
 from llm_as_rnn.engines.scripted import ScriptedEngine
-from llm_as_rnn.metrics.icd import LEVELS, Coding, Term, with_categories
+from llm_as_rnn.metrics.extras import with_data
 from llm_as_rnn.metrics.summary import failed_calls, summarise
 from llm_as_rnn.recurrence.budget import require_room
 from llm_as_rnn.recurrence.memory import initial_memory, written
@@ -235,7 +235,7 @@ async def execute(
         info = directory.begin(spec, task, engine.info, resume=resume, remote_data=confirmed)
         if retry_failed:
             watcher.set_aside(set_aside_failed(directory, _sharing(methods), private=info.credentialed))
-        scored = _by_category(task, source)
+        scored = _by_data(task, source)
         return await _run(info, directory, methods, sequences, engine, options.concurrency, watcher, scored)
     finally:
         await engine.close()
@@ -298,12 +298,11 @@ def _met(before: EngineInfo, now: EngineInfo) -> EngineInfo:
     )
 
 
-def _by_category(task: Task, source: Dataset | None) -> Callable[[StepRecord], StepRecord]:
-    """Give what adds the scores that need the dataset's own titles; nothing is added where no field asks for any."""
-    asked = any(level in field.extras for field in task.answer for level in LEVELS)
-    if not asked or source is None or source.codes is None:
+def _by_data(task: Task, source: Dataset | None) -> Callable[[StepRecord], StepRecord]:
+    """Give what adds the scores for which the data itself is needed; nothing is added where no field asks for any."""
+    if source is None or source.scores is None or not any(field.extras for field in task.answer):
         return lambda record: record
-    return partial(with_categories, task, Coding(Term(*code) for code in source.codes()))
+    return partial(with_data, task, source.scores())
 
 
 def _conclude(info: RunInfo, directory: RunDirectory) -> RunInfo:
