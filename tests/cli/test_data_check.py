@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_errors import command
+from tests.cli.commands import command
 
 TASK = """
 name: sales

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from llm_as_rnn.cli.process import environment_error, printable
-from tests.cli.test_errors import command
+from tests.cli.commands import command, process
 from tests.cli.test_kill import OPTIONS, script
 
 ARGUMENTS = ["--methods", "repeat_last", "--sequences", "1", "--steps", "4"]
@@ -70,7 +70,7 @@ def test_no_file_handle_left() -> None:
 
 
 def test_what_cannot_be_encoded_is_printed_all_the_same() -> None:
-    result = command("data", "list", PYTHONIOENCODING="ascii")
+    result = process("data", "list", PYTHONIOENCODING="ascii")
     assert result.returncode == 0, result.stderr
 
 

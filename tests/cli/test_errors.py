@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import signal
 import subprocess
@@ -12,25 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.commands import command, process
 from tests.cli.test_kill import DEFAULT_STEPS, OPTIONS, lines, script
 from tests.helpers import content
 
 
-def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "llm_as_rnn", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, **environment},
-        timeout=120,
-    )
-
-
 def test_help_and_version_answer() -> None:
-    assert "weather --quick" in command("--help").stdout
-    assert command("--version").stdout.startswith("llm-as-rnn, version ")
-    assert "--resume" in command("run", "--help").stdout
+    assert "weather --quick" in process("--help").stdout
+    assert process("--version").stdout.startswith("llm-as-rnn, version ")
+    assert "--resume" in process("run", "--help").stdout
 
 
 @pytest.mark.parametrize(
@@ -106,7 +95,9 @@ def test_bad_input_gets_one_line_and_exit_code_2(
 
 
 def test_debug_shows_where_an_error_comes_from() -> None:
-    assert "Traceback" in command("--debug", "run", "wether").stderr
+    assert "Traceback" in process("--debug", "run", "wether").stderr
+    plain = process("run", "wether")
+    assert (plain.returncode, len(plain.stderr.splitlines()), "Traceback" in plain.stderr) == (2, 1, False)
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that not even root can write")

@@ -16,7 +16,7 @@ from llm_as_rnn.cli.engines import given_again
 from llm_as_rnn.cli.main import cli
 from llm_as_rnn.core.errors import UsageError
 from llm_as_rnn.runs.judging import JudgeOptions
-from tests.cli.test_errors import command
+from tests.cli.commands import command
 from tests.cli.test_interrupts import interrupted_at
 from tests.cli.test_kill import script
 from tests.fake_server import FakeServer

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.report.diff import MemoryDiff
 from llm_as_rnn.runs.directory import RunDirectory
 from llm_as_rnn.streams.learner import Learner
+from tests.cli.commands import command
 from tests.cli.test_kill import OPTIONS, script
 from tests.cli.test_predict import feed, stream_lines
 from tests.core.test_online import SEQUENCE, answer
@@ -47,7 +46,7 @@ def ask(capsys: pytest.CaptureFixture[str]) -> Any:
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
     arguments = ["run", "weather", "-m", script(folder), "--out", str(folder / "run"), *OPTIONS]
-    subprocess.run([sys.executable, "-m", "llm_as_rnn", *arguments], check=True, capture_output=True)
+    assert command(*arguments).returncode == 0
     return folder / "run"
 
 
@@ -257,7 +256,7 @@ def test_help_tells_what_path_is(ask: Any) -> None:
 def test_what_sequences_leave_to_later_ones_is_listed_and_shown(ask: Any, tmp_path: Path) -> None:
     out = tmp_path / "run"
     arguments = ["run", "weather", "-m", script(tmp_path), "--out", str(out), *OPTIONS, "--shared", "120"]
-    subprocess.run([sys.executable, "-m", "llm_as_rnn", *arguments], check=True, capture_output=True)
+    assert command(*arguments).returncode == 0
     found = rows(ask("list", out, "--method", "recurrent", "--sequence", "shared-lessons")[1])
     sequences = {record.sequence for record in RunDirectory(out).records()}
     assert len(found) == len(sequences) > 1

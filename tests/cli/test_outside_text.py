@@ -14,7 +14,7 @@ from rich.table import Table
 
 from llm_as_rnn.cli.process import printable
 from llm_as_rnn.cli.progress import PlainConsole
-from tests.cli.test_errors import command
+from tests.cli.commands import command
 from tests.cli.test_kill import script
 
 CLI = Path(__file__).parents[2] / "src/llm_as_rnn/cli"

@@ -14,6 +14,7 @@ import pytest
 from llm_as_rnn.datasets.base import Selection
 from llm_as_rnn.datasets.registry import dataset
 from llm_as_rnn.streams.saved import read_saved
+from tests.cli.commands import command
 from tests.cli.test_kill import script
 
 SEQUENCE = dataset("weather").load(Selection(1, 12))[0]
@@ -27,16 +28,16 @@ def stream_lines() -> list[dict[str, Any]]:
 
 
 def predict(state: Path, model: str, *options: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "llm_as_rnn", "predict", "weather", "--state", str(state), "-m", model]
-    command += ["--budget", "100", *options]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    words = [sys.executable, "-m", "llm_as_rnn", "predict", "weather", "--state", str(state), "-m", model]
+    words += ["--budget", "100", *options]
+    return subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def feed(state: Path, model: str, lines: list[Any], *options: str) -> tuple[int, list[dict[str, Any]], str]:
     text = "".join((line if isinstance(line, str) else json.dumps(line)) + "\n" for line in lines)
-    process = predict(state, model, *options)
-    out, errors = process.communicate(text, timeout=60)
-    return process.returncode, [json.loads(line) for line in out.splitlines()], errors
+    words = ["--state", str(state), "-m", model, "--budget", "100", *options]
+    ended = command("predict", "weather", *words, typed=text)
+    return ended.returncode, [json.loads(line) for line in ended.stdout.splitlines()], ended.stderr
 
 
 def stream_of(state: Path) -> dict[str, Any]:

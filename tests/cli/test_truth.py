@@ -16,7 +16,7 @@ from llm_as_rnn.metrics.summary import summarise
 from llm_as_rnn.report.html import facts
 from llm_as_rnn.report.tables import results
 from llm_as_rnn.runs.directory import RunDirectory
-from tests.cli.test_errors import command
+from tests.cli.commands import command
 from tests.cli.test_kill import OPTIONS, script
 from tests.fake_server import FakeServer, refuse
 from tests.helpers import content

@@ -27,7 +27,7 @@ from llm_as_rnn.leakage.check import examine
 from llm_as_rnn.leakage.foresight import MIN_STEPS
 from llm_as_rnn.runs.directory import RunDirectory, RunInfo
 from llm_as_rnn.runs.execute import Options, execute
-from tests.cli.test_errors import command
+from tests.cli.commands import command
 from tests.datasets.mimic_folder import COLUMNS, Rows, at, lab, made, write
 from tests.helpers import run_options
 

@@ -24,7 +24,7 @@ from llm_as_rnn.datasets.base import Selection, Sequence
 from llm_as_rnn.datasets.registry import DATASETS, dataset
 from llm_as_rnn.engines.drive import drive_walk
 from llm_as_rnn.engines.scripted import ScriptedEngine
-from llm_as_rnn.leakage.check import EVERY_METHOD, Factory, Leak, _watch, check, examine, plant
+from llm_as_rnn.leakage.check import EVERY_METHOD, Factory, Leak, Look, _Runs, _watch, check, examine, plant
 from llm_as_rnn.runs.walk import walk
 
 PROMPTS = Prompts()
@@ -87,6 +87,32 @@ def test_shipped_methods_do_not_leak_in_any_form_or_layout(weather: Task, weeks:
     looked = {key for key, requests in report.requests.items() if requests >= 24}
     assert looked == {(name, form, layout) for name in METHODS for form in ("json", "line") for layout in LAYOUTS}
     assert {name for name, _, _ in report.requests} == {*METHODS, *REFERENCES}
+
+
+def test_settings_that_a_method_does_not_read_are_left_out_and_no_request_of_it_is_missed(
+    weather: Task, few: list[Sequence], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked() -> dict[str, list[bytes]]:
+        seen: dict[str, list[bytes]] = {}
+
+        def search(looks: list[Look], *arguments: Any, **named: Any) -> list[Leak]:
+            for look in looks:
+                seen.setdefault(look.method, []).append(msgspec.json.encode(look.request))
+            return []
+
+        with monkeypatch.context() as patch:
+            patch.setattr("llm_as_rnn.leakage.check._search", search)
+            assert check(weather, shortened(few[:1], 2), PROMPTS) == []
+        return seen
+
+    searched = asked()
+    monkeypatch.setattr(_Runs, "tell_nothing_new", lambda *_: False)
+    every = asked()
+    assert {name: set(requests) for name, requests in searched.items()} == {
+        name: set(requests) for name, requests in every.items()
+    }
+    assert len(searched["recurrent"]) == len(every["recurrent"])
+    assert all(len(searched[name]) < len(every[name]) / 3 for name in every if name != "recurrent")
 
 
 @pytest.mark.parametrize("name", sorted(name for name, entry in DATASETS.items() if entry.from_folder is None))

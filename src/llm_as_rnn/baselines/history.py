@@ -78,16 +78,20 @@ class History(Apart):
 
     def _context(self, state: HistoryState, observation: Observation) -> Calls[tuple[tuple[Message, ...], int]]:
         """Build the prompt with as many of the newest entries as fit, and say how many older ones were dropped."""
-        fits = yield from self._fits(state, observation, 0)
-        low, high = (0, 0) if fits else (1, len(state.past))
+        best = self._messages(state, observation, 0)
+        fits = yield from self._fits(best)
+        if fits or not state.past:
+            return best, 0
+        low, high = 1, len(state.past)
+        best = self._messages(state, observation, high)
         while low < high:
             middle = (low + high) // 2
-            fits = yield from self._fits(state, observation, middle)
-            low, high = (low, middle) if fits else (middle + 1, high)
-        return self._messages(state, observation, low), low
+            messages = self._messages(state, observation, middle)
+            fits = yield from self._fits(messages)
+            low, high, best = (low, middle, messages) if fits else (middle + 1, high, best)
+        return best, high
 
-    def _fits(self, state: HistoryState, observation: Observation, dropped: int) -> Calls[bool]:
-        messages = self._messages(state, observation, dropped)
+    def _fits(self, messages: tuple[Message, ...]) -> Calls[bool]:
         tokens = yield from count_tokens("\n\n".join(message.content for message in messages))
         return tokens + self.asker.answer.max_tokens() + MARGIN <= self.settings.window
 

@@ -61,7 +61,9 @@ _environment.tests["none"] = lambda value: value is None or isinstance(value, Mi
 
 @lru_cache(maxsize=512)
 def _compiled(source: str) -> Template:
-    return _environment.from_string(source)
+    template = _environment.from_string(source)
+    template.globals = dict(template.globals)  # copied at every rendering, which takes long from what Jinja puts here
+    return template
 
 
 def render(source: str, name: str = "template", /, **values: Any) -> str:

@@ -199,12 +199,12 @@ def examine(
     # A thread with an event loop of its own, so that this also works where a loop is running already.
     with ThreadPoolExecutor(1) as thread:
         for form in get_args(Form):
-            planted = plant(task, some, form)
-            for (number, settings), name in itertools.product(enumerate(_settings(form)), factories):
+            planted, runs = plant(task, some, form), _Runs()
+            for settings, name in itertools.product(_settings(form), factories):
                 requests[name, form, settings.layout] += 0
-                if number and factories[name] is REFERENCES.get(name):
-                    continue  # no settings are theirs
-                method = factories[name](planted.task, settings, prompts)
+                if runs.tell_nothing_new(name, settings):
+                    continue
+                method = factories[name](planted.task, runs.noted(name, factories[name], settings), prompts)
                 looks, learns = thread.submit(asyncio.run, _watch(method, name, settings, planted)).result()
                 requests[name, form, settings.layout] += len(looks)
                 # A judge alone goes by the rubric: there, no outcome may be shown at all.
@@ -234,6 +234,49 @@ def _settings(form: Form) -> Iterator[Settings]:
             yield Settings(form, style, layout, budget=1, window=10**6, feedback=feedback)
     for rule, budget in itertools.product(RULES, (1, 256, 4096)):
         yield Settings(form, budget=budget, window=10**6, feedback="scorecard", rule=rule, recall=1, recheck=2)
+
+
+class _Runs:
+    """The runs of one form: with which settings, and what a shipped method read of them.
+
+    The rest makes no difference to it, so that its requests would be the same ones. Methods of others run with all
+    settings: they might read them in ways that are not noted.
+    """
+
+    def __init__(self) -> None:
+        self._runs: dict[str, list[tuple[Settings, set[str]]]] = {}
+
+    def noted(self, name: str, factory: Factory, settings: Settings) -> Settings:
+        """Give settings that note what is read of them."""
+        if factory not in (*METHODS.values(), *REFERENCES.values()):
+            return settings
+        read: set[str] = set()
+
+        class Noting(Settings, frozen=True):
+            def __getattribute__(self, name: str) -> Any:
+                read.add(name)
+                return object.__getattribute__(self, name)
+
+        self._runs.setdefault(name, []).append((settings, read))
+        return Noting(**msgspec.structs.asdict(settings))
+
+    def tell_nothing_new(self, name: str, settings: Settings) -> bool:
+        """Tell whether the method was run with settings that it could not tell from these."""
+        return any(
+            all(getattr(earlier, field) == getattr(settings, field) for field in read & {*settings.__struct_fields__})
+            and _asks(earlier) == _asks(settings)
+            and knows_outcomes(earlier.feedback) >= knows_outcomes(settings.feedback)
+            for earlier, read in self._runs.get(name, ())
+        )
+
+
+def _asks(settings: Settings) -> tuple[Layout, bool]:
+    """Give what matters for any method: where its requests are counted, and whether its model is a clumsy one."""
+    return settings.layout, _is_clumsy(settings)
+
+
+def _is_clumsy(settings: Settings) -> bool:
+    return settings.budget == 1
 
 
 # --- planting -------------------------------------------------------------------------------------------------------
@@ -353,7 +396,7 @@ def _script(task: Task, settings: Settings) -> Answer:
     guess = {field.name: field.uninformed("a guess") for field in task.answer}
 
     def answer(request: Request) -> str:
-        if settings.budget == 1 and not request.attempt:
+        if _is_clumsy(settings) and not request.attempt:
             return ""
         text = " ".join(["noted", *_CANARY.findall(request.prompt)[-3:]])
         if request.role == "predict":
