@@ -295,11 +295,14 @@ async def _run(
         lanes = min(concurrency or engine.info.slots, engine.info.slots)
         try:
             driving = partial(drive_walk, engine=engine, keep=commit, hear=journal.hear)
-            # Who goes by what others said comes after them.
-            for later in (False, True):
-                group = [method for method in cast.methods if bool(advisers(method.name, info.task)) is later]
-                failed = run_all(group, sequences, info.task, driving, past, concurrency=lanes, delay=info.spec.delay)
-                failures |= await failed
+            go = partial(run_all, task=info.task, drive=driving, past=past, concurrency=lanes, delay=info.spec.delay)
+            failures |= await go([method for method in cast.methods if not advisers(method.name, info.task)], sequences)
+            # Who goes by what others said comes after them, and no further than these have come.
+            for method in cast.methods:
+                ended = _ended_early(advisers(method.name, info.task), sequences, failures)
+                failures |= {f"{method.name}/{name}": why for name, why in ended.items()}
+                if advisers(method.name, info.task):
+                    failures |= await go([method], [one for one in sequences if one.info.id not in ended])
             status = "failed" if failures else "finished"
         except* RunError as errors:
             broken = first_error(errors)  # see there why it is raised below
@@ -311,6 +314,16 @@ async def _run(
     if broken:
         raise broken
     return info
+
+
+def _ended_early(names: Many[str], sequences: Many[Sequence], failures: Mapping[str, str]) -> dict[str, str]:
+    """Say in which sequences any of these methods ended early, and why."""
+    found = {}
+    for sequence in sequences:
+        whys = [failures[line] for name in names if (line := f"{name}/{sequence.info.id}") in failures]
+        if whys:
+            found[sequence.info.id] = whys[0]
+    return found
 
 
 def _sharing(methods: Many[Method]) -> set[str]:

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from llm_as_rnn.core.errors import EngineError
+from llm_as_rnn.core.fields import Number
 from llm_as_rnn.core.method import Apart, Calls, Learned, Method, at_once
 from llm_as_rnn.core.records import (
     Memory,
@@ -104,7 +105,7 @@ class Advised:
             standings = state.standings[field.name]
             value, spread = advise(field, standings, [_of(one, field.name) for one in said])
             if value is not None:
-                values[field.name] = value
+                values[field.name] = float(field.show(value)) if isinstance(field, Number) else value
             if spread:
                 chances[field.name] = spread
             trust[field.name] = dict(zip(self._names, believed(field, standings), strict=True))
