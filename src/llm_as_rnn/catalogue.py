@@ -26,12 +26,13 @@ from llm_as_rnn.core.settings import resolve as fill_in
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.recurrence.cell import Recurrent
 from llm_as_rnn.recurrence.rules import suited, traits
+from llm_as_rnn.trust.advised import Advised
 
 Factory = Callable[[Task, Settings, Prompts], Method]
 """How a method is built: its class, or a function."""
 
-METHODS: dict[str, Factory] = {method.name: method for method in (ZeroShot, FullHistory, MemPrompt, Recurrent)}
-"""Methods that ask a model, in the order in which tables show them."""
+ADVISED = "advised"
+FREE_ADVICE = "free_advice"
 
 
 def _closest(lines: Sequence[str], shown: str) -> int | None:
@@ -45,12 +46,27 @@ def _nearest_case(task: Task, settings: Settings, prompts: Prompts) -> Method:
     return NearestCase(task, settings, prompts, _closest)
 
 
+def _advised(task: Task, settings: Settings, prompts: Prompts) -> Method:
+    return advised(ADVISED, task, lambda name: build(name, task, settings, prompts))
+
+
+def _free_advice(task: Task, settings: Settings, prompts: Prompts) -> Method:
+    return advised(FREE_ADVICE, task, lambda name: build(name, task, settings, prompts))
+
+
+METHODS: dict[str, Factory] = {
+    **{method.name: method for method in (ZeroShot, FullHistory, MemPrompt, Recurrent)},
+    ADVISED: _advised,
+}
+"""Methods that ask a model, in the order in which tables show them."""
+
 REFERENCES: dict[str, Factory] = {
     RepeatLast.name: RepeatLast,
     MajoritySoFar.name: MajoritySoFar,
     NearestCase.name: _nearest_case,
     Linear.name: Linear,
     Zero.name: Zero,
+    FREE_ADVICE: _free_advice,
 }
 """References that need no model."""
 
@@ -102,6 +118,36 @@ def _factory(name: str) -> Factory | None:
     return known.get(name) or _OWN.get(name)
 
 
+def advisers(name: str, task: Task) -> tuple[str, ...]:
+    """Name those whose advice a method goes by, the foremost first; none for a method that goes by its own.
+
+    Examples
+    --------
+    >>> from llm_as_rnn.core.task import load_task
+    >>> advisers("advised", load_task("weather"))
+    ('recurrent', 'repeat_last', 'majority', 'nearest_case', 'linear')
+    >>> advisers("free_advice", load_task("weather"))[0], advisers("recurrent", load_task("weather"))
+    ('repeat_last', ())
+    """
+    free = tuple(reference for reference in references(task) if reference != FREE_ADVICE)
+    return {ADVISED: (Recurrent.name, *free), FREE_ADVICE: free}.get(name, ())
+
+
+def advised(name: str, task: Task, adviser: Callable[[str], Method]) -> Method:
+    """Build a method that goes by advice.
+
+    Parameters
+    ----------
+    name : str
+        Which.
+    task : Task
+        What is predicted.
+    adviser : callable
+        Gives an adviser by its name: the method itself, or what it said in a run (see `trust.advised.Recorded`).
+    """
+    return Advised(name, task, [adviser(one) for one in advisers(name, task)])
+
+
 def references(task: Task) -> tuple[str, ...]:
     """Name the references that suit a task: every run of it has them.
 
@@ -109,7 +155,7 @@ def references(task: Task) -> tuple[str, ...]:
     --------
     >>> from llm_as_rnn.core.task import load_task
     >>> references(load_task("weather"))
-    ('repeat_last', 'majority', 'nearest_case', 'linear')
+    ('repeat_last', 'majority', 'nearest_case', 'linear', 'free_advice')
     """
     unsuited = {kind.name for kind in (Linear, Zero) if not kind.suits(task)}
     return tuple(name for name in REFERENCES if name not in unsuited)

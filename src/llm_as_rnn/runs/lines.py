@@ -99,6 +99,8 @@ class EarlierSteps(Plain[StepRecord]):
             record,
             recalled=(),
             asked=(),
+            distribution={},
+            believed={},
             update=_as_told(record.update),
             feedback=_in_one(record.feedback),
             taught=_as_told(record.taught, "accepted") if record.taught else None,
@@ -107,7 +109,7 @@ class EarlierSteps(Plain[StepRecord]):
     def line(self, record: StepRecord) -> bytes:
         """Encode it as readers of that time expect it."""
         fields = {name: getattr(record, name) for name in record.__struct_fields__}
-        told = {name: fields[name] for name in fields if name not in ("recalled", "asked", "taught")}
+        told = {name: fields[name] for name in fields if name not in _LATER}
         told["update"] = {"outcome": record.update.outcome, "reason": record.update.reason}
         if record.feedback:
             told["feedback"] = {
@@ -134,6 +136,9 @@ class EarlierSteps(Plain[StepRecord]):
             told["taught"] = {"outcome": "accepted", **_code_and_detail(last.removeprefix(TAUGHT))}
         return msgspec.convert(told, StepRecord)
 
+
+_LATER = ("recalled", "asked", "taught", "distribution", "believed")
+"""What a record has that these formats do not."""
 
 TAUGHT = "lessons: "
 """What began the note of what became of lessons, in the formats 1 and 2."""
@@ -215,11 +220,14 @@ class StepLine(Sparse, frozen=True):
     taught: Update | None = None
     counts: dict[str, int] = {}
     recalled: tuple[str, ...] = ()
+    distribution: dict[str, dict[str, float]] = {}
+    believed: dict[str, dict[str, float]] = {}
 
 
 _AS_THEY_ARE = (
     "method", "sequence", "t", "observation", "update", "target", "prediction", "status", "feedback", "scores",
     "problem", "notes", "lessons", "taught", "counts", "recalled",
+    "distribution", "believed",
 )  # fmt: skip
 
 

@@ -151,7 +151,7 @@ class Live:
                 f"{self._settings.budget}",
                 f"load it with a budget of {tokens} or more, or restore a shorter version",
             )
-        return (yield from self._with_ways_back(with_tokens(stream, memory, tokens)))
+        return (yield from self._with_ways_back(with_tokens(self.method, stream, memory, tokens)))
 
     def _with_ways_back(self, stream: Stream) -> Calls[Stream]:
         """Leave out the lessons from which a replay would begin with a memory that is over the budget now."""
