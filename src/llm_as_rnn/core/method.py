@@ -110,6 +110,11 @@ class Method(Protocol):
         """Whether a step whose outcome never comes teaches nothing: `learn` then gives the state back as it was."""
         ...
 
+    @property
+    def takes_advice(self) -> bool:
+        """Whether an answer is made of several answers: it need not be what the model said, nor fail with it."""
+        ...
+
     def start_with(self, sequence: SequenceInfo, lessons: Any) -> Any:
         """Give the state before the first step, with the lessons of earlier sequences (None for the first)."""
         ...
@@ -124,6 +129,7 @@ class Apart(ABC):
 
     shares: bool = False
     needs_outcomes: bool = True
+    takes_advice: bool = False
 
     @abstractmethod
     def start(self, sequence: SequenceInfo) -> Any:

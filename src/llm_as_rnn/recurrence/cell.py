@@ -89,6 +89,7 @@ class Recurrent:
 
     name = "recurrent"
     state_type = RecurrentState
+    takes_advice = False
 
     def __init__(self, task: Task, settings: Settings, prompts: Prompts, rule: str | None = None) -> None:
         if rule:

@@ -41,7 +41,7 @@ def says_what_it_is(stage: Stage) -> None:
     """Name, traits and values are of the types that the protocol says, and every state is of the state's class."""
     method = stage.method()
     require(bool(str(method.name).strip()), "a name", method.name)
-    for trait in ("shares", "needs_outcomes"):
+    for trait in ("shares", "needs_outcomes", "takes_advice"):
         require(isinstance(getattr(method, trait), bool), f"{trait} to be true or false", getattr(method, trait))
     kind = method.state_type
     frozen = issubclass(kind, msgspec.Struct) and kind.__struct_config__.frozen
@@ -70,7 +70,7 @@ def good_answers_are_predictions(stage: Stage) -> None:
                 # A reference that has nothing to go by may say what needs no knowledge: of a text, nothing at all.
                 fits = value == fields[name].uninformed() or fields[name].read_outcome(value) == value
                 require(fits, f"{name} to be a {fields[name].noun}", value)
-            if any(map(stage.form_of, lived.asked)):
+            if any(map(stage.form_of, lived.asked)) and not stage.method().takes_advice:
                 require_same(dict(stage.known[number % len(stage.known)]), values, "the values that the model answered")
 
 
@@ -188,7 +188,7 @@ def bad_answers_have_a_status(stage: Stage) -> None:
     ):
         method, step = stage.method(), stage.sequences[0].steps[0]
         lived = live_once(method, method.start(stage.sequences[0].info), step, lambda _, bad=completion: bad)  # type: ignore[misc]
-        if any(map(stage.form_of, lived.asked)):
+        if any(map(stage.form_of, lived.asked)) and not method.takes_advice:
             what = f"the status {status} after {completion.text or completion.finish_reason!r}"
             require(lived.prediction.status is status, what, lived.prediction.status)
             require(lived.prediction.values is None, f"no values with the status {status}", lived.prediction.values)
@@ -207,7 +207,7 @@ def a_second_try_is_named(stage: Stage) -> None:
         return "" if len(tried) == 1 else stage.same(request)
 
     prediction = by_hand(method.predict(method.start(stage.sequences[0].info), steps[0].observation), answer)
-    if tried and stage.form_of(tried[0]) and prediction.status.answered:
+    if tried and stage.form_of(tried[0]) and prediction.status.answered and not method.takes_advice:
         require(prediction.status is Status.REPAIRED, "the status repaired", prediction.status)
 
 

@@ -58,6 +58,8 @@ class Advised:
         Who advises, the foremost first: of two answers as likely as each other, the one that was named first is taken.
     """
 
+    takes_advice = True
+
     def __init__(self, name: str, task: Task, advisers: Sequence[Method]) -> None:
         self.name = name
         self.task = task
