@@ -159,7 +159,7 @@ def test_a_run_whose_server_ceases_to_count_goes_on_and_resumes_by_the_same_figu
 @pytest.mark.parametrize(
     ("form", "style", "layout", "methods"),
     [
-        ("line", "completion", "chained", ("memprompt", "recurrent")),
+        ("line", "completion", "chained", ("recurrent",)),
         pytest.param("line", "completion", "chained", tuple(METHODS), marks=pytest.mark.long),
         pytest.param("line", "chat", "separate", tuple(METHODS), marks=pytest.mark.long),
         pytest.param("json", "chat", "chained", ("recurrent",), marks=pytest.mark.long),
@@ -170,11 +170,11 @@ def test_the_embedded_model_keeps_the_form(
 ) -> None:
     """Structure, not luck: every answer valid, the budget held, the prefix cache used.
 
-    Each run takes this model many seconds, so that one alone is of two sequences at once and short, with the methods
-    that have the model write most, and JSON, which takes it the longest, is tried with one method.
+    Each run takes this model many seconds, so that one alone is of two sequences at once, and JSON, which takes it the
+    longest, of one method.
     """
     engine = LlamaCppEngine(model_file, slots=2, threads=1)  # other tests run on the other cores
-    sequences = 2 if style == "completion" else 1
+    sequences = 2 if style == "completion" and len(methods) > 1 else 1
     options = run_options(
         "weather", methods, sequences=sequences, steps=2, budget=64, form=form, style=style, layout=layout
     )
