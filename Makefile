@@ -39,6 +39,9 @@ demo: .venv/.installed
 	@$(BIN)/llm-as-rnn run probe-recall --model llamacpp:smollm2-135m --quick --methods zero_shot,full_history,recurrent
 	@$(BIN)/llm-as-rnn run weather --model llamacpp:smollm2-135m --quick
 
+# Tests start many processes, each of which would compile every module anew.
+test test-long: export PYTHONDONTWRITEBYTECODE :=
+
 # A process for each core, up to eight: half of the time that one takes on two cores.
 PYTEST := $(BIN)/python -m pytest -q -n logical --maxprocesses 8 --dist worksteal
 

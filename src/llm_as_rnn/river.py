@@ -14,7 +14,7 @@ from itertools import chain, count
 from typing import Any, TypeVar
 
 from llm_as_rnn.core.door import BYTE_ORDER_MARK, plain, plain_fields
-from llm_as_rnn.core.engine import Engine
+from llm_as_rnn.core.engine import Engine, EngineInfo
 from llm_as_rnn.core.errors import MissingExtraError, TaskError, UsageError
 from llm_as_rnn.core.fields import ARROW, Field, Label, Number
 from llm_as_rnn.core.folding import clash
@@ -208,9 +208,10 @@ class _Adapter(base.Estimator):
 
     @classmethod
     def _unit_test_params(cls) -> Iterator[dict[str, Any]]:
-        """Say what River's own checks run it with: a script in place of a model."""
+        """Say what River's own checks run it with: a script in place of a model, with a window that soon is full."""
+        info = EngineInfo("scripted:river", context_window=2048, digest="scripted")
         for method in ("recurrent", "full_history", "repeat_last"):
-            yield {"method": method, "engine": ScriptedEngine(_silent), "form": "line", "budget": 64}
+            yield {"method": method, "engine": ScriptedEngine(_silent, info), "form": "line", "budget": 64}
 
 
 class LLMClassifier(_Adapter, base.Classifier):

@@ -79,6 +79,7 @@ def test_the_notebook(tmp_path: Path) -> None:
     assert wishes.startswith("## Patterns")
 
 
+@pytest.mark.long
 @pytest.mark.model
 @pytest.mark.usefixtures("default_model")
 def test_the_notebook_with_the_embedded_model(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from llm_as_rnn.cli.process import BELONG_TOGETHER, INTERRUPTED, Interrupts
 from llm_as_rnn.runs.directory import RunDirectory
+from tests.cli.commands import command
 from tests.cli.test_kill import DEFAULT_STEPS, OPTIONS, lines, script
 from tests.fake_server import FakeServer
 from tests.helpers import content
@@ -77,7 +78,7 @@ def test_signals_in_quick_succession_end_a_run_as_one_does(tmp_path: Path, signa
         assert "are kept. To go on:" in errors
         assert RunDirectory(out).info().status == "interrupted"
         server.answer = " rain, 9.5"
-        assert subprocess.run([sys.executable, "-m", "llm_as_rnn", *arguments, "--resume"], check=False).returncode == 0
+        assert command(*arguments, "--resume").returncode == 0
     assert lines(out / "steps.jsonl") == DEFAULT_STEPS
 
 
@@ -101,7 +102,7 @@ def test_wherever_they_come_the_run_goes_on_with_resume(
     assert "--resume" in errors
     assert not (out / "run.json").exists() or RunDirectory(out).info().status in ("interrupted", "finished")
     for end in ([str(out), "--resume"], [str(whole)]):
-        assert subprocess.run([sys.executable, "-m", "llm_as_rnn", *arguments, *end], check=False).returncode == 0
+        assert command(*arguments, *end).returncode == 0
     assert content(out) == content(whole)
 
 
@@ -136,8 +137,8 @@ last = Last()
 def test_a_signal_in_the_very_last_moment_changes_no_exit_code(tmp_path: Path, stop: str) -> None:
     interrupted = AT.format(module="llm_as_rnn.cli.report", name="show_run", times=1, signal="SIGINT")
     for program, code in ((interrupted, INTERRUPTED), ("main()", 2)):
-        command = [sys.executable, "-c", LAST.format(program=program, signal=stop), "report", str(tmp_path)]
-        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        words = [sys.executable, "-c", LAST.format(program=program, signal=stop), "report", str(tmp_path)]
+        result = subprocess.run(words, capture_output=True, text=True, check=False)
         assert result.returncode == code, result.stderr
         assert len(result.stderr.strip().splitlines()) == 1
 

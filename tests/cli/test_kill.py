@@ -14,6 +14,7 @@ import pytest
 from llm_as_rnn.catalogue import references
 from llm_as_rnn.core.task import load_task
 from llm_as_rnn.runs.directory import RunDirectory
+from tests.cli.commands import command
 from tests.helpers import LINES, content
 
 METHODS = "zero_shot,full_history,memprompt,recurrent:rewrite,recurrent:cases"
@@ -39,22 +40,13 @@ def script(folder: Path) -> str:
     return f"scripted:{path}"
 
 
+def words(model: str, out: Path) -> list[str]:
+    return ["run", "weather", "-m", model, "--out", str(out), "--resume", *OPTIONS, *ALL_RULES]
+
+
 def begin(model: str, out: Path) -> subprocess.Popen[bytes]:
-    command = [
-        sys.executable,
-        "-m",
-        "llm_as_rnn",
-        "run",
-        "weather",
-        "-m",
-        model,
-        "--out",
-        str(out),
-        "--resume",
-        *OPTIONS,
-        *ALL_RULES,
-    ]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    program = [sys.executable, "-m", "llm_as_rnn", *words(model, out)]
+    return subprocess.Popen(program, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def lines(journal: Path) -> int:
@@ -65,7 +57,7 @@ def lines(journal: Path) -> int:
 @pytest.mark.parametrize("seed", range(2))
 def test_a_run_killed_again_and_again_ends_like_one_that_was_not(tmp_path: Path, seed: int) -> None:
     model, out, whole = script(tmp_path), tmp_path / "killed", tmp_path / "whole"
-    assert begin(model, whole).wait() == 0
+    assert command(*words(model, whole)).returncode == 0
     assert lines(whole / "steps.jsonl") == STEPS
 
     rng = random.Random(seed)

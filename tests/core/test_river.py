@@ -37,22 +37,24 @@ ESTIMATORS = [
 ]
 
 
-def checks_of(estimator: Any) -> Iterator[Any]:
-    """Give River's checks of an estimator: how memory grows, and all that rewrites a memory, on one data set each.
+def every_check() -> Iterator[Any]:
+    """Give River's checks of each estimator: all that has a growing context or memory on one data set each.
 
-    They take seconds to a minute on each, so that the other data sets are long; the rest is tried on all.
+    They take seconds on each, so that the other data sets are long; so is how memory grows for an estimator after the
+    first of a method, as they keep the same. The rest is tried on all.
     """
     seen = set()
-    for number, check in enumerate(checks.yield_checks(estimator)):
-        name = check.__name__
-        slow = name == "check_bounded_memory_growth" or estimator.method == "recurrent"
-        long = slow and name in seen
-        seen.add(name)
-        label = f"{type(estimator).__name__}-{estimator.method}-{number}-{name}"
-        yield pytest.param(estimator, check, id=label, marks=[pytest.mark.long] if long else [])
+    for estimator in ESTIMATORS:
+        for number, check in enumerate(checks.yield_checks(estimator)):
+            name, kind = check.__name__, type(estimator).__name__
+            tried = (estimator.method, name, "" if name == "check_bounded_memory_growth" else kind)
+            long = tried in seen and (estimator.method != "repeat_last" or not tried[2])
+            seen.add(tried)
+            label = f"{kind}-{estimator.method}-{number}-{name}"
+            yield pytest.param(estimator, check, id=label, marks=[pytest.mark.long] if long else [])
 
 
-CHECKS = [check for estimator in ESTIMATORS for check in checks_of(estimator)]
+CHECKS = list(every_check())
 
 
 @pytest.mark.parametrize(("estimator", "check"), CHECKS)

@@ -157,11 +157,16 @@ def test_a_run_whose_server_ceases_to_count_goes_on_and_resumes_by_the_same_figu
 
 @pytest.mark.model
 @pytest.mark.parametrize(
-    ("form", "style", "layout"),
-    [("line", "completion", "chained"), ("line", "chat", "separate"), ("json", "chat", "chained")],
+    ("form", "style", "layout", "methods"),
+    [
+        ("line", "completion", "chained", ("recurrent",)),
+        pytest.param("line", "completion", "chained", tuple(METHODS), marks=pytest.mark.long),
+        pytest.param("line", "chat", "separate", tuple(METHODS), marks=pytest.mark.long),
+        pytest.param("json", "chat", "chained", ("recurrent",), marks=pytest.mark.long),
+    ],
 )
 def test_the_embedded_model_keeps_the_form(
-    tmp_path: Path, model_file: Path, weather: Task, form: Form, style: Style, layout: Layout
+    tmp_path: Path, model_file: Path, weather: Task, form: Form, style: Style, layout: Layout, methods: tuple[str, ...]
 ) -> None:
     """Structure, not luck: every answer valid, the budget held, the prefix cache used.
 
@@ -169,7 +174,7 @@ def test_the_embedded_model_keeps_the_form(
     longest, of one method.
     """
     engine = LlamaCppEngine(model_file, slots=2, threads=1)  # other tests run on the other cores
-    methods, sequences = tuple(METHODS) if form == "line" else ("recurrent",), 2 if style == "completion" else 1
+    sequences = 2 if style == "completion" and len(methods) > 1 else 1
     options = run_options(
         "weather", methods, sequences=sequences, steps=2, budget=64, form=form, style=style, layout=layout
     )
