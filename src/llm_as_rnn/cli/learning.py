@@ -69,7 +69,7 @@ remote_data_option = click.option(
     is_flag=True,
     help="Confirm that the terms of credentialed data cover a server that is not on this machine.",
 )
-"""Of every command that sends data to an engine (see `runs.remote`)."""
+"""Of every command that sends data to an engine (see `datasets.terms`)."""
 
 prompts_option = click.option("--prompts", type=click.Path(path_type=Path), help="Folder with templates of your own.")
 """Of every command that asks a model."""

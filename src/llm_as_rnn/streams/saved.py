@@ -39,7 +39,7 @@ class Saved(Record, frozen=True):
     format : int
         Of this file.
     remote_data : tuple of str
-        Hosts outside this machine that were confirmed to get credentialed data (see `runs.remote`).
+        Hosts outside this machine that were confirmed to get credentialed data (see `datasets.terms`).
     own_prompts : bool
         Whether a folder of templates took the place of shipped ones.
     """
