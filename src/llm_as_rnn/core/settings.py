@@ -353,7 +353,7 @@ def resolve(choices: Mapping[str, Any], engine: EngineInfo) -> Settings:
     -------
     Settings
         The rule and the feedback may still be `AUTO`: these depend on the rules there are (see
-        `methods.resolve`).
+        `catalogue.resolve`).
 
     Raises
     ------

@@ -71,7 +71,7 @@ class Options(Record, frozen=True):
     concurrency : int, optional
         Steps in flight; the engine's slots by default, and never more.
     allow_remote_data : bool
-        Whether the user confirms that the terms of the data cover an engine elsewhere (see `remote.require_local`).
+        Whether the user confirms that the terms of the data cover an engine elsewhere (see `terms.require_local`).
     """
 
     task: str

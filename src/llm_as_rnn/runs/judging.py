@@ -57,7 +57,7 @@ class JudgeOptions(Record, frozen=True):
     settings : mapping
         How the judge is asked: values of `settings.Settings` by name; of these `JUDGED_BY` matter.
     allow_remote_data : bool
-        Whether the user confirms that the terms of the data cover an engine elsewhere (see `remote.require_local`).
+        Whether the user confirms that the terms of the data cover an engine elsewhere (see `terms.require_local`).
     """
 
     times: int = 1
