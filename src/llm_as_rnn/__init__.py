@@ -12,21 +12,37 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from llm_as_rnn._version import __version__
+from llm_as_rnn.core.extras import look_in
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from llm_as_rnn.core.errors import LlmAsRnnError
+    from llm_as_rnn.core.extras import Extra
     from llm_as_rnn.core.task import Task, load_task
     from llm_as_rnn.streams.learner import AsyncLearner, Learner
+    from llm_as_rnn.streams.shared import SharedEngine
 
-__all__ = ["AsyncLearner", "Learner", "LlmAsRnnError", "Task", "__version__", "load_task"]
+__all__ = ["AsyncLearner", "Learner", "LlmAsRnnError", "SharedEngine", "Task", "__version__", "load_task"]
 
 _HOMES = {
     "AsyncLearner": "streams.learner",
     "Learner": "streams.learner",
     "LlmAsRnnError": "core.errors",
+    "SharedEngine": "streams.shared",
     "Task": "core.task",
     "load_task": "core.task",
 }
+
+
+def _extras() -> Iterator[Extra]:
+    from llm_as_rnn.datasets.registry import extras  # noqa: PLC0415 - only a task that asks for a score needs it
+
+    return extras()
+
+
+# Fields are checked in the core, which knows no dataset: this is where the two are put together.
+look_in(_extras)
 
 
 def __getattr__(name: str) -> Any:

@@ -1,8 +1,13 @@
-"""The methods by name: the one list that the command line, the library and the service read."""
+"""The methods by name: the one list that the command line, the library and the service read.
+
+A method of somebody else's gets a name by `register`, or by an entry point of the package that it comes in.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import entry_points
 from typing import Any
 
 import msgspec
@@ -21,11 +26,13 @@ from llm_as_rnn.core.settings import resolve as fill_in
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.recurrence.cell import Recurrent
 from llm_as_rnn.recurrence.rules import suited, traits
+from llm_as_rnn.trust.advised import Advised
 
-METHODS: dict[str, Callable[[Task, Settings, Prompts], Method]] = {
-    method.name: method for method in (ZeroShot, FullHistory, MemPrompt, Recurrent)
-}
-"""Methods that ask a model, in the order in which tables show them."""
+Factory = Callable[[Task, Settings, Prompts], Method]
+"""How a method is built: its class, or a function."""
+
+ADVISED = "advised"
+FREE_ADVICE = "free_advice"
 
 
 def _closest(lines: Sequence[str], shown: str) -> int | None:
@@ -39,14 +46,106 @@ def _nearest_case(task: Task, settings: Settings, prompts: Prompts) -> Method:
     return NearestCase(task, settings, prompts, _closest)
 
 
-REFERENCES: dict[str, Callable[[Task, Settings, Prompts], Method]] = {
+def _advised(task: Task, settings: Settings, prompts: Prompts) -> Method:
+    return advised(ADVISED, task, lambda name: build(name, task, settings, prompts))
+
+
+def _free_advice(task: Task, settings: Settings, prompts: Prompts) -> Method:
+    return advised(FREE_ADVICE, task, lambda name: build(name, task, settings, prompts))
+
+
+METHODS: dict[str, Factory] = {
+    **{method.name: method for method in (ZeroShot, FullHistory, MemPrompt, Recurrent)},
+    ADVISED: _advised,
+}
+"""Methods that ask a model, in the order in which tables show them."""
+
+REFERENCES: dict[str, Factory] = {
     RepeatLast.name: RepeatLast,
     MajoritySoFar.name: MajoritySoFar,
     NearestCase.name: _nearest_case,
     Linear.name: Linear,
     Zero.name: Zero,
+    FREE_ADVICE: _free_advice,
 }
 """References that need no model."""
+
+ENTRY_POINTS = "llm_as_rnn.methods"
+"""The group of entry points under which a package offers methods, by name."""
+
+_OWN: dict[str, Factory] = {}
+
+
+def register(name: str, factory: Factory) -> None:
+    """Make a method of your own known by its name, to all runs and learners of this process.
+
+    A package does the same for every process, the command line's among them, by an entry point of the group
+    `ENTRY_POINTS`. Where the method asks no model, its class says so with ``asks_model = False``; then none is loaded.
+
+    Parameters
+    ----------
+    name : str
+        The method's ``name``: a plain word that no shipped method has.
+    factory : callable
+        Its class, or a function that builds it.
+
+    Raises
+    ------
+    UsageError
+        If the name is taken or none.
+
+    Examples
+    --------
+    >>> register("zero_shot", ZeroShot)
+    Traceback (most recent call last):
+        ...
+    llm_as_rnn.core.errors.UsageError: a method of your own cannot be called 'zero_shot' ...
+    """
+    if not re.fullmatch(r"\w+", name) or name in METHODS or name in REFERENCES:
+        raise UsageError(f"a method of your own cannot be called {name!r}", "choose a plain word that no other has")
+    _OWN[name] = factory
+
+
+def _factory(name: str) -> Factory | None:
+    """Find a method by name; what a package offers is loaded when it is first named."""
+    known = {**METHODS, **REFERENCES, **_OWN}
+    if name not in known:
+        for offered in entry_points(group=ENTRY_POINTS, name=name):
+            try:
+                register(name, offered.load())
+            except (ImportError, AttributeError) as error:
+                raise UsageError(f"the method {name!r} cannot be loaded: {error}", f"see {offered.value}") from error
+    return known.get(name) or _OWN.get(name)
+
+
+def advisers(name: str, task: Task) -> tuple[str, ...]:
+    """Name those whose advice a method goes by, the foremost first; none for a method that goes by its own.
+
+    Examples
+    --------
+    >>> from llm_as_rnn.core.task import load_task
+    >>> advisers("advised", load_task("weather"))
+    ('recurrent', 'repeat_last', 'majority', 'nearest_case', 'linear')
+    >>> advisers("free_advice", load_task("weather"))[0], advisers("recurrent", load_task("weather"))
+    ('repeat_last', ())
+    """
+    free = tuple(reference for reference in references(task) if reference != FREE_ADVICE)
+    return {ADVISED: (Recurrent.name, *free), FREE_ADVICE: free}.get(name, ())
+
+
+def advised(name: str, task: Task, adviser: Callable[[str], Method]) -> Method:
+    """Build a method that goes by advice.
+
+    Parameters
+    ----------
+    name : str
+        Which.
+    task : Task
+        What is predicted.
+    adviser : callable
+        Gives an adviser by its name: the method itself, or what it said in a run (see `trust.advised.Recorded`).
+    """
+    return Advised(name, task, [adviser(one) for one in advisers(name, task)])
 
 
 def references(task: Task) -> tuple[str, ...]:
@@ -56,7 +155,7 @@ def references(task: Task) -> tuple[str, ...]:
     --------
     >>> from llm_as_rnn.core.task import load_task
     >>> references(load_task("weather"))
-    ('repeat_last', 'majority', 'nearest_case', 'linear')
+    ('repeat_last', 'majority', 'nearest_case', 'linear', 'free_advice')
     """
     unsuited = {kind.name for kind in (Linear, Zero) if not kind.suits(task)}
     return tuple(name for name in REFERENCES if name not in unsuited)
@@ -68,7 +167,7 @@ def asks_model(name: str) -> bool:
     >>> asks_model("recurrent:delta"), asks_model("nearest_case")
     (True, False)
     """
-    return name not in REFERENCES
+    return name not in REFERENCES and bool(getattr(_OWN.get(name), "asks_model", True))
 
 
 def require_method(name: object) -> None:
@@ -83,10 +182,10 @@ def require_method(name: object) -> None:
     --------
     >>> require_method("recurrent:delta")
     """
-    known = {**METHODS, **REFERENCES}
     base, colon, rule = str(name).partition(":")
-    if not isinstance(name, str) or base not in known or (colon and base != Recurrent.name):
-        raise UsageError(f"there is no method {name!r}", f"choose from {', '.join(known)}")
+    if not isinstance(name, str) or _factory(base) is None or (colon and base != Recurrent.name):
+        known = ", ".join([*METHODS, *REFERENCES, *_OWN])
+        raise UsageError(f"there is no method {name!r}", f"choose from {known}, or register it")
     if colon:
         traits(rule)
 
@@ -97,13 +196,19 @@ def build(name: str, task: Task, settings: Settings, prompts: Prompts) -> Method
     Raises
     ------
     UsageError
-        If there is none of that name, or the settings do not suit it.
+        If there is none of that name, the settings do not suit it, or it calls itself otherwise: a journal could not
+        be read then.
     """
     require_method(name)
     base, _, rule = name.partition(":")
     if rule:
         return Recurrent(task, settings, prompts, rule)
-    return {**METHODS, **REFERENCES}[base](task, settings, prompts)
+    factory = _factory(base)
+    assert factory is not None  # noqa: S101 - it is required above
+    method = factory(task, settings, prompts)
+    if method.name != name:
+        raise UsageError(f"the method {name!r} calls itself {method.name!r}", "register it under its own name")
+    return method
 
 
 def resolve(choices: Mapping[str, Any], engine: EngineInfo) -> Settings:

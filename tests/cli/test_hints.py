@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 import pytest
 
 import llm_as_rnn
@@ -21,7 +20,8 @@ from tests.cli.commands import command
 from tests.cli.test_interrupts import interrupted_at
 from tests.cli.test_kill import script
 from tests.fake_server import FakeServer
-from tests.runs.test_execute import OPTIONS, go
+from tests.helpers import run_options
+from tests.runs.test_execute import WANTED, go
 
 NEVER_SHOWN = "pa55w0rd"
 
@@ -34,7 +34,7 @@ WHERE = {
     "cli/judge.py": ("judge",),
     "cli/predict.py": ("predict",),
     "cli/run.py": ("run",),
-    "datasets/mimic.py": ("run", "data show", "data check"),
+    "datasets/mimic/__init__.py": ("run", "data show", "data check"),
     "datasets/pbc.py": ("run",),
     "datasets/tables.py": ("run",),
     "recurrence/policy.py": ("run", "predict"),
@@ -88,15 +88,16 @@ def test_errors_name_options_that_the_command_has(path: Path) -> None:
 @pytest.mark.parametrize("name", ["sequences", "steps", "budget", "seed", "delay", "thinking"])
 def test_a_run_names_its_own_options(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError) as caught:
-        go(tmp_path / "run", msgspec.structs.replace(OPTIONS, **{name: -1}))
+        go(tmp_path / "run", run_options(**{**WANTED, name: -1}))
     assert OPTION.findall(caught.value.hint) == [name]
     assert f"--{name}" in COMMANDS["run"]
 
 
 def test_judges_name_the_options_of_their_command(tmp_path: Path) -> None:
     for name in ("times", "concurrency", "thinking"):
+        named: dict[str, Any] = {"settings": {name: -1}} if name == "thinking" else {name: -1}
         with pytest.raises(UsageError, match=f"--{name}"):
-            JudgeOptions(**dict[str, Any]({name: -1}))
+            JudgeOptions(**named)
         assert f"--{name}" in COMMANDS["judge"]
     result = command("run", "weather", "-m", script(tmp_path), "--judge", "scripted:x", "--judge-times", "0")
     assert result.returncode == 2

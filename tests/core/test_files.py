@@ -17,7 +17,7 @@ from llm_as_rnn.core.errors import LlmAsRnnError, RunError
 from llm_as_rnn.core.files import make_folder, read_file, seal_end, sealed, unsealed, write_atomically
 from llm_as_rnn.core.prompts import Prompts
 from llm_as_rnn.core.task import load_task
-from llm_as_rnn.datasets.mimic_tables import PATIENTS, find
+from llm_as_rnn.datasets.mimic.tables import PATIENTS, find
 from llm_as_rnn.datasets.tables import read_table
 from llm_as_rnn.engines.resolve import resolve
 from llm_as_rnn.runs.directory import RunDirectory

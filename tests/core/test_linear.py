@@ -22,13 +22,13 @@ from llm_as_rnn.core.fields import NoteField, Ranked, whole_words
 from llm_as_rnn.core.hygiene import defuse, steers
 from llm_as_rnn.core.records import Completion, Memory, Message, Request, Section
 from llm_as_rnn.core.task import load_task
-from llm_as_rnn.datasets.mimic_notes import early_sections
+from llm_as_rnn.datasets.mimic import icd
+from llm_as_rnn.datasets.mimic.notes import early_sections
+from llm_as_rnn.datasets.weather_text.forecasts import read_facts
 from llm_as_rnn.engines.estimate import estimate_tokens
 from llm_as_rnn.engines.refusals import in_turns
 from llm_as_rnn.engines.replies import one_line, read_reply
 from llm_as_rnn.engines.thinking import split_thinking
-from llm_as_rnn.metrics import icd
-from llm_as_rnn.metrics.forecasts import read_facts
 from llm_as_rnn.recurrence import budget, feedback, memory, notes
 from llm_as_rnn.report import diff
 from tests.core.stage import sky_task

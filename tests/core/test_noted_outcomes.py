@@ -157,7 +157,7 @@ def test_a_note_that_tells_another_outcome_is_no_repetition() -> None:
     stage = Stage("delta", lambda _: f"action: add\nnumber: 1\nnote: {SEEN} -> fog").holding(f"{SEEN} -> sun")
     assert stage.meet(SEEN, "fog").update.outcome == "accepted"
     assert stage.items == (f"{SEEN} -> sun", f"{SEEN} -> fog")
-    assert stage.meet(SEEN, "fog", right=True).update == Update("kept", "known: the same note is there")
+    assert stage.meet(SEEN, "fog", right=True).update == Update("kept", "known", "the same note is there")
 
 
 @pytest.mark.parametrize(("feedback", "told"), [("scorecard", False), ("model+scorecard", True)])

@@ -19,7 +19,7 @@ from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.streams import saved
 from llm_as_rnn.streams.learner import Learner
 from llm_as_rnn.streams.online import restore
-from llm_as_rnn.streams.saved import read_saved
+from llm_as_rnn.streams.saved import FORMAT, read_saved
 from tests.core.stage import sky_task
 from tests.core.test_learner import INFO, engine
 from tests.core.test_online import SEQUENCE, answer
@@ -100,14 +100,16 @@ def test_a_file_of_today_without_a_check_is_read_and_written_with_one(small: Pat
         assert one.predict_one(FIELDS).id == "#2"
         one.save(small)
     assert is_sealed(small.read_bytes())
-    assert read_saved(small).format == 2
+    assert read_saved(small).format == FORMAT
 
 
 def test_a_format_of_the_future_is_refused_with_what_is_needed(small: Path) -> None:
-    plain = {**json.loads(unsealed(small.read_bytes())), "format": 3, "something": "new"}
+    plain = {**json.loads(unsealed(small.read_bytes())), "format": FORMAT + 1, "something": "new"}
     for content in (sealed(json.dumps(plain).encode()), json.dumps(plain).encode()):
         small.write_bytes(content)
-        with pytest.raises(UsageError, match=r"small.json was written by a newer version \(format 3\) \(upgrade"):
+        with pytest.raises(
+            UsageError, match=rf"small.json was written by a newer version \(format {FORMAT + 1}\) \(upgrade"
+        ):
             read_saved(small)
 
 

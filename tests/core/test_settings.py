@@ -21,7 +21,7 @@ from llm_as_rnn.cli.run import run
 from llm_as_rnn.core.engine import EngineInfo
 from llm_as_rnn.core.errors import UsageError
 from llm_as_rnn.core.settings import Settings, knobs, wanted
-from llm_as_rnn.recurrence.rules import RULES, suited, table, traits
+from llm_as_rnn.recurrence.rules import RULES, suited, traits
 from llm_as_rnn.runs.judging import JUDGED_BY
 from llm_as_rnn.streams.learner import Learner
 from llm_as_rnn.streams.online import StreamSettings
@@ -98,7 +98,6 @@ def test_the_rule_that_suits_follows_from_traits() -> None:
     assert [name for name in RULES if traits(name).wants_critic(told=False)] == ["rewrite", "delta"]
     assert [name for name in RULES if traits(name).wants_critic(told=True)] == ["rewrite"]
     assert [name for name in RULES if traits(name).notes_cases(told=True)] == ["delta", "cases", "hybrid", "append"]
-    assert all(f"| `{name}` |" in table() for name in RULES)
 
 
 class TestAdding:

@@ -18,9 +18,10 @@ from llm_as_rnn.core.errors import DatasetError, SpecMismatchError
 from llm_as_rnn.core.prompts import Prompts
 from llm_as_rnn.core.records import Request, StepRecord, Target
 from llm_as_rnn.core.task import load_task
-from llm_as_rnn.datasets import mimic_index
 from llm_as_rnn.datasets.base import Dataset, Selection, Sequence, Split
-from llm_as_rnn.datasets.mimic import MIMIC, MOST_DIAGNOSES, MOST_DRUGS, MOST_LABS, from_folder
+from llm_as_rnn.datasets.mimic import MIMIC, from_folder
+from llm_as_rnn.datasets.mimic import index as mimic_index
+from llm_as_rnn.datasets.mimic.stays import MOST_DIAGNOSES, MOST_DRUGS, MOST_LABS, terms
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.leakage.check import examine
 from llm_as_rnn.leakage.foresight import MIN_STEPS
@@ -397,9 +398,12 @@ def test_codes_have_their_categories_and_the_users_ccsr_groups(tmp_path: Path) -
         )
         + "'E119','Type 2','END002','END002','Diabetes','END003'\n"
     )
-    source = from_folder(folder, cache=tmp_path / "cache")
-    assert source.codes is not None
-    codes = {(edition, title): (category, groups) for edition, category, title, groups in source.codes()}
+    cache = tmp_path / "cache"
+    source = from_folder(folder, cache=cache)
+    assert source.scores is not None
+    assert set(source.scores()) == {extra.name for extra in source.extras}
+    index = mimic_index.open_index(folder, cache, lambda *_: None)
+    codes = {(term.edition, term.title): (term.category, term.groups) for term in terms(index, folder)}
     assert codes["ICD-10", "Acute on chronic diastolic (congestive) heart failure"] == ("I50", ("CIR019",))
     assert codes["ICD-10", "Type 2 diabetes mellitus without complications"] == ("E11", ("END002", "END003"))
     assert codes["ICD-9", "Acute kidney failure, unspecified"] == ("584", ())
@@ -407,4 +411,4 @@ def test_codes_have_their_categories_and_the_users_ccsr_groups(tmp_path: Path) -
     assert codes["ICD-9", external] == ("E878", ())
     (folder / "DXCCSR_v2025-1.csv").write_text("a,b\n1,2\n")
     with pytest.raises(DatasetError, match=r"DXCCSR_v2025-1\.csv has no column 'CCSR CATEGORY 1'"):
-        list(from_folder(folder, cache=tmp_path / "cache").codes())  # type: ignore[misc]
+        source.scores()

@@ -14,9 +14,10 @@ import polars as pl
 import pytest
 
 from llm_as_rnn.core.errors import DatasetError
-from llm_as_rnn.datasets import mimic_index, mimic_tables
-from llm_as_rnn.datasets.mimic_index import DONE, Index, known_early, open_index
-from llm_as_rnn.datasets.mimic_tables import LABS, TABLES, fingerprint, stream
+from llm_as_rnn.datasets.mimic import index as mimic_index
+from llm_as_rnn.datasets.mimic import tables as mimic_tables
+from llm_as_rnn.datasets.mimic.index import DONE, Index, known_early, open_index
+from llm_as_rnn.datasets.mimic.tables import LABS, TABLES, fingerprint, stream
 from tests.datasets.mimic_folder import COLUMNS, Rows, made, write
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_as_rnn.datasets.mimic_notes import LATE, MOST, SECTIONS, SHORT, early_sections
+from llm_as_rnn.datasets.mimic.notes import LATE, MOST, SECTIONS, SHORT, early_sections
 from tests.datasets.mimic_folder import LATE_HEADINGS, note
 
 

@@ -15,7 +15,7 @@ from llm_as_rnn.datasets.base import Selection
 from llm_as_rnn.datasets.registry import dataset
 from llm_as_rnn.datasets.weather import Day
 from llm_as_rnn.datasets.weather_text import describe
-from llm_as_rnn.metrics.forecasts import read_facts
+from llm_as_rnn.datasets.weather_text.forecasts import read_facts
 from llm_as_rnn.metrics.scores import step_scores, task_metrics
 
 DAY = Day(date(2012, 1, 2), 10.9, 10.6, 2.8, 4.5, "rain")

@@ -8,12 +8,15 @@ from collections.abc import Iterator
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
+from typing import get_args
 
 import click
 import pytest
 
 import llm_as_rnn
 from llm_as_rnn.cli.main import cli
+from llm_as_rnn.core.records import UpdateOutcome
+from llm_as_rnn.recurrence.rules import table
 from tests.docs.reader import PAGES, ROOT, name_of
 
 WRITTEN = [page for page in PAGES if page.name not in ("commands.md", "CONTRIBUTING.md")]
@@ -54,6 +57,24 @@ OPTIONS = [
     for option in command.params
     if isinstance(option, click.Option)
 ]
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/concepts.md"])
+def test_the_rules_are_told_as_they_say_of_themselves(page: str) -> None:
+    assert f"\n{table()}\n" in read(ROOT / page)
+
+
+def test_every_reason_that_the_journal_may_have_is_explained() -> None:
+    """In the table of codes, whose rows go by the outcome: ``Why("known", ...)``, ``Update("kept", "known", ...)``."""
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \|", read(ROOT / "docs" / "architecture.md"), re.MULTILINE)
+    told = {
+        code for outcome, codes in rows if outcome in get_args(UpdateOutcome) for code in re.findall("`([^`]+)`", codes)
+    }
+    source = "".join(read(path) for path in sorted((ROOT / "src" / "llm_as_rnn" / "recurrence").rglob("*.py")))
+    said = set(re.findall(r'Why\(\s*"([^"{]+)"|Update\(\s*"\w+",\s*"([^"{]+)"', source))
+    codes = {code for pair in said for code in pair if code}
+    assert {"known", "over_budget", "fallen", "allowance"} <= codes
+    assert codes - told == {"nothing new", "carried over"}, "these two are of lessons"
 
 
 @pytest.fixture(scope="module")

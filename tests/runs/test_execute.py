@@ -34,7 +34,10 @@ from tests.helpers import LINES, content, run_options
 
 INFO = EngineInfo("scripted:test", digest="d", form="line", style="completion", slots=3)
 # The paper's rule, whatever suits the engine: it asks for every kind of answer.
-OPTIONS = run_options("weather", sequences=3, steps=4, budget=60, feedback="model", rule="rewrite")
+WANTED: dict[str, Any] = {
+    "task": "weather", "sequences": 3, "steps": 4, "budget": 60, "feedback": "model", "rule": "rewrite"
+}  # fmt: skip
+OPTIONS = run_options(**WANTED)
 RAN = references(load_task("weather"))
 SKIES = ("rain", "sun", "fog")
 
@@ -132,8 +135,8 @@ def test_resume_asks_nothing_again(tmp_path: Path) -> None:
 
 def test_resume_with_other_settings_is_refused_and_says_which(tmp_path: Path) -> None:
     go(tmp_path / "run")
-    other = msgspec.structs.replace(OPTIONS, budget=61, layout="chained")
-    with pytest.raises(SpecMismatchError, match=r"budget was 60, now 61; layout was separate, now chained"):
+    other = run_options(**{**WANTED, "budget": 61, "layout": "chained"})
+    with pytest.raises(SpecMismatchError, match=r"layout was separate, now chained; budget was 60, now 61"):
         go(tmp_path / "run", other, resume=True)
 
 
@@ -218,7 +221,7 @@ def test_what_cannot_be_run_is_refused_before_anything_is_written(
     tmp_path: Path, change: dict[str, Any], problem: str
 ) -> None:
     with pytest.raises(UsageError, match=problem):
-        go(tmp_path / "run", msgspec.structs.replace(OPTIONS, **change))
+        go(tmp_path / "run", run_options(**{**WANTED, **change}))
     assert not (tmp_path / "run").exists()
 
 

@@ -94,7 +94,11 @@ def journal_of(path: Path, *steps: StepRecord) -> bytes:
 def in_old(step: StepRecord) -> bytes:
     """Give a step's line as earlier versions wrote it: all of it, and nothing of prompts."""
     told = msgspec.to_builtins(step)
-    told = {name: value for name, value in told.items() if name not in ("recalled", "asked", "taught")}
+    told = {
+        name: value
+        for name, value in told.items()
+        if name not in ("recalled", "asked", "taught", "distribution", "believed")
+    }
     told["update"] = {"outcome": step.update.outcome, "reason": step.update.reason}
     return msgspec.json.encode(told)
 

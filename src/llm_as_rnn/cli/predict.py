@@ -244,9 +244,13 @@ def _predict(learner: Learner, x: dict[str, Any], name: Id | None) -> dict[str, 
         warnings.simplefilter("ignore", GivenUpWarning)  # the answer says it
         made = learner.predict_one(x, name)
     prediction = made.prediction
-    answer = {"id": made.id, "status": prediction.status, "prediction": prediction.values}
+    answer: dict[str, Any] = {"id": made.id, "status": prediction.status, "prediction": prediction.values}
     if prediction.problem:
         answer["problem"] = prediction.problem
+    for told in ("distribution", "believed"):
+        figures = getattr(prediction, told)
+        if figures:
+            answer[told] = {name: {of: round(figure, 4) for of, figure in row.items()} for name, row in figures.items()}
     return answer | _losses(learner, before)
 
 

@@ -16,7 +16,7 @@ from llm_as_rnn.core.errors import UsageError
 from llm_as_rnn.core.records import Status, StepRecord
 from llm_as_rnn.metrics.judged import agreement_in_words, agreements, in_words, judging
 from llm_as_rnn.metrics.summary import MethodSummary, failed_calls, summarise
-from llm_as_rnn.report.charts import score_charts, styles
+from llm_as_rnn.report.charts import advice_charts, score_charts, styles
 from llm_as_rnn.report.html import write_report
 from llm_as_rnn.report.pictures import write_pictures
 from llm_as_rnn.report.tables import results_table
@@ -85,7 +85,8 @@ def draw(directory: RunDirectory) -> list[Path]:
     """
     with waiting("drawing pictures"):
         info, records = directory.info(), directory.records()
-        charts = score_charts(info.task, records, styles(summarise(info.task, records)))
+        looks = styles(summarise(info.task, records))
+        charts = [*score_charts(info.task, records, looks), *advice_charts(info.task, records, looks)]
         return write_pictures(directory.path / "pictures", charts, private=info.credentialed)
 
 

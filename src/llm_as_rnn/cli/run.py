@@ -22,7 +22,7 @@ from llm_as_rnn.cli.results import show
 from llm_as_rnn.core.engine import Engine
 from llm_as_rnn.core.errors import UsageError
 from llm_as_rnn.core.prompts import EVERY_ROOM, Prompts
-from llm_as_rnn.core.settings import Settings
+from llm_as_rnn.core.settings import Settings, wanted
 from llm_as_rnn.core.task import Task, load_task
 from llm_as_rnn.datasets.base import Split
 from llm_as_rnn.datasets.registry import dataset
@@ -190,6 +190,7 @@ def _check(options: Options, out: Path | None, *, resume: bool, retry_failed: bo
         )
     for name in options.methods:
         require_method(name)
+    wanted(options.settings, Settings)
 
 
 def _engine(model: str, options: Options, cache: CacheMode, **more: Any) -> Engine:

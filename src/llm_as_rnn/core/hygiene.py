@@ -2,11 +2,10 @@ r"""Text from outside, made safe to stand in a prompt, and notes that would stee
 
 Two pure functions. `defuse` changes the text: control tokens and invisible characters go, what a reader reads stays.
 `steers` judges the text: a note that commands the model is no note. Neither replaces the other, and neither is a proof:
-whoever writes a steering note in words that no list knows gets past `steers`, never past `defuse`.
+whoever writes a steering note in words that no list knows gets past `steers`, never past `defuse`. The list stands in
+`steering.toml`.
 """
 
-# Patterns stand here in the script in which they are written: as escapes nobody could check them.
-# ruff: noqa: RUF001
 from __future__ import annotations
 
 import base64
@@ -14,11 +13,18 @@ import binascii
 import codecs
 import html
 import re
+import tomllib
 import unicodedata
 from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Literal, NamedTuple
 from urllib.parse import unquote
 
+import msgspec
+
 from llm_as_rnn.core.kept import Kept
+from llm_as_rnn.core.records import Record
 
 # ---------------------------------------------------------------------------------------------- what cannot be seen
 
@@ -143,133 +149,28 @@ _tidied = Kept(_tidy, characters=2_000_000)
 
 # -------------------------------------------------------------------------------------------- what commands a model
 
-_BEGINS = r"(?:^[^\w\n]{0,8}|[.!?:;,]\s{0,4})"
-_EN_VERB = (
-    r"(?:ignore|disregard|forget|override|bypass|discard|overrule|pay no attention to|(?:do not|don t|never|stop)"
-    r" (?:follow|following|obey|obeying|listen to))"
-)
-_EN_OLD = r"(?:previous|prior|above|earlier|preceding|foregoing|system|initial|original|developer)"
-_ROMANCE_OLD = r"(?:preced\w+|anterior\w*|previ[aeio]s?|ci dessus|initial\w*|de arriba|acima|sopra|de cima)"
 
-_STEERING = (
-    # In patterns a blank stands for whatever parts two words, and " ~ " for up to four words more. Accents are folded.
-    ("override", rf"{_EN_VERB} (?:all|any|every|your|these|those|my|{_EN_OLD}|the {_EN_OLD}) ~ "
-                 r"(?:instructions?|prompts?|directives?|directions|guidelines|constraints|system message|"
-                 r"programming)"),
-    ("override", rf"{_EN_VERB} (?:the )?(?:instructions|system prompt|prompt)"),
-    ("override", rf"{_EN_VERB} (?:all |any |your )+(?:of )?(?:the |your )?{_EN_OLD} (?:rules|orders|commands|"
-                 r"notes|text)"),
-    ("override", rf"{_EN_VERB} (?:everything|anything|all(?: of)?(?: that| this)?) (?:above|before|previous|"
-                 r"prior|said|written|you (?:know|were|have|ve|learned))(?! (?:average|normal|the|noon|freezing|zero|"
-                 r"\d))"),
-    ("override", rf"{_EN_VERB} the (?:above|foregoing|preceding)(?=\s*(?:$|[.,;:!)\n]|and |text|prompt|context))"),
-    ("override", r"ignori?er(?:e|en sie|t)? (?:alle|all|die|samtliche|deine|ihre|meine|jede|jegliche) ~ "
-                 r"(?:anweisung\w*|befehle\w*|instruktion\w*|vorgaben|systemprompt)"),
-    ("override", r"(?:vergiss|vergesst|vergessen sie|missachte|missachten sie|uberschreibe|befolge nicht) ~ "
-                 r"(?:anweisung\w*|befehle\w*|instruktion\w*|vorgaben|systemprompt|alles (?:bisherige|vorherige|"
-                 r"davor))"),
-    ("override", r"vergiss alles (?:bisherige|vorherige|davor|was)"),
-    ("override", r"(?:ignore[zr]?|oublie[zr]?|neglige[zr]?|(?:tiens|tenez|tenir) (?:pas|aucun) compte) (?:de |des "
-                 r")?(?:toutes?|tous|tes|vos) ~ (?:instructions?|consignes?|directives?|ordres|regles)"),
-    ("override", r"(?:ignore[zr]?|oublie[zr]?|(?:tiens|tenez) (?:pas|aucun) compte) (?:de |des )?(?:les |l )?"
-                 rf"(?:instructions?|consignes?|directives?|ordres|regles) {_ROMANCE_OLD}"),
-    ("override", r"oublie[zr]? tout ce qui|(?:instructions?|consignes?) (?:du )?systeme"),
-    ("override", r"(?:ignor[ae][dr]?|olvid[ae][dr]?|descart[ae]|desatiend[ae]|haz caso omiso de|no hagas caso (?:a|"
-                 r"de)) (?:todas?|todos?|tus|sus) ~ (?:instruccion(?:es)?|ordenes|indicaciones|reglas|directrices)"),
-    ("override", r"(?:ignor[ae]m?|esquec[ae]m?|desconsider[ae]m?) (?:todas?|todos?|tuas|suas|quaisquer) ~ "
-                 r"(?:instruc(?:ao|oes)|ordens|regras|orientacoes|diretrizes)"),
-    ("override", r"(?:ignora(?:te|re)?|dimentica(?:te|re)?|trascura(?:te)?|non tenere conto di?) (?:tutte|tutti|"
-                 r"tutto|le tue|i tuoi|le vostre) ~ (?:istruzion[ei]|ordini|regole|indicazioni|direttive)"),
-    ("override", r"(?:ignor[ae]|olvid[ae]|desconsider[ae]|esquec[ae]|ignora(?:te)?|dimentica(?:te)?|haz caso omiso "
-                 r"de) (?:las|los|as|os|le|gli) (?:instrucciones|ordenes|indicaciones|reglas|instrucoes|ordens|"
-                 r"regras|istruzioni"
-                 rf"|ordini|regole) {_ROMANCE_OLD}"),
-    ("override", r"(?:про)?игнорируй(?:те)? ~ (?:инструкци\w+|указани\w+|правила|команды|все)"),
-    ("override", r"(?:забудь(?:те)?|отмени(?:те)?|не (?:следуй|выполняй|обращай внимания на)) ~ (?:инструкци\w+|"
-                 r"указани\w+|правила|команды|все что)"),
-    ("override", r"(?:忽略|无视|無視|忘记|忘記|不要理会|不要理會|不要遵守|不要遵循|忽視|忽视).{0,14}(?:指令|指示|"
-                 r"说明|說明|提示词|提示|规则|規則|命令|以上内容|上述内容|之前的内容)"),
-    ("override", r"(?:指示|命令|プロンプト|ルール|指令|以上の内容|これまでの内容).{0,8}(?:無視|忘れ|破棄|従わな)"),
-    ("override", r"(?:지시|명령|프롬프트|지침).{0,8}(?:무시|잊)"),
-    ("override", r"(?:निर्देश|आदेश|अनुदेश|हिदायत).{0,25}(?:अनदेखा|अनदेखी|नज़रअंदाज़|नजरअंदाज|भूल|उपेक्षा)"),
-    ("override", r"(?:تجاهل|تجاهلوا|تجاهلي|انس|اهمل|لا تتبع).{0,25}(?:تعليمات|اوامر|الاوامر|القواعد|الارشادات|ما "
-                 r"سبق)"),
-    ("override", r"(?:talimat|yonerge|komut|emir|kural)\w* ~ (?:gormezden gel\w*|yok say\w*|unut\w*|dikkate alma|goz "
-                 r"ardi et\w*|uyma)"),
-    ("persona", r"you are (?:now|no longer) (?:an?|the|my|free|called|acting|operating|required|bound|dan|\w*(?:gpt|"
-                r"bot))"),
-    ("persona", r"your (?:new|real|true|only) (?:task|role|instructions?|goal|objective|job|identity|persona) (?:is|"
-                r"are)|you (?:must|should|will|shall|need to) (?:now )?act as"),
-    ("persona", r"pretend (?:to be (?:an?|the|my)|that you|you are|you re)|do anything now|developer mode (?:is |now "
-                r")?(?:on|enabled|active)"),
-    ("persona", rf"{_BEGINS}(?:please )?(?:act as|roleplay as) (?:an? |my )?(?:\w+ )?(?:ai|assistant|model|bot|"
-                r"hacker|dan)"),
-    ("persona", r"du bist (?:jetzt|nun|ab jetzt|ab sofort)|sie sind (?:jetzt|nun|ab sofort) ein\w*|deine neue "
-                r"(?:aufgabe|rolle)"),
-    ("persona", r"tu es (?:maintenant|desormais)|vous etes (?:maintenant|desormais)|(?:ton|votre) nouveau role"),
-    ("persona", r"ahora (?:tu )?eres|tu nuev[ao] (?:tarea|rol|papel) es|(?:agora (?:voce|tu) es?|voce agora e|voce e "
-                r"agora)"),
-    ("persona", r"(?:ora|adesso) (?:tu )?sei (?:un\w*|il|la)|sei (?:ora|adesso) un\w*|(?:ты|вы) теперь|теперь (?:ты|"
-                r"вы)"),
-    ("persona", r"(?:你|您)(?:现在|現在)(?:是|就是|扮演)|(?:现在|現在)(?:你|您)(?:是|就是)|あなたは(?:今|これ)から|"
-                r"あなたは今や|당신은 이제"),
-    ("persona", r"अब (?:आप|तुम) .{0,30}(?:हैं|हो|है)|(?:انت|انك) الان|الان انت|artik (?:sen )?bir \w+sin|sen artik|"
-                r"sen simdi"),
-    ("answer", rf"(?:{_BEGINS}|you (?:must|should|will|shall) |please |just )(?:always|only ever|only|never) "
-               r"(?:answer|respond|reply|output|print|say)"),
-    ("answer", r"(?:always|only|never|just) (?:answer|respond|reply|output|print|say|predict|forecast|write) "
-               r".{1,60}?(?:whatever|no matter what|regardless of (?:what|the (?:input|observation|question|data)|"
-               r"everything))"),
-    ("answer", r"whatever (?:the (?:input|observation|question)|happens|you (?:see|are asked)|i say) (?:is "
-               r")?(?:always )?(?:answer|say|respond|reply|output|predict)"),
-    ("answer", r"from (?:now|here|this (?:point|moment)) on(?:wards?)? (?:you |please |just |always |only |never |"
-               r"must )*(?:answer|respond|reply|output|say|ignore|obey|act|print|call)"),
-    ("answer", r"(?:your|the) (?:answers?|responses?|repl(?:y|ies)|outputs?) (?:must|should|shall|has to|will) "
-               r"(?:always|only) be"),
-    ("answer", r"(?:antworte|antworten sie) (?:ab (?:jetzt|sofort) |von nun an )?(?:immer|stets|nur|ausschliesslich)|"
-               r"(?:ab (?:jetzt|sofort)|von nun an) (?:antworte\w*|sag\w*|du|wirst)"),
-    ("answer", r"repond(?:s|ez|re) (?:toujours|uniquement|seulement)|(?:desormais|a partir de maintenant) "
-               r"(?:repond\w+|tu|vous)"),
-    ("answer", r"respond[ea] (?:siempre|sempre|solo|apenas|unicamente)|(?:siempre|sempre) respond[ea]|(?:a partir de "
-               r"(?:ahora|agora)|de ahora en adelante|daqui em diante) (?:respond\w+|tu|voce|di|diga)"),
-    ("answer", r"rispond(?:i|ete|ere) (?:sempre|solo|soltanto)|d ora in (?:poi|avanti) (?:rispond\w+|tu|devi|di)"),
-    ("answer", r"(?:всегда|только) отвечай(?:те)?|отвечай(?:те)? (?:всегда|только)|(?:с этого момента|отныне) "
-               r"(?:отвечай\w*|ты|вы)"),
-    ("answer", r"(?:总是|總是|始终|始終|永远|永遠|一律|只能|必须)(?:回答|回复|回覆|输出|輸出)|(?:从现在开始|"
-               r"從現在開始|从现在起|今后).{0,6}(?:回答|你|请|回复|输出)"),
-    ("answer", r"(?:常に|必ず|いつも|今後は|これからは).{0,20}(?:と答え|と回答|と返答|と出力|答えて|回答し(?:て|ろ|"
-               r"なさい))"),
-    ("answer", r"(?:हमेशा|अब से|केवल|सिर्फ) .{0,30}(?:उत्तर|जवाब)|(?:اجب|اجيبوا|قل|رد) (?:دائما|فقط)|دائما (?:اجب|قل|"
-               r"رد)|من الان فصاعدا"),
-    ("answer", r"(?:her zaman|daima|sadece|bundan boyle|su andan itibaren|artik) .{0,30}(?:cevap ver|cevapla|yanit "
-               r"ver|yanitla|soyle)\w*"),
-    ("system", r"system prompts?|new system (?:message|instructions?)|system ?prompt|neue systemanweisung\w*|prompt "
-               r"(?:du |del |do |di )?(?:systeme|sistema)|системн\w+ (?:промпт|сообщени|инструкци)\w*|sistem istemi"),
-    ("system", r"系统提示|系統提示|系统指令|システムプロンプト|시스템 프롬프트|सिस्टम प्रॉम्प्ट|موجه النظام|تعليمات "
-               r"النظام"),
-    ("memory", r"(?:erase|delete|wipe|clear|empty|overwrite|replace) (?:all|everything in|the|your|this)(?: of)?(?: "
-               r"your| the| whole| entire)? (?:memory|notes|sections)|(?:do not|don t|never) (?:update|change|"
-               r"rewrite) (?:the|your|this) memory"),
-)  # fmt: skip
+class SteeringPattern(Record, frozen=True):
+    """One way of commanding a model: its name, why it steers, how it is found, and a text in which it is."""
 
-_NAMED = (
-    # Marks of a turn or a section: only their punctuation and their place tell them from the words of a note.
-    ("role", r"(?m)^[^\w\n]{0,12}(?:system|assistant|user|human|developer|systeme|assistente?|asistente|utente|"
-             r"usuario|sistema|utilisateur|benutzer|nutzer|assistent|система|ассистент|пользователь|система|系统|"
-             r"系統|助手|用户|システム|アシスタント|ユーザー|시스템|सिस्टम|सहायक|النظام|المساعد|sistem|asistan|"
-             r"kullanici)[\s*_]{0,4}(?:message|prompt)?[*_\])]{0,3}\s?[:>]"),
-    ("role", r"(?m)^[^\w\n]{0,4}#{2,}\s*(?:instructions?|response|system|human|assistant|user|input|output)\b"),
-    ("role", r"</?\s*(?:system|assistant|user|instructions?|prompt|memory|context)\s*/?>|"
-             r"\[/?(?:system|assistant|user)\]"),
-    ("role", r"\(/?(?:im_start|im_end|inst|/?sys|start_of_turn|end_of_turn|eot_id|start_header_id|end_header_id|"
-             r"channel)\)"),
-    ("section", r"\b(?:your|the new|new|updated|current) memory(?: is)?(?: now)?\s*:|\b(?:end|begin(?:ning)?|start) "
-                r"of (?:the |your )?(?:memory|prompt|instructions|system|context|conversation)(?=\s*(?:$|"
-                r"[.:;,\]=#\n-]))"),
-    ("section", r"(?:dein(?:e)? (?:gedachtnis|erinnerung)|(?:ta|votre) memoire|(?:tu|su|sua|tua|a sua|la tua) "
-                r"memoria|(?:твоя|ваша) память|(?:你|您)的(?:记忆|記憶)|あなたの(?:記憶|メモリ)|आपकी (?:स्मृति|याद)|"
-                r"ذاكرتك|bellegin)[^\n:]{0,20}:"),
-)  # fmt: skip
+    name: str
+    why: Literal["override", "persona", "answer", "system", "memory", "role", "section"]
+    how: str
+    example: str
+
+
+class SteeringPatterns(Record, frozen=True):
+    """What `steering.toml` holds, which says what its parts mean."""
+
+    words: dict[str, str]
+    order: tuple[SteeringPattern, ...]
+    mark: tuple[SteeringPattern, ...]
+
+
+def steering_patterns() -> SteeringPatterns:
+    """Read the patterns from their file."""
+    text = Path(__file__).with_name("steering.toml").read_text(encoding="utf-8")
+    return msgspec.convert(tomllib.loads(text), SteeringPatterns)
 
 
 def _plain(text: str) -> str:
@@ -285,9 +186,29 @@ def _compiled(pattern: str, between: str, more: str) -> re.Pattern[str]:
     return re.compile(body if unspaced else rf"(?<!\w)(?:{body})(?!\w)", re.MULTILINE)
 
 
-_IN_WORDS = tuple((why, _compiled(how, r"[\W_]{1,6}", r"[\W_]{1,6}(?:\w+\W{1,4}){0,4}")) for why, how in _STEERING)
-_IN_ONE = tuple((why, _compiled(how, "", ".{0,30}")) for why, how in _STEERING if why in ("override", "persona"))
-_MARKS = tuple((why, re.compile(_plain(how))) for why, how in _NAMED)
+Finders = tuple[tuple[str, re.Pattern[str]], ...]
+
+
+class _Steering(NamedTuple):
+    """All patterns, made to be searched for: orders among words, orders in words run together, and marks."""
+
+    in_words: Finders
+    in_one: Finders
+    marks: Finders
+
+
+@cache
+def _steering() -> _Steering:
+    # When the first note is judged: compiling takes longer than importing all the rest of the core.
+    found = steering_patterns()
+    orders = [
+        (order.why, re.sub(r"\{([a-z_]+)\}", lambda name: found.words[name[1]], order.how)) for order in found.order
+    ]
+    return _Steering(
+        tuple((why, _compiled(how, r"[\W_]{1,6}", r"[\W_]{1,6}(?:\w+\W{1,4}){0,4}")) for why, how in orders),
+        tuple((why, _compiled(how, "", ".{0,30}")) for why, how in orders if why in ("override", "persona")),
+        tuple((mark.why, re.compile(_plain(mark.how))) for mark in found.mark),
+    )
 
 
 def steers(text: str) -> str:
@@ -317,14 +238,14 @@ def steers(text: str) -> str:
     ''
     """
     for disguise, reading in _readings(text):
-        why = _reason(reading, _IN_ONE if disguise == "run together" else _IN_WORDS)
+        why = _reason(reading, _steering().in_one if disguise == "run together" else _steering().in_words)
         if why:
             return f"{why} ({disguise})" if disguise else why
     return ""
 
 
-def _reason(reading: str, patterns: tuple[tuple[str, re.Pattern[str]], ...]) -> str:
-    return next((why for why, pattern in (*patterns, *_MARKS) if pattern.search(reading)), "")
+def _reason(reading: str, orders: Finders) -> str:
+    return next((why for why, pattern in (*orders, *_steering().marks) if pattern.search(reading)), "")
 
 
 def _folded(text: str) -> str:

@@ -105,6 +105,16 @@ class Method(Protocol):
         """Whether sequences that have ended teach later ones: then they run one after the other."""
         ...
 
+    @property
+    def needs_outcomes(self) -> bool:
+        """Whether a step whose outcome never comes teaches nothing: `learn` then gives the state back as it was."""
+        ...
+
+    @property
+    def takes_advice(self) -> bool:
+        """Whether an answer is made of several answers: it need not be what the model said, nor fail with it."""
+        ...
+
     def start_with(self, sequence: SequenceInfo, lessons: Any) -> Any:
         """Give the state before the first step, with the lessons of earlier sequences (None for the first)."""
         ...
@@ -118,6 +128,8 @@ class Apart(ABC):
     """What most methods have in common: no memory within a budget, and sequences that teach each other nothing."""
 
     shares: bool = False
+    needs_outcomes: bool = True
+    takes_advice: bool = False
 
     @abstractmethod
     def start(self, sequence: SequenceInfo) -> Any:

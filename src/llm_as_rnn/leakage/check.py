@@ -28,16 +28,13 @@ from llm_as_rnn.core.fields import Text
 from llm_as_rnn.core.method import Calls, Learned, Method
 from llm_as_rnn.core.prompts import Prompts
 from llm_as_rnn.core.records import (
-    AnswerFormat,
     Completion,
     Form,
     Layout,
-    Memory,
     Observation,
     Prediction,
     Record,
     Request,
-    Section,
     SequenceInfo,
     StepRecord,
     Style,
@@ -48,9 +45,9 @@ from llm_as_rnn.core.settings import Settings, knows_outcomes
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.datasets.base import Sequence, Step
 from llm_as_rnn.engines.drive import drive_walk
+from llm_as_rnn.engines.filling import fill
 from llm_as_rnn.engines.scripted import Answer, ScriptedEngine
 from llm_as_rnn.leakage.foresight import Foreknown, bag, foreknown, tells, tokens
-from llm_as_rnn.recurrence.memory import written
 from llm_as_rnn.recurrence.rules import RULES
 from llm_as_rnn.runs.walk import walk
 
@@ -374,7 +371,8 @@ class _Watched:
 
     def __init__(self, method: Method) -> None:
         self.name, self.state_type, self.shares = method.name, method.state_type, False
-        self.start = method.start
+        self.needs_outcomes, self.start = method.needs_outcomes, method.start
+        self.takes_advice = method.takes_advice
         self.memory, self.with_memory, self.conclude = method.memory, method.with_memory, method.conclude
         self._method = method
         self.observation = Observation("", 0, {})
@@ -404,32 +402,9 @@ def _script(task: Task, settings: Settings) -> Answer:
         text = " ".join(["noted", *_CANARY.findall(request.prompt)[-3:]])
         if request.role == "predict":
             return task.spec(settings.form).show(guess)
-        if request.role in ("update", "compress"):
-            return written(Memory(tuple(Section(section.name, (text,)) for section in task.memory)), settings.form)
-        return _fill(request.answer, text)
+        return fill(request.answer, text)
 
     return answer
-
-
-def _fill(wanted: AnswerFormat, text: str) -> str:
-    """Write an answer of a method's own fields, with the same text in all of them that are free."""
-    if wanted.schema:
-        filled = {name: _sample(schema, text) for name, schema in wanted.schema.get("properties", {}).items()}
-        return msgspec.json.encode(filled).decode()
-    lines = re.split(r"\\n(?!\])", (wanted.regex or "").removeprefix("\\n?"))
-    pairs = [line.partition(": ")[::2] for line in lines]
-    return "\n".join(f"{name}: {_option(pattern) or text}" for name, pattern in pairs)
-
-
-def _sample(schema: Mapping[str, Any], text: str) -> Any:
-    if schema.get("type") == "array":
-        return [_sample(schema.get("items", {}), text)]
-    return schema["enum"][0] if "enum" in schema else "0" if "pattern" in schema else text
-
-
-def _option(pattern: str) -> str:
-    options = re.fullmatch(r"\((.+?)[|)].*", pattern)
-    return options[1] if options else ""
 
 
 # --- searching requests ---------------------------------------------------------------------------------------------

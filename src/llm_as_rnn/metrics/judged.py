@@ -16,12 +16,13 @@ from typing import NamedTuple
 import msgspec
 from msgspec import UNSET
 
+from llm_as_rnn.core.extras import Metric
 from llm_as_rnn.core.fields import Field, Ranked, entries
 from llm_as_rnn.core.hygiene import steers
 from llm_as_rnn.core.records import Call, Record, Status, StepRecord, Value
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.agreement import Agreement, agreement
-from llm_as_rnn.metrics.extras import Metric
+from llm_as_rnn.metrics.extras import extra_metrics
 
 FULL = 100.0
 """The best Align score."""
@@ -216,13 +217,13 @@ def judged_scores(field: Field, values: Mapping[str, Value] | None) -> dict[str,
 
 def comparable(task: Task) -> list[tuple[str, str]]:
     """List pairs of scores that should agree: a judge's, and the one by code of the same question."""
+    # The same question has the same name: judged_acc@1 and icd.acc@1.
     return [
-        (f"{field.name}.judged_acc@{k}", f"{field.name}.{level}.acc@{k}")
+        (judge.name, code.name)
         for field in judged_fields(task)
-        if isinstance(field, Ranked)
-        for level in ("icd", "ccsr")
-        if level in field.extras
-        for k in dict.fromkeys((1, field.top))
+        for code in extra_metrics(field)
+        for judge in judged_metrics(field)
+        if judge.name == f"{field.name}.judged_{code.name.rpartition('.')[2]}"
     ]
 
 

@@ -6,10 +6,11 @@ field's plausible range. So failing never pays.
 
 from __future__ import annotations
 
+from llm_as_rnn.core.extras import Metric
 from llm_as_rnn.core.fields import Field
 from llm_as_rnn.core.records import Target
 from llm_as_rnn.core.task import Task
-from llm_as_rnn.metrics.extras import EXTRAS, Metric
+from llm_as_rnn.metrics.extras import extra_metrics, extra_scores
 from llm_as_rnn.metrics.judged import judged_metrics
 
 
@@ -25,7 +26,7 @@ def field_metrics(field: Field) -> tuple[Metric, ...]:
     >>> [metric.mean for metric in field_metrics(Ranked("diagnoses", top=5))]
     ['diagnoses.acc@1', 'diagnoses.acc@5']
     """
-    asked = [metric for name in field.extras for metric in EXTRAS[name].metrics(field)]
+    asked = extra_metrics(field)
     if field.is_open:
         return (*judged_metrics(field), *(asked or _kind_metrics(field)))
     return (*_kind_metrics(field), *asked, *judged_metrics(field))
@@ -87,7 +88,6 @@ def step_scores(task: Task, prediction: Target | None, target: Target | None) ->
         if outcome is not None:
             answer, verdict = (prediction or {}).get(field.name), verdicts.get(field.name)
             found = {measure.score: measure.of(verdict) for measure in field.measures()} if verdict else {}
-            for name in field.extras:
-                found.update(EXTRAS[name].score(field, answer, outcome))
+            found.update(extra_scores(field, answer, outcome))
             scores.update({f"{field.name}.{score}": value for score, value in found.items()})
     return scores

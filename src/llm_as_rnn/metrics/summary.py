@@ -135,7 +135,7 @@ def failed_calls(calls: Iterable[Call]) -> FailedCalls:
 
     Examples
     --------
-    >>> refused = Call("predict", "", "error", 0, 0, None, 0.0, 0, "400: too hot")
+    >>> refused = Call("", "error", error="400: too hot", role="predict")
     >>> str(failed_calls([refused, refused]))
     '2 of 2 calls failed, most often: 400: too hot'
     """

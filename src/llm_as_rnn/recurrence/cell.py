@@ -89,6 +89,7 @@ class Recurrent:
 
     name = "recurrent"
     state_type = RecurrentState
+    takes_advice = False
 
     def __init__(self, task: Task, settings: Settings, prompts: Prompts, rule: str | None = None) -> None:
         if rule:
@@ -103,8 +104,8 @@ class Recurrent:
         self.reflection = Reflection(self.writer)
         self.teacher = Teacher(self.asker, task, settings, keeps_cases=about.keeps_cases)
         self.rule = build_rule(settings.rule, self.writer)
-        self.knows_outcomes = knows_outcomes(settings.feedback)
-        if not self.knows_outcomes:
+        self.needs_outcomes = knows_outcomes(settings.feedback)
+        if not self.needs_outcomes:
             require_outcomes_unneeded(settings, by_rule=about.needs_outcomes)
 
     def start(self, sequence: SequenceInfo) -> RecurrentState:
@@ -145,7 +146,7 @@ class Recurrent:
         self, state: RecurrentState, observation: Observation, prediction: Prediction, target: Target | None
     ) -> Calls[Learned]:
         """Reflect on the outcome, then update the memory."""
-        if not self.knows_outcomes:
+        if not self.needs_outcomes:
             target = None
         elif target is None:
             return Learned(state, Update("skipped", "no outcome"))

@@ -12,10 +12,11 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
+from llm_as_rnn.core.extras import Metric
+from llm_as_rnn.core.figures import mean
 from llm_as_rnn.core.records import StepRecord
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.curves import curve
-from llm_as_rnn.metrics.extras import Metric
 from llm_as_rnn.metrics.scores import task_metrics
 from llm_as_rnn.metrics.summary import MethodSummary, by_method
 
@@ -110,6 +111,28 @@ def score_charts(task: Task, records: Sequence[StepRecord], looks: Sequence[Styl
             if lines:
                 charts.append(_score_chart(metric, lines, latest))
     return charts
+
+
+def advice_charts(task: Task, records: Sequence[StepRecord], looks: Sequence[Style]) -> list[Chart]:
+    """Draw how far each adviser was believed over time, the mean over sequences, for methods that go by advice."""
+    charts: list[Chart] = []
+    for method, steps in by_method(records).items():
+        for field in task.answer:
+            lines = [Line(look, points) for look in looks if (points := _weights(steps, field.name, look.method))]
+            if lines:
+                title = f"{method}: who was believed in {field.name}"
+                svg = line_chart(lines, title, upper=1.0)
+                charts.append(Chart(title, "weights of advisers before each step, the mean over sequences", svg))
+    return charts
+
+
+def _weights(steps: Sequence[StepRecord], field: str, adviser: str) -> list[tuple[int, float]]:
+    by_t: dict[int, list[float]] = {}
+    for step in steps:
+        weight = step.believed.get(field, {}).get(adviser)
+        if weight is not None:
+            by_t.setdefault(step.t, []).append(weight)
+    return [(t, mean(weights)) for t, weights in sorted(by_t.items())]
 
 
 def _score_chart(metric: Metric, lines: Sequence[Line], latest: int | None) -> Chart:

@@ -26,7 +26,7 @@ from llm_as_rnn.core.records import StepRecord
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.summary import MethodSummary, failed_calls
 from llm_as_rnn.report import tables
-from llm_as_rnn.report.charts import score_charts, styles
+from llm_as_rnn.report.charts import advice_charts, score_charts, styles
 from llm_as_rnn.report.trace import script_json, viewer_data
 from llm_as_rnn.runs.asked import NO_PROMPTS, Prompts
 from llm_as_rnn.runs.versions import Event
@@ -123,7 +123,7 @@ def render_report(
         sequences=len({record.sequence for record in records}),
         few_sequences=FEW_SEQUENCES,
         looks=looks,
-        charts=score_charts(task, records, looks),
+        charts=[*score_charts(task, records, looks), *advice_charts(task, records, looks)],
         lessons=lessons,
         settings=settings(run),
         data=Markup(script_json(data)),  # noqa: S704 - script_json escapes what could end the tag

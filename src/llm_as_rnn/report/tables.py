@@ -10,10 +10,10 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from llm_as_rnn.core.extras import Metric
 from llm_as_rnn.core.figures import shown
 from llm_as_rnn.core.records import Status, StepRecord
 from llm_as_rnn.core.task import Task
-from llm_as_rnn.metrics.extras import Metric
 from llm_as_rnn.metrics.intervals import paired
 from llm_as_rnn.metrics.scores import task_metrics
 from llm_as_rnn.metrics.summary import MethodSummary, Score

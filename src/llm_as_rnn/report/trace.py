@@ -98,6 +98,15 @@ class StepView(Shown, frozen=True):
     calls: list[CallView] = []
     recalled: list[RecalledView] = []
     """The one most like the observation first."""
+    advice: list[AdviceView] = []
+
+
+class AdviceView(Shown, frozen=True):
+    """What an answer's field was made of: the likeliest options, and how far each adviser was believed, most first."""
+
+    field: str
+    chances: list[tuple[int, float]]
+    believed: list[tuple[int, float]]
 
 
 class TraceView(Shown, frozen=True):
@@ -242,7 +251,20 @@ def _step(task: Task, step: StepRecord, diff: MemoryDiff, pool: _Pool) -> StepVi
         memory=_memory(step, diff, pool),
         calls=[_call(call, names, pool) for call, names in zip(step.calls, _names(step), strict=True)],
         recalled=[_recalled(task, step, note, pool) for note in reversed(step.recalled)],
+        advice=[_advice(step, name, pool) for name in step.believed],
     )
+
+
+MOST_CHANCES = 3
+"""Options of a field whose chances are shown."""
+
+
+def _advice(step: StepRecord, name: str, pool: _Pool) -> AdviceView:
+    def ranked(figures: Mapping[str, float]) -> list[tuple[int, float]]:
+        order = sorted(figures.items(), key=lambda pair: -pair[1])
+        return [(pool.add(text), round(figure, 3)) for text, figure in order]
+
+    return AdviceView(name, ranked(step.distribution.get(name, {}))[:MOST_CHANCES], ranked(step.believed[name]))
 
 
 def _names(step: StepRecord) -> Sequence[Sequence[str]]:

@@ -116,7 +116,7 @@ class RunDirectory:
         SpecMismatchError
             If it holds a run with other settings.
         """
-        if (self.path / "run.json").exists():
+        if self.holds_run:
             if not resume:
                 raise RunError(
                     f"{self.path} already holds a run", "add --resume to go on with it, or choose another --out"
@@ -147,6 +147,11 @@ class RunDirectory:
         )
         self.save(info)
         return info
+
+    @property
+    def holds_run(self) -> bool:
+        """Whether there is a run in it."""
+        return (self.path / "run.json").exists()
 
     def info(self) -> RunInfo:
         """Read ``run.json``.

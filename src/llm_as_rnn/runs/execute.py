@@ -7,11 +7,21 @@ from collections.abc import Callable, Mapping
 from collections.abc import Sequence as Many
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
-from llm_as_rnn.catalogue import METHODS, REFERENCES, asks_model, build, references, resolve
+from llm_as_rnn.catalogue import (
+    METHODS,
+    REFERENCES,
+    advised,
+    advisers,
+    asks_model,
+    build,
+    references,
+    require_method,
+    resolve,
+)
 from llm_as_rnn.core.engine import Engine, EngineInfo
 from llm_as_rnn.core.errors import DatasetError, RunError, UsageError, first_error
 from llm_as_rnn.core.method import Method
@@ -24,7 +34,7 @@ from llm_as_rnn.datasets.tables import Table, read_table
 from llm_as_rnn.datasets.terms import require_local
 from llm_as_rnn.engines.drive import drive, drive_walk
 from llm_as_rnn.engines.scripted import ScriptedEngine
-from llm_as_rnn.metrics.icd import LEVELS, Coding, Term, with_categories
+from llm_as_rnn.metrics.extras import with_data
 from llm_as_rnn.metrics.summary import failed_calls, summarise
 from llm_as_rnn.recurrence.budget import require_room
 from llm_as_rnn.recurrence.memory import initial_memory, written
@@ -35,6 +45,7 @@ from llm_as_rnn.runs.loop import run_all
 from llm_as_rnn.runs.retry import set_aside_failed
 from llm_as_rnn.runs.spec import RunSpec
 from llm_as_rnn.runs.walk import walk
+from llm_as_rnn.trust.advised import Recorded
 
 
 class Options(Record, frozen=True):
@@ -113,6 +124,8 @@ def make_spec(
     """
     if not options.methods:
         raise UsageError("no method was named", f"choose from {', '.join([*METHODS, *REFERENCES])}")
+    for name in options.methods:
+        require_method(name)
     every = (table.count(options.split), table.longest(options.split)) if table else usual_size(task)
     return RunSpec(
         task=task.name,
@@ -225,24 +238,48 @@ async def execute(
     await engine.open()
     try:
         spec = make_spec(options, task, prompts, engine.info, table, source.digest if source else "")
+        spec = spec.as_begun(directory.info().spec) if resume and directory.holds_run else spec
         sequences = cut(spec.selection)
-        methods = [build(name, task, spec.settings, prompts) for name in spec.methods]
+        cast = _cast(task, spec, prompts)
         if needs_model(spec.methods):
             await drive(require_room(task, spec.settings.budget), engine)
         await _rehearse(task, spec, prompts, sequences[0])
         info = directory.begin(spec, task, engine.info, resume=resume, remote_data=confirmed)
         if retry_failed:
-            watcher.set_aside(set_aside_failed(directory, _sharing(methods), private=info.credentialed))
-        scored = _by_category(task, source)
-        return await _run(info, directory, methods, sequences, engine, options.concurrency, watcher, scored)
+            by_advice = {name: advisers(name, task) for name in spec.methods}
+            aside = set_aside_failed(directory, _sharing(cast.methods), by_advice, private=info.credentialed)
+            watcher.set_aside(aside)
+        scored = _by_data(task, source)
+        return await _run(info, directory, cast, sequences, engine, options.concurrency, watcher, scored)
     finally:
         await engine.close()
+
+
+class _Cast(NamedTuple):
+    """Who takes part in a run, and what they have said so far, by method, sequence and timestep."""
+
+    methods: list[Method]
+    said: dict[tuple[str, str, int], StepRecord]
+
+
+def _cast(task: Task, spec: RunSpec, prompts: Prompts) -> _Cast:
+    """Build a run's methods; one that goes by advice takes what others of the run said, and asks nobody again."""
+    said: dict[tuple[str, str, int], StepRecord] = {}
+
+    def adviser(name: str) -> Method:
+        return Recorded(name, said) if name in spec.methods else build(name, task, spec.settings, prompts)
+
+    methods = [
+        advised(name, task, adviser) if advisers(name, task) else build(name, task, spec.settings, prompts)
+        for name in spec.methods
+    ]
+    return _Cast(methods, said)
 
 
 async def _run(
     info: RunInfo,
     directory: RunDirectory,
-    methods: list[Method],
+    cast: _Cast,
     sequences: list[Sequence],
     engine: Engine,
     concurrency: int | None,
@@ -259,19 +296,28 @@ async def _run(
         directory.save(info)
         watcher.begin(info.spec.methods, sum(len(sequence.steps) for sequence in sequences), past)
 
+        cast.said.update({(step.method, step.sequence, step.t): step for step in past})
+
         def commit(record: StepRecord) -> None:
             record = scored(record)
             journal.append(record)
+            cast.said[record.method, record.sequence, record.t] = record
             watcher.step(record)
 
         lanes = min(concurrency or engine.info.slots, engine.info.slots)
         try:
             driving = partial(drive_walk, engine=engine, keep=commit, hear=journal.hear)
-            failed = run_all(methods, sequences, info.task, driving, past, concurrency=lanes, delay=info.spec.delay)
-            failures = dict(await failed)
+            go = partial(run_all, task=info.task, drive=driving, past=past, concurrency=lanes, delay=info.spec.delay)
+            failures |= await go([method for method in cast.methods if not advisers(method.name, info.task)], sequences)
+            # Who goes by what others said comes after them, and no further than these have come.
+            for method in cast.methods:
+                ended = _ended_early(advisers(method.name, info.task), sequences, failures)
+                failures |= {f"{method.name}/{name}": why for name, why in ended.items()}
+                if advisers(method.name, info.task):
+                    failures |= await go([method], [one for one in sequences if one.info.id not in ended])
             status = "failed" if failures else "finished"
-        except* RunError as group:
-            broken = first_error(group)  # see there why it is raised below
+        except* RunError as errors:
+            broken = first_error(errors)  # see there why it is raised below
         finally:
             seconds = round(info.seconds + time.monotonic() - begun, 3)
             known = _met(info.engine, engine.info)
@@ -280,6 +326,16 @@ async def _run(
     if broken:
         raise broken
     return info
+
+
+def _ended_early(names: Many[str], sequences: Many[Sequence], failures: Mapping[str, str]) -> dict[str, str]:
+    """Say in which sequences any of these methods ended early, and why."""
+    found = {}
+    for sequence in sequences:
+        whys = [failures[line] for name in names if (line := f"{name}/{sequence.info.id}") in failures]
+        if whys:
+            found[sequence.info.id] = whys[0]
+    return found
 
 
 def _sharing(methods: Many[Method]) -> set[str]:
@@ -296,12 +352,11 @@ def _met(before: EngineInfo, now: EngineInfo) -> EngineInfo:
     )
 
 
-def _by_category(task: Task, source: Dataset | None) -> Callable[[StepRecord], StepRecord]:
-    """Give what adds the scores that need the dataset's own titles; nothing is added where no field asks for any."""
-    asked = any(level in field.extras for field in task.answer for level in LEVELS)
-    if not asked or source is None or source.codes is None:
+def _by_data(task: Task, source: Dataset | None) -> Callable[[StepRecord], StepRecord]:
+    """Give what adds the scores for which the data itself is needed; nothing is added where no field asks for any."""
+    if source is None or source.scores is None or not any(field.extras for field in task.answer):
         return lambda record: record
-    return partial(with_categories, task, Coding(Term(*code) for code in source.codes()))
+    return partial(with_data, task, source.scores())
 
 
 def _conclude(info: RunInfo, directory: RunDirectory) -> RunInfo:

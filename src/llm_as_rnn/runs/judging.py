@@ -25,7 +25,7 @@ from llm_as_rnn.core.method import Asked, Asker, Calls
 from llm_as_rnn.core.outcomes import SENTENCE
 from llm_as_rnn.core.prompts import Prompts
 from llm_as_rnn.core.records import Call, Form, Message, Observation, Record, Value
-from llm_as_rnn.core.settings import RoleSampling, SamplingPreset, resolve
+from llm_as_rnn.core.settings import RoleSampling, SamplingPreset, Settings, resolve, wanted
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.datasets.terms import require_local
 from llm_as_rnn.engines.drive import drive
@@ -72,6 +72,7 @@ class JudgeOptions(Record, frozen=True):
             if value is not None and not low <= value <= high:
                 least = f"from {low} to {high}" if high < math.inf else f"at least {low}"
                 raise UsageError(f"{name} must be {least}, not {value}", f"correct --{name}")
+        wanted(self.settings, Settings)
 
 
 class Watcher(Protocol):

@@ -22,7 +22,6 @@ from llm_as_rnn.core.records import (
     Memory,
     Message,
     Record,
-    Role,
     Section,
     Status,
     StepRecord,
@@ -32,7 +31,7 @@ from llm_as_rnn.core.records import (
 )
 
 T = TypeVar("T", bound=Record)
-S = TypeVar("S", bound="Sparse")
+S = TypeVar("S", bound=msgspec.Struct)
 
 Part = str | int | tuple[int, int]
 """A text; or the place of one that is known already; or the first place of several, and the one behind the last."""
@@ -100,6 +99,8 @@ class EarlierSteps(Plain[StepRecord]):
             record,
             recalled=(),
             asked=(),
+            distribution={},
+            believed={},
             update=_as_told(record.update),
             feedback=_in_one(record.feedback),
             taught=_as_told(record.taught, "accepted") if record.taught else None,
@@ -108,7 +109,7 @@ class EarlierSteps(Plain[StepRecord]):
     def line(self, record: StepRecord) -> bytes:
         """Encode it as readers of that time expect it."""
         fields = {name: getattr(record, name) for name in record.__struct_fields__}
-        told = {name: fields[name] for name in fields if name not in ("recalled", "asked", "taught")}
+        told = {name: fields[name] for name in fields if name not in _LATER}
         told["update"] = {"outcome": record.update.outcome, "reason": record.update.reason}
         if record.feedback:
             told["feedback"] = {
@@ -136,6 +137,9 @@ class EarlierSteps(Plain[StepRecord]):
         return msgspec.convert(told, StepRecord)
 
 
+_LATER = ("recalled", "asked", "taught", "distribution", "believed")
+"""What a record has that these formats do not."""
+
 TAUGHT = "lessons: "
 """What began the note of what became of lessons, in the formats 1 and 2."""
 
@@ -159,34 +163,24 @@ def _code_and_detail(reason: str) -> dict[str, str]:
 
 
 class Sparse(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The base of what is written without what has its default."""
+    """The base of what is written without what has its default (see `sparse`)."""
 
-    @classmethod
-    def of(cls: type[S], **values: Any) -> S:
-        """Make one; what equals its default becomes the default itself, by which msgspec knows it."""
-        defaults = _defaults(cls)
-        return cls(**{name: value for name, value in values.items() if value != defaults[name]})
+
+class CallLine(Call, frozen=True, kw_only=True, omit_defaults=True):
+    """A call in a step's line; ``asked`` names the messages that the model was shown by their digests."""
+
+    asked: tuple[str, ...] = ()
+
+
+def sparse(kind: type[S], **values: Any) -> S:
+    """Make a record that is written without its defaults: what equals one becomes it, by which msgspec knows it."""
+    defaults = _defaults(kind)
+    return kind(**{name: value for name, value in values.items() if value != defaults[name]})
 
 
 @cache
-def _defaults(kind: type[Sparse]) -> dict[str, Any]:
+def _defaults(kind: type[msgspec.Struct]) -> dict[str, Any]:
     return {field.name: field.default for field in msgspec.structs.fields(kind)}
-
-
-class CallLine(Sparse, frozen=True):
-    """A call in a step's line; ``asked`` names the messages that the model was shown by their digests."""
-
-    role: Role
-    text: str
-    finish_reason: str = "stop"
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    cached_tokens: int | None = None
-    seconds: float = 0.0
-    retries: int = 0
-    error: str = ""
-    reasoning_tokens: int = 0
-    asked: tuple[str, ...] = ()
 
 
 class Change(Sparse, frozen=True):
@@ -226,13 +220,15 @@ class StepLine(Sparse, frozen=True):
     taught: Update | None = None
     counts: dict[str, int] = {}
     recalled: tuple[str, ...] = ()
+    distribution: dict[str, dict[str, float]] = {}
+    believed: dict[str, dict[str, float]] = {}
 
 
 _AS_THEY_ARE = (
     "method", "sequence", "t", "observation", "update", "target", "prediction", "status", "feedback", "scores",
     "problem", "notes", "lessons", "taught", "counts", "recalled",
+    "distribution", "believed",
 )  # fmt: skip
-_OF_CALLS = tuple(name for name in CallLine.__struct_fields__ if name != "asked")
 
 
 class StepLines(Lines[StepRecord]):
@@ -251,11 +247,12 @@ class StepLines(Lines[StepRecord]):
         before, after = record.memory_before, record.memory_after
         asked = record.asked or ((),) * len(record.calls)
         calls = tuple(
-            CallLine.of(**{name: getattr(call, name) for name in _OF_CALLS}, asked=names)
+            sparse(CallLine, **msgspec.structs.asdict(call), asked=names)
             for call, names in zip(record.calls, asked, strict=True)
         )
         change = changed(before, after)
-        line = StepLine.of(
+        line = sparse(
+            StepLine,
             **{name: getattr(record, name) for name in _AS_THEY_ARE},
             raw=unless(record.raw, _last_answer(record.calls)),
             memory_version=unless(record.memory_version, before.version if before else None),
@@ -274,7 +271,7 @@ class StepLines(Lines[StepRecord]):
         after = given(read.memory_after, before)
         if not isinstance(read.memory_change, UnsetType):
             after = after_change(before, read.memory_change)
-        calls = tuple(Call(**{name: getattr(call, name) for name in _OF_CALLS}) for call in read.calls)
+        calls = tuple(Call.of(call.role, call.completion()) for call in read.calls)
         asked = tuple(call.asked for call in read.calls)
         return StepRecord(
             **{name: getattr(read, name) for name in _AS_THEY_ARE},
@@ -314,7 +311,7 @@ def changed(before: Memory | None, after: Memory | None) -> Change | None:
     if [section.name for section in before.sections] != [section.name for section in after.sections]:
         return None
     items = tuple(parts(new.items, places(old.items)) for old, new in zip(before.sections, after.sections, strict=True))
-    return Change.of(items=items, version=unless(after.version, before.version + 1), tokens=after.tokens)
+    return sparse(Change, items=items, version=unless(after.version, before.version + 1), tokens=after.tokens)
 
 
 def after_change(before: Memory | None, change: Change) -> Memory:
@@ -414,7 +411,7 @@ class MessageLines(Lines[Message]):
         said: Any = parts(lines, self._numbers)
         for text in new:
             del self._numbers[text]  # until it is told that the message is there
-        return _encoder.encode(MessageLine.of(digest=record.digest, role=record.role, lines=said, new=tuple(new)))
+        return _encoder.encode(sparse(MessageLine, digest=record.digest, role=record.role, lines=said, new=tuple(new)))
 
     def record(self, line: bytes) -> Message:
         """Put its lines together.

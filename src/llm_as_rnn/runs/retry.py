@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import filecmp
 import itertools
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from llm_as_rnn.core.errors import RunError
 from llm_as_rnn.core.files import write_atomically
@@ -19,7 +20,13 @@ from llm_as_rnn.runs.directory import RunDirectory
 from llm_as_rnn.runs.journal import STEPS, Journal, read_journal, whole
 
 
-def set_aside_failed(directory: RunDirectory, shared: Collection[str], *, private: bool) -> int:
+def set_aside_failed(
+    directory: RunDirectory,
+    shared: Collection[str],
+    by_advice: Mapping[str, Collection[str]] = MappingProxyType({}),
+    *,
+    private: bool,
+) -> int:
     """Cut a run's journal before what failed; the old one is kept as ``steps.before-retry-N.jsonl``.
 
     A process that is killed meanwhile leaves the old journal or the new one, whole; when it is done
@@ -31,6 +38,8 @@ def set_aside_failed(directory: RunDirectory, shared: Collection[str], *, privat
         A run that is to be resumed.
     shared : collection of str
         Methods whose sequences share lessons.
+    by_advice : mapping of str to collection of str
+        Methods that go by what others of the run said, with the names of these.
     private : bool
         Whether the files are for their owner only.
 
@@ -46,7 +55,7 @@ def set_aside_failed(directory: RunDirectory, shared: Collection[str], *, privat
     """
     with Journal(directory.journal, private=private) as journal:
         steps = read_journal(directory.journal)
-        kept = before_failures(steps, shared)
+        kept = before_failures(steps, shared, by_advice)
         if len(kept) < len(steps):
             try:
                 _keep_a_copy(directory.journal, private=private)
@@ -58,7 +67,11 @@ def set_aside_failed(directory: RunDirectory, shared: Collection[str], *, privat
     return len(steps) - len(kept)
 
 
-def before_failures(steps: Sequence[StepRecord], shared: Collection[str]) -> list[StepRecord]:
+def before_failures(
+    steps: Sequence[StepRecord],
+    shared: Collection[str],
+    by_advice: Mapping[str, Collection[str]] = MappingProxyType({}),
+) -> list[StepRecord]:
     """Leave out the steps that failed, and those that came of them.
 
     Parameters
@@ -68,12 +81,15 @@ def before_failures(steps: Sequence[StepRecord], shared: Collection[str]) -> lis
     shared : collection of str
         Methods whose sequences share lessons: they run one after the other, so that whatever comes later in the journal
         came of less than it should have.
+    by_advice : mapping of str to collection of str
+        Methods that go by what others of the run said, with the names of these: they come after them in a journal.
     """
     broken: set[tuple[str, ...]] = set()
     kept: list[StepRecord] = []
     for step in steps:
         line = (step.method,) if step.method in shared else (step.method, step.sequence)
-        if failed(step):
+        advised = [other for name in by_advice.get(step.method, ()) for other in ((name,), (name, step.sequence))]
+        if failed(step) or not broken.isdisjoint(advised):
             broken.add(line)
         if line not in broken:
             kept.append(step)

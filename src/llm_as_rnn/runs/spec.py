@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from llm_as_rnn.catalogue import asks_model, require_method
+import msgspec
+
+from llm_as_rnn.catalogue import REFERENCES, asks_model
 from llm_as_rnn.core.errors import SpecMismatchError, UsageError
 from llm_as_rnn.core.prompts import same_texts
 from llm_as_rnn.core.records import Record
@@ -59,14 +61,17 @@ class RunSpec(Record, frozen=True):
             value = getattr(self, name)
             if value < smallest:
                 raise UsageError(f"{name} must be at least {smallest}, not {value}", f"correct --{name}")
-        for name in self.methods:
-            require_method(name)
         require_sound(self.settings)
 
     @property
     def selection(self) -> Selection:
         """Which sequences the run is on."""
         return Selection(self.sequences, self.steps, self.settings.seed, self.split)
+
+    def as_begun(self, begun: RunSpec) -> RunSpec:
+        """Leave out references that this version adds to every run, and that one begun before does not have."""
+        new = set(REFERENCES) - set(begun.methods)
+        return msgspec.structs.replace(self, methods=tuple(name for name in self.methods if name not in new))
 
     def require_same(self, begun: RunSpec) -> None:
         """Refuse to go on with a run that was begun with other settings.

@@ -219,4 +219,6 @@ def _record(method: Method, task: Task, state: Any, step: Step, made: _Made, lea
         counts=dict(made.answers.counts),
         recalled=prediction.recalled,
         asked=tuple(made.answers.asked),
+        distribution=prediction.distribution,
+        believed=prediction.believed,
     )

@@ -33,8 +33,8 @@ class Learner(Live):
         of a reference, for which no model is loaded.
     model : str
         The model string, as on the command line; by default the small model that is fetched once.
-    engine : Engine, optional
-        An engine of your own, which takes the place of the model.
+    engine : Engine or SharedEngine, optional
+        An engine of your own, which takes the place of the model; a shared one is opened and closed by its owner.
     base_url : str, optional
         The address of an OpenAI-compatible server.
     context : int, optional
@@ -81,8 +81,12 @@ class Learner(Live):
     def __init__(self, task: Task | str, **options: Any) -> None:
         super().__init__(task, **options)
         self._lock = threading.Lock()
-        self._driver = SyncDriver(self._engine)
-        self._driver.__enter__()
+        self._closed = False
+        if self._shared:
+            self._driver = self._shared.driver
+        else:
+            self._driver = SyncDriver(self._engine)
+            self._driver.__enter__()
         try:
             self._driver.run(self._begin())
         except BaseException:
@@ -94,6 +98,8 @@ class Learner(Live):
         """Let one call after the other in, and none where nothing could answer it."""
         self._driver.require_usable()  # in a fork the lock may be held for ever
         with self._lock:
+            if self._closed:
+                raise UsageError(CLOSED, "make another, or load what was saved")
             yield
 
     def predict_one(self, x: Mapping[str, Any], id: Id | None = None) -> Waiting:  # noqa: A002 - the caller's word
@@ -174,10 +180,15 @@ class Learner(Live):
             return self._driver.run(self._restore(version))
 
     def close(self) -> None:
-        """Give the model back. What was learned is lost unless it was saved. In a forked process it does nothing."""
+        """Give the model back, unless it is shared.
+
+        What was learned is lost unless it was saved. In a forked process it does nothing.
+        """
         if self._driver.usable:
             with self._lock:  # a call under way comes to its end
-                self._driver.__exit__(None, None, None)
+                self._closed = True
+                if not self._shared:
+                    self._driver.__exit__(None, None, None)
 
     def __enter__(self) -> Self:
         return self
@@ -206,6 +217,10 @@ class AsyncLearner(Live):
             raise UsageError("a learner is entered once", "make another, or load what was saved")
         self._home = (os.getpid(), asyncio.get_running_loop())
         try:
+            if self._shared:
+                self._shared.require_here()
+                await drive(self._begin(), self._engine)
+                return self
             await self._engine.open()
             try:
                 await drive(self._begin(), self._engine)
@@ -227,7 +242,8 @@ class AsyncLearner(Live):
         async with self._lock:
             if not self._closed:
                 self._closed = True
-                await self._engine.close()
+                if not self._shared:
+                    await self._engine.close()
 
     def __getattr__(self, name: str) -> NoReturn:
         """Say why there is nothing to be read or saved yet: only an open engine says what suits it."""
@@ -251,6 +267,8 @@ class AsyncLearner(Live):
             raise UsageError(FORKED, "make one in each process, or load what was saved")
         if self._closed:
             raise UsageError(CLOSED, "make another, or load what was saved")
+        if self._shared:
+            self._shared.require_here()
         if asyncio.get_running_loop() is not loop:
             raise UsageError("the learner belongs to another event loop", "make one in each, or use Learner")
 

@@ -43,6 +43,7 @@ from llm_as_rnn.streams.online import (
 )
 from llm_as_rnn.streams.replaying import Id, Waiting
 from llm_as_rnn.streams.saved import Saved, checked, read_saved, write_saved
+from llm_as_rnn.streams.shared import SharedEngine
 
 
 class Learnt(NamedTuple):
@@ -88,7 +89,7 @@ class Live:
         *,
         method: str = "recurrent",
         model: str = DEFAULT_MODEL,
-        engine: Engine | None = None,
+        engine: Engine | SharedEngine | None = None,
         base_url: str | None = None,
         context: int | None = None,
         timeout: float | None = None,
@@ -105,6 +106,8 @@ class Live:
         self.task = load_task(task)
         require_method(method)
         self._method_name = method
+        self._shared = engine if isinstance(engine, SharedEngine) else None
+        engine = engine.engine if isinstance(engine, SharedEngine) else engine
         if engine is None and asks_model(method):
             engine = resolve(
                 model, base_url=base_url, context=context, timeout=timeout, patience=patience, on_pause=on_pause
@@ -148,7 +151,7 @@ class Live:
                 f"{self._settings.budget}",
                 f"load it with a budget of {tokens} or more, or restore a shorter version",
             )
-        return (yield from self._with_ways_back(with_tokens(stream, memory, tokens)))
+        return (yield from self._with_ways_back(with_tokens(self.method, stream, memory, tokens)))
 
     def _with_ways_back(self, stream: Stream) -> Calls[Stream]:
         """Leave out the lessons from which a replay would begin with a memory that is over the budget now."""

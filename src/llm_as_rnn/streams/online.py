@@ -205,13 +205,15 @@ def revive(method: Method, content: bytes) -> Stream:
     return msgspec.structs.replace(plain, state=state, lessons=lessons, versions=versions)
 
 
-def with_tokens(stream: Stream, memory: Memory, tokens: int) -> Stream:
+def with_tokens(method: Method, stream: Stream, memory: Memory, tokens: int) -> Stream:
     """Note how many tokens the present memory holds, in the state and in the history.
 
     Parameters
     ----------
+    method : Method
+        One that keeps a memory.
     stream : Stream
-        Of a method that keeps a memory; its state has it under the name ``memory``.
+        Its stream.
     memory : Memory
         The present one.
     tokens : int
@@ -220,7 +222,7 @@ def with_tokens(stream: Stream, memory: Memory, tokens: int) -> Stream:
     if memory.tokens == tokens:
         return stream
     counted = Memory(memory.sections, memory.version, tokens)
-    state = msgspec.structs.replace(stream.state, memory=counted)
+    state = method.with_memory(stream.state, counted)
     versions = tuple(
         msgspec.structs.replace(entry, memory=counted) if entry.memory == memory else entry for entry in stream.versions
     )

@@ -9,7 +9,7 @@ A task's answer is a list of these; `base` says what all have, and what a kind s
 
 from __future__ import annotations
 
-from llm_as_rnn.core.fields.base import ARROW, BaseField, ExtraName, Judging, Measure, gbnf_string
+from llm_as_rnn.core.fields.base import ARROW, BaseField, Judging, Measure, gbnf_string
 from llm_as_rnn.core.fields.label import Label
 from llm_as_rnn.core.fields.number import Number
 from llm_as_rnn.core.fields.ranked import Ranked
@@ -20,7 +20,6 @@ __all__ = [
     "ARROW",
     "NO_ANSWER",
     "BaseField",
-    "ExtraName",
     "Field",
     "Judging",
     "Label",

@@ -14,12 +14,10 @@ from typing import Any, ClassVar, Literal, NamedTuple
 from msgspec import UNSET, UnsetType
 
 from llm_as_rnn.core.errors import AnswerError
+from llm_as_rnn.core.extras import offered, offers
 from llm_as_rnn.core.fields.verdict import NO_ANSWER, Verdict, entries
 from llm_as_rnn.core.folding import fold
 from llm_as_rnn.core.records import Record, Value
-
-ExtraName = Literal["log", "mse", "facts", "icd", "ccsr"]
-"""Scores that a task can ask for beside those of a field's kind (see `metrics.extras`)."""
 
 Judging = Literal["align", "same"]
 """What a judge can be asked: how well a text agrees with the outcome's, or which entries of a list mean the same (see
@@ -72,7 +70,7 @@ class BaseField(Record, frozen=True, tag_field="kind", forbid_unknown_fields=Fal
     last : str
         The observation's field that holds the latest known value of the same quantity, if there is one.
     metrics : tuple of str, optional
-        Scores to report beside those of the kind (see `metrics.extras`).
+        Scores to report beside those of the kind (see `core.extras`).
     judged : str, optional
         What a language model judges after the run: ``align`` for a text, ``same`` for a ranked list (see
         `metrics.judged`).
@@ -80,8 +78,8 @@ class BaseField(Record, frozen=True, tag_field="kind", forbid_unknown_fields=Fal
 
     noun: ClassVar[str]
     """What a person calls the kind, after "a"."""
-    may_ask: ClassVar[tuple[ExtraName, ...]] = ()
-    """The ``metrics`` that a field of the kind may have."""
+    may_ask: ClassVar[tuple[str, ...]] = ()
+    """The ``metrics`` that any field of the kind may have, beside those that datasets offer for it."""
     may_judge: ClassVar[tuple[Judging, ...]] = ()
     """The same for ``judged``."""
     is_short: ClassVar[bool] = False
@@ -95,23 +93,27 @@ class BaseField(Record, frozen=True, tag_field="kind", forbid_unknown_fields=Fal
     about: str = ""
     last: str = ""
     # Unset is left out of the encoding: tasks without it keep the digests that their runs were begun with.
-    metrics: tuple[ExtraName, ...] | UnsetType = UNSET
+    metrics: tuple[str, ...] | UnsetType = UNSET
     judged: Judging | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         """Refuse a field that no answer could fill, and what its kind cannot be scored by."""
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", self.name):
             raise ValueError(f"field name {self.name!r} must be a plain word")
-        for metric in self.extras:
-            if metric not in self.may_ask:
-                may = f"may ask for {' or '.join(self.may_ask)}" if self.may_ask else "may ask for none"
-                raise ValueError(f"field {self.name!r} asks for the metric {metric}: a {self.noun} {may}")
+        self._require_extras()
         if self.judged is not UNSET and self.judged not in self.may_judge:
             may = f"can be by {' or '.join(self.may_judge)}" if self.may_judge else "cannot be judged at all"
             raise ValueError(f"field {self.name!r} cannot be judged by {self.judged}: a {self.noun} {may}")
 
+    def _require_extras(self) -> None:
+        kind = str(self.__struct_config__.tag)
+        for metric in self.extras:
+            if metric not in self.may_ask and not ((extra := offered(metric)) and extra.kind == kind):
+                there = " or ".join((*self.may_ask, *offers(kind))) or "none"
+                raise ValueError(f"field {self.name!r} asks for the metric {metric}: a {self.noun} may ask for {there}")
+
     @property
-    def extras(self) -> tuple[ExtraName, ...]:
+    def extras(self) -> tuple[str, ...]:
         """The names in ``metrics``."""
         return () if self.metrics is UNSET else self.metrics
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from llm_as_rnn.core.errors import AnswerError
-from llm_as_rnn.core.fields.base import BaseField, ExtraName, Measure, brief
+from llm_as_rnn.core.fields.base import BaseField, Measure, brief
 from llm_as_rnn.core.fields.verdict import NO_ANSWER, Verdict, number_in
 from llm_as_rnn.core.figures import finite, mean
 from llm_as_rnn.core.records import Value
@@ -43,7 +43,7 @@ class Number(BaseField, frozen=True, tag="number"):
     """
 
     noun: ClassVar[str] = "number"
-    may_ask: ClassVar[tuple[ExtraName, ...]] = ("log", "mse")
+    may_ask: ClassVar[tuple[str, ...]] = ("log", "mse")
     is_short: ClassVar[bool] = True
 
     unit: str = ""

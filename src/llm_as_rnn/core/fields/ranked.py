@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from llm_as_rnn.core.errors import AnswerError
-from llm_as_rnn.core.fields.base import ExtraName, Judging, Measure
+from llm_as_rnn.core.fields.base import Judging, Measure
 from llm_as_rnn.core.fields.options import OfOptions
 from llm_as_rnn.core.fields.verdict import Verdict, entries
 from llm_as_rnn.core.records import Value
@@ -32,7 +32,6 @@ class Ranked(OfOptions, frozen=True, tag="ranked"):
     """
 
     noun: ClassVar[str] = "ranked list"
-    may_ask: ClassVar[tuple[ExtraName, ...]] = ("icd", "ccsr")
     may_judge: ClassVar[tuple[Judging, ...]] = ("same",)
     no_outcome: ClassVar[tuple[type, ...]] = (dict,)
 

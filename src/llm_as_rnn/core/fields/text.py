@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from llm_as_rnn.core.alignment import overlap, tokens
 from llm_as_rnn.core.errors import AnswerError
-from llm_as_rnn.core.fields.base import ARROW, BaseField, ExtraName, Judging, Measure, gbnf_string
+from llm_as_rnn.core.fields.base import ARROW, BaseField, Judging, Measure, gbnf_string
 from llm_as_rnn.core.fields.verdict import Verdict
 
 MAX_CHARS = 400
@@ -30,7 +30,6 @@ class Text(BaseField, frozen=True, tag="text"):
     """
 
     noun: ClassVar[str] = "text"
-    may_ask: ClassVar[tuple[ExtraName, ...]] = ("facts",)
     may_judge: ClassVar[tuple[Judging, ...]] = ("align",)
     is_open: ClassVar[bool] = True
 

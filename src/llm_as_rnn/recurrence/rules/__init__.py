@@ -96,8 +96,8 @@ def build_rule(name: str, writer: Writer) -> Rule:
 def table() -> str:
     """Write the table that explains the rules, in Markdown.
 
-    >>> print(table().splitlines()[2])
-    | `rewrite` | the model, everything anew (the paper) | the worst old notes go, or the model compresses it |
+    >>> print(table().splitlines()[6])
+    | `append` | code keeps every step | the oldest go |
     """
     rows = [f"| `{name}` | {kind.traits.writer} | {kind.traits.when_full} |" for name, kind in RULES.items()]
-    return "\n".join(["| rule | who writes | when the budget is full |", "|---|---|---|", *rows])
+    return "\n".join(["| `--rule` | who writes the next memory | when the budget is full |", "|---|---|---|", *rows])

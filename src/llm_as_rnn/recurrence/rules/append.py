@@ -14,7 +14,7 @@ class Append(Itemised):
     """Every step is kept, the oldest go: a window over the history, in place of learning."""
 
     name = "append"
-    traits = Traits("code: every step itself", "the oldest notes go", keeps_cases=True)
+    traits = Traits("code keeps every step", "the oldest go", keeps_cases=True)
 
     def propose(self, step: Step, feedback: Feedback, ledger: Ledger) -> Calls[Proposal]:
         """Append the step."""

@@ -21,8 +21,8 @@ class Cases(Itemised):
 
     name = "cases"
     traits = Traits(
-        "code: the step itself, where it teaches anything",
-        "cases that differ in one place become one note, else the worst notes go",
+        "code keeps the step itself, `what was seen -> what came`, where the memory would have got it wrong",
+        "cases that differ in one place become one note with a blank; else the worst notes go",
         keeps_cases=True,
         suits="line",
     )

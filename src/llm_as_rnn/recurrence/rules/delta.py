@@ -23,7 +23,11 @@ class Delta(Itemised):
     """The model adds, changes or drops one note; code merges, and lets the worst go (after ACE, arXiv 2510.04618)."""
 
     name = "delta"
-    traits = Traits("the model, one note added, changed or dropped", "the worst notes go", tells_outcomes=True)
+    traits = Traits(
+        "the model adds, changes or drops one note; in lines its end, by the grammar, is the step's outcome",
+        "the worst notes go",
+        tells_outcomes=True,
+    )
 
     def propose(self, step: Step, feedback: Feedback, ledger: Ledger) -> Calls[Proposal]:
         """Ask for one change, and make it."""

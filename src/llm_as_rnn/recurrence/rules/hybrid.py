@@ -21,7 +21,7 @@ class Hybrid(Cases):
     """Cases by code, consolidated by the model when the budget is full."""
 
     name = "hybrid"
-    traits = Traits("as `cases`", "the same, and the model rewrites all now and then", keeps_cases=True)
+    traits = Traits("as `cases`", "the same, and the model consolidates it now and then", keeps_cases=True)
 
     def make_room(
         self, step: Step, feedback: Feedback, sections: Sections, ledger: Ledger, new: str

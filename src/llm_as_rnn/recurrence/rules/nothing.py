@@ -13,7 +13,7 @@ class Nothing:
     """The memory stays as it is."""
 
     name = "none"
-    traits = Traits("nobody", "never", learns=False)
+    traits = Traits("nobody, for comparison", "it never is", learns=False)
 
     def __init__(self, writer: Writer) -> None:
         """Take what every rule takes; nothing of it is needed."""

@@ -15,7 +15,9 @@ class Rewrite(Itemised):
 
     name = "rewrite"
     traits = Traits(
-        "the model, everything anew (the paper)", "the worst old notes go, or the model compresses it", suits="json"
+        "the model writes everything anew (the paper)",
+        "the worst old notes go; where all is worded anew, it is compressed by one more call",
+        suits="json",
     )
 
     def propose(self, step: Step, feedback: Feedback, ledger: Ledger) -> Calls[Proposal]:

@@ -78,6 +78,7 @@
     );
     showAnswers(step);
     showRecalled(step);
+    showAdvice(step);
     showFeedback(step);
     showMemory(step);
     showCalls(step);
@@ -119,6 +120,15 @@
     });
     const title = recalled.length > 1 ? "Recalled, the most alike first" : "Recalled";
     byId("recalled").replaceChildren(...(rows.length ? [element("h3", {}, title), element("ul", { class: "recalled" }, ...rows)] : []));
+  }
+
+  function showAdvice(step) {
+    const told = (figures) => figures.map(([text, figure]) => `${pooled(text)} ${figure.toFixed(2)}`).join(", ");
+    const rows = (step.advice || []).map((advice) => element("li", {},
+      element("span", { class: "body" }, `${advice.field}: believed ${told(advice.believed)}`),
+      ...((advice.chances || []).length ? [element("p", { class: "prose" }, `chances ${told(advice.chances)}`)] : []),
+    ));
+    byId("advice").replaceChildren(...(rows.length ? [element("h3", {}, "Advice"), element("ul", { class: "recalled" }, ...rows)] : []));
   }
 
   function showFeedback(step) {

@@ -10,15 +10,15 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from functools import partial
 from typing import Literal, NamedTuple, get_args
 
-import msgspec
-
+from llm_as_rnn.core.extras import Extra, Metric, Score
 from llm_as_rnn.core.fields import Ranked, entries
 from llm_as_rnn.core.folding import fold
-from llm_as_rnn.core.records import StepRecord, Value
-from llm_as_rnn.core.task import Task
+from llm_as_rnn.core.records import Value
+from llm_as_rnn.datasets.mimic.words import words
 
 Level = Literal["icd", "ccsr"]
 """What must be shared: the category, or one of the larger groups that a CCSR table puts the code into."""
@@ -27,35 +27,6 @@ LEVELS: tuple[Level, ...] = get_args(Level)
 
 CLOSE = 0.55
 """How alike a text and a title must be, from 0 to 1: the cosine of their words, rare ones weighing more."""
-
-ABBREVIATIONS: Mapping[str, str] = {
-    "acs": "acute coronary syndrome",
-    "afib": "atrial fibrillation",
-    "aki": "acute kidney failure",
-    "ards": "acute respiratory distress syndrome",
-    "cad": "coronary atherosclerosis native artery",
-    "chf": "congestive heart failure",
-    "ckd": "chronic kidney disease",
-    "copd": "chronic obstructive pulmonary disease",
-    "cva": "cerebral infarction",
-    "dka": "diabetes mellitus ketoacidosis",
-    "dm": "diabetes mellitus",
-    "dvt": "acute embolism thrombosis deep vein",
-    "esrd": "end stage kidney disease",
-    "gerd": "gastro esophageal reflux disease",
-    "gi": "gastrointestinal",
-    "htn": "hypertension",
-    "nstemi": "non st elevation myocardial infarction",
-    "pe": "pulmonary embolism",
-    "pna": "pneumonia",
-    "stemi": "st elevation myocardial infarction",
-    "tia": "transient cerebral ischemic attack",
-    "uti": "urinary tract infection",
-}
-"""What clinicians write, in the words of titles."""
-
-SAME = {"renal": "kidney", "cardiac": "heart", "tumor": "neoplasm", "hemorrhage": "bleeding", "injury": "failure"}
-"""Words of the same meaning; an acute kidney injury is coded as a failure."""
 
 _WORD = re.compile(r"[a-z]+|\d+")
 _EMPTY = frozenset(
@@ -132,16 +103,29 @@ class Coding:
         return scores
 
 
-def with_categories(task: Task, coding: Coding, record: StepRecord) -> StepRecord:
-    """Add the scores by category to a step, for the fields whose task asks for them."""
-    added: dict[str, float] = {}
-    lists = [field for field in task.answer if isinstance(field, Ranked)]
-    for field, level in ((field, level) for field in lists for level in LEVELS if level in field.extras):
-        outcome = (record.target or {}).get(field.name)
-        if outcome is not None:
-            scores = coding.scores(level, field.top, (record.prediction or {}).get(field.name), outcome)
-            added.update({f"{field.name}.{name}": score for name, score in scores.items()})
-    return msgspec.structs.replace(record, scores={**record.scores, **added})
+def scores(coding: Coding) -> dict[str, Score]:
+    """Give the scores by category as functions of a ranked field, an answer and an outcome, by name."""
+
+    def at(level: Level, field: Ranked, answer: Value | None, outcome: Value) -> dict[str, float]:
+        return coding.scores(level, field.top, answer, outcome)
+
+    return {level: partial(at, level) for level in LEVELS}
+
+
+def _metrics(level: Level, what: str, field: Ranked) -> tuple[Metric, ...]:
+    ways = {1: "whose first answer is of the primary outcome's", field.top: "with any answer of any outcome's"}
+    names = {top: f"{field.name}.{level}.acc@{top}" for top in ways}
+    return tuple(
+        Metric(names[top], names[top], f"{level.upper()} acc@{top}", field.name, f"share of steps {way} {what}")
+        for top, way in ways.items()
+    )
+
+
+BY_CATEGORY = (
+    Extra("icd", "ranked", partial(_metrics, "icd", "ICD category (three characters)")),
+    Extra("ccsr", "ranked", partial(_metrics, "ccsr", "CCSR category")),
+)
+"""What a ranked list of diagnoses may ask for; which category a text is of stands in the user's own folder."""
 
 
 class _Titles:
@@ -150,13 +134,13 @@ class _Titles:
     def __init__(self, terms: list[Term]) -> None:
         self.edition = terms[0].edition
         self._terms = terms
-        words = [_words(term.title) for term in terms]
-        counts = Counter(word for of_one in words for word in of_one)
+        titles = [_words(term.title) for term in terms]
+        counts = Counter(word for of_one in titles for word in of_one)
         self._weights = {word: math.log(1 + len(terms) / count) for word, count in counts.items()}
         self._unseen = math.log(1 + len(terms))
-        self._lengths = [math.sqrt(sum(self._weights[word] ** 2 for word in of_one)) for of_one in words]
+        self._lengths = [math.sqrt(sum(self._weights[word] ** 2 for word in of_one)) for of_one in titles]
         self._places: dict[str, list[int]] = defaultdict(list)
-        for place, of_one in enumerate(words):
+        for place, of_one in enumerate(titles):
             for word in of_one:
                 self._places[word].append(place)
 
@@ -183,9 +167,10 @@ class _Titles:
 
 def _words(text: str) -> frozenset[str]:
     """Give the words of a text that mean something, abbreviations written out, one form for singular and plural."""
-    found = (ABBREVIATIONS.get(word, word).split() for word in _WORD.findall(text.casefold()))
-    plain = (_singular(word) for words in found for word in words if word not in _EMPTY)
-    return frozenset(SAME.get(word, word) for word in plain)
+    known = words()
+    found = (known.abbreviations.get(word, word).split() for word in _WORD.findall(text.casefold()))
+    plain = (_singular(word) for several in found for word in several if word not in _EMPTY)
+    return frozenset(known.same.get(word, word) for word in plain)
 
 
 def _singular(word: str) -> str:

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from llm_as_rnn.core.fields import Ranked, Text
 from llm_as_rnn.core.records import StepRecord
 from llm_as_rnn.core.task import load_task
+from llm_as_rnn.datasets.mimic.icd import Coding, Term, scores
 from llm_as_rnn.metrics.agreement import agree, agreement
-from llm_as_rnn.metrics.icd import Coding, Term, with_categories
+from llm_as_rnn.metrics.extras import with_data
 from llm_as_rnn.metrics.scores import field_metrics, step_scores
 from tests.metrics.steps import step
 
@@ -61,8 +62,8 @@ def test_what_fits_nothing_is_of_no_category(text: str) -> None:
 
 
 def test_a_title_of_one_edition_counts_for_an_outcome_of_the_other() -> None:
-    scores = CODING.scores("icd", 5, ("Congestive heart failure, unspecified",), ("Heart failure, unspecified",))
-    assert scores == {"icd.acc@1": 1.0, "icd.acc@5": 1.0}
+    there = CODING.scores("icd", 5, ("Congestive heart failure, unspecified",), ("Heart failure, unspecified",))
+    assert there == {"icd.acc@1": 1.0, "icd.acc@5": 1.0}
     back = CODING.scores("icd", 5, ("Heart failure, unspecified",), ("Congestive heart failure, unspecified",))
     assert back == {"icd.acc@1": 1.0, "icd.acc@5": 1.0}
 
@@ -74,7 +75,7 @@ def test_an_outcome_stands_for_its_own_codes_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "outcome", "scores"),
+    ("answer", "outcome", "right"),
     [
         (("CHF", "AKI"), ("Heart failure, unspecified", "Pneumonia, unspecified organism"), (1.0, 1.0)),
         (("AKI", "CHF"), ("Heart failure, unspecified",), (0.0, 1.0)),
@@ -87,9 +88,9 @@ def test_an_outcome_stands_for_its_own_codes_alone() -> None:
         (("CHF",), ("ICD-10 code Z99",), (None, None)),
     ],
 )
-def test_scores(answer: tuple[str, ...] | None, outcome: tuple[str, ...], scores: tuple[float | None, ...]) -> None:
+def test_scores(answer: tuple[str, ...] | None, outcome: tuple[str, ...], right: tuple[float | None, ...]) -> None:
     found = CODING.scores("icd", 5, answer, outcome)
-    assert (found.get("icd.acc@1"), found.get("icd.acc@5")) == scores
+    assert (found.get("icd.acc@1"), found.get("icd.acc@5")) == right
 
 
 def test_groups_are_wider_than_categories() -> None:
@@ -113,18 +114,18 @@ def test_a_step_gets_the_scores_that_its_task_asks_for() -> None:
         prediction={"diagnoses": ("CHF",)},
         scores={"x": 1.0},
     )
-    assert with_categories(task, CODING, record).scores == {
+    assert with_data(task, scores(CODING), record).scores == {
         "x": 1.0,
         "diagnoses.icd.acc@1": 1.0,
         "diagnoses.icd.acc@5": 1.0,
     }
     unknown = msgspec.structs.replace(record, target=None)
-    assert with_categories(task, CODING, unknown).scores == {"x": 1.0}
+    assert with_data(task, scores(CODING), unknown).scores == {"x": 1.0}
     # What a task lists beside them is exactly what is added, or is scored by the step alone.
     names = {metric.name for field in task.answer for metric in field_metrics(field) if not metric.judged}
     assert names == {
         *step_scores(task, record.prediction, record.target),
-        *(name for name in with_categories(task, CODING, record).scores if name != "x"),
+        *(name for name in with_data(task, scores(CODING), record).scores if name != "x"),
     }
 
 

@@ -1,15 +1,20 @@
 """The same days as `weather`, tomorrow told in a sentence or two.
 
 The outcome is written from the next day's record by code, in one fixed form: sky, high and low in whole degrees C,
-rain by the day's sum, wind by its mean speed. docs/judging.md shows the bounds.
+rain by the day's sum, wind by its mean speed. docs/judging.md shows the bounds. Forecasts in English, these and any
+others, are read by `forecasts` for the score ``facts``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
 
 import msgspec
 
+from llm_as_rnn.core.extras import Extra, Metric
+from llm_as_rnn.core.fields import Text
+from llm_as_rnn.core.records import Value
 from llm_as_rnn.datasets.base import Selection, Sequence, Step
 from llm_as_rnn.datasets.weather import WEATHER, Day, cut, sequence_of
 
@@ -72,6 +77,17 @@ def _step(plain: Step, today: Day, tomorrow: Day) -> Step:
     return Step(observation, {"forecast": describe(tomorrow)})
 
 
+def _facts_metrics(field: Text) -> tuple[Metric, ...]:
+    name, about = f"{field.name}.facts", "sky, temperatures and rain as read from the forecast by code, 0 to 100"
+    return (Metric(name, name, f"{field.name} facts", field.name, about, best=100.0),)
+
+
+def _facts_score(_field: Text, answer: Value | None, outcome: Value) -> Mapping[str, float]:
+    from llm_as_rnn.datasets.weather_text.forecasts import compare  # noqa: PLC0415 - its patterns take time to compile
+
+    return compare(answer if isinstance(answer, str) else "", outcome if isinstance(outcome, str) else "")
+
+
 WEATHER_TEXT = msgspec.structs.replace(
     WEATHER,
     name="weather-text",
@@ -79,5 +95,6 @@ WEATHER_TEXT = msgspec.structs.replace(
     predicts="tomorrow's weather in a sentence or two (text), scored by a judge and by code",
     load=load,
     quick_budget=512,
+    extras=(Extra("facts", "text", _facts_metrics, _facts_score),),
 )
 """The dataset; source, licence and size are `weather`'s."""

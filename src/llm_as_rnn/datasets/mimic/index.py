@@ -21,10 +21,10 @@ from filelock import FileLock
 
 from llm_as_rnn.core.errors import DatasetError
 from llm_as_rnn.core.files import OWNER_FILE, OWNER_FOLDER, make_private, sync
-from llm_as_rnn.datasets import mimic_tables as tables
 from llm_as_rnn.datasets.base import Split
-from llm_as_rnn.datasets.mimic_notes import SECTIONS, early_sections
-from llm_as_rnn.datasets.mimic_tables import Progress
+from llm_as_rnn.datasets.mimic import tables
+from llm_as_rnn.datasets.mimic.notes import SECTIONS, early_sections
+from llm_as_rnn.datasets.mimic.tables import Progress
 
 LAYOUT = 1
 """Changes with what an index holds, so that one of another version of this package is not read."""

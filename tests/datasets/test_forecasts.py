@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_as_rnn.metrics.forecasts import Facts, compare, read_facts
+from llm_as_rnn.datasets.weather_text.forecasts import Facts, compare, read_facts
 
 CAME = "Sunny with a high of 12 and a low of 4 degrees C. No rain and a light breeze."
 WET = "Foggy with a high of 9 and a low of 4 degrees C. Light rain and a gentle breeze."

@@ -1,6 +1,6 @@
 """The sections of a discharge summary that tell what was known when a patient came, and nothing else.
 
-A summary is written at the end of a stay. Only sections that are listed here are ever taken, and reading stops for
+A summary is written at the end of a stay. Only sections that `words` lists are ever taken, and reading stops for
 good at the first heading of those that tell how the stay went. When in doubt, a section ends.
 """
 
@@ -8,22 +8,9 @@ from __future__ import annotations
 
 import re
 
-SECTIONS = {
-    "chiefcomplaint": "chief_complaint",
-    "chiefcomplaints": "chief_complaint",
-    "historyofpresentillness": "present_illness",
-    "historyofthepresentillness": "present_illness",
-    "hpi": "present_illness",
-    "presentillness": "present_illness",
-    "pastmedicalhistory": "past_history",
-    "pastmedicalandsurgicalhistory": "past_history",
-    "pastmedicalsurgicalhistory": "past_history",
-    "pmh": "past_history",
-    "socialhistory": "social_history",
-    "familyhistory": "family_history",
-    "allergies": "allergies",
-    "allergiesadversereactions": "allergies",
-}
+from llm_as_rnn.datasets.mimic.words import words
+
+SECTIONS = words().sections
 """What is taken: the heading, its letters alone, to the field of x."""
 
 MOST = {"present_illness": 1500, "past_history": 800}
@@ -31,82 +18,11 @@ MOST = {"present_illness": 1500, "past_history": 800}
 
 SHORT = 300
 
-LATE = (
-    "hospital course",
-    "course in hospital",
-    "hospital stay",
-    "icu course",
-    "discharge diagnosis",
-    "discharge diagnoses",
-    "diagnosis at discharge",
-    "diagnoses at discharge",
-    "final diagnosis",
-    "final diagnoses",
-    "primary diagnosis",
-    "primary diagnoses",
-    "principal diagnosis",
-    "secondary diagnosis",
-    "secondary diagnoses",
-    "discharge dx",
-    "final dx",
-    "discharge medication",
-    "medications on discharge",
-    "medications at discharge",
-    "discharge condition",
-    "condition on discharge",
-    "condition at discharge",
-    "discharge disposition",
-    "discharge instruction",
-    "discharge exam",
-    "discharge physical",
-    "discharge lab",
-    "discharge status",
-    "pertinent result",
-    "relevant result",
-    "transitional issue",
-    "active issue",
-    "acute issue",
-    "chronic issue",
-    "followup instruction",
-    "follow up instruction",
-)
+LATE = words().late
 """Headings that tell how the stay went: from the first of them on, nothing is read."""
-
-OTHER = (
-    "exam",
-    "medication",
-    "procedure",
-    "result",
-    "studies",
-    "imaging",
-    "impression",
-    "assessment",
-    "plan",
-    "diagnos",
-    "attending",
-    "service",
-    "labs",
-    "course",
-    "discharge",
-)
-"""Words in a heading that end a section; the next one may follow."""
 
 MASK = "___"
 """What stands where a name was taken out of a note; now and then a word of a heading was taken for one."""
-
-LATE_REST = (
-    "course",
-    "hospital",
-    "brief",
-    "discharge",
-    "diagnos",
-    "pertinent",
-    "result",
-    "disposition",
-    "instruct",
-    "followup",
-)
-"""What is left of a late heading with a word masked; also what could be."""
 
 MOST_WORDS = 8
 """Of a heading."""
@@ -171,7 +87,7 @@ def _heading(line: str) -> tuple[str, str]:
 
 
 def _is_late(line: str, heading: str) -> bool:
-    if _LATE_KEY.search(heading) or any(word in rest for rest in _masked(line) for word in LATE_REST):
+    if _LATE_KEY.search(heading) or any(word in rest for rest in _masked(line) for word in words().late_rest):
         return True
     return _may_be_late(line) and bool(_LATE.match(line.lstrip(" \t#*=_->.0123456789)(")))
 
@@ -202,7 +118,7 @@ def _ends(heading: str, line: str, rest: str) -> bool:
         return True
     if not heading or ":" not in line:
         return False
-    return not rest.strip() or any(word in heading for word in OTHER)
+    return not rest.strip() or any(word in heading for word in words().other)
 
 
 def _tidy(section: str, most: int) -> str:

@@ -1,35 +1,28 @@
-"""MIMIC-IV: a patient's admissions, from a folder that the user brings.
-
-x is what is known on the first day of a stay, y the titles of the diagnoses that it was coded with at its end.
-docs/mimic.md says what is taken from where.
-"""
+"""A patient's admissions as a sequence: what of the index is shown as x and y of a stay, and how it is written."""
 
 from __future__ import annotations
 
 import csv
 import random
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
-import msgspec
-from platformdirs import user_cache_path
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from llm_as_rnn.core.errors import DatasetError, MissingExtraError
+from llm_as_rnn.core.errors import DatasetError
+from llm_as_rnn.core.extras import Score
 from llm_as_rnn.core.records import Observation, SequenceInfo
-from llm_as_rnn.datasets.base import Code, Dataset, Selection, Sequence, Step
-
-if TYPE_CHECKING:
-    from llm_as_rnn.datasets.mimic_index import Index
-
-LEAST = 3
-"""Admissions of a patient who makes a sequence."""
+from llm_as_rnn.datasets.base import Selection, Sequence, Step
+from llm_as_rnn.datasets.mimic.icd import Coding, Term, scores
+from llm_as_rnn.datasets.mimic.index import Index, open_index
+from llm_as_rnn.datasets.mimic.tables import ccsr_file
+from llm_as_rnn.datasets.mimic.words import words
 
 MOST_DIAGNOSES, MOST_LABS, MOST_DRUGS = 15, 24, 30
 """How much of a stay is shown; outcomes beyond their most are not counted either."""
@@ -37,37 +30,9 @@ MOST_DIAGNOSES, MOST_LABS, MOST_DRUGS = 15, 24, 30
 OLDEST = 90
 """From this age on the set does not tell how old a patient is."""
 
-SERVICES = {
-    "CMED": "cardiac medicine",
-    "CSURG": "cardiac surgery",
-    "DENT": "dental",
-    "ENT": "ear, nose and throat",
-    "EYE": "eye diseases",
-    "GU": "genitourinary",
-    "GYN": "gynaecology",
-    "MED": "general medicine",
-    "NB": "newborn",
-    "NBB": "newborn, well baby",
-    "NMED": "neurology",
-    "NSURG": "neurosurgery",
-    "OBS": "obstetrics",
-    "OMED": "oncology",
-    "ORTHO": "orthopaedics, surgical",
-    "ORTHOMED": "orthopaedics, not surgical",
-    "PSURG": "plastic surgery",
-    "PSYCH": "psychiatry",
-    "SURG": "general surgery",
-    "TRAUM": "trauma",
-    "TSURG": "thoracic surgery",
-    "VSURG": "vascular surgery",
-}
-"""What the set's codes of services stand for; others are shown as they are."""
-
 UNKNOWN = "not recorded"
 
 SECTIONS = ("present_illness", "past_history", "social_history", "family_history", "allergies")
-
-BRING = "bring the folder: --data FOLDER (docs/mimic.md)"
 
 
 @dataclass(frozen=True)
@@ -78,42 +43,20 @@ class Stay:
     tables: Mapping[str, list[dict[str, Any]]]
 
 
-def from_folder(folder: Path, *, least: int = LEAST, cache: Path | None = None) -> Dataset:
-    """Give the dataset of a folder in PhysioNet's layout. The first time, an index is made: minutes for the full set.
+class Opened(NamedTuple):
+    """What a folder's dataset is made of: how sequences are cut, what scores need, and the folder's fingerprint."""
 
-    Parameters
-    ----------
-    folder : Path
-        Holds ``hosp/``, and ``note/`` and ``ed/`` where the user has these modules.
-    least : int
-        How many admissions a patient must have; at least 2.
-    cache : Path, optional
-        Where indexes are kept; else the user's cache folder.
+    load: Callable[[Selection], list[Sequence]]
+    scores: Callable[[], Mapping[str, Score]]
+    digest: str
 
-    Raises
-    ------
-    DatasetError
-        If the folder lacks a file or a column, or a file is broken.
-    MissingExtraError
-        If polars is not installed.
-    """
-    try:
-        from llm_as_rnn.datasets import mimic_index  # noqa: PLC0415 - polars is large, and only this task needs it
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "polars":
-            raise
-        raise MissingExtraError("polars", "mimic") from None
+
+def opened(folder: Path, least: int, cache: Path) -> Opened:
+    """Open a folder; parameters and errors are those of `from_folder`."""
     with _Bar() as bar:
-        index = mimic_index.open_index(folder, cache or user_cache_path("llm-as-rnn") / "mimic", bar.show)
+        index = open_index(folder, cache, bar.show)
     items = {row["itemid"]: row for row in index.table("items").iter_rows(named=True)}
-    return msgspec.structs.replace(
-        MIMIC,
-        load=partial(_load, index, items, least),
-        ready=lambda: "",
-        from_folder=None,
-        digest=index.digest,
-        codes=partial(_codes, index, folder),
-    )
+    return Opened(partial(_load, index, items, least), partial(_scores, index, folder), index.digest)
 
 
 def _load(index: Index, items: Mapping[int, Mapping[str, Any]], least: int, selection: Selection) -> list[Sequence]:
@@ -242,7 +185,7 @@ def _drugs(rows: list[dict[str, Any]]) -> list[str]:
 
 def _services(rows: list[dict[str, Any]]) -> list[str]:
     codes = [row["curr_service"].strip() for row in sorted(rows, key=lambda row: row["transfertime"])]
-    return list(dict.fromkeys(SERVICES.get(code, code) for code in codes))
+    return list(dict.fromkeys(words().services.get(code, code) for code in codes))
 
 
 def _age(age: int | None) -> str | None:
@@ -255,20 +198,22 @@ def _lower(text: str | None) -> str | None:
     return text.lower() if text else None
 
 
-def _codes(index: Index, folder: Path) -> Iterator[Code]:
+def _scores(index: Index, folder: Path) -> Mapping[str, Score]:
+    return scores(Coding(terms(index, folder)))
+
+
+def terms(index: Index, folder: Path) -> Iterator[Term]:
     """Give every title with its category: three characters; four of ICD-9's external causes, whose letter is extra."""
     groups = _ccsr(folder)
     for row in index.table("titles").iter_rows(named=True):
         version, code = row["icd_version"], row["icd_code"]
         size = 4 if version == 9 and code.startswith("E") else 3  # noqa: PLR2004 - the classification's own figures
         of = groups.get(code, ()) if version != 9 else ()  # noqa: PLR2004 - CCSR is of ICD-10 alone
-        yield f"ICD-{version}", code[:size], _title(row["long_title"]), of
+        yield Term(f"ICD-{version}", code[:size], _title(row["long_title"]), of)
 
 
 def _ccsr(folder: Path) -> dict[str, tuple[str, ...]]:
     """Read the user's CCSR table, whose names and cells stand in single quotes; empty without one."""
-    from llm_as_rnn.datasets.mimic_tables import ccsr_file  # noqa: PLC0415 - as above
-
     path = ccsr_file(folder)
     if path is None:
         return {}
@@ -313,24 +258,3 @@ class _Bar:
         if name not in self._bars:
             self._bars[name] = self._progress.add_task(name, total=total)
         self._progress.update(self._bars[name], completed=done)
-
-
-def _must_be_brought(_: Selection) -> list[Sequence]:
-    raise DatasetError("mimic is not shipped: its terms forbid it", BRING)
-
-
-MIMIC = Dataset(
-    name="mimic",
-    title="MIMIC-IV: a patient's admissions to hospital",
-    source="PhysioNet, MIMIC-IV v2.2 or v3.1, with MIMIC-IV-Note and -ED where at hand",
-    licence="PhysioNet Credentialed Health Data License 1.5.0",
-    predicts="a stay's diagnoses (the five most likely, the primary one first)",
-    size="300,000 to 365,000 patients, 431,000 to 546,000 admissions",
-    load=_must_be_brought,
-    ready=lambda: BRING,
-    steps=12,
-    quick_steps=4,
-    quick_budget=1024,
-    from_folder=from_folder,
-    credentialed=True,
-)

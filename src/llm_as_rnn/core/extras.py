@@ -1,0 +1,99 @@
+"""Scores that a field of a task may ask for by name (``metrics: [facts]``), beside those that all of its kind have.
+
+A number has a few of its own (`metrics.extras`). All others come with a dataset, ours or somebody else's, which says so
+in `Dataset.extras`; who looks one up by its name need not know where it is from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:  # the root imports this module, and the command line's help need not wait for more
+    from llm_as_rnn.core.records import Value
+
+Score = Callable[[Any, "Value | None", "Value"], Mapping[str, float]]
+"""Scores an answer (None where there is none: it counts at its worst) to a field against an outcome, by the part of the
+metric's name after the field's."""
+
+
+class Metric(NamedTuple):
+    """One score of a step and its mean.
+
+    Attributes
+    ----------
+    name : str
+        Its key in ``StepRecord.scores``, such as ``high.abs_error``.
+    mean : str
+        The key of its mean in a summary, such as ``high.mae``.
+    title : str
+        The mean's name for people, such as ``high MAE``.
+    field : str
+        The answer field that it scores.
+    about : str
+        What it measures, in a line.
+    higher_is_better : bool
+        Whether it says how good answers are, and not an error.
+    best : float
+        The best score, where higher is better: 1 for shares of right answers.
+    judged : bool
+        Whether a judge gives it, after the run.
+    """
+
+    name: str
+    mean: str
+    title: str
+    field: str
+    about: str
+    higher_is_better: bool = True
+    best: float = 1.0
+    judged: bool = False
+
+    @property
+    def is_share(self) -> bool:
+        """Whether a step's score is 1 for a right answer and 0 for a wrong one."""
+        return self.higher_is_better and self.best == 1
+
+
+class Extra(NamedTuple):
+    """A score by code that a field's ``metrics`` can name.
+
+    Attributes
+    ----------
+    name : str
+        What task files call it.
+    kind : str
+        The kind of field that may ask for it, as task files call it: ``label``, ``number``, ``ranked`` or ``text``.
+    metrics : callable
+        Lists the metrics that it gives a field.
+    score : callable, optional
+        Gives them for a step; None where answer and outcome are not enough, and a run has them from `Dataset.scores`.
+    """
+
+    name: str
+    kind: str
+    metrics: Callable[[Any], tuple[Metric, ...]]
+    score: Score | None = None
+
+
+_sources: list[Callable[[], Iterable[Extra]]] = []
+
+
+def look_in(source: Callable[[], Iterable[Extra]]) -> None:
+    """Have `offered` and `offers` look for scores in one more place, which is asked when a name is looked up."""
+    _sources.append(source)
+
+
+def offered(name: str) -> Extra | None:
+    """Look up a score that a dataset brings.
+
+    >>> facts = offered("facts")
+    >>> facts and facts.kind
+    'text'
+    """
+    return next((extra for source in _sources for extra in source() if extra.name == name), None)
+
+
+def offers(kind: str) -> list[str]:
+    """Name the scores that datasets bring for a kind of field."""
+    return [extra.name for source in _sources for extra in source() if extra.kind == kind]

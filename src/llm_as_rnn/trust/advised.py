@@ -1,0 +1,204 @@
+"""A method that answers by the advice of others: of the model with its memory, and of references that cost nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from llm_as_rnn.core.errors import EngineError
+from llm_as_rnn.core.fields import Number
+from llm_as_rnn.core.method import Apart, Calls, Learned, Method, at_once
+from llm_as_rnn.core.records import (
+    Memory,
+    Observation,
+    Prediction,
+    Record,
+    SequenceInfo,
+    Status,
+    StepRecord,
+    Target,
+    Update,
+    Value,
+)
+from llm_as_rnn.core.task import Task
+from llm_as_rnn.trust.advice import Standings, advise, after, at_first, believed
+
+
+class AdvisedState(Record, frozen=True):
+    """What advice carries from step to step; each method of advisers has a type of its own, with their states.
+
+    Attributes
+    ----------
+    standings : dict of str to tuple of Standing
+        What each adviser has to show for itself, by field.
+    states : tuple
+        The advisers' own states.
+    """
+
+    standings: dict[str, Standings]
+    states: Any
+
+
+class Advised:
+    """Answers by what several methods advise, and believes each as far as outcomes bear it out (see `trust.advice`).
+
+    Every adviser predicts and learns as it would alone. The first of them is the one whose memory, update, feedback and
+    shared lessons are this method's own.
+
+    Parameters
+    ----------
+    name : str
+        What the method is called.
+    task : Task
+        What is predicted.
+    advisers : sequence of Method
+        Who advises, the foremost first: of two answers as likely as each other, the one that was named first is taken.
+    """
+
+    takes_advice = True
+
+    def __init__(self, name: str, task: Task, advisers: Sequence[Method]) -> None:
+        self.name = name
+        self.task = task
+        self.advisers = tuple(advisers)
+        self.state_type: type[Any] = _state_type(tuple(adviser.state_type for adviser in self.advisers))
+
+    @property
+    def shares(self) -> bool:
+        """Whether the first adviser's sequences teach each other."""
+        return self.advisers[0].shares
+
+    @property
+    def needs_outcomes(self) -> bool:
+        """Whether no adviser learns anything of a step whose outcome never comes."""
+        return all(adviser.needs_outcomes for adviser in self.advisers)
+
+    def start(self, sequence: SequenceInfo) -> Any:
+        """Begin with all advisers believed alike."""
+        return self.start_with(sequence, None)
+
+    def start_with(self, sequence: SequenceInfo, lessons: Any) -> Any:
+        """Begin so, the first adviser with the lessons of earlier sequences."""
+        first, *others = self.advisers
+        states = (first.start_with(sequence, lessons), *(other.start(sequence) for other in others))
+        standings = {field.name: at_first(len(states)) for field in self.task.answer}
+        return self.state_type(standings=standings, states=states)
+
+    def conclude(self, state: Any, last: Observation) -> Calls[tuple[Any, Update | None]]:
+        """Give the first adviser's lessons."""
+        return (yield from self.advisers[0].conclude(state.states[0], last))
+
+    def memory(self, state: Any) -> Memory | None:
+        """Give the first adviser's memory."""
+        return self.advisers[0].memory(state.states[0])
+
+    def with_memory(self, state: Any, memory: Memory) -> Any:
+        """Put a memory into the first adviser's state."""
+        first = self.advisers[0].with_memory(state.states[0], memory)
+        return msgspec.structs.replace(state, states=(first, *state.states[1:]))
+
+    def predict(self, state: Any, observation: Observation) -> Calls[Prediction]:
+        """Ask all advisers, and make one answer of theirs."""
+        said = []
+        for adviser, own in zip(self.advisers, state.states, strict=True):
+            said.append((yield from adviser.predict(own, observation)))
+        values: dict[str, Value] = {}
+        chances: dict[str, dict[str, float]] = {}
+        trust: dict[str, dict[str, float]] = {}
+        for field in self.task.answer:
+            standings = state.standings[field.name]
+            value, spread = advise(field, standings, [_of(one, field.name) for one in said])
+            if value is not None:
+                values[field.name] = float(field.show(value)) if isinstance(field, Number) else value
+            if spread:
+                chances[field.name] = spread
+            trust[field.name] = dict(zip(self._names, believed(field, standings), strict=True))
+        first = said[0]
+        if len(values) < len(self.task.answer):
+            return msgspec.structs.replace(first, values=None, advisers=tuple(said), believed=trust)
+        return Prediction(
+            values,
+            Status.OK,
+            self.task.spec("line").show(values),
+            notes=first.notes,
+            recalled=first.recalled,
+            distribution=chances,
+            believed=trust,
+            advisers=tuple(said),
+        )
+
+    def learn(
+        self, state: Any, observation: Observation, prediction: Prediction, target: Target | None
+    ) -> Calls[Learned]:
+        """Have all advisers learn, and see how far each was right."""
+        learned = []
+        for adviser, own, said in zip(self.advisers, state.states, prediction.advisers, strict=True):
+            learned.append((yield from adviser.learn(own, observation, said, target)))
+        standings = dict(state.standings)
+        for field in self.task.answer:
+            outcome = (target or {}).get(field.name)
+            if outcome is not None:
+                said_here = [_of(said, field.name) for said in prediction.advisers]
+                standings[field.name] = after(field, standings[field.name], said_here, outcome)
+        own_state = self.state_type(standings=standings, states=tuple(one.state for one in learned))
+        return Learned(own_state, learned[0].update, learned[0].feedback)
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        return tuple(adviser.name for adviser in self.advisers)
+
+
+class Recorded(Apart):
+    """Says again what a method said at each step of a run, so that advice costs no call.
+
+    Parameters
+    ----------
+    name : str
+        The method.
+    records : mapping of (str, str, int) to StepRecord
+        The run's steps so far, by method, sequence and timestep; it may grow.
+    """
+
+    state_type: type[Any] = SequenceInfo
+
+    def __init__(self, name: str, records: Mapping[tuple[str, str, int], StepRecord]) -> None:
+        self.name = name
+        self._records = records
+
+    def start(self, sequence: SequenceInfo) -> SequenceInfo:
+        """Begin: a sequence is all that it needs to know."""
+        return sequence
+
+    def predict(self, state: SequenceInfo, observation: Observation) -> Calls[Prediction]:
+        """Give the prediction of the run.
+
+        Raises
+        ------
+        EngineError
+            If the run has not come so far.
+        """
+        record = self._records.get((self.name, state.id, observation.t))
+        if record is None:
+            raise EngineError(f"{self.name} has not predicted this step", "go on with the run: --resume")
+        said = Prediction(record.prediction, record.status, record.raw, record.problem, recalled=record.recalled)
+        return (yield from at_once(said))
+
+    def learn(
+        self, state: SequenceInfo, observation: Observation, prediction: Prediction, target: Target | None
+    ) -> Calls[Learned]:
+        """Learn nothing: the method did."""
+        return (yield from at_once(Learned(state, Update("skipped", "learned elsewhere", self.name))))
+
+
+def _of(prediction: Prediction, name: str) -> Value | None:
+    return (prediction.values or {}).get(name)
+
+
+@cache
+def _state_type(states: tuple[type[Any], ...]) -> type[Any]:
+    """Give the type of states of these advisers, so that JSON is read as what it was."""
+    fields: list[tuple[str, Any]] = [("standings", dict[str, Standings]), ("states", tuple.__class_getitem__(states))]
+    return msgspec.defstruct("AdvisedState", fields, bases=(Record,), frozen=True, forbid_unknown_fields=True)

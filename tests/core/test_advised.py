@@ -1,0 +1,173 @@
+"""Methods that go by advice: in a stream and in a run, with late outcomes, resumed, and when the model fails."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from llm_as_rnn.baselines.references import MajoritySoFar, RepeatLast
+from llm_as_rnn.catalogue import advisers, references
+from llm_as_rnn.core.errors import EngineError, RunError
+from llm_as_rnn.core.prompts import Prompts
+from llm_as_rnn.core.records import Completion, Observation, Request, SequenceInfo, Status, StepRecord, Target
+from llm_as_rnn.core.settings import Settings
+from llm_as_rnn.core.task import Task, load_task
+from llm_as_rnn.engines.scripted import ScriptedEngine
+from llm_as_rnn.runs.directory import RunDirectory, RunInfo
+from llm_as_rnn.runs.execute import execute
+from llm_as_rnn.streams.learner import Learner
+from llm_as_rnn.trust.advised import Advised, Recorded
+from tests.core.stage import no_answer
+from tests.helpers import by_hand, content, good_answer, make, run_options
+from tests.runs.test_execute import INFO, Watch, answer
+
+WEATHER = load_task("weather")
+DAY = {"date": "May 1", "sky": "rain", "high": 11.0, "low": 7.0, "precipitation": 3.0, "wind": 2.0}
+OUTCOME: dict[str, Any] = {"sky": "sun", "high": 13.5}
+OPTIONS = run_options("weather", ("recurrent", "advised"), sequences=2, steps=6, budget=60, feedback="scorecard")
+
+
+def of(method: str, records: list[StepRecord]) -> list[StepRecord]:
+    return [record for record in records if record.method == method]
+
+
+def run(
+    out: Path, options: Any = OPTIONS, answerer: Callable[[Request], Any] = answer, **how: Any
+) -> tuple[RunInfo, ScriptedEngine]:
+    engine = ScriptedEngine(answerer, INFO)
+    watcher = Watch(crash_after=how.pop("crash_after", None))
+    doing = execute(options, engine, RunDirectory(out), resume=how.pop("resume", False), watcher=watcher, **how)
+    return asyncio.run(doing), engine
+
+
+def test_who_advises_suits_the_task(weather: Task) -> None:
+    assert advisers("advised", weather) == ("recurrent", "repeat_last", "majority", "nearest_case", "linear")
+    assert advisers("free_advice", load_task("sp500"))[-1] == "zero"
+    assert set(advisers("free_advice", weather)) == set(references(weather)) - {"free_advice"}
+
+
+def test_it_is_believed_who_is_right(weather: Task) -> None:
+    task, prompts = weather, Prompts()
+    method = Advised("two", task, [kind(task, Settings(), prompts) for kind in (MajoritySoFar, RepeatLast)])
+    state = method.start(SequenceInfo("s"))
+    for t in range(40):
+        fields = {**DAY, "sky": ("rain", "sun")[t % 2], "high": 10.0 + t % 2}
+        x = Observation("s", t, fields)
+        y: Target = {"sky": str(fields["sky"]), "high": 10.0 + t % 2}
+        prediction = by_hand(method.predict(state, x), no_answer)
+        assert sum(prediction.distribution["sky"].values()) == pytest.approx(1)
+        state = by_hand(method.learn(state, x, prediction, y), no_answer).state
+    assert prediction.values == y
+    assert prediction.believed["sky"]["repeat_last"] > 0.9
+    assert prediction.believed["high"]["repeat_last"] > 0.9
+    assert [said.status for said in prediction.advisers] == [Status.OK, Status.OK]
+    assert msgspec.json.decode(msgspec.json.encode(state), type=method.state_type) == state
+
+
+def test_in_a_run_advice_asks_nothing_again(tmp_path: Path) -> None:
+    _, engine = run(tmp_path / "both")
+    _, alone = run(tmp_path / "alone", msgspec.structs.replace(OPTIONS, methods=("recurrent",)))
+    assert len(engine.requests) == len(alone.requests)
+    records = content(tmp_path / "both")
+    by_step = {(record.method, record.sequence, record.t): record for record in records}
+    for record in of("advised", records):
+        assert not record.calls
+        assert set(record.believed["sky"]) == {"recurrent", "repeat_last", "majority", "nearest_case", "linear"}
+        assert sum(record.believed["high"].values()) == pytest.approx(1)
+        own = by_step["recurrent", record.sequence, record.t]
+        assert record.t or record.prediction is None or own.prediction is not None
+    scores = msgspec.json.decode((tmp_path / "both/scores.json").read_bytes())
+    assert {"advised", "free_advice"} <= {row["method"] for row in scores["methods"]}
+
+
+def test_alone_it_asks_for_itself_and_comes_to_the_same(tmp_path: Path) -> None:
+    run(tmp_path / "both")
+    run(tmp_path / "one", msgspec.structs.replace(OPTIONS, methods=("advised",)))
+    both, one = (of("advised", content(tmp_path / name)) for name in ("both", "one"))
+    assert [record.prediction for record in both] == [record.prediction for record in one]
+    assert [record.believed for record in both] == [record.believed for record in one]
+    assert all(record.calls and record.memory_after for record in one)
+
+
+@pytest.mark.parametrize("delay", [0, 2])
+@pytest.mark.parametrize("crash_after", [3, 30, 75])
+def test_a_resumed_run_ends_like_an_uninterrupted_one(tmp_path: Path, delay: int, crash_after: int) -> None:
+    options = msgspec.structs.replace(OPTIONS, delay=delay, concurrency=1)
+    run(tmp_path / "whole", options)
+    with pytest.raises(RunError, match="a crash"):
+        run(tmp_path / "cut", options, crash_after=crash_after)
+    run(tmp_path / "cut", options, resume=True)
+    whole, cut = (RunDirectory(tmp_path / name).records() for name in ("whole", "cut"))
+    assert [(r.method, r.t, r.prediction, r.believed) for r in whole] == [
+        (r.method, r.t, r.prediction, r.believed) for r in cut
+    ]
+
+
+def test_what_was_advised_by_a_failed_step_is_done_anew(tmp_path: Path) -> None:
+    def sometimes(request: Request) -> Any:
+        if len(engine_asked) == 4:
+            engine_asked.append(request)
+            raise EngineError("away")
+        engine_asked.append(request)
+        return answer(request)
+
+    engine_asked: list[Request] = []
+    run(tmp_path / "run", answerer=sometimes)
+    failed = [record for record in content(tmp_path / "run") if record.status is Status.ENGINE_ERROR]
+    assert [record.method for record in failed] == ["recurrent"]
+    run(tmp_path / "run", resume=True, retry_failed=True)
+    run(tmp_path / "whole")
+    again, whole = (RunDirectory(tmp_path / name).records() for name in ("run", "whole"))
+    assert [(r.method, r.prediction, r.believed) for r in again] == [
+        (r.method, r.prediction, r.believed) for r in whole
+    ]
+
+
+def test_where_the_model_fails_the_references_answer() -> None:
+    engine = ScriptedEngine(lambda request: Completion("", "error", error="away"))
+    with Learner("weather", method="advised", engine=engine) as learner:
+        made = learner.predict_one(DAY)
+        assert made.prediction.status is Status.OK
+        assert made.values == {"sky": "rain", "high": 11.4}  # majority begins with the middle of the range, 12.5
+        assert made.prediction.advisers[0].status is Status.ENGINE_ERROR
+
+
+def test_a_stream_with_late_outcomes_is_saved_and_goes_on(tmp_path: Path) -> None:
+    def steps(learner: Learner, first: int) -> list[Any]:
+        made = [learner.predict_one({**DAY, "high": 10.0 + t}, id=t) for t in range(first, first + 3)]
+        for t in (first + 1, first, first + 2):
+            learner.learn_one(t, OUTCOME)
+        return [(waiting.values, waiting.prediction.believed) for waiting in made]
+
+    def learner(**how: Any) -> Learner:
+        return Learner("weather", method="advised", engine=ScriptedEngine(good_answer("json")), **how)
+
+    with learner() as one:
+        whole = [*steps(one, 0), *steps(one, 3)]
+        assert one.memory is not None
+    with learner() as one:
+        begun = steps(one, 0)
+        one.save(tmp_path / "one.json")
+    with Learner.load(tmp_path / "one.json", engine=ScriptedEngine(good_answer("json"))) as one:
+        assert [*begun, *steps(one, 3)] == whole
+
+
+def test_what_was_not_said_cannot_be_said_again() -> None:
+    recorded = Recorded("recurrent", {})
+    with pytest.raises(EngineError, match="has not predicted this step"):
+        by_hand(recorded.predict(SequenceInfo("s"), Observation("s", 0, DAY)), no_answer)
+
+
+def test_the_first_adviser_is_whose_memory_is_shown(weather: Task) -> None:
+    method = make("advised", weather, budget=80)
+    state = method.start(SequenceInfo("s"))
+    memory = method.memory(state)
+    assert memory is not None
+    changed = msgspec.structs.replace(memory, version=7)
+    assert method.memory(method.with_memory(state, changed)) == changed
+    assert make("free_advice", weather).memory(make("free_advice", weather).start(SequenceInfo("s"))) is None
