@@ -36,6 +36,14 @@ def test_a_missing_value_is_none_to_conditions_and_unknown_to_readers(template: 
     assert render(template, **with_missing(values)) == text
 
 
+def test_what_jinja_brings_is_there_and_nothing_is_left_from_one_text_to_the_next() -> None:
+    counted = "{% set n = namespace(all=0) %}{% for i in range(3) %}{% set n.all = n.all + i %}{% endfor %}{{ n.all }}"
+    assert [render(counted), render(counted)] == ["3", "3"]
+    named = "{{ range if range is defined and seen else 'none' }}{% set seen = 1 %}"
+    assert [render(named, seen=0, range="mine"), render(named, seen=1, range="mine")] == ["none", "mine"]
+    assert render("{{ range(2) | list }}") == "[0, 1]"
+
+
 @pytest.mark.parametrize("seen", ["", "  ", None])
 def test_an_empty_text_makes_a_case_that_says_so(seen: str | None) -> None:
     task = sky_task()

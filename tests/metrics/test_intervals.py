@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from statistics import fmean
 
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llm_as_rnn.core.records import StepRecord
-from llm_as_rnn.metrics.intervals import Interval, interval, paired
+from llm_as_rnn.metrics.intervals import KEPT, Interval, interval, paired
 from tests.metrics.steps import track
 
 scores = st.lists(st.lists(st.floats(0, 1, width=16), min_size=1, max_size=5), min_size=2, max_size=6)
@@ -38,6 +39,20 @@ def test_longer_sequences_weigh_more() -> None:
     found = interval(journal([[1.0] * 9, [0.0]]), "score", level=0.3, draws=4000)
     assert found is not None
     assert [found.low, found.high] == pytest.approx([0.9, 0.9])
+
+
+@pytest.mark.parametrize("sequences", [2, 3, 7, KEPT + 1])
+def test_intervals_are_those_of_sequences_drawn_one_by_one(sequences: int) -> None:
+    rng = random.Random(sequences)
+    tracks = [[rng.random() for _ in range(rng.randrange(1, 4))] for _ in range(sequences)]
+    drawing, records = random.Random(5), [track(f"s{i:03}", one) for i, one in enumerate(tracks)]
+    means = sorted(
+        math.fsum(map(math.fsum, drawn)) / sum(map(len, drawn))
+        for drawn in (drawing.choices(tracks, k=sequences) for _ in range(41))
+    )
+    found = interval([record for one in records for record in one], "score", level=0.9, draws=41, seed=5)
+    assert found is not None
+    assert [found.low, found.high] == pytest.approx([means[2], means[38]], rel=1e-12)
 
 
 @settings(max_examples=40)

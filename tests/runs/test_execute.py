@@ -104,15 +104,24 @@ def test_memory_links_from_step_to_step(tmp_path: Path) -> None:
     assert max(step.memory_version or 0 for step in steps) == 3
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> list[StepRecord]:
+    """Give the steps of a run that nothing interrupted."""
+    out = tmp_path_factory.mktemp("whole") / "run"
+    go(out)
+    return content(out)
+
+
 @pytest.mark.parametrize("crash_after", [1, 2, 7, 30, 41, 71])
-def test_an_interrupted_run_resumes_to_the_same_journal(tmp_path: Path, crash_after: int) -> None:
-    go(tmp_path / "whole")
+def test_an_interrupted_run_resumes_to_the_same_journal(
+    tmp_path: Path, whole: list[StepRecord], crash_after: int
+) -> None:
     with pytest.raises(BaseException):  # noqa: B017 - the crash, alone or in a group
         go(tmp_path / "run", crash_after=crash_after)
     assert len(content(tmp_path / "run")) >= crash_after
     assert RunDirectory(tmp_path / "run").info().status == "interrupted"
     assert go(tmp_path / "run", resume=True).status == "finished"
-    assert content(tmp_path / "run") == content(tmp_path / "whole")
+    assert content(tmp_path / "run") == whole
 
 
 def test_resume_asks_nothing_again(tmp_path: Path) -> None:
