@@ -20,7 +20,7 @@ from tests.helpers import LINES, content
 METHODS = "zero_shot,full_history,memprompt,recurrent:rewrite,recurrent:cases"
 RAN = len(references(load_task("weather")))
 STEPS = (5 + RAN) * 2 * 6  # methods with references, sequences, steps
-DEFAULT_STEPS = (4 + RAN) * 2 * 6
+DEFAULT_STEPS = (5 + RAN) * 2 * 6
 """Steps of a run with `OPTIONS` alone."""
 OPTIONS = ["--sequences", "2", "--steps", "6", "--budget", "60", "--form", "line", "--style", "completion"]
 ALL_RULES = ["--methods", METHODS, "--shared", "60", "--recheck", "2"]

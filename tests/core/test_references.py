@@ -16,7 +16,7 @@ from river import compose, linear_model, multiclass, preprocessing
 from llm_as_rnn.baselines import references as module
 from llm_as_rnn.baselines.linear import Moments, NumberModel, split_fields
 from llm_as_rnn.catalogue import REFERENCES, references
-from llm_as_rnn.core.fields import Field, Label, Number, Ranked, Text
+from llm_as_rnn.core.fields import Field, Label, Number, Ranked, Text, entries
 from llm_as_rnn.core.records import Observation, SequenceInfo, Value
 from llm_as_rnn.core.task import MemorySection, Task, load_task
 from tests.core.stage import no_answer
@@ -76,7 +76,7 @@ def test_what_the_answer_has_no_place_for_any_more_is_not_answered(name: str) ->
         values = by_hand(after.predict(state, observation), no_answer).values
         assert values is not None
         assert values["colour"] == wanted
-        assert values["causes"] in (("grey", "blue"), ("blue",))
+        assert set(entries(values["causes"])) <= {"grey", "blue"}
         assert then.answer[2].read(values["height"]) == values["height"]
 
 
@@ -238,8 +238,8 @@ def test_zero_is_always_zero() -> None:
 
 
 def test_a_run_has_the_references_that_suit_its_task() -> None:
-    always = ("repeat_last", "majority", "nearest_case", "linear")
-    assert references(load_task("sp500")) == (*always, "zero") == tuple(REFERENCES)
+    always = ("repeat_last", "majority", "nearest_case", "linear", "free_advice")
+    assert references(load_task("sp500")) == (*always[:4], "zero", "free_advice") == tuple(REFERENCES)
     for name in ("weather", "weather-hourly", "pbc", "probe-recall"):
         assert references(load_task(name)) == always
-    assert references(a_task(RANKED, TEXT)) == always[:3]
+    assert references(a_task(RANKED, TEXT)) == (*always[:3], "free_advice")

@@ -137,7 +137,7 @@ def test_progressive_validation_gives_the_figures_of_our_own_loop(field: Field, 
     key = "accuracy" if field is LABEL else "abs_error"
     scores = [record.scores[f"{field.name}.{key}"] for record in records]
     assert metric.get() == pytest.approx(sum(scores) / len(scores))
-    assert method in REFERENCES or len(set(map(str, answered))) > 1
+    assert method in (*REFERENCES, "advised") or len(set(map(str, answered))) > 1
 
 
 def test_labels_are_learned_as_they_come_and_keep_their_types() -> None:

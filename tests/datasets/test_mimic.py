@@ -322,7 +322,7 @@ def test_every_method_runs_and_is_scored_by_category(
     records = RunDirectory(tmp_path / "run").records()
     assert {record.method for record in records} == set(info.spec.methods)
     assert set(METHODS) < set(info.spec.methods)
-    asked = [record for record in records if record.method in METHODS]
+    asked = [record for record in records if record.method in METHODS and record.method != "advised"]
     for name in ("diagnoses.icd.acc@1", "diagnoses.icd.acc@5"):
         assert {record.scores[name] for record in asked} <= {0.0, 1.0}
     for record in asked:

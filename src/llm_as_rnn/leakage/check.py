@@ -22,7 +22,7 @@ import jinja2.meta
 import msgspec
 from msgspec import UNSET
 
-from llm_as_rnn.catalogue import METHODS, REFERENCES
+from llm_as_rnn.catalogue import METHODS, REFERENCES, advisers
 from llm_as_rnn.core.errors import UsageError
 from llm_as_rnn.core.fields import Text
 from llm_as_rnn.core.method import Calls, Learned, Method
@@ -192,7 +192,8 @@ def examine(
         raise UsageError(f"task {task.name} has no step with an outcome", "check sequences with known outcomes")
     if len({sequence.info.id for sequence in sequences}) < len(sequences):
         raise UsageError(f"two sequences of task {task.name} have the same name", "give each a name of its own")
-    factories = {**METHODS, **REFERENCES} if methods is None else methods
+    shipped = {name: factory for name, factory in {**METHODS, **REFERENCES}.items() if not advisers(name, task)}
+    factories = shipped if methods is None else methods  # who takes advice sees what is checked of the advisers
     found = [_in_data(fact) for fact in foreknown(task, sequences)]
     requests: Counter[tuple[str, Form, Layout]] = Counter()
     some = _first_steps(sequences)

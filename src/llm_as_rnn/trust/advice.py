@@ -99,14 +99,14 @@ def advise(field: Field, standings: Standings, said: Sequence[Said]) -> tuple[Va
     >>> sky = Label("sky", options=("rain", "snow", "sun"))
     >>> value, chances = advise(sky, at_first(3), ["sun", "rain", "sun"])
     >>> value, round(chances["sun"], 2)
-    ('sun', 0.42)
+    ('sun', 0.5)
     >>> advise(Number("high", low=-20, high=45), at_first(2), [10.0, 13.0])
     (11.5, {})
     """
     if all(value is None for value in said):
         return None, {}
     if isinstance(field, Number):
-        return mean(standings, said), {}
+        return mean(field, standings, said), {}
     return vote(field, standings, said)
 
 
@@ -142,7 +142,7 @@ def vote(field: Field, standings: Standings, said: Sequence[Said]) -> tuple[Valu
 
     >>> sky = Label("sky", options=("rain", "sun"))
     >>> vote(sky, at_first(2), ["sun", None])
-    ('sun', {'rain': 0.5, 'sun': 0.5})
+    ('sun', {'rain': 0.41666666666666663, 'sun': 0.5833333333333333})
     """
     options = _options(field, said)
     chances = dict.fromkeys(options, 0.0)
@@ -161,7 +161,7 @@ def chance(field: Field, standing: Standing, said: Said, outcome: Value) -> floa
     """Give the chance that an adviser's distribution gave to what came; for a list, to its first entry.
 
     >>> chance(Label("sky", options=("rain", "sun", "fog")), Standing(1.0, (3, 0)), "sun", "Sun")
-    0.875
+    0.8888888888888888
     """
     text = _texts(outcome)[0]
     options = _options(field, [said])
@@ -211,7 +211,10 @@ def _distribution(field: Field, standing: Standing, said: Said, options: Mapping
 def _frequency(standing: Standing, length: int, place: int | None) -> float:
     """Estimate how often the outcome stands at a place of an adviser's answer (None: at none of them)."""
     places = standing.places or (0,) * (length + 1)
-    return (places[-1 if place is None else place] + 0.5) / (sum(places) + len(places) / 2)
+    # Half a step at each place, as Krichevsky and Trofimov have it, and as much again at the first: a single wrong
+    # answer is no reason yet to vote against whoever gave it.
+    prior = 1.0 if place == 0 else 0.5
+    return (places[-1 if place is None else place] + prior) / (sum(places) + (len(places) + 1) / 2)
 
 
 def _length(field: Field) -> int:
@@ -259,10 +262,10 @@ def label_bound(advisers: int, steps: int, changes: int = 0) -> float:
 # --- numbers ----------------------------------------------------------------------------------------------------------
 
 
-def mean(standings: Standings, said: Sequence[Said]) -> float:
+def mean(field: Number, standings: Standings, said: Sequence[Said]) -> float:
     """Average numbers by the weights of ML-Poly; who has no answer is passed over."""
-    shares = _shares(standings)
-    known = [(share, float(value)) for share, value in zip(shares, said, strict=True) if isinstance(value, int | float)]
+    pairs = zip(_shares(standings), _numbers(field, said), strict=True)
+    known = [(share, value) for share, value in pairs if value is not None]
     total = sum(share for share, _ in known)
     if not total:
         return math.fsum(value for _, value in known) / len(known)
@@ -275,15 +278,20 @@ def _shares(standings: Standings) -> list[float]:
     return [share / total if total else 1 / len(standings) for share in ahead]
 
 
+def _numbers(field: Number, said: Sequence[Said]) -> list[float | None]:
+    """Take answers within the plausible range: a reference may repeat what no answer may be."""
+    return [min(max(float(value), field.low), field.high) if isinstance(value, int | float) else None for value in said]
+
+
 def _after_number(field: Number, standings: Standings, said: Sequence[Said], outcome: float) -> Standings:
     if not math.isfinite(outcome) or all(value is None for value in said):
         return standings
-    given = mean(standings, said)
+    given = mean(field, standings, said)
     slope = (given > outcome) - (given < outcome)
     width = field.high - field.low
     won = [
-        slope * (given - float(value)) / width if isinstance(value, int | float) else 0.0  # silent: as what was given
-        for value in said
+        0.0 if value is None else slope * (given - value) / width  # who is silent would have said what was given
+        for value in _numbers(field, said)
     ]
     return tuple(
         msgspec.structs.replace(standing, regret=standing.regret + gain, squares=standing.squares + gain * gain)
