@@ -128,7 +128,7 @@ def test_a_full_disk_keeps_whole_steps_and_resumes(tmp_path: Path) -> None:
     assert lines(out / "steps.jsonl") == DEFAULT_STEPS
 
 
-LONG, LONG_STEPS = ["--steps", "60"], DEFAULT_STEPS * 10
+LONG, LONG_STEPS = ["--steps", "24"], DEFAULT_STEPS * 4
 """A run that is not over before a signal has reached it."""
 
 
