@@ -202,6 +202,12 @@ def test_nobody_has_an_answer() -> None:
         assert after(field, at_first(2), [None, None], outcome)[0].places in ((), (0, 0), (0, 0, 0, 0))
 
 
+def test_a_text_of_no_words_is_an_answer_if_nobody_has_another() -> None:
+    assert advise(NOTE, at_first(3), [None, "", ""]) == ("", {})
+    assert advise(NOTE, at_first(3), ["", "fog", None])[0] == "fog"
+    assert sum(believed(NOTE, after(NOTE, at_first(3), ["", "", None], "rain"))) == pytest.approx(1)
+
+
 @settings(max_examples=30)
 @given(label_streams)
 def test_all_that_is_kept_goes_through_json(stream: Stream) -> None:

@@ -105,6 +105,8 @@ def advise(field: Field, standings: Standings, said: Sequence[Said]) -> tuple[Va
     """
     if all(value is None for value in said):
         return None, {}
+    if not any(map(_written, said)):  # a text of no words is an answer, if nobody has another
+        return next(value for value in said if value is not None), {}
     if isinstance(field, Number):
         return mean(field, standings, said), {}
     return vote(field, standings, said)
@@ -235,7 +237,7 @@ def _texts(value: Said) -> list[str]:
 
 
 def _written(value: Said) -> tuple[str, ...]:
-    return () if value is None else tuple(map(str, entries(value)))
+    return tuple(text for text in entries(value) if text.strip())
 
 
 def _place(named: Sequence[str], text: str) -> int:

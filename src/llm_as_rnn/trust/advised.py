@@ -113,7 +113,7 @@ class Advised:
             value, spread = advise(field, standings, [_of(one, field.name) for one in said])
             if value is not None:
                 values[field.name] = float(field.show(value)) if isinstance(field, Number) else value
-            if spread:
+            if spread and not field.is_open:  # of texts, who said one is known, and not how likely it is
                 chances[field.name] = spread
             trust[field.name] = dict(zip(self._names, believed(field, standings), strict=True))
         first = said[0]
