@@ -20,12 +20,14 @@ from llm_as_rnn.report.charts import (
     WIDTH,
     Line,
     Style,
+    advice_charts,
     line_chart,
     nice_ticks,
     score_charts,
     spread,
     styles,
 )
+from tests.metrics.steps import step
 from tests.report.journal import METHODS, weather_journal
 
 
@@ -148,3 +150,16 @@ def test_names_are_text_never_markup(name: str) -> None:
     chart = parse(line_chart([Line(style(0, name), [(0, 0.5)])], name))
     assert {element.tag for element in chart.iter()} == {"svg", "path", "text", "g", "circle", "title"}
     assert chart.findtext("g/text") == name
+
+
+def test_belief_is_drawn_for_those_who_take_advice(weather: Task) -> None:
+    weights = [{"sky": {"linear": 0.5 + t / 10, "majority": 0.5 - t / 10}} for t in range(4)]
+    records = [step(method="advised", t=t, believed=row) for t, row in enumerate(weights)]
+    looks = [style(0, "linear"), style(1, "majority"), style(2, "advised")]
+    (chart,) = advice_charts(weather, [*records, step(method="linear", t=0)], looks)
+    assert chart.title == "advised: who was believed in sky"
+    drawn = parse(str(chart.svg))
+    titles = [title.text for title in drawn.iter() if title.tag.endswith("title")]
+    assert "linear, t = 3: 0.8" in titles
+    assert "majority, t = 3: 0.2" in titles
+    assert not any("advised" in str(title) for title in titles)

@@ -141,6 +141,23 @@ def test_long_prompts_are_cut_by_themselves(weather: Task) -> None:
     assert [text for text in pool if text and text[0] in "x["] == ["x" * 150, "[850 more characters: see the journal]"]
 
 
+def test_advice_is_told_with_who_was_believed_most_first(weather: Task) -> None:
+    record = step(
+        believed={"sky": {"recurrent": 0.2, "linear": 0.7, "majority": 0.1}, "high": {"linear": 1.0}},
+        distribution={"sky": {"rain": 0.1, "sun": 0.6, "fog": 0.2, "snow": 0.06, "drizzle": 0.04}},
+    )
+    data = shown(viewer_data(weather, [record, step(t=1)], None))
+    first, second = data["traces"][0]["steps"]
+    pool = data["pool"]
+    sky, high = first["advice"]
+    assert [(pool[text], weight) for text, weight in sky["believed"]] == [
+        ("linear", 0.7), ("recurrent", 0.2), ("majority", 0.1),
+    ]  # fmt: skip
+    assert [pool[text] for text, _ in sky["chances"]] == ["sun", "fog", "rain"]
+    assert (high["field"], high.get("chances", [])) == ("high", [])
+    assert "advice" not in second
+
+
 def test_long_texts_are_cut_and_say_so(weather: Task) -> None:
     records = [
         step(t=0, raw="short", calls=(call(text="y" * 1000),), feedback=Feedback("model", "also short")),
