@@ -18,6 +18,7 @@ from llm_as_rnn.core.records import Completion, Observation, Request, SequenceIn
 from llm_as_rnn.core.settings import Settings
 from llm_as_rnn.core.task import Task, load_task
 from llm_as_rnn.engines.scripted import ScriptedEngine
+from llm_as_rnn.metrics.summary import summarise
 from llm_as_rnn.runs.directory import RunDirectory, RunInfo
 from llm_as_rnn.runs.execute import execute
 from llm_as_rnn.streams.learner import Learner
@@ -83,6 +84,13 @@ def test_in_a_run_advice_asks_nothing_again(tmp_path: Path) -> None:
         assert record.t or record.prediction is None or own.prediction is not None
     scores = msgspec.json.decode((tmp_path / "both/scores.json").read_bytes())
     assert {"advised", "free_advice"} <= {row["method"] for row in scores["methods"]}
+    references_are = {summary.method: summary.is_reference for summary in summarise(WEATHER, records)}
+    told = [references_are[name] for name in ("advised", "free_advice", "recurrent")]
+    assert told == [False, True, False]
+        False,
+        True,
+        False,
+    )
 
 
 def test_alone_it_asks_for_itself_and_comes_to_the_same(tmp_path: Path) -> None:

@@ -7,6 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, get_args
 
+import msgspec
+from msgspec import UNSET, UnsetType
+
 from llm_as_rnn.core.figures import mean
 from llm_as_rnn.core.records import Call, Record, Status, StepRecord, UpdateOutcome
 from llm_as_rnn.core.task import Task
@@ -70,6 +73,8 @@ class MethodSummary(Record, frozen=True):
         The longest memory, in tokens; None for methods without one.
     reasoning_tokens : float
         Those of ``completion_tokens`` that went into thinking.
+    by_advice : bool, optional
+        Set where it took the advice of a method that asked a model, and whose cost stands there.
     """
 
     method: str
@@ -90,11 +95,12 @@ class MethodSummary(Record, frozen=True):
     retries: int
     memory_tokens: int | None
     reasoning_tokens: float = 0.0
+    by_advice: bool | UnsetType = UNSET
 
     @property
     def is_reference(self) -> bool:
-        """Whether it never asked a model."""
-        return self.calls == 0
+        """Whether there is no model behind it: it asked none, and took no advice of one."""
+        return self.calls == 0 and self.by_advice is UNSET
 
 
 class FailedCalls(NamedTuple):
@@ -177,7 +183,17 @@ def summarise(task: Task, records: Sequence[StepRecord]) -> list[MethodSummary]:
     list of MethodSummary
         One a method, in the journal's order.
     """
-    return [_summarise(task, method, steps) for method, steps in by_method(records).items()]
+    steps = by_method(records)
+    summaries = {method: _summarise(task, method, own) for method, own in steps.items()}
+    asking = {method for method, summary in summaries.items() if summary.calls}
+    return [
+        msgspec.structs.replace(summary, by_advice=True) if asking & _advisers(steps[method]) else summary
+        for method, summary in summaries.items()
+    ]
+
+
+def _advisers(steps: Sequence[StepRecord]) -> set[str]:
+    return {adviser for step in steps for weights in step.believed.values() for adviser in weights}
 
 
 def _summarise(task: Task, method: str, steps: Sequence[StepRecord]) -> MethodSummary:
