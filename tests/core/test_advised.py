@@ -87,10 +87,6 @@ def test_in_a_run_advice_asks_nothing_again(tmp_path: Path) -> None:
     references_are = {summary.method: summary.is_reference for summary in summarise(WEATHER, records)}
     told = [references_are[name] for name in ("advised", "free_advice", "recurrent")]
     assert told == [False, True, False]
-        False,
-        True,
-        False,
-    )
 
 
 def test_alone_it_asks_for_itself_and_comes_to_the_same(tmp_path: Path) -> None:
