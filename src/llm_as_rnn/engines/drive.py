@@ -84,6 +84,7 @@ async def drive_walk(
                 hear(came)
             return await _answer(came, engine)
         keep(came)
+        await asyncio.sleep(0)  # where nothing is ever waited for, an interrupt would come in at the end alone
         return None
 
     return await _run(walk, answer)
