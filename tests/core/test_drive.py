@@ -9,11 +9,18 @@ from unittest.mock import patch
 
 import pytest
 
+from llm_as_rnn.catalogue import build
 from llm_as_rnn.core.errors import EngineError, EngineUnavailableError, UsageError
 from llm_as_rnn.core.method import Calls, count_tokens
+from llm_as_rnn.core.prompts import Prompts
 from llm_as_rnn.core.records import Call, Completion, Message, Request
-from llm_as_rnn.engines.drive import SyncDriver, drive
+from llm_as_rnn.core.settings import Settings
+from llm_as_rnn.core.task import Task
+from llm_as_rnn.datasets.base import Selection
+from llm_as_rnn.datasets.registry import dataset
+from llm_as_rnn.engines.drive import SyncDriver, drive, drive_walk
 from llm_as_rnn.engines.scripted import ScriptedEngine
+from llm_as_rnn.runs.walk import walk
 
 
 def two_calls() -> Calls[list[str]]:
@@ -155,3 +162,24 @@ class TestSlowComputations:
 
         with pytest.raises(KeyError):
             asyncio.run(drive(failing(), ScriptedEngine(echo)))
+
+
+def test_others_come_in_after_each_step_of_a_walk_that_never_waits(weather: Task) -> None:
+    """An interrupt is such another: without a turn it would be heard at the end alone."""
+    method = build("repeat_last", weather, Settings(), Prompts())
+    sequence = dataset("weather").load(Selection(1, 6))[0]
+    turns: list[str] = []
+
+    async def beside() -> None:
+        while turns.count("step") < 6:
+            turns.append("turn")
+            await asyncio.sleep(0)
+
+    async def both() -> None:
+        other = asyncio.create_task(beside())
+        engine = ScriptedEngine(lambda request: "")
+        await drive_walk(walk(method, sequence, weather), engine, lambda record: turns.append("step"))
+        await other
+
+    asyncio.run(both())
+    assert [turns[place + 1] for place, what in enumerate(turns[:-1]) if what == "step"] == ["turn"] * 5

@@ -16,7 +16,7 @@ from river import compose, linear_model, multiclass, preprocessing
 from llm_as_rnn.baselines import references as module
 from llm_as_rnn.baselines.linear import Moments, NumberModel, split_fields
 from llm_as_rnn.catalogue import REFERENCES, references
-from llm_as_rnn.core.fields import Field, Label, Number, Ranked, Text, entries
+from llm_as_rnn.core.fields import Field, Label, Number, Ranked, Text
 from llm_as_rnn.core.records import Observation, SequenceInfo, Value
 from llm_as_rnn.core.task import MemorySection, Task, load_task
 from tests.core.stage import no_answer
@@ -76,7 +76,8 @@ def test_what_the_answer_has_no_place_for_any_more_is_not_answered(name: str) ->
         values = by_hand(after.predict(state, observation), no_answer).values
         assert values is not None
         assert values["colour"] == wanted
-        assert set(entries(values["causes"])) <= {"grey", "blue"}
+        # A vote may have both in the other order.
+        assert values["causes"] in (("grey", "blue"), ("blue",), *[("blue", "grey")] * (name == "free_advice"))
         assert then.answer[2].read(values["height"]) == values["height"]
 
 

@@ -280,3 +280,13 @@ def test_no_more_steps_in_flight_than_slots(tmp_path: Path) -> None:
     options = msgspec.structs.replace(OPTIONS, sequences=9, concurrency=8)
     asyncio.run(execute(options, Slow(answer, INFO), RunDirectory(tmp_path / "run"), resume=False, watcher=Watch()))
     assert most == INFO.slots
+
+
+def test_a_run_of_before_goes_on_with_its_references_and_with_no_other_that_is_asked_for(tmp_path: Path) -> None:
+    begun = run_options(**{**WANTED, "methods": ("zero_shot",)})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("llm_as_rnn.runs.execute.references", lambda task: ("repeat_last", "majority"))
+        assert go(tmp_path / "run", begun).spec.methods == ("zero_shot", "repeat_last", "majority")
+    assert go(tmp_path / "run", begun, resume=True).spec.methods == ("zero_shot", "repeat_last", "majority")
+    with pytest.raises(SpecMismatchError, match="methods was"):
+        go(tmp_path / "run", run_options(**{**WANTED, "methods": ("zero_shot", "linear")}), resume=True)

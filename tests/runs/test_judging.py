@@ -280,6 +280,25 @@ def test_no_more_questions_in_flight_than_slots(run: RunDirectory) -> None:
     assert most == JUDGE.slots
 
 
+def test_others_come_in_after_each_judgement_of_a_judge_that_never_waits(run: RunDirectory) -> None:
+    """An interrupt is such another: without a turn it would be heard at the end alone."""
+    watcher = Watcher()
+    seen: list[int] = []
+
+    async def beside() -> None:
+        while True:
+            seen.append(len(watcher.found))
+            await asyncio.sleep(0)
+
+    async def both() -> None:
+        other = asyncio.create_task(beside())
+        await judge_run(run, ScriptedEngine(judge, JUDGE), JudgeOptions(concurrency=1), PROMPTS, watcher)
+        other.cancel()
+
+    asyncio.run(both())
+    assert {1, 2, 3} <= set(seen)
+
+
 def test_a_ranked_answer_is_judged_from_run_to_scores(run: RunDirectory) -> None:
     records = [record for record in run.records() if record.method == "zero_shot"][:3]
     came = ("gouty arthritis", "influenza")

@@ -238,7 +238,8 @@ async def execute(
     await engine.open()
     try:
         spec = make_spec(options, task, prompts, engine.info, table, source.digest if source else "")
-        spec = spec.as_begun(directory.info().spec) if resume and directory.holds_run else spec
+        if resume and directory.holds_run:
+            spec = spec.as_begun(directory.info().spec, options.methods)
         sequences = cut(spec.selection)
         cast = _cast(task, spec, prompts)
         if needs_model(spec.methods):

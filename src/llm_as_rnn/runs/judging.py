@@ -272,6 +272,7 @@ async def _work(
             judgement = await _judged(asker, job, engine)
             journal.append(judgement)
             watcher.judged(judgement)
+            await asyncio.sleep(0)  # as `drive_walk` does after each step: an interrupt must not wait for the end
 
     broken: LlmAsRnnError | None = None
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -68,9 +69,9 @@ class RunSpec(Record, frozen=True):
         """Which sequences the run is on."""
         return Selection(self.sequences, self.steps, self.settings.seed, self.split)
 
-    def as_begun(self, begun: RunSpec) -> RunSpec:
-        """Leave out references that this version adds to every run, and that one begun before does not have."""
-        new = set(REFERENCES) - set(begun.methods)
+    def as_begun(self, begun: RunSpec, asked: Collection[str]) -> RunSpec:
+        """Leave out references that every run has by now, and one begun before does not; those ``asked`` for stay."""
+        new = set(REFERENCES) - set(begun.methods) - set(asked)
         return msgspec.structs.replace(self, methods=tuple(name for name in self.methods if name not in new))
 
     def require_same(self, begun: RunSpec) -> None:

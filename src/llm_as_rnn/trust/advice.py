@@ -14,7 +14,8 @@ sequence of advisers with ``m`` changes,
 
 **Numbers** (`mean`). Answers are averaged by ML-Poly (Gaillard, Stoltz and van Erven, COLT 2014, which the R package
 ``opera`` takes by default), on the gradient of the absolute error. There is no rate to choose. With ``R`` the width of
-the plausible range and ``r`` what an adviser would have won by the gradient at a step, as a share of that range,
+the plausible range, ``x`` an adviser's answer, taken within that range, and ``r`` what it would have won at a step by
+the gradient, as a share of the range,
 
 .. math:: \sum_t |\hat y_t - y_t| \le \sum_t |x_{i,t} - y_t| + R \sqrt{N (1 + \ln(1 + T)) (1 + \sum_t r_{i,t}^2)}.
 
