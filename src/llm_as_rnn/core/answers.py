@@ -17,7 +17,7 @@ import msgspec
 
 from llm_as_rnn.core.errors import AnswerError
 from llm_as_rnn.core.fields import Field, Label
-from llm_as_rnn.core.records import AnswerFormat, Record, Value
+from llm_as_rnn.core.records import AnswerFormat, Place, Record, Value
 
 Notation = Literal["json", "line", "block"]
 
@@ -81,6 +81,25 @@ class AnswerSpec(Record, frozen=True, dict=True):
         regex = "\\n".join(f"{field.name}: {field.regex()}" for field in self.fields)
         body = ' "\\n" '.join(f'"{field.name}: " {field.gbnf()}' for field in self.fields)
         return AnswerFormat(self.name, gbnf=f'root ::= "\\n"? {body} {END_GBNF}', regex=f"\\n?{regex}{END_REGEX}")
+
+    @cached_property
+    def places(self) -> tuple[Place, ...]:
+        r"""Where values stand that are one of a few options, or of a list the first.
+
+        >>> AnswerSpec("forecast", (Label("sky", options=("rain", "sun")),), "json").places[0].lead
+        '"sky"\\s*:\\s*\\[?\\s*"'
+        """
+        found, before = [], "^\\s*"
+        for field in self.fields:
+            lead = {
+                "json": f'"{field.name}"\\s*:\\s*\\[?\\s*"',
+                "line": before,
+                "block": f"(?m:^){field.name}: *",
+            }[self.notation]
+            if field.options:
+                found.append(Place(field.name, lead, field.options, self.notation == "json"))
+            before += f"{field.regex()},\\s*"
+        return tuple(found)
 
     def describe(self) -> str:
         """Say in words what an answer looks like; llama.cpp never shows the schema to the model."""

@@ -181,6 +181,9 @@ class Asker:
         self._preset = sampling or settings.preset
         self.prompts = prompts
         self.answer = task.spec(settings.form)
+        self._format = self.answer.format
+        if settings.chances and self.answer.places:
+            self._format = msgspec.structs.replace(self._format, places=self.answer.places)
 
     def block(self, name: str, fields: Any) -> AnswerSpec:
         """Give the specification of an answer of the method's own, in the notation that suits the form."""
@@ -204,7 +207,7 @@ class Asker:
         kind: RoleSampling = getattr(self._preset, role)
         where = f"{self.settings.seed}/{observation.sequence}/{observation.t}/{role}"
         # A line answer ends with its line, also where no engine holds it to a grammar.
-        stop = ("\n",) if answer is self.answer.format and self.answer.notation == "line" else ()
+        stop = ("\n",) if answer is self._format and self.answer.notation == "line" else ()
         # And one of several lines with an empty one: after it, a text would go on with the next step.
         if not stop and self.settings.form == "line" and self.settings.style == "completion":
             stop = ("\n\n",)
@@ -214,9 +217,9 @@ class Asker:
 
     def predict(self, messages: tuple[Message, ...], observation: Observation) -> Calls[Prediction]:
         """Ask for the task's answer."""
-        request = self.request("predict", messages, observation, self.answer.format, self.answer.max_tokens())
+        request = self.request("predict", messages, observation, self._format, self.answer.max_tokens())
         asked = yield from self.ask(request, self.answer.read)
-        return Prediction(asked.value, asked.status, asked.raw, asked.problem)
+        return Prediction(asked.value, asked.status, asked.raw, asked.problem, distribution=asked.chances)
 
     def ask(self, request: Request, read: Callable[[str], T]) -> Calls[Asked[T]]:
         """Ask, read, and ask once more if the answer cannot be read.
@@ -249,6 +252,7 @@ class Asked(NamedTuple, Generic[T]):
     value: T | None
     raw: str
     problem: str = ""
+    chances: dict[str, dict[str, float]] = {}
 
 
 def _read(completion: Completion, read: Callable[[str], T]) -> Asked[T]:
@@ -262,7 +266,7 @@ def _read(completion: Completion, read: Callable[[str], T]) -> Asked[T]:
         return Asked(status, None, completion.text, problem)
     if failure:
         return Asked(failure[0], None, completion.text, failure[1])
-    return Asked(Status.OK, value, completion.text)
+    return Asked(Status.OK, value, completion.text, chances=completion.chances)
 
 
 def _failure(completion: Completion) -> tuple[Status, str] | None:

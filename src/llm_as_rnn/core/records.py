@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any, Literal, NamedTuple
 
 import msgspec
+from msgspec import UNSET, UnsetType
 from msgspec.structs import force_setattr
 
 Value = str | float | tuple[str, ...]
@@ -307,6 +308,27 @@ class Sampling(Record, frozen=True):
     thinking: int = 0
 
 
+class Place(Record, frozen=True):
+    """Where an answer names one of a few options.
+
+    Attributes
+    ----------
+    name : str
+        The field.
+    lead : str
+        A regular expression for all that stands before it in an answer.
+    options : tuple of str
+        The options.
+    quoted : bool
+        Whether it stands there as in JSON, between quotation marks.
+    """
+
+    name: str
+    lead: str
+    options: tuple[str, ...]
+    quoted: bool = False
+
+
 class AnswerFormat(Record, frozen=True):
     """What the engine should hold the answer to, in every notation that an engine may take.
 
@@ -322,6 +344,9 @@ class AnswerFormat(Record, frozen=True):
         The same as a regular expression.
     choices : tuple of str
         The same as a list, where the answer is one of a few.
+    places : tuple of Place
+        Where the chances of options are to be read off, where an engine tells those of tokens; unset where nobody wants
+        to know.
     """
 
     name: str = "text"
@@ -329,6 +354,8 @@ class AnswerFormat(Record, frozen=True):
     gbnf: str | None = None
     regex: str | None = None
     choices: tuple[str, ...] = ()
+    # Unset is left out of the encoding: what was recorded of a request without it is found again.
+    places: tuple[Place, ...] | UnsetType = UNSET
 
 
 Role = Literal["predict", "reflect", "update", "compress", "summarise", "judge", "count"]
@@ -396,6 +423,9 @@ class Completion(Record, frozen=True):
         no text.
     reasoning_tokens : int
         Those of ``completion_tokens`` that went into thinking, which is no part of ``text``.
+    chances : dict of str to dict of str to float
+        By field, how likely the model held the likeliest options to be, by its own tokens; those that are not named
+        share what is left of 1. Empty where it was not asked, or the engine does not tell.
     """
 
     text: str
@@ -407,6 +437,7 @@ class Completion(Record, frozen=True):
     retries: int = 0
     error: str = ""
     reasoning_tokens: int = 0
+    chances: dict[str, dict[str, float]] = {}
 
     def __post_init__(self) -> None:
         """Replace what no file could hold (lone surrogates) and cut what is too long: nothing behind thinks of it."""

@@ -155,6 +155,8 @@ class Settings(Record, frozen=True):
         Where every call's own seed comes from; a run's sequences are chosen by it as well.
     thinking : int
         Tokens that a reasoning model may take to think, besides its answer and outside of the window.
+    chances : bool
+        Whether the model is asked how likely it holds each option to be, where its engine tells (see `core.chances`).
     """
 
     form: Annotated[Form, knob("Answers as JSON or as one short line.", default="measured best for the model")] = "json"
@@ -209,6 +211,10 @@ class Settings(Record, frozen=True):
     thinking: Annotated[
         int, knob("Tokens that a reasoning model may take to think, besides every answer.", least=0)
     ] = 0
+    # Runs and learners of earlier versions did not ask.
+    chances: Annotated[
+        bool, knob("Chances of options by the model's own tokens, where its engine tells.", default="on")
+    ] = False
 
     @property
     def preset(self) -> SamplingPreset:
@@ -377,6 +383,7 @@ def resolve(choices: Mapping[str, Any], engine: EngineInfo) -> Settings:
         "feedback": asked["feedback"] or AUTO,
         "rule": asked["rule"] or AUTO,
         "echo": asked["echo"] or engine.echo,
+        "chances": asked["chances"] is not False,
     }
     return require_sound(Settings(**{**asked, **filled, "window": window}))
 

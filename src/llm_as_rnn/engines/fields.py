@@ -12,6 +12,7 @@ from typing import Any
 
 from llm_as_rnn.core.records import Request
 from llm_as_rnn.engines.dialects import Dialect, answer_fields, without_keywords
+from llm_as_rnn.engines.logprobs import LOGPROBS
 from llm_as_rnn.engines.refusals import Refusal
 
 SCHEMA = "schema."
@@ -21,7 +22,7 @@ BOUND = "max_tokens"
 """Never left out: a server that does not take it gets ``max_completion_tokens``."""
 
 _UNNAMED = (
-    *("seed", "top_p", "temperature", "stop", "structured_outputs", "guided_json", "guided_regex", "guided_choice"),
+    *(LOGPROBS, "seed", "top_p", "temperature", "stop", "structured_outputs", "guided_json", "guided_regex", "guided_choice"),
     *("grammar", "json_schema", "regex", "cache_prompt"),
 )
 """What is left out where a server does not say what it refuses, in this order, after what holds an answer to a form."""
@@ -29,6 +30,13 @@ ALL = "all"
 """Stands beside all parts together, once each was left out in vain."""
 _WHOLE = re.compile(r"unsupported|not support|unavailable|unrecognized|unknown|extra", re.IGNORECASE)
 _OF_SCHEMA = re.compile(r"schema|response_format|keyword|structured", re.IGNORECASE)
+
+ASKED: dict[Dialect, int] = {"llamacpp": 50}
+"""Alternatives whose chances are asked for at each token; `USUAL` of servers that are not named."""
+USUAL = 20
+"""The most that OpenAI's own service tells, and vLLM by default."""
+LEGACY = 5
+"""The most that it tells of a text that is to be gone on with."""
 
 
 def request_fields(request: Request, dialect: Dialect, refused: Collection[str]) -> dict[str, Any]:
@@ -41,6 +49,7 @@ def request_fields(request: Request, dialect: Dialect, refused: Collection[str])
         BOUND: sampling.max_tokens + sampling.thinking,
         "seed": sampling.seed,
         **without_keywords(answer_fields(dialect, request.style, answer), keywords),
+        **({} if LOGPROBS in refused else _logprobs(dialect, request)),
     }
     if sampling.stop and not sampling.thinking:  # it would end the thinking too: see `cut_answer`
         fields["stop"] = list(sampling.stop)
@@ -51,6 +60,18 @@ def request_fields(request: Request, dialect: Dialect, refused: Collection[str])
     if "strict" in refused and "response_format" in fields:
         fields["response_format"]["json_schema"].pop("strict")
     return {name: value for name, value in fields.items() if name not in refused}
+
+
+def _logprobs(dialect: Dialect, request: Request) -> dict[str, Any]:
+    """Build the fields that ask for the chances of tokens; none where nobody wants to know.
+
+    The thoughts of a reasoning model may hold any option's name, and its chances at that place mean nothing.
+    """
+    if not request.answer.places or request.sampling.thinking:
+        return {}
+    if request.style == "chat":
+        return {LOGPROBS: True, f"top_{LOGPROBS}": ASKED.get(dialect, USUAL)}
+    return {LOGPROBS: ASKED.get(dialect, LEGACY if dialect == "other" else USUAL)}
 
 
 def parts(fields: Mapping[str, Any]) -> list[str]:

@@ -11,6 +11,7 @@ import msgspec
 
 from llm_as_rnn.core.errors import EngineError
 from llm_as_rnn.core.records import MOST_TEXT, Completion, Request
+from llm_as_rnn.engines.logprobs import told_chances
 from llm_as_rnn.engines.secrecy import Redactor
 from llm_as_rnn.engines.thinking import split_thinking
 
@@ -97,6 +98,7 @@ def read_reply(content: bytes, request: Request, where: str, hide: Redactor = _N
         completion_tokens=completion_tokens,
         cached_tokens=_count(_dict(usage.get("prompt_tokens_details")).get("cached_tokens")),
         reasoning_tokens=counted or 0,
+        chances=told_chances(request, choice),
     )
     return Reply(completion, "" if counted else thinking)
 

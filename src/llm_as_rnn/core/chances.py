@@ -1,0 +1,200 @@
+"""How likely a model holds each option to be, read off the chances of the tokens that it could have written.
+
+An option is one path down a tree of tokens. A model that has written one answer tells, at each token of it, what else it
+might have written there and how likely: so each branch that leaves the path is known to its first token. What is known
+is shared out among the options, and nothing else: a grammar holds the answer to them, and the chances are those from
+before the grammar.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from llm_as_rnn.core.records import Place
+
+LEAST = 1e-4
+"""A chance below is not kept: all options that are not named share what is left of 1."""
+
+MOST_KEPT = 24
+"""So many options are kept with their chances, the likeliest; a journal's lines must have an end."""
+
+UNLISTED = 0.5
+"""A token that is not among those listed is less likely than the least of them: by how much, at a guess."""
+
+
+class Token(NamedTuple):
+    """A token that a model wrote.
+
+    Attributes
+    ----------
+    text : bytes
+        What it stands for; a letter may be cut in two.
+    chance : float
+        How likely it was, in [0, 1].
+    others : mapping of bytes to float
+        The likeliest tokens at its place with their chances; it may be among them.
+    """
+
+    text: bytes
+    chance: float
+    others: Mapping[bytes, float]
+
+
+def read_chances(places: Sequence[Place], tokens: Sequence[Token]) -> dict[str, dict[str, float]]:
+    """Give the chances of the options of each field that has some.
+
+    Parameters
+    ----------
+    places : sequence of Place
+        Where their values stand in an answer.
+    tokens : sequence of Token
+        The answer.
+
+    Returns
+    -------
+    dict of str to dict of str to float
+        By field, the likeliest options; options that are not named share what is left of 1. A field is missing where
+        the answer does not come so far.
+
+    Examples
+    --------
+    >>> sky = Place("sky", r"\\s*", ("rain", "sun", "snow"))
+    >>> said = [Token(b" rain", 0.3, {b" fog": 0.4, b" rain": 0.3, b" s": 0.1})]
+    >>> {option: round(chance, 3) for option, chance in read_chances([sky], said)["sky"].items()}
+    {'rain': 0.75, 'sun': 0.125, 'snow': 0.125}
+    """
+    written = b"".join(token.text for token in tokens)
+    found = {}
+    for place in places:
+        lead = re.compile(place.lead.encode()).search(written)
+        if lead is not None and lead.end() < len(written):
+            spread = _spread(_notation(place), _from(tokens, lead.end()))
+            if spread:
+                found[place.name] = _likeliest(spread)
+    return found
+
+
+def full(options: Sequence[str], named: Mapping[str, float]) -> dict[str, float]:
+    """Give the chance of every option: those that are not named share what is left of 1, and all add up to 1.
+
+    Parameters
+    ----------
+    options : sequence of str
+        All there are.
+    named : mapping of str to float
+        The likeliest with their chances.
+
+    Examples
+    --------
+    >>> full(("fog", "rain", "sun"), {"sun": 0.5})
+    {'fog': 0.25, 'rain': 0.25, 'sun': 0.5}
+    """
+    others = sum(option not in named for option in options)
+    rest = max(1.0 - math.fsum(named.values()), LEAST * others) / others if others else 0.0
+    chances = {option: named.get(option, rest) for option in options}
+    whole = math.fsum(chances.values())
+    return {option: chance / whole for option, chance in chances.items()} if whole else chances
+
+
+class _Rest(NamedTuple):
+    """What is left of an answer from some place on: the first token's part before that place, and the tokens."""
+
+    before: bytes
+    tokens: Sequence[Token]
+
+
+def _from(tokens: Sequence[Token], place: int) -> _Rest:
+    begin = 0
+    for number, token in enumerate(tokens):
+        if begin + len(token.text) > place:
+            return _Rest(token.text[: place - begin], tokens[number:])
+        begin += len(token.text)
+    return _Rest(b"", ())
+
+
+def _notation(place: Place) -> dict[str, bytes]:
+    """Give options as they stand in the answer."""
+    if not place.quoted:
+        return {option: option.encode() for option in place.options}
+    return {option: msgspec.json.encode(option)[1:-1] for option in place.options}
+
+
+def _spread(options: Mapping[str, bytes], rest: _Rest) -> dict[str, float]:
+    """Go down the tree along what was written, and share out at each token what leaves the path there."""
+    chances = dict.fromkeys(options, 0.0)
+    left, mass = dict(options), 1.0  # what is still to write of each option that the answer may yet be
+    for number, token in enumerate(rest.tokens):
+        before = None if number else rest.before
+        branches = _branches(token, before, left)
+        on = _bare(token.text, before)
+        if on not in branches:
+            break
+        whole = math.fsum(branch.chance for branch in branches.values())
+        for text, branch in branches.items():
+            for option in branch.options if text != on else ():
+                chances[option] += mass * branch.chance / whole / len(branch.options)
+        mass *= branches[on].chance / whole
+        left = {option: left[option][len(on) :] for option in branches[on].options}
+        if len(left) == 1:
+            break
+    if len(left) == len(options):  # the answer tells none of them from another
+        return {}
+    ended = [option for option in left if not left[option]] or list(left)
+    for option in ended:
+        chances[option] += mass / len(ended)
+    return chances
+
+
+class _Branch(NamedTuple):
+    chance: float
+    options: list[str]
+
+
+def _branches(token: Token, before: bytes | None, left: Mapping[str, bytes]) -> dict[bytes, _Branch]:
+    """Give what may stand at a token's place, how likely, and the options that go on so."""
+    chances: dict[bytes, float] = {}
+    for text, chance in {**token.others, token.text: max(token.chance, token.others.get(token.text, 0.0))}.items():
+        bare = _bare(text, before)
+        chances[bare] = chances.get(bare, 0.0) + chance
+    found = {}
+    for text, chance in chances.items():
+        options = _going_on(left, text)
+        if text and options and chance > 0:
+            found[text] = _Branch(chance, options)
+    reached = {option for branch in found.values() for option in branch.options}
+    least = UNLISTED * min(token.others.values(), default=token.chance)
+    for option, rest in left.items():
+        if option not in reached and rest and least > 0:
+            found[rest] = _Branch(least, [option])
+    return found
+
+
+def _bare(text: bytes, before: bytes | None) -> bytes:
+    """Take off a value's first token what stands there before it, a blank or a quotation mark; None at later tokens."""
+    if before is None:
+        return text
+    text, lead = text.lstrip(b" \n"), before.strip(b" \n")
+    return text.removeprefix(lead) if text.startswith(lead) else b""
+
+
+def _going_on(left: Mapping[str, bytes], text: bytes) -> list[str]:
+    """Give the options that go on with a text; else those that end in it, or before it."""
+    longer = [option for option, rest in left.items() if rest and rest.startswith(text)]
+    return longer or [option for option, rest in left.items() if text.startswith(rest) and _ends(text[len(rest) :])]
+
+
+def _ends(behind: bytes) -> bool:
+    """Tell whether a word ends where this comes next."""
+    return not (behind[:1].isalnum() or behind[:1] == b"_")
+
+
+def _likeliest(spread: Mapping[str, float]) -> dict[str, float]:
+    whole = math.fsum(spread.values())
+    best = sorted(spread, key=lambda option: -spread[option])[:MOST_KEPT]
+    shares = {option: float(f"{spread[option] / whole:.4g}") for option in best}
+    return {option: share for option, share in shares.items() if share >= LEAST}
