@@ -112,6 +112,8 @@ def _from(tokens: Sequence[Token], place: int) -> _Rest:
     begin = 0
     for number, token in enumerate(tokens):
         if begin + len(token.text) > place:
+            if number and begin == place and not tokens[number - 1].text.strip():
+                return _Rest(b"", tokens[number - 1 :])  # the blank is a token of its own: what else stood there tells
             return _Rest(token.text[: place - begin], tokens[number:])
         begin += len(token.text)
     return _Rest(b"", ())
@@ -128,18 +130,25 @@ def _spread(options: Mapping[str, bytes], rest: _Rest) -> dict[str, float]:
     """Go down the tree along what was written, and share out at each token what leaves the path there."""
     chances = dict.fromkeys(options, 0.0)
     left, mass = dict(options), 1.0  # what is still to write of each option that the answer may yet be
-    for number, token in enumerate(rest.tokens):
+    tokens = rest.tokens
+    if tokens and not tokens[0].text.strip():
+        # A grammar lets a model write a blank that was to begin something else, and then an option that it would not
+        # have gone on with. The options that it named at the blank's own place tell what it thinks; few or none may.
+        instead = _branches(tokens[0], b"", left)
+        if instead:
+            return _shared(instead, chances, 1 / math.fsum(branch.chance for branch in instead.values()))
+        tokens = tokens[1:]
+    for number, token in enumerate(tokens):
         before = None if number else rest.before
         branches = _branches(token, before, left)
         on = _bare(token.text, before)
         if on not in branches:
             break
-        whole = math.fsum(branch.chance for branch in branches.values())
-        for text, branch in branches.items():
-            for option in branch.options if text != on else ():
-                chances[option] += mass * branch.chance / whole / len(branch.options)
-        mass *= branches[on].chance / whole
-        left = {option: left[option][len(on) :] for option in branches[on].options}
+        taken = branches.pop(on)
+        whole = math.fsum(branch.chance for branch in (taken, *branches.values()))
+        chances = _shared(branches, chances, mass / whole)
+        mass *= taken.chance / whole
+        left = {option: left[option][len(on) :] for option in taken.options}
         if len(left) == 1:
             break
     if len(left) == len(options):  # the answer tells none of them from another
@@ -148,6 +157,15 @@ def _spread(options: Mapping[str, bytes], rest: _Rest) -> dict[str, float]:
     for option in ended:
         chances[option] += mass / len(ended)
     return chances
+
+
+def _shared(branches: Mapping[bytes, _Branch], chances: Mapping[str, float], scale: float) -> dict[str, float]:
+    """Share the chance of each branch out among its options."""
+    shared = dict(chances)
+    for branch in branches.values():
+        for option in branch.options:
+            shared[option] += scale * branch.chance / len(branch.options)
+    return shared
 
 
 class _Branch(NamedTuple):
@@ -168,7 +186,7 @@ def _branches(token: Token, before: bytes | None, left: Mapping[str, bytes]) -> 
             found[text] = _Branch(chance, options)
     reached = {option for branch in found.values() for option in branch.options}
     least = UNLISTED * min(token.others.values(), default=token.chance)
-    for option, rest in left.items():
+    for option, rest in left.items() if found else ():
         if option not in reached and rest and least > 0:
             found[rest] = _Branch(least, [option])
     return found
