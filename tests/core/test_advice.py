@@ -13,51 +13,72 @@ from hypothesis import strategies as st
 
 from llm_as_rnn.core.fields import Field, Label, Number, Ranked, Text
 from llm_as_rnn.core.records import Value
-from llm_as_rnn.trust.advice import (
-    Said,
-    Standings,
-    advise,
-    after,
-    at_first,
-    believed,
-    chance,
-    label_bound,
-    number_bound,
-)
+from llm_as_rnn.trust import means, votes
+from llm_as_rnn.trust.advice import Advice, Belief, advise, after, at_first
+from llm_as_rnn.trust.means import Means
+from llm_as_rnn.trust.votes import Said, Votes, chance, least_share
 
 SKY = Label("sky", options=("rain", "sun", "fog", "snow"))
 HIGH = Number("high", low=-20, high=45)
 CODES = Ranked("codes", top=3)
 NOTE = Text("note")
 
-Stream = list[tuple[list[Said], Value]]
+Saying = Sequence[Said | Value | None]
+"""What each adviser says: a bare value is an answer without chances."""
+
+Stream = list[tuple[Saying, Value]]
 
 
-def followed(field: Field, stream: Stream) -> tuple[list[tuple[Said, dict[str, float]]], Standings, list[Standings]]:
+def whole(saying: Saying) -> list[Said]:
+    return [one if isinstance(one, Said) else Said(one) for one in saying]
+
+
+def followed(field: Field, stream: Stream) -> tuple[list[Advice], Belief, list[Belief]]:
     """Go over a stream of what advisers say and what comes."""
-    standings, answers, before = at_first(len(stream[0][0])), [], []
+    belief, answers, before = at_first(field, len(stream[0][0])), [], []
     for said, outcome in stream:
-        before.append(standings)
-        answers.append(advise(field, standings, said))
-        standings = after(field, standings, said, outcome)
-    return answers, standings, before
+        before.append(belief)
+        answers.append(advise(field, belief, whole(said)))
+        belief = after(field, belief, whole(said), outcome)
+    return answers, belief, before
 
 
-def log_losses(stream: Stream, before: Sequence[Standings], adviser: int) -> list[float]:
-    return [
-        -math.log(chance(SKY, standings[adviser], said[adviser], outcome))
-        for (said, outcome), standings in zip(stream, before, strict=True)
-    ]
+def log_losses(stream: Stream, before: Sequence[Belief], expert: str) -> list[float]:
+    losses = []
+    for (said, outcome), belief in zip(stream, before, strict=True):
+        assert isinstance(belief, Votes)
+        losses.append(-math.log(chance(SKY, belief, whole(said), expert, outcome)))
+    return losses
 
 
-def own_loss(answers: Sequence[tuple[Said, dict[str, float]]], stream: Stream) -> float:
-    return sum(-math.log(chances[str(outcome)]) for (_, chances), (_, outcome) in zip(answers, stream, strict=True))
+def own_loss(answers: Sequence[Advice], stream: Stream) -> float:
+    return sum(-math.log(advice.chances[str(outcome)]) for advice, (_, outcome) in zip(answers, stream, strict=True))
 
 
 skies = st.sampled_from(SKY.options)
-label_streams = st.integers(1, 5).flatmap(
-    lambda n: st.lists(st.tuples(st.lists(st.none() | skies, min_size=n, max_size=n), skies), min_size=1, max_size=60)
+spreads = st.lists(st.floats(0.001, 1), min_size=4, max_size=4).map(
+    lambda shares: {option: share / sum(shares) for option, share in zip(SKY.options, shares, strict=True)}
 )
+answers_of_one = st.none() | skies | st.builds(Said, skies, spreads)
+label_streams = st.integers(1, 5).flatmap(
+    lambda n: st.lists(
+        st.tuples(st.lists(answers_of_one, min_size=n, max_size=n), skies), min_size=1, max_size=60
+    )
+)
+
+
+def experts_of(stream: Stream) -> list[str]:
+    """Name the experts that have something to say at every step."""
+    size = len(stream[0][0])
+    telling = [f"{n}*" for n in range(size) if all(isinstance(said[n], Said) for said, _ in stream)]
+    return [*map(str, range(size)), *telling, votes.POOL]
+
+
+def spoken(stream: Stream) -> Stream:
+    """Leave out steps at which nobody has an answer."""
+    return [(said, outcome) for said, outcome in stream if any(value is not None for value in said)]
+
+
 numbers = st.floats(-20, 45)
 number_streams = st.integers(1, 5).flatmap(
     lambda n: st.lists(
@@ -68,61 +89,86 @@ number_streams = st.integers(1, 5).flatmap(
 
 @given(label_streams)
 def test_chances_add_up_and_the_answer_is_the_likeliest(stream: Stream) -> None:
-    for value, chances in followed(SKY, stream)[0]:
-        if value is None:
-            assert not chances
+    for advice in followed(SKY, stream)[0]:
+        assert sum(advice.believed) == pytest.approx(1)
+        if advice.value is None:
+            assert not advice.chances
             continue
-        assert sum(chances.values()) == pytest.approx(1)
-        assert chances[str(value)] == pytest.approx(max(chances.values()))
+        assert sum(advice.chances.values()) == pytest.approx(1)
+        assert advice.chances[str(advice.value)] == pytest.approx(max(advice.chances.values()))
 
 
 @given(label_streams)
-def test_the_log_loss_is_within_its_bound_of_the_best_adviser(stream: Stream) -> None:
-    stream = [(said, outcome) for said, outcome in stream if any(value is not None for value in said)]
-    if not stream:
-        return
-    answers, _, before = followed(SKY, stream)
-    size = len(stream[0][0])
-    best = min(sum(log_losses(stream, before, adviser)) for adviser in range(size))
-    assert own_loss(answers, stream) <= best + label_bound(size, len(stream)) + 1e-9
+def test_the_log_loss_is_within_its_bound_of_the_best_expert(stream: Stream) -> None:
+    if stream := spoken(stream):
+        answers, _, before = followed(SKY, stream)
+        best = min(sum(log_losses(stream, before, expert)) for expert in experts_of(stream))
+        assert own_loss(answers, stream) <= best + votes.excess(len(stream[0][0]), len(stream)) + 1e-9
 
 
 @given(label_streams, st.integers(0, 59))
-def test_the_same_holds_for_two_advisers_one_after_the_other(stream: Stream, change: int) -> None:
-    stream = [(said, outcome) for said, outcome in stream if any(value is not None for value in said)]
-    if not stream:
-        return
-    answers, _, before = followed(SKY, stream)
-    size = len(stream[0][0])
-    losses = [log_losses(stream, before, adviser) for adviser in range(size)]
-    best = min(sum(a[:change]) + sum(b[change:]) for a in losses for b in losses)
-    assert own_loss(answers, stream) <= best + label_bound(size, len(stream), changes=1) + 1e-9
+def test_the_same_holds_for_two_experts_one_after_the_other(stream: Stream, change: int) -> None:
+    if stream := spoken(stream):
+        answers, _, before = followed(SKY, stream)
+        losses = [log_losses(stream, before, expert) for expert in experts_of(stream)]
+        best = min(sum(a[:change]) + sum(b[change:]) for a in losses for b in losses)
+        assert own_loss(answers, stream) <= best + votes.excess(len(stream[0][0]), len(stream), changes=1) + 1e-9
 
 
-def against_us(
-    choose: Callable[[Standings, list[Said]], Value], said: Callable[[int], list[Said]], field: Field
-) -> Stream:
+def against_us(choose: Callable[[Belief, Saying], Value], said: Callable[[int], Saying], field: Field) -> Stream:
     """Let an adversary choose each outcome after it has seen what would be answered."""
-    standings, stream = at_first(len(said(0))), []
+    belief: Belief = at_first(field, len(said(0)))
+    stream: Stream = []
     for t in range(400):
-        outcome = choose(standings, said(t))
+        outcome = choose(belief, said(t))
         stream.append((said(t), outcome))
-        standings = after(field, standings, said(t), outcome)
+        belief = after(field, belief, whole(said(t)), outcome)
     return stream
 
 
 def test_an_adversary_who_sees_the_chances_cannot_break_the_bound() -> None:
     random = Random(3)
-    given_labels: list[list[Said]] = [[random.choice(SKY.options) for _ in range(4)] for _ in range(400)]
+    drawn: list[Saying] = []
+    for _ in range(400):
+        shares = [random.random() for _ in SKY.options]
+        chances = {option: share / sum(shares) for option, share in zip(SKY.options, shares, strict=True)}
+        drawn.append([Said(random.choice(SKY.options), chances), *(random.choice(SKY.options) for _ in range(3))])
 
-    def least_likely(standings: Standings, said: list[Said]) -> Value:
-        chances = advise(SKY, standings, said)[1]
+    def least_likely(belief: Belief, said: Saying) -> Value:
+        chances = advise(SKY, belief, whole(said)).chances
         return min(chances, key=lambda text: chances[text])
 
-    stream = against_us(least_likely, lambda t: given_labels[t], SKY)
+    stream = against_us(least_likely, lambda t: drawn[t], SKY)
     answers, _, before = followed(SKY, stream)
-    best = min(sum(log_losses(stream, before, adviser)) for adviser in range(4))
-    assert own_loss(answers, stream) <= best + label_bound(4, 400)
+    best = min(sum(log_losses(stream, before, expert)) for expert in experts_of(stream))
+    assert own_loss(answers, stream) <= best + votes.excess(4, 400)
+
+
+def test_evidence_of_two_adds_up_in_the_pool() -> None:
+    """Two that are right with odds of two to one each, for reasons of their own, are surer together than either."""
+    random = Random(5)
+    stream: Stream = []
+    for _ in range(400):
+        outcome = random.choice(SKY.options)
+        said = []
+        for _ in range(2):
+            named = outcome if random.random() < 0.55 else random.choice([o for o in SKY.options if o != outcome])
+            said.append(Said(named, {named: 0.55}))
+        stream.append((said, outcome))
+    answers, belief, before = followed(SKY, stream)
+    alone = min(sum(log_losses(stream, before, expert)) for expert in ("0", "1", "0*", "1*"))
+    assert own_loss(answers, stream) < 0.9 * alone
+    assert isinstance(belief, Votes)
+    assert belief.weights[votes.POOL] > 0.5
+
+
+def test_least_share_is_the_smallest_that_is_dealt() -> None:
+    said = [Said("sun", {"sun": 0.5}), Said("rain", {"rain": 0.5})]
+    belief = after(SKY, at_first(SKY, 2), said, "sun")
+    assert isinstance(belief, Votes)
+    assert len(belief.weights) == 5
+    assert sum(belief.weights.values()) == pytest.approx(1)
+    assert least_share(2) == 0.125
 
 
 @given(number_streams)
@@ -133,10 +179,10 @@ def test_the_absolute_error_is_within_its_bound_of_every_adviser(stream: Stream)
 @pytest.mark.parametrize("seed", range(4))
 def test_an_adversary_who_sees_the_answer_cannot_break_that_bound(seed: int) -> None:
     random = Random(seed)
-    given_numbers: list[list[Said]] = [[random.uniform(-20, 45) for _ in range(3)] for _ in range(400)]
+    given_numbers: list[Saying] = [[random.uniform(-20, 45) for _ in range(3)] for _ in range(400)]
 
-    def on_the_other_side(standings: Standings, said: list[Said]) -> Value:
-        value = advise(HIGH, standings, said)[0]
+    def on_the_other_side(belief: Belief, said: Saying) -> Value:
+        value = advise(HIGH, belief, whole(said)).value
         assert isinstance(value, float)
         return 45.0 if value < 12 else -20.0
 
@@ -144,11 +190,12 @@ def test_an_adversary_who_sees_the_answer_cannot_break_that_bound(seed: int) -> 
 
 
 def within(stream: Stream) -> None:
-    answers, standings, _ = followed(HIGH, stream)
-    for adviser, most in enumerate(number_bound(HIGH, standings, len(stream))):
+    answers, belief, _ = followed(HIGH, stream)
+    assert isinstance(belief, Means)
+    for adviser, most in enumerate(means.excess(HIGH, belief, len(stream))):
         excess = 0.0
-        for (answer, _), (said, outcome) in zip(answers, stream, strict=True):
-            value = said[adviser]
+        for advice, (said, outcome) in zip(answers, stream, strict=True):
+            answer, value = advice.value, said[adviser]
             if isinstance(answer, float) and isinstance(value, float) and isinstance(outcome, float):
                 excess += abs(answer - outcome) - abs(value - outcome)
         assert excess <= most + 1e-6
@@ -157,24 +204,24 @@ def within(stream: Stream) -> None:
 def test_who_is_right_is_believed_and_who_was_right_can_come_back() -> None:
     early: Stream = [(["sun", "rain"], "sun")] * 40
     late: Stream = [(["sun", "rain"], "rain")] * 40
-    _, standings, _ = followed(SKY, early)
-    assert believed(SKY, standings)[0] > 0.95
-    answers, standings, _ = followed(SKY, early + late)
-    assert [value for value, _ in answers[:40]].count("sun") == 40
-    assert [value for value, _ in answers[-25:]].count("rain") == 25
-    assert believed(SKY, standings)[1] > 0.9
+    answers = followed(SKY, early)[0]
+    assert answers[-1].believed[0] > 0.75
+    answers = followed(SKY, early + late)[0]
+    assert [advice.value for advice in answers[:40]].count("sun") == 40
+    assert [advice.value for advice in answers[-25:]].count("rain") == 25
+    assert answers[-1].believed[1] > 0.7
 
 
 def test_a_number_comes_to_the_best_adviser() -> None:
     stream: Stream = [([10.0 + t % 3, 30.0, None], 10.0 + t % 3) for t in range(60)]
-    answers, standings, _ = followed(HIGH, stream)
-    assert isinstance(answers[-1][0], float)
-    assert abs(answers[-1][0] - (10.0 + 59 % 3)) < 1
-    assert believed(HIGH, standings)[0] > 0.95
+    last = followed(HIGH, stream)[0][-1]
+    assert isinstance(last.value, float)
+    assert abs(last.value - (10.0 + 59 % 3)) < 1
+    assert last.believed[0] > 0.95
 
 
 @pytest.mark.parametrize(
-    ("field", "said", "outcome", "answer"),
+    ("field", "saying", "outcome", "answer"),
     [
         (CODES, [("gout", "flu"), ("Flu", "asthma", "gout")], ("flu",), ("gout", "flu", "asthma")),
         (NOTE, ["rain all day", "fog", "Rain  all day"], "fog", "rain all day"),
@@ -182,34 +229,39 @@ def test_a_number_comes_to_the_best_adviser() -> None:
         (HIGH, [None, 3.0, 5.0], 4.0, 4.0),
     ],
 )
-def test_each_kind_of_field(field: Field, said: list[Said], outcome: Value, answer: Value) -> None:
-    standings = at_first(len(said))
-    assert advise(field, standings, said)[0] == answer
+def test_each_kind_of_field(field: Field, saying: Saying, outcome: Value, answer: Value) -> None:
+    belief, said = at_first(field, len(saying)), whole(saying)
+    assert advise(field, belief, said).value == answer
     for _ in range(30):
-        standings = after(field, standings, said, outcome)
-    assert msgspec.json.decode(msgspec.json.encode(standings), type=Standings) == standings
-    assert sum(believed(field, standings)) == pytest.approx(1)
-    value = advise(field, standings, said)[0]
-    verdict = field.compare(value, outcome)
+        belief = after(field, belief, said, outcome)
+    assert msgspec.json.decode(msgspec.json.encode(belief), type=Belief) == belief
+    advice = advise(field, belief, said)
+    assert sum(advice.believed) == pytest.approx(1)
+    verdict = field.compare(advice.value, outcome)
     assert verdict is not None
     assert verdict.error < 0.01
 
 
 def test_nobody_has_an_answer() -> None:
+    nobody = [Said(None), Said(None)]
     for field in (SKY, HIGH, CODES, NOTE):
-        assert advise(field, at_first(2), [None, None]) == (None, {})
+        assert advise(field, at_first(field, 2), nobody) == (None, {}, [0.5, 0.5])
         outcome: Value = 3.0 if field is HIGH else "sun"
-        assert after(field, at_first(2), [None, None], outcome)[0].places in ((), (0, 0), (0, 0, 0, 0))
+        belief = after(field, at_first(field, 2), nobody, outcome)
+        if isinstance(belief, Votes):
+            assert belief.places[0] in ((), (0, 0), (0, 0, 0, 0))
 
 
 def test_a_text_of_no_words_is_an_answer_if_nobody_has_another() -> None:
-    assert advise(NOTE, at_first(3), [None, "", ""]) == ("", {})
-    assert advise(NOTE, at_first(3), ["", "fog", None])[0] == "fog"
-    assert sum(believed(NOTE, after(NOTE, at_first(3), ["", "", None], "rain"))) == pytest.approx(1)
+    first = at_first(NOTE, 3)
+    assert advise(NOTE, first, whole([None, "", ""])).value == ""
+    assert advise(NOTE, first, whole(["", "fog", None])).value == "fog"
+    belief = after(NOTE, first, whole(["", "", None]), "rain")
+    assert sum(advise(NOTE, belief, whole(["fog", "", None])).believed) == pytest.approx(1)
 
 
 @settings(max_examples=30)
 @given(label_streams)
 def test_all_that_is_kept_goes_through_json(stream: Stream) -> None:
-    standings = followed(SKY, stream)[1]
-    assert msgspec.json.decode(msgspec.json.encode(standings), type=Standings) == standings
+    belief = followed(SKY, stream)[1]
+    assert msgspec.json.decode(msgspec.json.encode(belief), type=Belief) == belief

@@ -104,6 +104,11 @@ class LabelModel(Record, frozen=True):
         """Give the most likely label; of equals, the one seen first."""
         return max(self.weights, key=lambda label: self.weights[label].raw(x))
 
+    def chances(self, x: Features) -> dict[str, float]:
+        """Give how likely each label is that was seen, as shares of the chances that their models give."""
+        raw = {label: max(-FARTHEST, min(FARTHEST, weights.raw(x))) for label, weights in self.weights.items()}
+        return {label: 1 / (1 + math.exp(-value)) for label, value in raw.items()}
+
     def after(self, x: Features, y: str) -> LabelModel:
         """Learn from one outcome, by logistic loss."""
         known = {**self.weights, y: self.weights.get(y, Weights())}

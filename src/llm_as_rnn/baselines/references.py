@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -10,8 +11,9 @@ import msgspec
 
 from llm_as_rnn.baselines.linear import LabelModel, Moments, NumberModel, split_fields
 from llm_as_rnn.baselines.order import inserted, placed
+from llm_as_rnn.core.chances import likeliest
 from llm_as_rnn.core.errors import AnswerError
-from llm_as_rnn.core.fields import Field, Label, Number
+from llm_as_rnn.core.fields import Field, Label, Number, entries
 from llm_as_rnn.core.method import Apart, Calls, Learned, at_once
 from llm_as_rnn.core.outcomes import last_value
 from llm_as_rnn.core.prompts import Prompts
@@ -77,7 +79,12 @@ class Reference(Apart):
         known = self._values(state, observation)
         values = {field.name: _possible(field, known.get(field.name)) for field in self.task.answer}
         raw = self.task.spec("line").show(values)
-        return (yield from at_once(Prediction(values, Status.OK, raw)))
+        chances = {
+            field.name: likeliest(spread)
+            for field in self.task.answer
+            if field.options and (spread := self._chances(field, state, observation))
+        }
+        return (yield from at_once(Prediction(values, Status.OK, raw, distribution=chances)))
 
     def learn(
         self, state: Any, observation: Observation, prediction: Prediction, target: Target | None
@@ -91,6 +98,10 @@ class Reference(Apart):
     @abstractmethod
     def _values(self, state: Any, observation: Observation) -> Mapping[str, Value]:
         """Give the fields that the rule has something to go by for."""
+
+    def _chances(self, field: Field, state: Any, observation: Observation) -> Mapping[str, float]:
+        """Give the chances of a field's options, where the rule tells more of them than its answer."""
+        return {}
 
     @abstractmethod
     def _after(self, state: Any, observation: Observation, target: Target) -> Any:
@@ -134,6 +145,11 @@ class MajoritySoFar(ByOutcomes):
 
     def _rule(self, field: Field, past: list[Value], observation: Observation) -> Value | None:
         return field.typical(past) if past else None
+
+    def _chances(self, field: Field, state: ReferenceState, observation: Observation) -> Mapping[str, float]:
+        """Give how often each option came, by Krichevsky and Trofimov's estimate: half a time more than it did."""
+        came = Counter(entries(outcome[field.name])[0] for outcome in state.outcomes if field.name in outcome)
+        return {option: came[option] + 0.5 for option in field.options}
 
 
 class Zero(ByOutcomes):
@@ -264,6 +280,12 @@ class Linear(Reference):
             elif field.name in state.labels:
                 values[field.name] = state.labels[field.name].predict(x)
         return values
+
+    def _chances(self, field: Field, state: LinearState, observation: Observation) -> Mapping[str, float]:
+        """Give what the logistic models of the labels say, each of its own, as shares; others are as good as out."""
+        if field.name not in state.labels:
+            return {}
+        return state.labels[field.name].chances(_features(state.scales, observation))
 
     def _after(self, state: LinearState, observation: Observation, target: Target) -> LinearState:
         numbers, _ = split_fields(observation.fields)

@@ -75,7 +75,7 @@ def read_chances(places: Sequence[Place], tokens: Sequence[Token]) -> dict[str, 
         if lead is not None and lead.end() < len(written):
             spread = _spread(_notation(place), _from(tokens, lead.end()))
             if spread:
-                found[place.name] = _likeliest(spread)
+                found[place.name] = likeliest(spread)
     return found
 
 
@@ -99,6 +99,18 @@ def full(options: Sequence[str], named: Mapping[str, float]) -> dict[str, float]
     chances = {option: named.get(option, rest) for option in options}
     whole = math.fsum(chances.values())
     return {option: chance / whole for option, chance in chances.items()} if whole else chances
+
+
+def likeliest(spread: Mapping[str, float]) -> dict[str, float]:
+    """Give the likeliest options with their chances, as they are kept (see `full`).
+
+    >>> likeliest({"fog": 0.00001, "sun": 2.99999, "rain": 1})
+    {'sun': 0.75, 'rain': 0.25}
+    """
+    whole = math.fsum(spread.values())
+    best = sorted(spread, key=lambda option: -spread[option])[:MOST_KEPT]
+    shares = {option: float(f"{spread[option] / whole:.4g}") for option in best}
+    return {option: share for option, share in shares.items() if share >= LEAST}
 
 
 class _Rest(NamedTuple):
@@ -209,10 +221,3 @@ def _going_on(left: Mapping[str, bytes], text: bytes) -> list[str]:
 def _ends(behind: bytes) -> bool:
     """Tell whether a word ends where this comes next."""
     return not (behind[:1].isalnum() or behind[:1] == b"_")
-
-
-def _likeliest(spread: Mapping[str, float]) -> dict[str, float]:
-    whole = math.fsum(spread.values())
-    best = sorted(spread, key=lambda option: -spread[option])[:MOST_KEPT]
-    shares = {option: float(f"{spread[option] / whole:.4g}") for option in best}
-    return {option: share for option, share in shares.items() if share >= LEAST}

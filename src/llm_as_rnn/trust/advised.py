@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from llm_as_rnn.core.chances import likeliest
 from llm_as_rnn.core.errors import EngineError
 from llm_as_rnn.core.fields import Number
 from llm_as_rnn.core.method import Apart, Calls, Learned, Method, at_once
@@ -24,7 +25,7 @@ from llm_as_rnn.core.records import (
     Value,
 )
 from llm_as_rnn.core.task import Task
-from llm_as_rnn.trust.advice import Standings, advise, after, at_first, believed
+from llm_as_rnn.trust.advice import Belief, Said, advise, after, at_first
 
 
 class AdvisedState(Record, frozen=True):
@@ -32,13 +33,13 @@ class AdvisedState(Record, frozen=True):
 
     Attributes
     ----------
-    standings : dict of str to tuple of Standing
-        What each adviser has to show for itself, by field.
+    beliefs : dict of str to Votes or Means
+        What the advisers have to show for themselves, by field.
     states : tuple
         The advisers' own states.
     """
 
-    standings: dict[str, Standings]
+    beliefs: dict[str, Belief]
     states: Any
 
 
@@ -84,8 +85,8 @@ class Advised:
         """Begin so, the first adviser with the lessons of earlier sequences."""
         first, *others = self.advisers
         states = (first.start_with(sequence, lessons), *(other.start(sequence) for other in others))
-        standings = {field.name: at_first(len(states)) for field in self.task.answer}
-        return self.state_type(standings=standings, states=states)
+        beliefs = {field.name: at_first(field, len(states)) for field in self.task.answer}
+        return self.state_type(beliefs=beliefs, states=states)
 
     def conclude(self, state: Any, last: Observation) -> Calls[tuple[Any, Update | None]]:
         """Give the first adviser's lessons."""
@@ -109,13 +110,13 @@ class Advised:
         chances: dict[str, dict[str, float]] = {}
         trust: dict[str, dict[str, float]] = {}
         for field in self.task.answer:
-            standings = state.standings[field.name]
-            value, spread = advise(field, standings, [_of(one, field.name) for one in said])
-            if value is not None:
-                values[field.name] = float(field.show(value)) if isinstance(field, Number) else value
-            if spread and not field.is_open:  # of texts, who said one is known, and not how likely it is
-                chances[field.name] = spread
-            trust[field.name] = dict(zip(self._names, believed(field, standings), strict=True))
+            advice = advise(field, state.beliefs[field.name], [_of(one, field.name) for one in said])
+            if advice.value is not None:
+                number = isinstance(field, Number)
+                values[field.name] = float(field.show(advice.value)) if number else advice.value
+            if advice.chances and not field.is_open:  # of texts, who said one is known, and not how likely it is
+                chances[field.name] = likeliest(advice.chances)
+            trust[field.name] = dict(zip(self._names, advice.believed, strict=True))
         first = said[0]
         if len(values) < len(self.task.answer):
             return msgspec.structs.replace(first, values=None, advisers=tuple(said), believed=trust)
@@ -137,13 +138,13 @@ class Advised:
         learned = []
         for adviser, own, said in zip(self.advisers, state.states, prediction.advisers, strict=True):
             learned.append((yield from adviser.learn(own, observation, said, target)))
-        standings = dict(state.standings)
+        beliefs = dict(state.beliefs)
         for field in self.task.answer:
             outcome = (target or {}).get(field.name)
             if outcome is not None:
                 said_here = [_of(said, field.name) for said in prediction.advisers]
-                standings[field.name] = after(field, standings[field.name], said_here, outcome)
-        own_state = self.state_type(standings=standings, states=tuple(one.state for one in learned))
+                beliefs[field.name] = after(field, beliefs[field.name], said_here, outcome)
+        own_state = self.state_type(beliefs=beliefs, states=tuple(one.state for one in learned))
         return Learned(own_state, learned[0].update, learned[0].feedback)
 
     @property
@@ -183,7 +184,14 @@ class Recorded(Apart):
         record = self._records.get((self.name, state.id, observation.t))
         if record is None:
             raise EngineError(f"{self.name} has not predicted this step", "go on with the run: --resume")
-        said = Prediction(record.prediction, record.status, record.raw, record.problem, recalled=record.recalled)
+        said = Prediction(
+            record.prediction,
+            record.status,
+            record.raw,
+            record.problem,
+            recalled=record.recalled,
+            distribution=record.distribution,
+        )
         return (yield from at_once(said))
 
     def learn(
@@ -193,12 +201,12 @@ class Recorded(Apart):
         return (yield from at_once(Learned(state, Update("skipped", "learned elsewhere", self.name))))
 
 
-def _of(prediction: Prediction, name: str) -> Value | None:
-    return (prediction.values or {}).get(name)
+def _of(prediction: Prediction, name: str) -> Said:
+    return Said((prediction.values or {}).get(name), prediction.distribution.get(name, {}))
 
 
 @cache
 def _state_type(states: tuple[type[Any], ...]) -> type[Any]:
     """Give the type of states of these advisers, so that JSON is read as what it was."""
-    fields: list[tuple[str, Any]] = [("standings", dict[str, Standings]), ("states", tuple.__class_getitem__(states))]
+    fields: list[tuple[str, Any]] = [("beliefs", dict[str, Belief]), ("states", tuple.__class_getitem__(states))]
     return msgspec.defstruct("AdvisedState", fields, bases=(Record,), frozen=True, forbid_unknown_fields=True)
