@@ -25,6 +25,8 @@ STEEPEST = 1e12
 LARGEST = 1e100
 """Larger numbers are left out, of features and outcomes alike: their squares would overflow."""
 
+SUREST = 30.0
+"""Log odds beyond this are no other chance than 0 or 1."""
 FARTHEST = 1e12
 """Scaled numbers are cut off there: so far out they come from a variance that is as good as none."""
 
@@ -106,7 +108,7 @@ class LabelModel(Record, frozen=True):
 
     def chances(self, x: Features) -> dict[str, float]:
         """Give how likely each label is that was seen, as shares of the chances that their models give."""
-        raw = {label: max(-FARTHEST, min(FARTHEST, weights.raw(x))) for label, weights in self.weights.items()}
+        raw = {label: max(-SUREST, min(SUREST, weights.raw(x))) for label, weights in self.weights.items()}
         return {label: 1 / (1 + math.exp(-value)) for label, value in raw.items()}
 
     def after(self, x: Features, y: str) -> LabelModel:

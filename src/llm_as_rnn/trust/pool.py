@@ -6,7 +6,8 @@ With :math:`\ell_{i,k}` the logarithm of the chance that source :math:`i` gives 
 
 A mixture is never surer than the surest of its sources; the pool is, where they agree for reasons of their own: a case
 that is alike and what a model knows of the options' names. The log loss is convex in the weights, which follow it by
-online Newton steps (Hazan, Agarwal and Kale, Machine Learning 69, 2007) on the curvature of all outcomes so far.
+online Newton steps (Hazan, Agarwal and Kale, Machine Learning 69, 2007) on the curvature of the outcomes so far, of
+which the older ones fade.
 Genest and Zidek (Statistical Science 1, 1986) tell what such pools are good for.
 """
 
@@ -19,6 +20,9 @@ from llm_as_rnn.core.records import Record
 
 SURE = 4.0
 """What the curvature of each weight begins with: as much as so many outcomes might tell."""
+
+FADED = 0.98
+"""What an outcome's curvature keeps at each further one: half is gone after 35."""
 
 LEAST = 1e-4
 """No chance is taken for smaller: one that is 0 would be a veto for ever."""
@@ -33,8 +37,7 @@ class Pool(Record, frozen=True):
     Attributes
     ----------
     weights : dict of str to float
-        By source; all that were ever heard. A source that is heard for the first time weighs as much as one of
-        `sources` that share 1.
+        By source; all that were ever heard.
     curvature : dict of str to dict of str to float
         How much the outcomes so far told of each weight, and of each two; what is not there is 0, or `SURE` where a
         source meets itself.
@@ -52,7 +55,8 @@ def pooled(pool: Pool, said: Mapping[str, Spread]) -> dict[str, float]:
     pool : Pool
         The weights.
     said : mapping of str to mapping of str to float
-        By source, the chance of every option; the options are the same for all.
+        By source, the chance of every option; the options are the same for all. A source of which the pool knows
+        nothing weighs nothing.
 
     Returns
     -------
@@ -82,7 +86,7 @@ def after(pool: Pool, said: Mapping[str, Spread], outcome: str) -> Pool:
     """Learn the weights from what came; an outcome that is none of the options teaches nothing.
 
     >>> right, wrong = {"rain": 0.9, "sun": 0.1}, {"rain": 0.2, "sun": 0.8}
-    >>> pool = after(Pool(), {"model": right, "guess": wrong}, "rain")
+    >>> pool = after(Pool({"model": 0.5, "guess": 0.5}), {"model": right, "guess": wrong}, "rain")
     >>> pool.weights["model"] > 0.5 > pool.weights["guess"]
     True
     """
@@ -99,7 +103,8 @@ def after(pool: Pool, said: Mapping[str, Spread], outcome: str) -> Pool:
     for one, ones in zip(sources, centred, strict=True):
         for other, others in zip(sources, centred, strict=True):
             told = math.fsum(chance * a * b for chance, a, b in zip(chances, ones, others, strict=True))
-            curvature[one][other] = curvature[one].get(other, 0.0) + told
+            least = (1 - FADED) * SURE if one == other else 0.0
+            curvature[one][other] = FADED * curvature[one].get(other, 0.0) + least + told
     step = _solved(
         [[curvature[one].get(other, 0.0) for other in sources] for one in sources], [c[came] for c in centred]
     )
@@ -109,7 +114,7 @@ def after(pool: Pool, said: Mapping[str, Spread], outcome: str) -> Pool:
 
 
 def _weights(pool: Pool, said: Mapping[str, Spread]) -> dict[str, float]:
-    return {source: pool.weights.get(source, 1 / len(said)) for source in said}
+    return {source: pool.weights.get(source, 0.0) for source in said}
 
 
 def _logs(said: Mapping[str, Spread], options: Iterable[str]) -> dict[str, list[float]]:

@@ -43,6 +43,9 @@ POOLED = 0.5
 
 POOL = "pool"
 
+AT_FIRST_RECORD, AT_FIRST_CHANCES = 0.1, 0.5
+"""What they weigh in the pool when they are first heard: who tells chances says more than who names an answer."""
+
 
 class Said(NamedTuple):
     """What an adviser says of one field.
@@ -113,7 +116,7 @@ def vote(field: Field, votes: Votes, said: Sequence[Said]) -> tuple[Value, dict[
     >>> sky = Label("sky", options=("rain", "sun"))
     >>> answer, chances = vote(sky, at_first(2), [Said("sun"), Said("sun")])
     >>> answer, round(chances["sun"], 2)
-    ('sun', 0.67)
+    ('sun', 0.58)
     """
     options = _options(field, said)
     experts = _experts(field, votes, said, options)
@@ -137,7 +140,7 @@ def believed(field: Field, votes: Votes, said: Sequence[Said]) -> list[float]:
     experts = _experts(field, votes, said, _options(field, said))
     shares = _shares(votes, experts)
     trust = [shares[str(number)] + shares.get(f"{number}*", 0.0) for number in range(len(said))]
-    sources = {name: votes.pool.weights.get(name, 1 / len(experts)) for name in experts if name != POOL}
+    sources = {name: weight for name, weight in _heard(votes.pool, experts).weights.items() if name in experts}
     whole = math.fsum(sources.values())
     for name, weight in sources.items():
         trust[int(name.rstrip("*"))] += shares.get(POOL, 0.0) * (weight / whole if whole else 1 / len(sources))
@@ -161,7 +164,7 @@ def after(field: Field, votes: Votes, said: Sequence[Said], outcome: Value) -> V
     return Votes(
         tuple(_counted(field, places, one.value, texts[0]) for places, one in zip(votes.places, said, strict=True)),
         {**votes.weights, **weights},
-        pools.after(votes.pool, sources, texts[0]) if POOL in experts else votes.pool,
+        pools.after(_heard(votes.pool, sources), sources, texts[0]) if POOL in experts else votes.pool,
     )
 
 
@@ -210,8 +213,16 @@ def _experts(field: Field, votes: Votes, said: Sequence[Said], options: Mapping[
             told = full(field.options, one.chances)
             experts[f"{number}*"] = {fold(option): chance for option, chance in told.items()}
     if field.options:
-        experts[POOL] = pools.pooled(votes.pool, dict(experts))
+        experts[POOL] = pools.pooled(_heard(votes.pool, experts), dict(experts))
     return experts
+
+
+def _heard(pool: Pool, experts: Mapping[str, Spread]) -> Pool:
+    """Give the pool with a first weight for experts that it has not heard yet."""
+    first = {
+        name: AT_FIRST_CHANCES if name.endswith("*") else AT_FIRST_RECORD for name in experts if name != POOL
+    }
+    return Pool({**first, **pool.weights}, pool.curvature)
 
 
 def _dealt(votes: Votes, experts: Mapping[str, Spread]) -> dict[str, float]:
