@@ -61,9 +61,7 @@ spreads = st.lists(st.floats(0.001, 1), min_size=4, max_size=4).map(
 )
 answers_of_one = st.none() | skies | st.builds(Said, skies, spreads)
 label_streams = st.integers(1, 5).flatmap(
-    lambda n: st.lists(
-        st.tuples(st.lists(answers_of_one, min_size=n, max_size=n), skies), min_size=1, max_size=60
-    )
+    lambda n: st.lists(st.tuples(st.lists(answers_of_one, min_size=n, max_size=n), skies), min_size=1, max_size=60)
 )
 
 

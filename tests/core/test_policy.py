@@ -26,7 +26,7 @@ def learned(when: str, errors: list[float], allowance: int = 0, cost: int = 0) -
         past = past.after(error)
         if not why:
             chosen.append(t)
-            past = Past(past.errors, past.steps, past.spent + cost)
+            past = msgspec.structs.replace(past, spent=past.spent + cost)
     return chosen
 
 

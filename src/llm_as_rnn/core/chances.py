@@ -1,9 +1,9 @@
 """How likely a model holds each option to be, read off the chances of the tokens that it could have written.
 
-An option is one path down a tree of tokens. A model that has written one answer tells, at each token of it, what else it
-might have written there and how likely: so each branch that leaves the path is known to its first token. What is known
-is shared out among the options, and nothing else: a grammar holds the answer to them, and the chances are those from
-before the grammar.
+An option is one path down a tree of tokens. A model that has written one answer tells, at each token of it, what else
+it might have written there and how likely: so each branch that leaves the path is known to its first token. What is
+known is shared out among the options, and nothing else: a grammar holds the answer to them, and the chances are those
+from before the grammar.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def read_chances(places: Sequence[Place], tokens: Sequence[Token]) -> dict[str, 
 
     Examples
     --------
-    >>> sky = Place("sky", r"\\s*", ("rain", "sun", "snow"))
+    >>> sky = Place("sky", "^", ("rain", "sun", "snow"))
     >>> said = [Token(b" rain", 0.3, {b" fog": 0.4, b" rain": 0.3, b" s": 0.1})]
     >>> {option: round(chance, 3) for option, chance in read_chances([sky], said)["sky"].items()}
     {'rain': 0.75, 'sun': 0.125, 'snow': 0.125}

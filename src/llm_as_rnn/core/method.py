@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator
+from collections import Counter
+from collections.abc import Callable, Generator, Mapping
+from types import MappingProxyType
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
 from llm_as_rnn.core.answers import AnswerSpec
+from llm_as_rnn.core.chances import likeliest
 from llm_as_rnn.core.errors import AnswerError, UsageError
+from llm_as_rnn.core.fields import entries
 from llm_as_rnn.core.prompts import Prompts
 from llm_as_rnn.core.records import (
     AnswerFormat,
@@ -31,6 +35,7 @@ from llm_as_rnn.core.records import (
     Status,
     Target,
     Update,
+    Value,
 )
 from llm_as_rnn.core.settings import RoleSampling, SamplingPreset, Settings
 from llm_as_rnn.core.task import Task
@@ -219,7 +224,26 @@ class Asker:
         """Ask for the task's answer."""
         request = self.request("predict", messages, observation, self._format, self.answer.max_tokens())
         asked = yield from self.ask(request, self.answer.read)
-        return Prediction(asked.value, asked.status, asked.raw, asked.problem, distribution=asked.chances)
+        chances = dict(asked.chances)
+        if self.settings.draws and asked.value is not None and self._format.places and not chances:
+            chances = yield from self._drawn(request, asked.value)
+        return Prediction(asked.value, asked.status, asked.raw, asked.problem, distribution=chances)
+
+    def _drawn(self, request: Request, answer: Mapping[str, Value]) -> Calls[dict[str, dict[str, float]]]:
+        """Estimate chances from repeated draws: how often each option came, and half a time more (see `likeliest`)."""
+        drawn = [answer]
+        for number in range(1, self.settings.draws + 1):
+            sampling = msgspec.structs.replace(
+                request.sampling, temperature=1.0, top_p=1.0, seed=(request.sampling.seed + number) & (2**31 - 1)
+            )
+            read = _read((yield msgspec.structs.replace(request, sampling=sampling)), self.answer.read)
+            drawn.extend([read.value] if read.value is not None else [])
+        chances = {}
+        for field in self.task.answer:
+            if field.options:
+                came = Counter(entries(values[field.name])[0] for values in drawn)
+                chances[field.name] = likeliest({option: came[option] + 0.5 for option in field.options})
+        return chances
 
     def ask(self, request: Request, read: Callable[[str], T]) -> Calls[Asked[T]]:
         """Ask, read, and ask once more if the answer cannot be read.
@@ -252,7 +276,7 @@ class Asked(NamedTuple, Generic[T]):
     value: T | None
     raw: str
     problem: str = ""
-    chances: dict[str, dict[str, float]] = {}
+    chances: Mapping[str, dict[str, float]] = MappingProxyType({})
 
 
 def _read(completion: Completion, read: Callable[[str], T]) -> Asked[T]:

@@ -157,6 +157,9 @@ class Settings(Record, frozen=True):
         Tokens that a reasoning model may take to think, besides its answer and outside of the window.
     chances : bool
         Whether the model is asked how likely it holds each option to be, where its engine tells (see `core.chances`).
+    draws : int
+        How many further answers are drawn at temperature 1, and counted, where chances are wanted and the engine tells
+        none; 0 to go without.
     """
 
     form: Annotated[Form, knob("Answers as JSON or as one short line.", default="measured best for the model")] = "json"
@@ -215,6 +218,10 @@ class Settings(Record, frozen=True):
     chances: Annotated[
         bool, knob("Chances of options by the model's own tokens, where its engine tells.", default="on")
     ] = False
+    draws: Annotated[
+        int,
+        knob("Further answers that are drawn for chances where the engine tells none; each costs a call.", least=0),
+    ] = 0
 
     @property
     def preset(self) -> SamplingPreset:

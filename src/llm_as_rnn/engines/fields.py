@@ -22,7 +22,17 @@ BOUND = "max_tokens"
 """Never left out: a server that does not take it gets ``max_completion_tokens``."""
 
 _UNNAMED = (
-    *(LOGPROBS, "seed", "top_p", "temperature", "stop", "structured_outputs", "guided_json", "guided_regex", "guided_choice"),
+    *(
+        LOGPROBS,
+        "seed",
+        "top_p",
+        "temperature",
+        "stop",
+        "structured_outputs",
+        "guided_json",
+        "guided_regex",
+        "guided_choice",
+    ),
     *("grammar", "json_schema", "regex", "cache_prompt"),
 )
 """What is left out where a server does not say what it refuses, in this order, after what holds an answer to a form."""

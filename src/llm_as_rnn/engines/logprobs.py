@@ -64,8 +64,8 @@ def _parallel(told: Mapping[str, Any]) -> list[Token | None]:
         listed = _at(others, place)
         pairs = islice(listed.items(), MOST_OTHERS) if isinstance(listed, dict) else ()
         known = _summed((str(other).encode("utf-8", "replace"), _chance(value)) for other, value in pairs)
-        text = str(text).encode("utf-8", "replace")
-        found.append(Token(text, _chance(_at(chances, place)) or known.get(text, 0.0), known))
+        said = str(text).encode("utf-8", "replace")
+        found.append(Token(said, _chance(_at(chances, place)) or known.get(said, 0.0), known))
     return found
 
 

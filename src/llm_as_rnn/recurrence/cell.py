@@ -17,7 +17,14 @@ from llm_as_rnn.recurrence.guard import Seen, refusal, trial_by_replay
 from llm_as_rnn.recurrence.lessons import Lessons, Teacher
 from llm_as_rnn.recurrence.memory import initial_memory
 from llm_as_rnn.recurrence.notes import LATEST, Credit, credit, foretold, has_changed
-from llm_as_rnn.recurrence.policy import Past, error_of, metered, require_outcomes_unneeded, why_not
+from llm_as_rnn.recurrence.policy import (
+    Past,
+    error_of,
+    metered,
+    require_outcomes_unneeded,
+    surprise_of,
+    why_not,
+)
 from llm_as_rnn.recurrence.rules import Proposal, build_rule, suited, traits
 from llm_as_rnn.recurrence.scorecard import Tally
 from llm_as_rnn.recurrence.watch import Watch, has_fallen
@@ -156,7 +163,7 @@ class Recurrent:
         fallen = yield from self._fall_back(counted, step)
         if fallen:
             return fallen
-        reason = why_not(self.settings.when, self.settings.allowance, state.past, step.error)
+        reason = why_not(self.settings.when, self.settings.allowance, state.past, step.error, step.surprise)
         if reason:
             return Learned(counted, Update("skipped", *reason))
         (learned, tokens) = yield from metered(self._reflect_and_update(counted, step))
@@ -211,11 +218,12 @@ class Recurrent:
             now=max(state.now, observation.t),
             consolidated=state.consolidated,
             lessons=lessons,
+            surprise=None if target is None else surprise_of(self.task, prediction, target),
         )
 
     def _count(self, state: RecurrentState, step: Step) -> RecurrentState:
         """Count what code can count, at every step, whatever the policy."""
-        past = state.past.after(step.error)
+        past = state.past.after(step.error, step.surprise)
         if step.target is None:
             return msgspec.structs.replace(state, past=past, now=step.now)
         line = self.task.show(step.observation, "case", state.sequence.about)
@@ -224,7 +232,16 @@ class Recurrent:
             past=past,
             now=step.now,
             scorecard=scorecard.add(state.scorecard, self.task, step.observation, step.prediction.values, step.target),
-            ledger=credit(state.ledger, step.items, self.task, line, step.target, right=not step.error, now=step.now),
+            ledger=credit(
+                state.ledger,
+                step.items,
+                self.task,
+                line,
+                step.target,
+                right=not step.error,
+                helped=state.past.is_usual(step.error, step.surprise),
+                now=step.now,
+            ),
             foretold=(*state.foretold, *foretold(step.items, self.task, line, step.target))[-LATEST:],
             recent=(*state.recent, Seen(step.observation, dict(step.target)))[-self.settings.recheck - 1 :]
             if self.settings.recheck

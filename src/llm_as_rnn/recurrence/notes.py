@@ -78,12 +78,21 @@ def same_outcome(task: Task, one: Target | None, other: Target | None) -> bool:
 
 
 def credit(
-    ledger: Ledger, items: Iterable[str], task: Task, shown: str, target: Target, *, right: bool, now: int
+    ledger: Ledger,
+    items: Iterable[str],
+    task: Task,
+    shown: str,
+    target: Target,
+    *,
+    right: bool,
+    now: int,
+    helped: bool | None = None,
 ) -> dict[str, Credit]:
     """Count an outcome for the notes that bore on it.
 
     That is the case most like the observation, by its own outcome; and each other note with most of its telling words
-    in the observation, by whether the answer was right.
+    in the observation, by whether it helped: whether the outcome was expected more than most, where the model tells
+    chances (``helped``), else whether the answer was right.
     """
     items = list(items)
     # What was made of two cases has helped: that is when they were merged.
@@ -93,7 +102,7 @@ def credit(
         ledger[item] = ledger[item].after(right=same_outcome(task, came(task, item), target), followed=right)
     for item in items:
         if not parse(item).came and _bears_on(item, shown):
-            ledger[item] = ledger[item].after(right=right)
+            ledger[item] = ledger[item].after(right=right if helped is None else helped)
     return ledger
 
 

@@ -5,11 +5,14 @@ Whatever the policy, exact figures are counted at every step; it decides about c
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator
 
+from llm_as_rnn.core.chances import full
 from llm_as_rnn.core.errors import UsageError
+from llm_as_rnn.core.fields import entries
 from llm_as_rnn.core.method import Calls, T
-from llm_as_rnn.core.records import Completion, Record, Request, Target, Why
+from llm_as_rnn.core.records import Completion, Prediction, Record, Request, Target, Why
 from llm_as_rnn.core.settings import Settings
 from llm_as_rnn.core.task import Task
 
@@ -17,7 +20,7 @@ REMEMBERED = 64
 """Errors of past steps that are remembered, to tell what is surprising."""
 
 SURPRISE = 0.75
-"""The quantile of past errors above which an error is a surprise."""
+"""The quantile of past errors, or of past surprises, above which one is a surprise."""
 
 FEW = 4
 """Until so many errors are known, every wrong answer is a surprise."""
@@ -30,6 +33,8 @@ class Past(Record, frozen=True):
     ----------
     errors : tuple of float
         Of the latest steps, oldest first; 0 is right, 1 is as wrong as can be.
+    surprises : tuple of float
+        The same in nats, of steps where the model told how likely it held the outcome to be (see `surprise_of`).
     steps : int
         Outcomes so far.
     spent : int
@@ -39,10 +44,18 @@ class Past(Record, frozen=True):
     errors: tuple[float, ...] = ()
     steps: int = 0
     spent: int = 0
+    surprises: tuple[float, ...] = ()
 
-    def after(self, error: float) -> Past:
+    def after(self, error: float, surprise: float | None = None) -> Past:
         """Give the past after one more outcome."""
-        return Past((*self.errors, error)[-REMEMBERED:], self.steps + 1, self.spent)
+        surprises = self.surprises if surprise is None else (*self.surprises, surprise)[-REMEMBERED:]
+        return Past((*self.errors, error)[-REMEMBERED:], self.steps + 1, self.spent, surprises)
+
+    def is_usual(self, error: float, surprise: float | None) -> bool:
+        """Tell whether an outcome was no more of a surprise than most before it; a right answer, where none is told."""
+        if surprise is None or len(self.surprises) < FEW:
+            return not error
+        return surprise <= _quantile(self.surprises, 0.5)
 
 
 def require_outcomes_unneeded(settings: Settings, *, by_rule: bool) -> None:
@@ -72,7 +85,7 @@ def require_outcomes_unneeded(settings: Settings, *, by_rule: bool) -> None:
             raise UsageError(f"{option} needs outcomes, and with --feedback judge none is shown", hint)
 
 
-def why_not(when: str, allowance: int, past: Past, error: float) -> Why | None:
+def why_not(when: str, allowance: int, past: Past, error: float, surprise: float | None = None) -> Why | None:
     """Say why a step is not to be learned from; None if it is.
 
     Parameters
@@ -83,8 +96,8 @@ def why_not(when: str, allowance: int, past: Past, error: float) -> Why | None:
         The most tokens that learning may cost a step on average; 0 for no limit.
     past : Past
         The steps before this one.
-    error : float
-        Of this step.
+    error, surprise : float
+        Of this step; None where the model did not tell how likely it held the outcome to be.
 
     Examples
     --------
@@ -99,7 +112,11 @@ def why_not(when: str, allowance: int, past: Past, error: float) -> Why | None:
         return Why("every", f"not this step, with {when}")
     if when == "on_error" and not error:
         return Why("on_error", "the answer was right")
-    if when == "surprise":
+    if when == "surprise" and surprise is not None and len(past.surprises) >= FEW:
+        line = _quantile(past.surprises, SURPRISE)
+        if surprise <= line:
+            return Why("surprise", f"{surprise:.2f} nats are usual, up to {line:.2f}")
+    elif when == "surprise":
         line = _usual(past.errors)
         if error <= line:
             return Why("surprise", f"an error of {error:.2f} is usual, up to {line:.2f}")
@@ -108,7 +125,27 @@ def why_not(when: str, allowance: int, past: Past, error: float) -> Why | None:
 
 def _usual(errors: tuple[float, ...]) -> float:
     # An error of 1 can never lie above the quantile, so the line stays below it: all wrong is always a surprise.
-    return min(sorted(errors)[int(SURPRISE * (len(errors) - 1))], 0.99) if len(errors) >= FEW else 0.0
+    return min(_quantile(errors, SURPRISE), 0.99) if len(errors) >= FEW else 0.0
+
+
+def _quantile(values: tuple[float, ...], share: float) -> float:
+    return sorted(values)[int(share * (len(values) - 1))]
+
+
+def surprise_of(task: Task, prediction: Prediction, target: Target) -> float | None:
+    """Say how surprising an outcome was, in nats: the mean of -ln p over the fields whose chances were told.
+
+    Returns
+    -------
+    float or None
+        None where none were, or where what came is no option any more.
+    """
+    told = []
+    for field in task.answer:
+        chances, came = prediction.distribution.get(field.name), entries(target.get(field.name))
+        if chances and came and came[0] in field.options:
+            told.append(-math.log(full(field.options, chances)[came[0]]))
+    return math.fsum(told) / len(told) if told else None
 
 
 def error_of(task: Task, values: Target | None, target: Target) -> float:

@@ -34,7 +34,8 @@ class Step(NamedTuple):
     """One step on its way: the conversation so far, and all that is known of the step.
 
     ``target`` is None, and ``facts`` are empty, where learning goes by a judge alone.
-    ``error`` is 0 for a right answer and 1 for one as wrong as can be; ``now`` is what the clock says that notes age
+    ``error`` is 0 for a right answer and 1 for one as wrong as can be; ``surprise`` says in nats how unlikely the model
+    held what came, or None where it does not tell; ``now`` is what the clock says that notes age
     by, and ``consolidated`` what it said when the memory was last consolidated (see `RecurrentState`); ``changed`` says
     that what the memory's cases say seems to hold no more.
     """
@@ -52,6 +53,7 @@ class Step(NamedTuple):
     consolidated: int
     lessons: Memory | None = None
     changed: bool = False
+    surprise: float | None = None
 
     @property
     def items(self) -> list[str]:

@@ -25,7 +25,8 @@ from llm_as_rnn.core.records import (
     Value,
 )
 from llm_as_rnn.core.task import Task
-from llm_as_rnn.trust.advice import Belief, Said, advise, after, at_first
+from llm_as_rnn.trust.advice import Belief, advise, after, at_first
+from llm_as_rnn.trust.votes import Said
 
 
 class AdvisedState(Record, frozen=True):

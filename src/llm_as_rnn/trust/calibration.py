@@ -17,6 +17,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+import msgspec
+
 from llm_as_rnn.core.records import Record
 
 SURE_OF_SLOPE = 10.0
@@ -46,11 +48,11 @@ class Calibration(Record, frozen=True):
     """
 
     steps: int = 0
-    said: dict[str, float] = {}
+    said: dict[str, float] = msgspec.field(default_factory=dict)
     slope: float = 1.0
     slope_curvature: float = SURE_OF_SLOPE
-    bias: dict[str, float] = {}
-    bias_curvature: dict[str, float] = {}
+    bias: dict[str, float] = msgspec.field(default_factory=dict)
+    bias_curvature: dict[str, float] = msgspec.field(default_factory=dict)
 
 
 def adjusted(calibration: Calibration, chances: Mapping[str, float]) -> dict[str, float]:

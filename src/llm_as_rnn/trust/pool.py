@@ -16,6 +16,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 
+import msgspec
+
 from llm_as_rnn.core.records import Record
 
 SURE = 4.0
@@ -43,8 +45,8 @@ class Pool(Record, frozen=True):
         source meets itself.
     """
 
-    weights: dict[str, float] = {}
-    curvature: dict[str, dict[str, float]] = {}
+    weights: dict[str, float] = msgspec.field(default_factory=dict)
+    curvature: dict[str, dict[str, float]] = msgspec.field(default_factory=dict)
 
 
 def pooled(pool: Pool, said: Mapping[str, Spread]) -> dict[str, float]:

@@ -23,7 +23,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
+
+import msgspec
 
 from llm_as_rnn.core.chances import full
 from llm_as_rnn.core.fields import Field, Ranked, entries
@@ -60,7 +63,7 @@ class Said(NamedTuple):
     """
 
     value: Value | None
-    chances: Mapping[str, float] = {}
+    chances: Mapping[str, float] = MappingProxyType({})
 
 
 class Votes(Record, frozen=True, tag="votes"):
@@ -78,7 +81,7 @@ class Votes(Record, frozen=True, tag="votes"):
     """
 
     places: tuple[tuple[int, ...], ...]
-    weights: dict[str, float] = {}
+    weights: dict[str, float] = msgspec.field(default_factory=dict)
     pool: Pool = Pool()
 
 
@@ -219,9 +222,7 @@ def _experts(field: Field, votes: Votes, said: Sequence[Said], options: Mapping[
 
 def _heard(pool: Pool, experts: Mapping[str, Spread]) -> Pool:
     """Give the pool with a first weight for experts that it has not heard yet."""
-    first = {
-        name: AT_FIRST_CHANCES if name.endswith("*") else AT_FIRST_RECORD for name in experts if name != POOL
-    }
+    first = {name: AT_FIRST_CHANCES if name.endswith("*") else AT_FIRST_RECORD for name in experts if name != POOL}
     return Pool({**first, **pool.weights}, pool.curvature)
 
 
