@@ -24,7 +24,7 @@ MOST_KEPT = 24
 """So many options are kept with their chances, the likeliest; a journal's lines must have an end."""
 
 UNLISTED = 0.5
-"""A token that is not among those listed is less likely than the least of them: by how much, at a guess."""
+"""A token that is not listed is less likely than the least of those that are: by this much, at a guess."""
 
 
 class Token(NamedTuple):
@@ -197,10 +197,12 @@ def _branches(token: Token, before: bytes | None, left: Mapping[str, bytes]) -> 
         if text and options and chance > 0:
             found[text] = _Branch(chance, options)
     reached = {option for branch in found.values() for option in branch.options}
-    least = UNLISTED * min(token.others.values(), default=token.chance)
-    for option, rest in left.items() if found else ():
-        if option not in reached and rest and least > 0:
-            found[rest] = _Branch(least, [option])
+    missing = [option for option, rest in left.items() if found and rest and option not in reached]
+    # No likelier than the least that is listed, and all of them together no more than what the listed ones leave.
+    unlisted = max(1.0 - math.fsum(token.others.values()), LEAST**2) / max(len(missing), 1)
+    least = min(UNLISTED * min(token.others.values(), default=token.chance), unlisted)
+    for option in missing if least > 0 else ():
+        found[left[option]] = _Branch(least, [option])
     return found
 
 

@@ -127,11 +127,17 @@ def named(refusal: Refusal, fields: Mapping[str, Any]) -> frozenset[str]:
     """Find the parts that a refusal names, as a word or apart; empty where it is not about parts at all."""
     if not refusal.may_name:
         return frozenset()
-    words = {*re.findall(r"\w+", refusal.said), *refusal.blamed}
+    words = _words(refusal)
     found = {part for part in parts(fields) if part.removeprefix(SCHEMA) in words}
     if BOUND in fields and words & {BOUND, "max_completion_tokens"} and not refusal.too_long:
         found.add(BOUND)
     return frozenset(found)
+
+
+def _words(refusal: Refusal) -> set[str]:
+    """Give the words of a refusal; what asks for the chances of tokens are two fields, and one part."""
+    words = {*re.findall(r"\w+", refusal.said), *refusal.blamed}
+    return words | {LOGPROBS} if f"top_{LOGPROBS}" in words else words
 
 
 def _keywords(there: list[str]) -> set[str]:
@@ -141,7 +147,7 @@ def _keywords(there: list[str]) -> set[str]:
 def _likely(refusal: Refusal, there: list[str]) -> list[set[str]]:
     """List what a server complains of, the likeliest first."""
     said = refusal.said
-    words = {*re.findall(r"\w+", said), *refusal.blamed}
+    words = _words(refusal)
     listed = [{name} for name in refusal.blamed if name in there and name != "response_format"]
     keywords = [{part} for part in sorted(_keywords(there)) if part.removeprefix(SCHEMA) in words]
     spoken = [{name} for name in there if name in words and name != "response_format"]

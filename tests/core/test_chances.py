@@ -1,0 +1,136 @@
+"""Chances of options, read off the chances of tokens: whatever the tokens are, and however options share them."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llm_as_rnn.core.answers import AnswerSpec
+from llm_as_rnn.core.chances import LEAST, MOST_KEPT, Token, full, likeliest, read_chances
+from llm_as_rnn.core.fields import Label, Number, Ranked
+from llm_as_rnn.core.records import Place
+
+SKIES = ("rain", "sun", "snow", "fog")
+SKY = Label("sky", options=SKIES)
+FIRST = Place("sky", r"^\s*", SKIES)
+
+
+def said(*tokens: tuple[str, dict[str, float]]) -> list[Token]:
+    """Write tokens with what else might have stood there; each one's own chance among them."""
+    return [
+        Token(text.encode(), others.get(text, 0.0), {other.encode(): chance for other, chance in others.items()})
+        for text, others in tokens
+    ]
+
+
+def chances(place: Place, *tokens: tuple[str, dict[str, float]]) -> dict[str, float]:
+    return read_chances([place], said(*tokens)).get(place.name, {})
+
+
+def test_distinct_first_tokens_tell_all() -> None:
+    found = chances(FIRST, (" rain", {" rain": 0.4, " sun": 0.2, " snow": 0.1, " fog": 0.1, " the": 0.2}))
+    assert found == pytest.approx({"rain": 0.5, "sun": 0.25, "snow": 0.125, "fog": 0.125})
+
+
+def test_with_and_without_a_blank_is_the_same_option() -> None:
+    found = chances(FIRST, ("rain", {"rain": 0.2, " rain": 0.2, " sun": 0.1, "sun": 0.1, "fog": 0.1, "snow": 0.1}))
+    assert found == pytest.approx({"rain": 0.5, "sun": 0.25, "fog": 0.125, "snow": 0.125})
+
+
+def test_a_shared_first_token_is_followed_where_it_was_written_and_shared_out_where_it_was_not() -> None:
+    followed = chances(FIRST, (" s", {" s": 0.6, " rain": 0.3, " fog": 0.1}), ("un", {"un": 0.75, "now": 0.25}))
+    assert followed == pytest.approx({"sun": 0.45, "rain": 0.3, "snow": 0.15, "fog": 0.1})
+    shared = chances(FIRST, (" rain", {" s": 0.3, " rain": 0.6, " fog": 0.1}))
+    assert shared == pytest.approx({"rain": 0.6, "sun": 0.15, "snow": 0.15, "fog": 0.1})
+
+
+def test_what_is_not_listed_is_less_likely_than_the_least_that_is() -> None:
+    found = chances(FIRST, (" rain", {" rain": 0.5, " sun": 0.1}))
+    assert found["rain"] > found["sun"] > found["snow"] == found["fog"] > 0
+
+
+def test_an_option_that_another_begins_with() -> None:
+    place = Place("sky", "^", ("rain", "rain and wind", "sun"))
+    ended = chances(place, ("rain", {"rain": 0.8, "sun": 0.2}), ("\n", {"\n": 0.6, " and": 0.2, " or": 0.2}))
+    assert ended == pytest.approx({"rain": 0.64, "rain and wind": 0.16, "sun": 0.2}, abs=0.01)
+    longer = chances(place, ("rain", {"rain": 0.8, "sun": 0.2}), (" and", {"\n": 0.25, " and": 0.75}))
+    assert longer == pytest.approx({"rain": 0.2, "rain and wind": 0.6, "sun": 0.2}, abs=0.01)
+    assert chances(place, ("rainy", {"rainy": 0.8, "sun": 0.2})) == {}
+
+
+def test_a_blank_of_its_own_that_was_to_begin_something_else() -> None:
+    found = chances(FIRST, (" ", {" ": 0.8, " sun": 0.1, " fog": 0.05, " 1": 0.05}), ("rain", {"2": 0.9, "rain": 1e-9}))
+    assert found["sun"] > found["fog"] > full(SKIES, found)["rain"]
+    nothing = chances(FIRST, (" ", {" ": 0.9, " 1": 0.1}), ("rain", {"rain": 0.6, "sun": 0.4}))
+    assert nothing["rain"] > nothing["sun"] > full(SKIES, nothing)["fog"]
+
+
+def test_letters_that_tokens_cut_in_two() -> None:
+    place = Place("sky", "^", ("बारिश", "धूप"))
+    first, second = "बारिश".encode()[:2], "बारिश".encode()[2:]
+    tokens = [Token(first, 0.9, {first: 0.9, "धूप".encode(): 0.1}), Token(second, 1.0, {second: 1.0})]
+    # Both begin with the same two bytes of three: the second token tells.
+    assert read_chances([place], tokens)["sky"]["बारिश"] > 0.8
+
+
+@pytest.mark.parametrize(
+    ("notation", "written"),
+    [("line", (" rain", ",", " 12")), ("json", ('{"', 'sky":', ' "', "rain", '",')), ("block", ("sky:", " rain"))],
+)
+def test_every_notation(notation: str, written: tuple[str, ...]) -> None:
+    spec = AnswerSpec("forecast", (SKY, Number("high", low=-20, high=45)), notation)  # type: ignore[arg-type]
+    tokens = [(text, {text: 0.5, text.replace("rain", "sun"): 0.3, "?": 0.2}) for text in written]
+    found = read_chances(spec.places, said(*tokens))
+    assert list(found) == ["sky"]
+    sky = full(SKIES, found["sky"])
+    assert sky["rain"] > sky["sun"] > sky["fog"] == sky["snow"] > 0
+
+
+def test_a_field_behind_others_and_a_list() -> None:
+    spec = AnswerSpec("a", (Number("high", low=0, high=99), Ranked("codes", options=("a b", "c"), top=2)), "line")
+    found = read_chances(spec.places, said((" 12", {}), (".0,", {}), (" c", {" c": 0.3, " a": 0.6}), ("; a b", {})))
+    assert found == {"codes": {"a b": pytest.approx(2 / 3, abs=1e-3), "c": pytest.approx(1 / 3, abs=1e-3)}}
+    json = AnswerSpec("a", spec.fields, "json")
+    found = read_chances(json.places, said(('{"high":"1","codes":["', {}), ("c", {"c": 0.5, "a": 0.5}), ('"]}', {})))
+    assert found["codes"] == pytest.approx({"a b": 0.5, "c": 0.5})
+
+
+def test_quoted_options_stand_as_json_writes_them() -> None:
+    spec = AnswerSpec("a", (Label("say", options=('so "so"', "good")),), "json")
+    found = read_chances(spec.places, said(('{"say": "', {}), ('so \\"', {'so \\"': 0.7, "good": 0.3}), ("so", {})))
+    assert found["say"] == pytest.approx({'so "so"': 0.7, "good": 0.3})
+
+
+@pytest.mark.parametrize("written", ["", "  ", "hail", "The sky: rain"])
+def test_an_answer_that_names_no_option_tells_nothing(written: str) -> None:
+    assert read_chances([FIRST], said((written, {written: 0.9}))) == {}
+    assert read_chances([FIRST], []) == {}
+
+
+texts = st.sampled_from([*SKIES, " rain", " s", "un", " sn", "ow", "\n", ",", "", " ", "x"])
+tokens_of = st.lists(st.tuples(texts, st.dictionaries(texts, st.floats(0, 1), max_size=6), st.floats(0, 1)), max_size=5)
+
+
+@given(tokens_of)
+def test_whatever_the_tokens_are_chances_are_chances(drawn: list[tuple[str, dict[str, float], float]]) -> None:
+    tokens = [Token(text.encode(), own, {o.encode(): c for o, c in others.items()}) for text, others, own in drawn]
+    found = read_chances([FIRST], tokens).get("sky")
+    if found is not None:
+        whole = full(SKIES, found)
+        assert list(whole) == list(SKIES)
+        assert all(0 <= chance <= 1 for chance in whole.values())
+        assert math.fsum(whole.values()) == pytest.approx(1)
+
+
+def test_only_the_likeliest_are_kept_and_the_others_share_the_rest() -> None:
+    options = tuple(f"tag {number}" for number in range(140))
+    kept = likeliest({option: 2.0**-place for place, option in enumerate(options)})
+    assert len(kept) <= MOST_KEPT
+    assert min(kept.values()) >= LEAST
+    whole = full(options, kept)
+    assert math.fsum(whole.values()) == pytest.approx(1)
+    assert 0 < whole["tag 139"] <= kept[list(kept)[-1]]
+    assert full(options, {}) == pytest.approx(dict.fromkeys(options, 1 / 140))

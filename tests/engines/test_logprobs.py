@@ -1,0 +1,117 @@
+"""The chances of tokens, as servers tell them: both forms, whatever is broken in them, and servers that refuse."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llm_as_rnn.core.records import AnswerFormat, Message, Place, Request, Sampling, Style
+from llm_as_rnn.engines.dialects import Dialect
+from llm_as_rnn.engines.fields import parts, request_fields
+from llm_as_rnn.engines.logprobs import told_chances
+from tests.engines.test_refused_parts import Strict, ask, having
+
+ASKED = AnswerFormat("sky", gbnf='root ::= "sun"', places=(Place("sky", r"^\s*", ("sun", "fog")),))
+PLAIN = AnswerFormat("sky", gbnf='root ::= "sun"')
+
+
+def request(style: Style = "chat", answer: AnswerFormat = ASKED, thinking: int = 0) -> Request:
+    return Request("predict", (Message("user", "sky?"),), Sampling(thinking=thinking), style, answer)
+
+
+def listed(token: str, logprob: Any, **more: Any) -> dict[str, Any]:
+    return {"token": token, "logprob": logprob, **more}
+
+
+CHAT = {
+    "content": [
+        listed(" sun", -0.36, bytes=list(b" sun"), top_logprobs=[listed(" sun", -0.36), listed(" fog", -1.2)]),
+        listed("\n", -0.1, top_logprobs=[]),
+    ]
+}
+LEGACY = {
+    "tokens": [" sun", "\n"],
+    "token_logprobs": [-0.36, -0.1],
+    "top_logprobs": [{" sun": -0.36, " fog": -1.2}, None],
+    "text_offset": [0, 4],
+}
+
+
+@pytest.mark.parametrize("told", [CHAT, LEGACY], ids=["chat", "legacy"])
+def test_both_forms_tell_the_same(told: dict[str, Any]) -> None:
+    assert told_chances(request(), {"logprobs": told}) == {"sky": {"sun": 0.6985, "fog": 0.3015}}
+
+
+def test_nothing_is_read_where_nobody_asked_or_thoughts_stand_in_the_way() -> None:
+    for one in (request(answer=PLAIN), request(thinking=100)):
+        assert told_chances(one, {"logprobs": CHAT}) == {}
+
+
+@pytest.mark.parametrize(
+    "told",
+    [None, 3, [], {}, {"content": None}, {"content": [None, 3, {"token": 4}]}, {"tokens": "sun"}, {"tokens": [None]},
+     {"content": [listed("sun", "high", top_logprobs=3)]}, {"content": [listed("sun", float("nan"))]},
+     {"content": [{"token": "sun", "bytes": [999], "logprob": None}]},
+     {"tokens": ["sun"], "top_logprobs": [{"sun": None}], "token_logprobs": 3}],
+)  # fmt: skip
+def test_what_is_broken_tells_nothing_and_spoils_nothing(told: Any) -> None:
+    assert told_chances(request(), {"logprobs": told}) == {}
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(max_size=4) | st.sampled_from(["sun", " fog"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["content", "token", "tokens", "bytes", "logprob", "top_logprobs", "token_logprobs"]), inner
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@given(anything)
+def test_any_json_is_read_without_an_error(told: Any) -> None:
+    found = told_chances(request(), {"logprobs": told})
+    assert all(0 <= chance <= 1 for spread in found.values() for chance in spread.values())
+
+
+@pytest.mark.parametrize(
+    ("dialect", "style", "fields"),
+    [
+        ("llamacpp", "chat", {"logprobs": True, "top_logprobs": 50}),
+        ("llamacpp", "completion", {"logprobs": 50}),
+        ("vllm", "chat", {"logprobs": True, "top_logprobs": 20}),
+        ("sglang", "completion", {"logprobs": 20}),
+        ("other", "chat", {"logprobs": True, "top_logprobs": 20}),
+        ("other", "completion", {"logprobs": 5}),
+    ],
+)
+def test_each_dialect_is_asked_as_it_takes_it(dialect: Dialect, style: Style, fields: dict[str, Any]) -> None:
+    sent = request_fields(request(style), dialect, ())
+    assert {name: value for name, value in sent.items() if "logprobs" in name} == fields
+    for silent in (request_fields(request(style), dialect, {"logprobs"}), request_fields(
+        request(style, PLAIN), dialect, ()
+    ), request_fields(request(style, thinking=9), dialect, ())):  # fmt: skip
+        assert not any("logprobs" in name for name in silent)
+    assert "logprobs" in parts(sent)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Unsupported parameter: 'logprobs' is not supported with this model.",
+        "top_logprobs: Extra inputs are not permitted",
+        "You are not allowed to request logprobs from this model",
+        "Bad request",
+    ],
+)
+def test_a_server_that_tells_no_chances_is_not_asked_for_them_again(said: str) -> None:
+    server = Strict(having("top_logprobs", 400, said))
+    completions, info = ask(server, request(), request())
+    assert info.left_out == ("logprobs",)
+    assert [completion.chances for completion in completions] == [{}, {}]
+    assert "logprobs" not in server.requests[-1].body
