@@ -22,8 +22,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from heapq import heapify, heappop, heappush, heapreplace
+from collections.abc import Iterator, Mapping
+from heapq import heappush, heappushpop
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -38,9 +38,6 @@ PRIOR = 0.2
 
 LEAST = 0.1
 """What a feature weighs that tells nothing: two lines that share nothing else are somewhat alike."""
-
-ASKED = 4
-"""Of how many lines an index remembers what it found: a step asks about the same one again and again."""
 
 ROUNDING = 1e-9
 """What sums of weights in another order may differ by, as a share of them."""
@@ -75,25 +72,65 @@ class Fit(NamedTuple):
     key: str
 
 
-class _Entry(NamedTuple):
-    key: str
-    came: str
-    features: Features
+class _Feature:
+    """What the cases of an index that have a feature amount to.
 
+    Attributes
+    ----------
+    name : str
+        Which.
+    places : list of int
+        Theirs.
+    came : dict of str to int
+        How many of them came to an outcome.
+    agreeing : int
+        How many pairs of them came out the same.
+    weight : float
+        What it weighed in the state of the index that ``weighed`` names.
+    """
 
-class _Holders:
-    """The cases that have a feature, by their places in the index, and how many pairs of them came out the same."""
+    __slots__ = ("agreeing", "came", "name", "places", "weighed", "weight")
 
-    __slots__ = ("agreeing", "came", "places")
-
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self.name = name
         self.places: list[int] = []
         self.came: dict[str, int] = {}
         self.agreeing = 0
+        self.weight = 0.0
+        self.weighed = -1
+
+    def add(self, place: int, came: str) -> None:
+        """Count one case more."""
+        before = self.came.get(came, 0)
+        self.places.append(place)
+        self.agreeing += before
+        self.came[came] = before + 1
+
+    def remove(self, place: int, came: str) -> None:
+        """Count one case less."""
+        left = self.came[came] - 1
+        self.places.remove(place)
+        self.agreeing -= left
+        self.came[came] = left
+        if not left:
+            del self.came[came]
+
+
+class _Entry(NamedTuple):
+    key: str
+    came: str
+    features: tuple[_Feature, ...]
 
 
 class Index:
     """Cases by what they have in common with a line.
+
+    Attributes
+    ----------
+    size : int
+        Features of all cases together.
+    looked_at : int
+        How many cases were compared with a line one by one so far, for tests that count work.
 
     Examples
     --------
@@ -110,13 +147,15 @@ class Index:
     """
 
     def __init__(self) -> None:
+        self.size = 0
         self.looked_at = 0
         self._entries: list[_Entry | None] = []
         self._free: list[int] = []
         self._places: dict[tuple[str, str], list[int]] = {}
-        self._holders: dict[str, _Holders] = {}
+        self._features: dict[str, _Feature] = {}
         self._came: Counter[str] = Counter()
         self._agreeing = 0
+        self._state = 0
         self._weights: dict[tuple[int, int, bool], float] = {}
 
     def __len__(self) -> int:
@@ -134,21 +173,20 @@ class Index:
         came : str
             Its outcome: cases came out the same where this is equal.
         """
-        entry = _Entry(key, came, features(seen))
         place = self._free.pop() if self._free else len(self._entries)
-        self._entries[place : place + 1] = [entry]
+        held = []
+        for name in features(seen):
+            feature = self._features.get(name)
+            if feature is None:
+                feature = self._features[name] = _Feature(name)
+            feature.add(place, came)
+            held.append(feature)
+        self.size += len(held)
+        self._entries[place : place + 1] = [_Entry(key, came, tuple(held))]
         self._places.setdefault((key, came), []).append(place)
         self._agreeing += self._came[came]
         self._came[came] += 1
-        for feature in entry.features:
-            holders = self._holders.get(feature)
-            if holders is None:
-                holders = self._holders[feature] = _Holders()
-            before = holders.came.get(came, 0)
-            holders.places.append(place)
-            holders.agreeing += before
-            holders.came[came] = before + 1
-        self._weights.clear()
+        self._changed()
 
     def remove(self, key: str, came: str) -> None:
         """Let a case go; it must be there."""
@@ -156,26 +194,19 @@ class Index:
         place = places.pop()
         if not places:
             del self._places[key, came]
-        entry = self._entries[place]
-        assert entry is not None  # noqa: S101 - a place that is listed is taken
+        gone = self._at(place).features
+        for feature in gone:
+            feature.remove(place, came)
+            if not feature.places:
+                del self._features[feature.name]
+        self.size -= len(gone)
         self._entries[place] = None
         self._free.append(place)
         self._came[came] -= 1
         self._agreeing -= self._came[came]
-        for feature in entry.features:
-            holders = self._holders[feature]
-            holders.places.remove(place)
-            if not holders.places:
-                del self._holders[feature]
-                continue
-            left = holders.came[came] - 1
-            holders.came[came] = left
-            holders.agreeing -= left
-            if not left:
-                del holders.came[came]
         if not self._came[came]:
             del self._came[came]
-        self._weights.clear()
+        self._changed()
 
     def best(self, shown: str, most: int) -> list[Fit]:
         """Give the cases that fit a line best, the best first, and all that fit as well as the last of them.
@@ -185,86 +216,118 @@ class Index:
         shown : str
             The line.
         most : int
-            How many are wanted.
+            How many are wanted; a case that has nothing in common with the line is not among them.
         """
-        question = Question(self, shown)
+        if most < 1:
+            return []
+        question = _Question(self, shown)
+        shared, light = self._shared(question)
         found: list[Fit] = []
         leading: list[float] = []
-        for bound, place in question.promising():
-            if len(leading) == most and bound < leading[0]:
+        for weight, place in self._promising(shared, most):
+            # A case weighs no less than what it shares with the line.
+            may_share = weight + light
+            if len(leading) == most and 2 * may_share * (1 + ROUNDING) < leading[0] * (question.whole + may_share):
                 break
-            fit = question.fit(place)
+            fit = self._fit(question, self._at(place))
+            found.append(fit)
             if len(leading) < most:
                 heappush(leading, fit.score)
-            elif fit.score > leading[0]:
-                heapreplace(leading, fit.score)
-            found.append(fit)
-        enough = leading[0] if leading else 0.0
-        return sorted((fit for fit in found if fit.score >= enough), key=lambda fit: -fit.score)
+            else:
+                heappushpop(leading, fit.score)
+        self.looked_at += len(found)
+        worst = leading[0] if leading else 0.0
+        return sorted((fit for fit in found if fit.score >= worst and fit.score > 0), key=lambda fit: -fit.score)
 
     def all(self, shown: str) -> list[Fit]:
-        """Give all cases that have anything in common with a line, the best first."""
-        return self.best(shown, len(self)) if len(self) else []
+        """Give all cases that have something in common with a line, the best first."""
+        return self.best(shown, len(self))
 
-    def weight(self, feature: str, *, asked: bool) -> float:
-        """Say what a feature weighs; a line that was ``asked`` about counts as one more case that has its features."""
-        holders = self._holders.get(feature)
-        having, agreeing = (len(holders.places), holders.agreeing) if holders else (0, 0)
-        known = self._weights.get((having, agreeing, asked))
-        if known is None:
-            known = self._weights[having, agreeing, asked] = self._weigh(having, agreeing, asked)
-        return known
+    def fit(self, seen: str, shown: str) -> float:
+        """Say how well one line fits another one, whether it is a case's or not."""
+        question = _Question(self, shown)
+        together = math.fsum(question.weights[name] for name in features(seen) if name in question.weights)
+        rest = math.fsum(self.weight(name, asked=False) for name in features(seen) if name not in question.weights)
+        return question.score(together, rest)
+
+    def known(self, weights: Mapping[str, float]) -> dict[_Feature, float]:
+        """Give the weights of those features that cases have."""
+        found = ((self._features.get(name), weight) for name, weight in weights.items())
+        return {feature: weight for feature, weight in found if feature is not None}
 
     def _weigh(self, having: int, agreeing: int, asked: bool) -> float:
+        known = self._weights.get((having, agreeing, asked))
+        if known is not None:
+            return known
         number = len(self)
-        # As if one of five pairs more had agreed: no share is nothing, or all.
+        # As if one of five pairs more had agreed: chance is never nothing.
         chance = (self._agreeing + 1) / (number * (number - 1) / 2 + 5)
         rarity = max(math.log((number + 2) / (having + asked + 0.5)), 0.0)
-        expected = chance * having * (having - 1) / 2
-        return max(math.log((agreeing + PRIOR * (1 + rarity)) / (expected + PRIOR)), LEAST)
+        lift = (agreeing + PRIOR * (1 + rarity)) / (chance * having * (having - 1) / 2 + PRIOR)
+        weight = self._weights[having, agreeing, asked] = max(math.log(lift), LEAST)
+        return weight
 
-    def having(self, feature: str) -> Iterable[int]:
-        """Give the places of the cases that have a feature."""
-        holders = self._holders.get(feature)
-        return holders.places if holders else ()
+    def weight(self, name: str, *, asked: bool) -> float:
+        """Say what a feature weighs; a line that was ``asked`` about counts as one more case that has its features."""
+        feature = self._features.get(name)
+        return self._weigh(len(feature.places), feature.agreeing, asked) if feature else self._weigh(0, 0, asked)
 
-    def at(self, place: int) -> _Entry:
-        """Give the case at a place."""
+    def _shared(self, question: _Question) -> tuple[list[float], float]:
+        """Add up what each place shares with a line, and what the features weigh that are left out as telling nothing.
+
+        Most cases have some of these, so that most of the work would be theirs.
+        """
+        shared = [0.0] * len(self._entries)
+        light = 0.0
+        for feature, weight in question.known.items():
+            if weight <= LEAST:
+                light += weight
+            else:
+                for place in feature.places:
+                    shared[place] += weight
+        return shared, light
+
+    def _promising(self, shared: list[float], most: int) -> Iterator[tuple[float, int]]:
+        """Give places by what they share, the most first; those that share nothing only where others are too few."""
+        sharing = [(weight, place) for place, weight in enumerate(shared) if weight]
+        sharing.sort(reverse=True)
+        yield from sharing
+        if len(sharing) < most:
+            yield from ((0.0, place) for place, weight in enumerate(shared) if not weight and self._entries[place])
+
+    def _at(self, place: int) -> _Entry:
         entry = self._entries[place]
-        assert entry is not None  # noqa: S101 - only places that are listed are asked for
+        assert entry is not None  # noqa: S101 - only places that are taken are listed
         return entry
 
+    def _changed(self) -> None:
+        self._state += 1
+        self._weights.clear()
 
-class Question:
-    """One line, asked of an index."""
+
+    def _fit(self, question: _Question, entry: _Entry) -> Fit:
+        known, state = question.known, self._state
+        together, rest = [], []
+        for feature in entry.features:
+            if feature in known:
+                together.append(known[feature])
+                continue
+            if feature.weighed != state:
+                feature.weight = self._weigh(len(feature.places), feature.agreeing, False)
+                feature.weighed = state
+            rest.append(feature.weight)
+        return Fit(question.score(math.fsum(together), math.fsum(rest)), entry.key)
+
+
+class _Question:
+    """One line, asked of an index: what its features weigh, by their names and, where cases have them, as features."""
 
     def __init__(self, index: Index, shown: str) -> None:
-        self._index = index
-        self._weights = {feature: index.weight(feature, asked=True) for feature in features(shown)}
-        self._whole = math.fsum(self._weights.values())
+        self.weights = {name: index.weight(name, asked=True) for name in features(shown)}
+        self.known = index.known(self.weights)
+        self.whole = math.fsum(self.weights.values())
 
-    def promising(self) -> Iterator[tuple[float, int]]:
-        """Give the most that each case may come to, and its place, the most promising first.
-
-        A case weighs no less than what it shares with the line.
-        """
-        shared: dict[int, float] = {}
-        get = shared.get
-        for feature, weight in self._weights.items():
-            for place in self._index.having(feature):
-                shared[place] = get(place, 0.0) + weight
-        order = [(-weight, place) for place, weight in shared.items()]
-        heapify(order)
-        while order:
-            weight, place = heappop(order)
-            yield -2 * weight / (self._whole - weight) * (1 + ROUNDING), place
-
-    def fit(self, place: int) -> Fit:
-        """Say how well a case fits."""
-        index, asked = self._index, self._weights
-        index.looked_at += 1
-        entry = index.at(place)
-        shared = [asked[feature] for feature in entry.features if feature in asked]
-        other = [index.weight(feature, asked=False) for feature in entry.features if feature not in asked]
-        together = math.fsum(shared)
-        return Fit(2 * together / (self._whole + together + math.fsum(other)), entry.key)
+    def score(self, together: float, rest: float) -> float:
+        """Say how well a case fits that shares features of some weight, and whose others weigh the rest."""
+        whole = self.whole + together + rest
+        return 2 * together / whole if whole else 1.0
