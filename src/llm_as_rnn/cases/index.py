@@ -304,7 +304,6 @@ class Index:
         self._state += 1
         self._weights.clear()
 
-
     def _fit(self, question: _Question, entry: _Entry) -> Fit:
         known, state = question.known, self._state
         together, rest = [], []
