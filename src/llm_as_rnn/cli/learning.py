@@ -52,6 +52,8 @@ def _option(knob: Knob) -> Callable[[F], F]:
     name = f"--{knob.name.replace('_', '-')}"
     choices = knob.choices or ANYWHERE.get(knob.name, ())
     told = f"{knob.description.removesuffix('.')} [default: {knob.default_in_words}]."
+    if knob.type is bool and knob.default is None:
+        return click.option(f"{name}/--no-{name.removeprefix('--')}", default=None, help=told)
     if knob.type is bool:
         return click.option(name, is_flag=True, default=None, help=knob.description)
     kind: Any = click.Choice(choices) if choices else knob.type

@@ -149,6 +149,8 @@ class Prediction(Record, frozen=True):
         By field, how far each adviser was believed, for an answer that was made by advice (see `trust`).
     advisers : tuple of Prediction
         What each of them answered.
+    evidence : dict of str to dict of str to dict of str to float
+        By field and source, the chances that an answer was chosen by (see `recurrence.choosing`).
     """
 
     values: dict[str, Value] | None
@@ -160,6 +162,7 @@ class Prediction(Record, frozen=True):
     distribution: dict[str, dict[str, float]] = {}
     believed: dict[str, dict[str, float]] = {}
     advisers: tuple[Prediction, ...] = ()
+    evidence: dict[str, dict[str, dict[str, float]]] = {}
 
 
 class Section(Record, frozen=True):

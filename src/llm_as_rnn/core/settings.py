@@ -157,6 +157,9 @@ class Settings(Record, frozen=True):
         Tokens that a reasoning model may take to think, besides its answer and outside of the window.
     chances : bool
         Whether the model is asked how likely it holds each option to be, where its engine tells (see `core.chances`).
+    choose : bool
+        Whether an option is chosen by the model's chances and the memory's cases together, weighed as outcomes bear
+        them out (see `recurrence.choosing`).
     draws : int
         How many further answers are drawn at temperature 1, and counted, where chances are wanted and the engine tells
         none; 0 to go without.
@@ -217,6 +220,13 @@ class Settings(Record, frozen=True):
     # Runs and learners of earlier versions did not ask.
     chances: Annotated[
         bool, knob("Chances of options by the model's own tokens, where its engine tells.", default="on")
+    ] = False
+    choose: Annotated[
+        bool,
+        knob(
+            "Choose among options by the model's chances and the memory's cases together.",
+            default="on; it needs chances, and notes that are cases",
+        ),
     ] = False
     draws: Annotated[
         int,
@@ -391,6 +401,7 @@ def resolve(choices: Mapping[str, Any], engine: EngineInfo) -> Settings:
         "rule": asked["rule"] or AUTO,
         "echo": asked["echo"] or engine.echo,
         "chances": asked["chances"] is not False,
+        "choose": asked["choose"] is not False,
     }
     return require_sound(Settings(**{**asked, **filled, "window": window}))
 

@@ -12,6 +12,7 @@ from llm_as_rnn.core.settings import AUTO, Settings, knows_outcomes, require_whe
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.recurrence import scorecard
 from llm_as_rnn.recurrence.budget import measured
+from llm_as_rnn.recurrence.choosing import Choice, choose, learned
 from llm_as_rnn.recurrence.feedback import Reflection
 from llm_as_rnn.recurrence.guard import Seen, refusal, trial_by_replay
 from llm_as_rnn.recurrence.lessons import Lessons, Teacher
@@ -57,6 +58,8 @@ class RecurrentState(Record, frozen=True):
         outcomes come in.
     consolidated : int
         What it said when the memory was last consolidated.
+    choices : dict of str to Choice
+        How options are chosen, by field.
     lessons : Lessons or None
         What earlier sequences taught, where they share a memory.
     """
@@ -72,6 +75,7 @@ class RecurrentState(Record, frozen=True):
     now: int = 0
     consolidated: int = 0
     lessons: Lessons | None = None
+    choices: dict[str, Choice] = msgspec.field(default_factory=dict)
 
 
 class Recurrent:
@@ -111,6 +115,8 @@ class Recurrent:
         self.reflection = Reflection(self.writer)
         self.teacher = Teacher(self.asker, task, settings, keeps_cases=about.keeps_cases)
         self.rule = build_rule(settings.rule, self.writer)
+        told = knows_outcomes(settings.feedback) and is_told(task, settings.form)
+        self.chooses = settings.choose and about.notes_cases(told=told)
         self.needs_outcomes = knows_outcomes(settings.feedback)
         if not self.needs_outcomes:
             require_outcomes_unneeded(settings, by_rule=about.needs_outcomes)
@@ -166,9 +172,9 @@ class Recurrent:
         reason = why_not(self.settings.when, self.settings.allowance, state.past, step.error, step.surprise)
         if reason:
             return Learned(counted, Update("skipped", *reason))
-        (learned, tokens) = yield from metered(self._reflect_and_update(counted, step))
+        (after, tokens) = yield from metered(self._reflect_and_update(counted, step))
         past = msgspec.structs.replace(counted.past, spent=counted.past.spent + tokens)
-        return msgspec.structs.replace(learned, state=msgspec.structs.replace(learned.state, past=past))
+        return msgspec.structs.replace(after, state=msgspec.structs.replace(after.state, past=past))
 
     def _reflect_and_update(self, state: RecurrentState, step: Step) -> Calls[Learned]:
         step, feedback = yield from self.reflection.of(step, state.scorecard)
@@ -198,7 +204,11 @@ class Recurrent:
     def _predict(self, state: RecurrentState, memory: Memory, observation: Observation) -> Calls[Prediction]:
         context, recalled = self.writer.context(state.sequence, memory, observation, _text(state.lessons))
         prediction = yield from self.asker.predict(context, observation)
-        return msgspec.structs.replace(prediction, recalled=recalled)
+        prediction = msgspec.structs.replace(prediction, recalled=recalled)
+        if not self.chooses:
+            return prediction
+        fits = self.writer.fits(state.sequence, memory, observation, _text(state.lessons))
+        return choose(self.task, state.choices, prediction, fits)
 
     def _step(
         self, state: RecurrentState, observation: Observation, prediction: Prediction, target: Target | None
@@ -247,6 +257,7 @@ class Recurrent:
             if self.settings.recheck
             else (),
             watch=state.watch.after(state.memory, step.error) if self.settings.watch else state.watch,
+            choices=learned(self.task, state.choices, step.prediction, step.target) if self.chooses else state.choices,
         )
 
     def _fall_back(self, state: RecurrentState, step: Step) -> Calls[Learned | None]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from llm_as_rnn.cases.case import as_asked, case
+from llm_as_rnn.cases.case import as_asked, came, case, parse
+from llm_as_rnn.cases.index import Index
 from llm_as_rnn.cases.recall import Resemblance
 from llm_as_rnn.core.answers import AnswerSpec
 from llm_as_rnn.core.errors import AnswerError
@@ -111,6 +112,19 @@ class Writer:
         system = self.asker.render("recurrence/system", memory=str(lined_up(memory, last)), lessons=told)
         asking = self.asker.render("recurrence/predict", observation=shown, recalled=recalled)
         return (Message("system", system), Message("user", asking)), tuple(closest)
+
+    def fits(
+        self, sequence: SequenceInfo, memory: Memory, observation: Observation, lessons: Memory | None = None
+    ) -> list[tuple[float, Target]]:
+        """Say how well each case of the memory fits x_t, in [0, 1], and what came of it."""
+        line = self.task.show(observation, "case", sequence.about)
+        index = Index()
+        for level in (lessons, memory):
+            for item in (item for part in level.sections for item in part.items) if level else ():
+                if parse(item).came:
+                    index.add(item, parse(item).seen, parse(item).came)
+        found = ((fit.score, came(self.task, fit.key)) for fit in index.all(line))
+        return [(score, target) for score, target in found if target is not None]
 
     def shown(self, sequence: SequenceInfo, observation: Observation) -> str:
         """Write x_t."""
