@@ -6,7 +6,7 @@ A method of somebody else's gets a name by `register`, or by an entry point of t
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -14,11 +14,8 @@ import msgspec
 
 from llm_as_rnn.baselines.history import FullHistory, MemPrompt, ZeroShot
 from llm_as_rnn.baselines.references import Linear, MajoritySoFar, NearestCase, RepeatLast, Zero
-from llm_as_rnn.cases.case import plain
-from llm_as_rnn.cases.recall import Resemblance
 from llm_as_rnn.core.engine import EngineInfo
 from llm_as_rnn.core.errors import UsageError
-from llm_as_rnn.core.fields import ARROW
 from llm_as_rnn.core.method import Method
 from llm_as_rnn.core.prompts import Prompts
 from llm_as_rnn.core.settings import Settings
@@ -33,17 +30,6 @@ Factory = Callable[[Task, Settings, Prompts], Method]
 
 ADVISED = "advised"
 FREE_ADVICE = "free_advice"
-
-
-def _closest(lines: Sequence[str], shown: str) -> int | None:
-    # As cases of a memory are compared, each with its place for its outcome.
-    places = {f"{plain(line)}{ARROW}{place}": place for place, line in enumerate(lines)}
-    found = Resemblance(places).closest(plain(shown), 1)
-    return places[found[0]] if found else None
-
-
-def _nearest_case(task: Task, settings: Settings, prompts: Prompts) -> Method:
-    return NearestCase(task, settings, prompts, _closest)
 
 
 def _advised(task: Task, settings: Settings, prompts: Prompts) -> Method:
@@ -63,7 +49,7 @@ METHODS: dict[str, Factory] = {
 REFERENCES: dict[str, Factory] = {
     RepeatLast.name: RepeatLast,
     MajoritySoFar.name: MajoritySoFar,
-    NearestCase.name: _nearest_case,
+    NearestCase.name: NearestCase,
     Linear.name: Linear,
     Zero.name: Zero,
     FREE_ADVICE: _free_advice,

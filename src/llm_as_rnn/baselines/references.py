@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from llm_as_rnn.baselines.linear import LabelModel, Moments, NumberModel, split_fields
 from llm_as_rnn.baselines.order import inserted, placed
+from llm_as_rnn.cases.recall import nearest
+from llm_as_rnn.cases.voting import votes
 from llm_as_rnn.core.chances import likeliest
 from llm_as_rnn.core.errors import AnswerError
 from llm_as_rnn.core.fields import Field, Label, Number, entries
+from llm_as_rnn.core.folding import chosen
 from llm_as_rnn.core.method import Apart, Calls, Learned, at_once
 from llm_as_rnn.core.outcomes import last_value
 from llm_as_rnn.core.prompts import Prompts
@@ -193,33 +196,17 @@ class CaseState(Record, frozen=True):
     steps: tuple[int, ...] = ()
 
 
-Closest = Callable[[Sequence[str], str], int | None]
-"""Gives the place of the line most like another one; None where none is alike."""
-
-
 class NearestCase(Reference):
-    """What came after the past step most like this one, by the words of its line; the latest one if none is alike.
+    """What came after the past step that fits this one best; the latest one if none has anything in common with it.
 
     At the first step it repeats the latest known values that x tells.
 
-    One neighbour, as in Cover and Hart 1967 (https://doi.org/10.1109/TIT.1967.1053964). A step compares its line with
-    all past ones, 0.1 to 0.5 ms each for lines of 12 to 46 words: the cost of a sequence grows with the square of its
-    length until there are `MOST_CASES` lines, and from then on with its length.
-
-    Parameters
-    ----------
-    task, settings, prompts
-        As of `Reference`.
-    closest : callable
-        Finds the most alike line.
+    One neighbour, as in Cover and Hart 1967 (https://doi.org/10.1109/TIT.1967.1053964), found by an index of the past
+    lines that grows with them (`cases.index`).
     """
 
     name = "nearest_case"
     state_type = CaseState
-
-    def __init__(self, task: Task, settings: Settings, prompts: Prompts, closest: Closest) -> None:
-        super().__init__(task, settings, prompts)
-        self._closest = closest
 
     def start(self, sequence: SequenceInfo) -> CaseState:
         """Begin with no case."""
@@ -228,8 +215,15 @@ class NearestCase(Reference):
     def _values(self, state: CaseState, observation: Observation) -> Mapping[str, Value]:
         if not state.lines:
             return _observed(self.task, observation)
-        place = self._closest(state.lines, self._line(state, observation))
-        return state.outcomes[-1 if place is None else place]
+        found = nearest(state.lines, state.outcomes, self._line(state, observation))
+        return state.outcomes[found[-1].place if found else -1]
+
+    def _chances(self, field: Field, state: CaseState, observation: Observation) -> Mapping[str, float]:
+        """Have all past steps vote, each the more the better it fits."""
+        line = self._line(state, observation)
+        found = nearest(state.lines, state.outcomes, line, len(state.lines)) if state.lines else []
+        came = ((near.score, entries(state.outcomes[near.place].get(field.name))) for near in found)
+        return votes(field.options, ((score, chosen(texts[0], field.options) or "") for score, texts in came if texts))
 
     def _after(self, state: CaseState, observation: Observation, target: Target) -> CaseState:
         steps, place = placed(state.steps, len(state.lines), observation.t)

@@ -23,7 +23,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from heapq import heappush, heappushpop
+from heapq import heappop, heappush
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -38,6 +38,9 @@ PRIOR = 0.2
 
 LEAST = 0.1
 """What a feature weighs that tells nothing: two lines that share nothing else are somewhat alike."""
+
+ASKED = 8
+"""How many answers of an index are remembered: a step asks about the same line again and again."""
 
 ROUNDING = 1e-9
 """What sums of weights in another order may differ by, as a share of them."""
@@ -157,6 +160,7 @@ class Index:
         self._agreeing = 0
         self._state = 0
         self._weights: dict[tuple[int, int, bool], float] = {}
+        self._answers: dict[tuple[str, int, float], list[Fit]] = {}
 
     def __len__(self) -> int:
         return len(self._entries) - len(self._free)
@@ -208,7 +212,7 @@ class Index:
             del self._came[came]
         self._changed()
 
-    def best(self, shown: str, most: int) -> list[Fit]:
+    def best(self, shown: str, most: int, least: float = 0.0) -> list[Fit]:
         """Give the cases that fit a line best, the best first, and all that fit as well as the last of them.
 
         Parameters
@@ -217,31 +221,37 @@ class Index:
             The line.
         most : int
             How many are wanted; a case that has nothing in common with the line is not among them.
+        least : float
+            How well they have to fit.
         """
         if most < 1:
             return []
-        question = _Question(self, shown)
+        asked = (shown, most, least)
+        found = self._answers.get(asked)
+        if found is None:
+            found = self._compared(_Question(self, shown), most, least)
+            self._answers = dict([*self._answers.items(), (asked, found)][-ASKED:])
+        return found
+
+    def _compared(self, question: _Question, most: int, least: float) -> list[Fit]:
         shared, light = self._shared(question)
         found: list[Fit] = []
         leading: list[float] = []
+        worst = least
         for weight, place in self._promising(shared, most):
             # A case weighs no less than what it shares with the line.
             may_share = weight + light
-            if len(leading) == most and 2 * may_share * (1 + ROUNDING) < leading[0] * (question.whole + may_share):
+            if 2 * may_share * (1 + ROUNDING) < worst * (question.whole + may_share):
                 break
             fit = self._fit(question, self._at(place))
             found.append(fit)
-            if len(leading) < most:
-                heappush(leading, fit.score)
-            else:
-                heappushpop(leading, fit.score)
+            heappush(leading, fit.score)
+            if len(leading) > most:
+                heappop(leading)
+            if len(leading) == most:
+                worst = max(least, leading[0])
         self.looked_at += len(found)
-        worst = leading[0] if leading else 0.0
         return sorted((fit for fit in found if fit.score >= worst and fit.score > 0), key=lambda fit: -fit.score)
-
-    def all(self, shown: str) -> list[Fit]:
-        """Give all cases that have something in common with a line, the best first."""
-        return self.best(shown, len(self))
 
     def fit(self, seen: str, shown: str) -> float:
         """Say how well one line fits another one, whether it is a case's or not."""
@@ -303,6 +313,7 @@ class Index:
     def _changed(self) -> None:
         self._state += 1
         self._weights.clear()
+        self._answers = {}
 
     def _fit(self, question: _Question, entry: _Entry) -> Fit:
         known, state = question.known, self._state

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from llm_as_rnn.cases.case import as_asked, came, case, parse
-from llm_as_rnn.cases.index import Index
+from llm_as_rnn.cases.case import as_asked, came, case
 from llm_as_rnn.cases.recall import Resemblance
 from llm_as_rnn.core.answers import AnswerSpec
 from llm_as_rnn.core.errors import AnswerError
@@ -59,8 +58,7 @@ class Step(NamedTuple):
     @property
     def items(self) -> list[str]:
         """All notes that were shown, the lessons' first."""
-        levels = (self.lessons, self.memory)
-        return [item for level in levels if level for section in level.sections for item in section.items]
+        return _notes(self.lessons, self.memory)
 
     def case(self, task: Task) -> str:
         """Write the step with its outcome as a case; nothing where the outcome is not known."""
@@ -102,7 +100,7 @@ class Writer:
         """
         shown = self.shown(sequence, observation)
         line = self.task.show(observation, "case", sequence.about)
-        items = [item for level in (lessons, memory) if level for part in level.sections for item in part.items]
+        items = _notes(lessons, memory)
         most = self.settings.recall or 0
         resemblance = Resemblance(items)
         closest = resemblance.closest(line, most)
@@ -118,12 +116,8 @@ class Writer:
     ) -> list[tuple[float, Target]]:
         """Say how well each case of the memory fits x_t, in [0, 1], and what came of it."""
         line = self.task.show(observation, "case", sequence.about)
-        index = Index()
-        for level in (lessons, memory):
-            for item in (item for part in level.sections for item in part.items) if level else ():
-                if parse(item).came:
-                    index.add(item, parse(item).seen, parse(item).came)
-        found = ((fit.score, came(self.task, fit.key)) for fit in index.all(line))
+        resemblance = Resemblance(_notes(lessons, memory))
+        found = ((fit.score, came(self.task, fit.key)) for fit in resemblance.fits(line, len(resemblance.cases)))
         return [(score, target) for score, target in found if target is not None]
 
     def shown(self, sequence: SequenceInfo, observation: Observation) -> str:
@@ -190,6 +184,10 @@ class Writer:
         messages = (Message("system", self.task.instructions.strip()), Message("user", prompt))
         asked = yield from self.ask_memory(step.observation, "compress", messages, bounds, text)
         return asked.value
+
+
+def _notes(*levels: Memory | None) -> list[str]:
+    return [item for level in levels if level for section in level.sections for item in section.items]
 
 
 def examples_in(messages: tuple[Message, ...], *own: str) -> set[str]:
