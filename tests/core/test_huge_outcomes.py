@@ -25,7 +25,8 @@ from llm_as_rnn.datasets.base import Sequence, Step
 from llm_as_rnn.engines.drive import drive_walk
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.metrics.curves import curve
-from llm_as_rnn.metrics.intervals import interval, paired
+from llm_as_rnn.metrics.comparisons import paired
+from llm_as_rnn.metrics.intervals import interval
 from llm_as_rnn.metrics.scores import step_scores
 from llm_as_rnn.metrics.summary import MethodSummary, summarise
 from llm_as_rnn.recurrence.notes import same_outcome

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from llm_as_rnn.core.records import Status
 from llm_as_rnn.core.task import Task
-from llm_as_rnn.metrics.intervals import Interval
+from llm_as_rnn.metrics.estimates import Interval
 from llm_as_rnn.metrics.summary import MethodSummary, Score, summarise
 from llm_as_rnn.report.tables import NONE, corrections, differences, results, results_table
 from tests.metrics.steps import call, step, track

@@ -14,7 +14,6 @@ from llm_as_rnn.core.extras import Metric
 from llm_as_rnn.core.figures import shown
 from llm_as_rnn.core.records import Status, StepRecord
 from llm_as_rnn.core.task import Task
-from llm_as_rnn.metrics.intervals import paired
 from llm_as_rnn.metrics.scores import task_metrics
 from llm_as_rnn.metrics.summary import MethodSummary, Score
 
@@ -187,6 +186,8 @@ def _scored(summary: MethodSummary) -> str:
 
 
 def _difference_cell(records: Sequence[StepRecord], method: str, base: str, metric: Metric) -> Cell:
+    from llm_as_rnn.metrics.comparisons import paired  # noqa: PLC0415 - it brings numpy, which takes a while
+
     found = paired(records, method, base, metric.name)
     if found is None:
         return Cell(NONE)
