@@ -3,8 +3,8 @@
 Made-up runs whose truth is known. A label's sequences differ in how easy they are, and an error's in its size, with a
 few large ones; steps of a sequence go together as an AR(1) process of the named correlation. For each kind of interval
 the table has the share of runs whose interval holds the truth, and its mean width. ``widened`` is what tables and
-reports show (`metrics.resampling.ends`); the others are what it was chosen from: plain percentiles, BCa, and percentiles
-at the levels that Hesterberg (2015) gives for few units.
+reports show (`metrics.resampling.ends`); the others are what it was chosen from: plain percentiles, BCa, and
+percentiles at the levels that Hesterberg (2015) gives for few units.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from llm_as_rnn.metrics.resampling import DRAWS, LEVEL, Array, Units, ends, resampled_means, units
 from scipy.special import ndtr, ndtri, stdtrit
+
+from llm_as_rnn.metrics.resampling import DRAWS, LEVEL, Array, Units, ends, resampled_means, units
 
 REPETITIONS = 1000
 EASE, SPREAD = 0.8, 0.5
@@ -53,7 +54,7 @@ def series(rng: np.random.Generator, sequences: int, steps: int, correlation: fl
 
 
 def run(rng: np.random.Generator, case: Case) -> Array:
-    """Make up the scores of one run: (sequences, steps). One sequence alone is neither easier nor harder than the mean."""
+    """Make up the scores of one run: (sequences, steps). One sequence alone is as easy as the mean of many."""
     noise = series(rng, case.sequences, case.steps, case.correlation)
     apart = rng.normal(size=(case.sequences, 1)) if case.sequences > 1 else np.zeros((1, 1))
     if case.score == "label":
@@ -72,13 +73,13 @@ def truth(case: Case) -> float:
 
 
 def percentile(estimate: Array, resampled: Array, found: Units) -> tuple[float, float]:
-    """Plain percentiles of the resampled means."""
+    """Give plain percentiles of the resampled means."""
     low, high = np.quantile(resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
 
 
 def at_level(estimate: Array, resampled: Array, found: Units) -> tuple[float, float]:
-    """Percentiles further out, as far as would be right if means were normal."""
+    """Give percentiles further out, as far as would be right if means were normal."""
     few = found.effective
     tail = ndtr(stdtrit(few - 1, (1 - LEVEL) / 2) * np.sqrt(few / (few - 1)))
     low, high = np.quantile(resampled, [tail, 1 - tail])
@@ -86,7 +87,7 @@ def at_level(estimate: Array, resampled: Array, found: Units) -> tuple[float, fl
 
 
 def corrected(estimate: Array, resampled: Array, found: Units) -> tuple[float, float]:
-    """BCa: percentiles corrected for bias and for acceleration (Efron, 1987)."""
+    """Give BCa: percentiles corrected for bias and for acceleration (Efron, 1987)."""
     share = np.mean(resampled < estimate) + np.mean(resampled == estimate) / 2
     bias = ndtri(np.clip(share, 1 / len(resampled), 1 - 1 / len(resampled)))
     total, size = found.totals[:, 0], found.sizes
@@ -100,7 +101,7 @@ def corrected(estimate: Array, resampled: Array, found: Units) -> tuple[float, f
 
 
 def widened(estimate: Array, resampled: Array, found: Units) -> tuple[float, float]:
-    """What tables and reports show."""
+    """Give what tables and reports show."""
     low, high = ends(estimate, resampled, found.effective)
     return float(low[0]), float(high[0])
 

@@ -1,4 +1,4 @@
-"""Intervals hold the truth about as often as they say: the simulations of ``benchmarks/coverage.py``, with fewer runs."""
+"""Intervals hold the truth about as often as they say, in the simulations of ``benchmarks/coverage.py``."""
 
 from __future__ import annotations
 

@@ -16,6 +16,9 @@ from llm_as_rnn.metrics.resampling import DRAWS, LEVEL, Array, Units, ends, resa
 Scores = Mapping[str, Mapping[int, float]]
 """One method's scores by sequence and timestep (see `curves.by_sequence`)."""
 
+ROOM = 1e12
+"""How many times the largest score has room in a sum: a resample may have it again and again."""
+
 
 class Aligned:
     """Scores of one or several methods at the places that all of them have, in an array.
@@ -39,7 +42,7 @@ class Aligned:
             if all(t in other.get(sequence, {}) for other in others)
         ]
         rows = [[scores[sequence][t] for scores in methods] for _, sequence, t in places]
-        self.unit = scale(score for row in rows for score in row)
+        self.unit = scale(ROOM * score for row in rows for score in row)
         self.values: Array = np.array(rows, dtype=float).reshape(len(rows), len(methods)) / self.unit
         self.sequences: NDArray[np.int64] = np.array([number for number, _, _ in places], dtype=np.int64)
 
