@@ -60,7 +60,8 @@ def run(rng: np.random.Generator, case: Case) -> Array:
     if case.score == "label":
         chance = 1 / (1 + np.exp(-EASE - SPREAD * apart))
         return (noise < ndtri(chance)).astype(float)
-    return np.exp(ERRORS * apart) * np.abs(noise)
+    scores: Array = np.exp(ERRORS * apart) * np.abs(noise)
+    return scores
 
 
 def truth(case: Case) -> float:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from llm_as_rnn.core.figures import finite
 from llm_as_rnn.metrics.curves import Tracks
-from llm_as_rnn.metrics.resampling import LEVEL, ends
 
+LEVEL = 0.95
 DRAWS = 500
 """Fewer than for a table: a band is looked at, not read off."""
 
@@ -43,6 +41,10 @@ def band(tracks: Tracks, level: float = LEVEL, seed: int = 0) -> Band:
     """
     if len(tracks.rows) < FEWEST:
         return []
+    import numpy as np  # noqa: PLC0415 - charts are imported by commands that draw none
+
+    from llm_as_rnn.metrics.resampling import ends  # noqa: PLC0415 - as above
+
     rows = np.array(tracks.rows, dtype=float)
     there = ~np.isnan(rows)
     values = np.where(there, rows, 0.0)

@@ -11,9 +11,9 @@ import numpy as np
 from llm_as_rnn.core.extras import Metric
 from llm_as_rnn.core.figures import finite, mean
 from llm_as_rnn.core.records import StepRecord
-from llm_as_rnn.metrics.curves import by_sequence
+from llm_as_rnn.metrics.curves import Scores, by_sequence
 from llm_as_rnn.metrics.estimates import Gain, PairedDifference
-from llm_as_rnn.metrics.intervals import Aligned, Scores, bounded, mean_interval
+from llm_as_rnn.metrics.intervals import Aligned, bounded, mean_interval
 from llm_as_rnn.metrics.resampling import DRAWS, LEVEL, Array, ends, holm, resampled_means, sign_flip, units
 
 Key = TypeVar("Key", bound=Hashable)
@@ -72,17 +72,6 @@ def difference(
     )
 
 
-def strongest(others: Mapping[str, Scores], metric: Metric) -> str | None:
-    """Name the best of several methods by the mean over its steps, the first of equals; None if none has a score."""
-    means = {
-        name: mean([score for steps in scores.values() for score in steps.values()])
-        for name, scores in others.items()
-        if scores
-    }
-    sign = 1 if metric.higher_is_better else -1
-    return max(means, key=lambda name: sign * means[name], default=None)
-
-
 def gain(
     ours: Scores, others: Mapping[str, Scores], metric: Metric, *, draws: int = DRAWS, seed: int = 0
 ) -> Gain | None:
@@ -128,7 +117,8 @@ def gain(
 
 
 def _best(means: Array, metric: Metric) -> Array:
-    return means.max(axis=1) if metric.higher_is_better else means.min(axis=1)
+    found: Array = means.max(axis=1) if metric.higher_is_better else means.min(axis=1)
+    return found
 
 
 def _relative(means: Array, metric: Metric) -> Array:

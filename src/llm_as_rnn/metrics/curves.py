@@ -8,8 +8,12 @@ from collections.abc import Iterable, Mapping
 from itertools import accumulate
 from typing import NamedTuple
 
-from llm_as_rnn.core.figures import finite, scale
+from llm_as_rnn.core.extras import Metric
+from llm_as_rnn.core.figures import finite, mean, scale
 from llm_as_rnn.core.records import Record, StepRecord
+
+Scores = Mapping[str, Mapping[int, float]]
+"""One method's scores by sequence and timestep (see `by_sequence`)."""
 
 Curve = list[tuple[int, float]]
 """t and value."""
@@ -95,7 +99,7 @@ def curve(records: Iterable[StepRecord], metric: str, window: int | None = None)
     return running(by_sequence(records, metric), window).curve
 
 
-def running(found: Mapping[str, Mapping[int, float]], window: int | None = None) -> Tracks:
+def running(found: Scores, window: int | None = None) -> Tracks:
     """Give each sequence's own mean so far, or of the latest timesteps; parameters as for `curve`."""
     unit = scale(score for scores in found.values() for score in scores.values())
     every = sorted({t for scores in found.values() for t in scores})
@@ -108,8 +112,8 @@ def running(found: Mapping[str, Mapping[int, float]], window: int | None = None)
 
 
 def regret(
-    ours: Mapping[str, Mapping[int, float]],
-    reference: Mapping[str, Mapping[int, float]],
+    ours: Scores,
+    reference: Scores,
     *,
     higher_is_better: bool,
 ) -> Tracks:
@@ -134,14 +138,35 @@ def regret(
     [(0, 1.0), (1, 2.0), (2, 1.0)]
     """
     sign = -1.0 if higher_is_better else 1.0
-    unit = scale(score for found in (ours, reference) for scores in found.values() for score in scores.values())
-    steps = {
-        sequence: {t: sign * (scores[t] / unit - reference[sequence][t] / unit) for t in shared}
+    losses = less(ours, reference)
+    every = sorted({t for steps in losses.values() for t in steps})
+    unit = scale(len(every) * loss for steps in losses.values() for loss in steps.values())
+    rows = [list(accumulate(sign * steps.get(t, 0.0) / unit for t in every)) for steps in losses.values()]
+    return Tracks(every, rows, unit)
+
+
+def less(ours: Scores, theirs: Scores) -> dict[str, dict[int, float]]:
+    """Give the difference of two methods' scores at each step that both have.
+
+    >>> less({"s": {0: 1.0, 1: 0.5}, "z": {0: 1.0}}, {"s": {1: 0.25}})
+    {'s': {1: 0.25}}
+    """
+    return {
+        sequence: {t: finite(score - theirs[sequence][t]) for t, score in scores.items() if t in theirs[sequence]}
         for sequence, scores in ours.items()
-        if (shared := reference.get(sequence, {}).keys() & scores.keys())
+        if theirs.get(sequence, {}).keys() & scores.keys()
     }
-    every = sorted({t for losses in steps.values() for t in losses})
-    return Tracks(every, [list(accumulate(losses.get(t, 0.0) for t in every)) for losses in steps.values()], unit)
+
+
+def strongest(others: Mapping[str, Scores], metric: Metric) -> str | None:
+    """Name the best of several methods by the mean over its steps, the first of equals; None if none has a score."""
+    means = {
+        name: mean([score for steps in scores.values() for score in steps.values()])
+        for name, scores in others.items()
+        if scores
+    }
+    sign = 1 if metric.higher_is_better else -1
+    return max(means, key=lambda name: sign * means[name], default=None)
 
 
 def self_correction(records: Iterable[StepRecord], metric: str) -> SelfCorrection:

@@ -14,10 +14,9 @@ import msgspec
 from llm_as_rnn.core.extras import Metric
 from llm_as_rnn.core.records import StepRecord
 from llm_as_rnn.core.task import Task
-from llm_as_rnn.metrics.comparisons import corrected, difference, gain, strongest
-from llm_as_rnn.metrics.curves import by_sequence
+from llm_as_rnn.metrics.comparisons import corrected, difference, gain
+from llm_as_rnn.metrics.curves import Scores, by_sequence, strongest
 from llm_as_rnn.metrics.estimates import PairedDifference
-from llm_as_rnn.metrics.intervals import Scores
 from llm_as_rnn.metrics.scores import task_metrics
 from llm_as_rnn.metrics.summary import MethodSummary
 
@@ -51,9 +50,9 @@ def with_evidence(
         for one in summaries:
             if not (one.is_reference or one.is_baseline) and metric.mean in one.scores and any(baselines.values()):
                 gains[one.method, metric.mean] = gain(scores[one.method], baselines, metric)
-    shown: dict[tuple[str, str], dict[str, object]] = {place: {"gain": one} for place, one in gains.items() if one}
-    for (method, mean, kind), one in corrected(found).items():
-        shown.setdefault((method, mean), {})[kind] = one
+    shown: dict[tuple[str, str], dict[str, object]] = {place: {"gain": best} for place, best in gains.items() if best}
+    for (method, mean, kind), difference_found in corrected(found).items():
+        shown.setdefault((method, mean), {})[kind] = difference_found
     return [_with(summary, shown) for summary in summaries]
 
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from llm_as_rnn.core.figures import finite, scale
 from llm_as_rnn.core.records import StepRecord
-from llm_as_rnn.metrics.curves import by_sequence
+from llm_as_rnn.metrics.curves import Scores, by_sequence
 from llm_as_rnn.metrics.estimates import Interval
 from llm_as_rnn.metrics.resampling import DRAWS, LEVEL, Array, Units, ends, resampled_means, units
-
-Scores = Mapping[str, Mapping[int, float]]
-"""One method's scores by sequence and timestep (see `curves.by_sequence`)."""
 
 ROOM = 1e12
 """How many times the largest score has room in a sum: a resample may have it again and again."""

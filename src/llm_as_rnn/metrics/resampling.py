@@ -15,6 +15,7 @@ it with the others by simulation.
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -72,7 +73,7 @@ def block_length(steps: int) -> int:
     >>> block_length(60), block_length(300)
     (12, 20)
     """
-    return round(3 * steps ** (1 / 3))
+    return round(3 * math.cbrt(steps))
 
 
 def units(values: Array, sequences: NDArray[np.int64]) -> Units | None:
@@ -197,14 +198,16 @@ def sign_flip(values: Array, sequences: NDArray[np.int64]) -> Array | None:
     sums = np.abs(_signs(len(totals)) @ totals)
     observed = np.abs(totals.sum(axis=0))
     slack = 1e-9 * np.abs(totals).sum(axis=0)  # the same sum in another order may differ in its last digits
-    return np.mean(sums >= observed - slack, axis=0)
+    shares: Array = np.mean(sums >= observed - slack, axis=0, dtype=np.float64)
+    return shares
 
 
 @lru_cache(maxsize=EXACT)
 def _signs(units: int) -> Array:
     """All ways of giving each unit a sign, but for those that only turn all of them: these do as much."""
     bits = np.arange(2 ** (units - 1))[:, None] >> np.arange(units) & 1
-    return 1.0 - 2.0 * bits
+    signs: Array = 1.0 - 2.0 * bits
+    return signs
 
 
 def holm(values: list[float]) -> list[float]:
