@@ -35,7 +35,7 @@ from llm_as_rnn.runs.versions import Event
 TEMPLATES = Path(__file__).parent / "templates"
 
 FEW_SEQUENCES = 10
-"""Below this, intervals are rough, and the page says so: of skewed scores they hold the truth less often than they say."""
+"""Below this, intervals are rough, and the page says so: those of skewed scores hold the truth less often than told."""
 
 Lessons = Mapping[tuple[str, str], Sequence[Event]]
 

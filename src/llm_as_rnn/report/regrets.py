@@ -27,8 +27,7 @@ def regret_charts(task: Task, records: Sequence[StepRecord], looks: Sequence[Sty
         lines = [line for look in looks if best and not look.dashed and (line := _line(look, metric, scores, best))]
         if lines:
             title = f"{metric.title}, cumulative regret against {best}"
-            about = "below 0 is better than the reference, the best of the run in hindsight"
-            charts.append(Chart(title, about, line_chart(lines, title, lower=-float("inf"))))
+            charts.append(Chart(title, "below 0: better than it", line_chart(lines, title, lower=-float("inf"))))
     return charts
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from llm_as_rnn.core.errors import UsageError
 from llm_as_rnn.core.extras import Metric
 from llm_as_rnn.core.records import StepRecord
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.bands import band
-from llm_as_rnn.metrics.curves import by_sequence, less, running
+from llm_as_rnn.metrics.curves import Scores, by_sequence, less, running
 from llm_as_rnn.metrics.scores import task_metrics
 from llm_as_rnn.metrics.summary import MethodSummary, by_method
 from llm_as_rnn.report.charts import COLOURS, Chart, Line, Style, line_chart
@@ -138,11 +138,11 @@ def difference_charts(task: Task, runs: Sequence[Run]) -> list[Chart]:
             title = f"{metric.title}, running mean of the difference"
             better = "above" if metric.higher_is_better else "below"
             svg = line_chart(lines, title, lower=-math.inf)
-            charts.append(Chart(title, f"{better} 0 is better than the first run", svg))
+            charts.append(Chart(title, f"{better} 0 is better", svg))
     return charts
 
 
-def _less(pair: Pair, steps: Sequence[Mapping[str, Sequence[StepRecord]]], metric: Metric) -> Any:
+def _less(pair: Pair, steps: Sequence[Mapping[str, Sequence[StepRecord]]], metric: Metric) -> Scores:
     return less(
         by_sequence(steps[pair.run - 1][pair.method], metric.name), by_sequence(steps[0][pair.counterpart], metric.name)
     )
