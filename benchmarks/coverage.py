@@ -58,8 +58,8 @@ def run(rng: np.random.Generator, case: Case) -> Array:
     noise = series(rng, case.sequences, case.steps, case.correlation)
     apart = rng.normal(size=(case.sequences, 1)) if case.sequences > 1 else np.zeros((1, 1))
     if case.score == "label":
-        chance = 1 / (1 + np.exp(-EASE - SPREAD * apart))
-        return (noise < ndtri(chance)).astype(float)
+        right: Array = (noise < ndtri(1 / (1 + np.exp(-EASE - SPREAD * apart)))).astype(float)
+        return right
     scores: Array = np.exp(ERRORS * apart) * np.abs(noise)
     return scores
 

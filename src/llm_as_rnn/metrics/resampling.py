@@ -198,7 +198,7 @@ def sign_flip(values: Array, sequences: NDArray[np.int64]) -> Array | None:
     sums = np.abs(_signs(len(totals)) @ totals)
     observed = np.abs(totals.sum(axis=0))
     slack = 1e-9 * np.abs(totals).sum(axis=0)  # the same sum in another order may differ in its last digits
-    shares: Array = np.mean(sums >= observed - slack, axis=0, dtype=np.float64)
+    shares: Array = (sums >= observed - slack).astype(float).mean(axis=0)
     return shares
 
 
@@ -206,8 +206,7 @@ def sign_flip(values: Array, sequences: NDArray[np.int64]) -> Array | None:
 def _signs(units: int) -> Array:
     """All ways of giving each unit a sign, but for those that only turn all of them: these do as much."""
     bits = np.arange(2 ** (units - 1))[:, None] >> np.arange(units) & 1
-    signs: Array = 1.0 - 2.0 * bits
-    return signs
+    return np.where(bits, -1.0, 1.0)
 
 
 def holm(values: list[float]) -> list[float]:
