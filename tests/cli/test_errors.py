@@ -195,7 +195,26 @@ def test_several_runs_are_compared(tmp_path: Path) -> None:
     assert "layout separate" in compared
     assert "1 recurrent" in compared
     assert "2 recurrent" in compared
-    assert "not comparable" not in compared
+    assert "2 recurrent \N{MINUS SIGN} 1 recurrent" in compared
+    assert "comparison: " in compared
+    page = (tmp_path / "a" / "comparison.html").read_text(encoding="utf-8")
+    assert "layout chained" in page
+    elsewhere = command("report", str(tmp_path / "a"), str(tmp_path / "b"), "--page", str(tmp_path / "page.html"))
+    assert elsewhere.returncode == 0
+    assert (tmp_path / "page.html").read_text(encoding="utf-8") == page
+
+
+def test_runs_of_other_data_are_refused_before_anything_is_written(tmp_path: Path) -> None:
+    for name, seed in (("a", "0"), ("b", "1")):
+        arguments = ["--methods", "repeat_last", "--seed", seed, "--sequences", "2", "--steps", "3"]
+        assert command("run", "weather", *arguments, "--out", str(tmp_path / name)).returncode == 0
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    result = command("report", str(tmp_path / "a"), str(tmp_path / "b"))
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "is not on the data of" in result.stderr
+    assert "they have no step in common" in result.stderr
+    assert len(result.stderr.strip().splitlines()) <= 2, "what is wrong, and what to do"
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
 
 def test_a_recorded_run_replays_without_its_model(tmp_path: Path) -> None:

@@ -148,7 +148,7 @@ def test_reports_are_not_written_in_silence(tmp_path: Path, monkeypatch: pytest.
     results.draw(directory)
     assert seen == [("summarise", "drawing pictures"), ("write_pictures", "drawing pictures")]
     seen.clear()
-    results.show_comparison([directory, directory], end)
+    results.show_comparison([directory, directory], end, tmp_path / "both.html")
     assert seen == [("summarise", "comparing the runs")] * 2
     assert now == [""]
 

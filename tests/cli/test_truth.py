@@ -70,7 +70,7 @@ def test_one_sequence_has_no_interval_and_the_terminal_says_why(tmp_path: Path) 
     for number, says in (("1", True), ("2", False)):
         arguments = ["--methods", "repeat_last", "--sequences", number, "--steps", "3", "--out", str(tmp_path / number)]
         said = command("run", "weather", *arguments).stdout
-        assert ("one sequence with known outcomes: no interval can be given over sequences" in said) is says
+        assert ("one sequence with few known outcomes: no interval can be given" in said) is says
         assert ("in brackets: 95 % bootstrap intervals over sequences" in said) is not says
 
 

@@ -23,7 +23,14 @@ def test_other_names_are_not() -> None:
         llm_as_rnn.Lerner  # noqa: B018
 
 
-@pytest.mark.parametrize("module", ["httpx2", "xllamacpp", "jinja2", "rich", "yaml"])
+@pytest.mark.parametrize("module", ["httpx2", "xllamacpp", "jinja2", "numpy", "rich", "scipy", "yaml"])
 def test_importing_the_package_imports_nothing_heavy(module: str) -> None:
     code = f"import sys, llm_as_rnn, llm_as_rnn.cli.main; sys.exit({module!r} in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("module", ["numpy", "scipy"])
+@pytest.mark.parametrize("command", ["run", "predict", "report"])
+def test_a_command_that_only_says_what_it_does_waits_for_no_statistics(command: str, module: str) -> None:
+    code = f"import sys, llm_as_rnn.cli.{command}; sys.exit({module!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -24,8 +24,9 @@ from llm_as_rnn.core.task import MemorySection, Task
 from llm_as_rnn.datasets.base import Sequence, Step
 from llm_as_rnn.engines.drive import drive_walk
 from llm_as_rnn.engines.scripted import ScriptedEngine
+from llm_as_rnn.metrics.comparisons import paired
 from llm_as_rnn.metrics.curves import curve
-from llm_as_rnn.metrics.intervals import interval, paired
+from llm_as_rnn.metrics.intervals import interval
 from llm_as_rnn.metrics.scores import step_scores
 from llm_as_rnn.metrics.summary import MethodSummary, summarise
 from llm_as_rnn.recurrence.notes import same_outcome
@@ -110,7 +111,18 @@ def test_a_journal_and_its_scores_can_be_read_again(name: str) -> None:
         found = interval(steps, metric)
         assert found is not None
         assert found.low <= found.high
-        assert all(map(math.isfinite, msgspec.structs.astuple(found)))
+        assert all(map(math.isfinite, (found.low, found.high)))
+
+
+def test_a_resample_of_scores_that_just_fit_in_a_sum_is_finite() -> None:
+    scores = [{"high.abs_error": LARGEST / 60 if sequence == 0 else 1.0} for sequence in range(50)]
+    template = records("repeat_last")[0]
+    steps = [
+        msgspec.structs.replace(template, sequence=f"s{number:02}", scores=one) for number, one in enumerate(scores)
+    ]
+    found = interval(steps, "high.abs_error")
+    assert found is not None
+    assert 1.0 <= found.low < LARGEST / 60 / 50 < found.high <= LARGEST / 60
 
 
 def test_a_difference_of_two_methods_is_finite() -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_as_rnn.metrics.curves import curve, self_correction
+from llm_as_rnn.core.figures import LARGEST
+from llm_as_rnn.metrics.bands import band
+from llm_as_rnn.metrics.curves import curve, regret, running, self_correction
 from tests.metrics.steps import step, track
 
 tracks = st.lists(st.lists(st.integers(0, 1).map(float), min_size=1, max_size=8), min_size=1, max_size=4)
@@ -59,3 +62,37 @@ def test_a_step_that_is_not_the_very_next_is_no_correction() -> None:
     records = [step(t=0, scores={"score": 0.0}), step(t=1), step(t=2, scores={"score": 1.0})]
     found = self_correction(records, "score")
     assert (found.wrong, found.corrected, found.share) == (0, 0, None)
+
+
+def test_regret_counts_what_the_reference_would_have_saved() -> None:
+    ours = {"a": {0: 0.0, 1: 1.0, 2: 0.0}, "b": {0: 0.0, 1: 0.0}, "c": {0: 1.0}}
+    theirs = {"a": {0: 1.0, 1: 1.0, 2: 0.0}, "b": {0: 1.0, 1: 1.0, 2: 1.0}}
+    found = regret(ours, theirs, higher_is_better=True)
+    assert found.rows == [[1.0, 1.0, 1.0], [1.0, 2.0, 2.0]], "b has ended, and keeps its sum; c is not in both"
+    assert found.curve == [(0, 1.0), (1, 1.5), (2, 1.5)]
+    assert regret(ours, theirs, higher_is_better=False).curve == [(0, -1.0), (1, -1.5), (2, -1.5)]
+    assert regret(ours, {}, higher_is_better=True).rows == []
+
+
+def test_regret_of_the_largest_errors_is_finite() -> None:
+    ours, theirs = ({"a": dict.fromkeys(range(50), value)} for value in (LARGEST, -LARGEST))
+    assert all(math.isfinite(value) for _, value in regret(ours, theirs, higher_is_better=False).curve)
+
+
+def test_a_band_lies_around_its_curve_and_is_wider_where_sequences_differ() -> None:
+    values = {"a": 0.1, "b": 0.4, "c": 0.7, "d": 1.0}
+    tracks = running({name: {0: 0.5, 1: value, 2: value} for name, value in values.items()})
+    found = band(tracks)
+    assert found[0] == (0, 0.5, 0.5)
+    widths = [high - low for _, low, high in found]
+    assert widths[0] < widths[1] < widths[2]
+    for (t, mean), (same, low, high) in zip(tracks.curve, found, strict=True):
+        assert t == same
+        assert low <= mean <= high
+
+
+def test_a_band_takes_two_sequences_at_a_timestep() -> None:
+    assert band(running({"a": {0: 0.5}})) == []
+    found = band(running({"a": {0: 0.5, 9: 1.0}, "b": {0: 0.25}, "c": {9: 0.5}}, window=2))
+    assert [t for t, _, _ in found] == [0, 9]
+    assert [t for t, _, _ in band(running({"a": {0: 0.5, 9: 1.0}, "b": {0: 0.25}}, window=2))] == [0]

@@ -1,8 +1,7 @@
-"""Bootstrap intervals by sequence, and paired differences."""
+"""Bootstrap intervals by sequence, and of blocks of steps where there is one."""
 
 from __future__ import annotations
 
-import math
 import random
 from statistics import fmean
 
@@ -11,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llm_as_rnn.core.records import StepRecord
-from llm_as_rnn.metrics.intervals import KEPT, Interval, interval, paired
+from llm_as_rnn.metrics.estimates import Interval
+from llm_as_rnn.metrics.intervals import interval
+from llm_as_rnn.metrics.resampling import widening
 from tests.metrics.steps import track
 
 scores = st.lists(st.lists(st.floats(0, 1, width=16), min_size=1, max_size=5), min_size=2, max_size=6)
@@ -21,9 +22,29 @@ def journal(tracks: list[list[float]], method: str = "m") -> list[StepRecord]:
     return [record for i, one in enumerate(tracks) for record in track(f"s{i}", one, method)]
 
 
-def test_one_sequence_has_no_interval() -> None:
-    assert interval(track("a", [0, 1, 0, 1]), "score") is None
+def test_one_short_sequence_has_no_interval() -> None:
+    assert interval(track("a", [0, 1] * 13), "score") is None
     assert interval([], "score") is None
+
+
+def test_one_long_sequence_has_an_interval_over_its_steps() -> None:
+    found = interval(track("a", [0, 1] * 14), "score")
+    assert found is not None
+    assert found.over == "steps"
+    assert found.low < 0.5 < found.high
+    two = interval(journal([[0, 1], [1, 1]]), "score")
+    assert two is not None
+    assert two.over == "sequences"
+
+
+def test_steps_that_go_together_make_the_interval_of_a_lone_sequence_wider() -> None:
+    rng = random.Random(2)
+    mixed = [float(rng.random() < 0.5) for _ in range(240)]
+    runs = sorted(mixed[:120]) + sorted(mixed[120:])
+    wide, narrow = (interval(track("a", one), "score") for one in (runs, mixed))
+    assert wide is not None
+    assert narrow is not None
+    assert wide.high - wide.low > 2 * (narrow.high - narrow.low)
 
 
 def test_equal_sequences_leave_no_doubt() -> None:
@@ -36,34 +57,33 @@ def test_sequences_are_the_unit_not_steps() -> None:
 
 
 def test_longer_sequences_weigh_more() -> None:
+    # In half of the resamples there is one of each.
     found = interval(journal([[1.0] * 9, [0.0]]), "score", level=0.3, draws=4000)
     assert found is not None
     assert [found.low, found.high] == pytest.approx([0.9, 0.9])
 
 
-@pytest.mark.parametrize("sequences", [2, 3, 7, KEPT + 1])
-def test_intervals_are_those_of_sequences_drawn_one_by_one(sequences: int) -> None:
+@pytest.mark.parametrize("sequences", [3, 7, 40])
+def test_an_interval_is_the_widened_percentiles_of_means_of_sequences_drawn_one_by_one(sequences: int) -> None:
     rng = random.Random(sequences)
     tracks = [[rng.random() for _ in range(rng.randrange(1, 4))] for _ in range(sequences)]
-    drawing, records = random.Random(5), [track(f"s{i:03}", one) for i, one in enumerate(tracks)]
-    means = sorted(
-        math.fsum(map(math.fsum, drawn)) / sum(map(len, drawn))
-        for drawn in (drawing.choices(tracks, k=sequences) for _ in range(41))
-    )
-    found = interval([record for one in records for record in one], "score", level=0.9, draws=41, seed=5)
+    draws = [rng.choices(tracks, k=sequences) for _ in range(20_000)]
+    means = sorted(fmean(score for one in drawn for score in one) for drawn in draws)
+    mean = fmean(score for one in tracks for score in one)
+    found = interval(journal(tracks), "score", level=0.8, draws=20_000)
     assert found is not None
-    assert [found.low, found.high] == pytest.approx([means[2], means[38]], rel=1e-12)
+    ends = [mean + widening(sequences, 0.8) * (means[place] - mean) for place in (2_000, 18_000)]
+    assert [found.low, found.high] == pytest.approx(ends, abs=0.01)
 
 
 @settings(max_examples=40)
 @given(scores)
-def test_the_widest_interval_contains_the_mean_and_lies_within_the_sequences(tracks: list[list[float]]) -> None:
-    found = interval(journal(tracks), "score", level=1.0, draws=500)
+def test_an_interval_contains_the_mean_and_lies_within_the_scores(tracks: list[list[float]]) -> None:
+    found = interval(journal(tracks), "score", draws=500)
     assert found is not None
-    means = [fmean(one) for one in tracks]
-    pooled = fmean(score for one in tracks for score in one)
-    assert min(means) - 1e-9 <= found.low <= pooled + 1e-9
-    assert pooled - 1e-9 <= found.high <= max(means) + 1e-9
+    every = [score for one in tracks for score in one]
+    assert min(every) - 1e-9 <= found.low <= fmean(every) + 1e-9
+    assert fmean(every) - 1e-9 <= found.high <= max(every) + 1e-9
 
 
 @settings(max_examples=40)
@@ -84,50 +104,3 @@ def test_the_seed_matters() -> None:
     rng = random.Random(3)
     records = journal([[rng.random() for _ in range(5)] for _ in range(8)])
     assert interval(records, "score", seed=1) != interval(records, "score", seed=2)
-
-
-def test_an_interval_covers_the_truth_about_as_often_as_it_says() -> None:
-    rng, hits = random.Random(0), 0
-    for _ in range(200):
-        shifts = [rng.gauss(0, 1) for _ in range(20)]
-        found = interval(
-            journal([[shift + rng.gauss(0, 0.3) for _ in range(4)] for shift in shifts]), "score", 0.9, 300
-        )
-        assert found is not None
-        hits += found.low <= 0 <= found.high
-    assert 0.8 <= hits / 200 <= 0.97
-
-
-def test_a_paired_difference_uses_the_steps_that_both_have() -> None:
-    records = [*journal([[1, 1, 1], [1, 1]], "a"), *journal([[0, 1], [1, 0, 0]], "b"), *journal([[9, 9]], "c")]
-    found = paired(records, "a", "b", "score")
-    assert found is not None
-    assert (found.mean, found.steps, found.sequences) == (0.5, 4, 2)
-    assert found.interval == Interval(0.5, 0.5)
-
-
-def test_pairing_removes_what_sequences_have_in_common() -> None:
-    hard, easy = [0.1, 0.2], [0.8, 0.9]
-    better = [[score + 0.1 for score in one] for one in (hard, easy)]
-    found = paired([*journal(better, "a"), *journal([hard, easy], "b")], "a", "b", "score")
-    assert found is not None
-    assert found.interval is not None
-    assert found.interval.low == pytest.approx(0.1)
-    assert found.interval.high == pytest.approx(0.1)
-
-
-def test_a_paired_difference_needs_a_shared_step_and_two_sequences_for_an_interval() -> None:
-    assert paired([*track("x", [1], "a"), *track("y", [1], "b")], "a", "b", "score") is None
-    found = paired([*track("x", [1, 0], "a"), *track("x", [0, 0], "b")], "a", "b", "score")
-    assert found is not None
-    assert (found.mean, found.interval) == (0.5, None)
-
-
-@given(scores, scores)
-def test_swapping_the_methods_turns_the_sign(ours: list[list[float]], theirs: list[list[float]]) -> None:
-    records = [*journal(ours, "a"), *journal(theirs, "b")]
-    one, other = paired(records, "a", "b", "score", draws=50), paired(records, "b", "a", "score", draws=50)
-    assert one is not None
-    assert other is not None
-    assert one.mean == pytest.approx(-other.mean)
-    assert (one.steps, one.sequences) == (other.steps, other.sequences)

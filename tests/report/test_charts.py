@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_as_rnn.core.task import Task
-from llm_as_rnn.metrics.summary import summarise
+from llm_as_rnn.metrics.curves import curve
+from llm_as_rnn.metrics.summary import by_method, summarise
 from llm_as_rnn.report.charts import (
     BOTTOM,
     HEIGHT,
@@ -27,6 +28,7 @@ from llm_as_rnn.report.charts import (
     spread,
     styles,
 )
+from llm_as_rnn.report.regrets import regret_charts
 from tests.metrics.steps import step
 from tests.report.journal import METHODS, weather_journal
 
@@ -163,3 +165,38 @@ def test_belief_is_drawn_for_those_who_take_advice(weather: Task) -> None:
     assert "linear, t = 3: 0.8" in titles
     assert "majority, t = 3: 0.2" in titles
     assert not any("advised" in str(title) for title in titles)
+
+
+def test_bands_lie_within_the_frame_and_belong_to_their_line() -> None:
+    line = Line(style(2), [(0, 0.5), (1, 0.6)], [(0, -3.0, 0.7), (1, 0.2, 9.0)])
+    chart = parse(line_chart([line, Line(style(1), [(0, 0.4)])], "accuracy", upper=1.0))
+    (drawn,) = [path for path in chart.findall("path") if path.attrib["class"].startswith("band")]
+    assert drawn.attrib["class"] == "band series-2"
+    places = [tuple(map(float, point.split())) for point in drawn.attrib["d"].strip("Mz").split("L")]
+    assert len(places) == 4
+    assert all(LEFT <= x <= WIDTH - RIGHT and TOP <= y <= HEIGHT - BOTTOM for x, y in places)
+
+
+def test_methods_have_bands_and_references_none(weather: Task) -> None:
+    records = weather_journal(["recurrent", "majority"], sequences=4, steps=6)
+    for chart in score_charts(weather, records, styles(summarise(weather, records))):
+        assert str(chart.svg).count('class="band') == 1
+
+
+def test_regret_is_drawn_for_methods_against_the_best_reference(weather: Task) -> None:
+    records = weather_journal(["recurrent", "repeat_last", "majority"], sequences=4, steps=12)
+    looks = styles(summarise(weather, records))
+    charts = regret_charts(weather, records, looks)
+    steps = by_method(records)
+    best = min((look.method for look in looks[1:]), key=lambda name: curve(steps[name], "high.abs_error")[-1][1])
+    assert charts[-1].title == f"high MAE, cumulative regret against {best}"
+    drawn = parse(charts[-1].svg)
+    last = drawn.findall("circle")[-1].findtext("title")
+    theirs = {(r.sequence, r.t): r.scores for r in records if r.method == best}
+    total = sum(
+        r.scores["high.abs_error"] - theirs[r.sequence, r.t]["high.abs_error"]
+        for r in records
+        if r.method == "recurrent" and r.scores
+    )
+    assert last == f"recurrent, t = 11: {total / 4:.3g}"
+    assert regret_charts(weather, [r for r in records if r.method == "recurrent"], looks[:1]) == []

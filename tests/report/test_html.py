@@ -48,9 +48,9 @@ def test_the_page_says_what_run_it_is(page: Page) -> None:
 def test_the_table_and_charts_need_no_script(page: Page) -> None:
     text = page.text()
     rows = [attributes for tag, attributes in page.tags if tag == "th" and attributes.get("scope") == "row"]
-    assert len(rows) == 6 + 5 + 6
+    assert len(rows) == 6 + (4 + 1) + 5 + 6
     assert all(text.count(method) >= 3 for method in METHODS)
-    assert sum(attributes.get("class") == "chart" for tag, attributes in page.tags if tag == "svg") == 2
+    assert sum(attributes.get("class") == "chart" for tag, attributes in page.tags if tag == "svg") == 4
 
 
 def test_the_page_asks_for_nothing_from_outside(page: Page) -> None:
@@ -145,6 +145,7 @@ def test_an_unfinished_run_says_so(weather: Task, page: Page) -> None:
 def test_few_sequences_are_named_as_a_limit(weather: Task) -> None:
     one, few, many = (render(weather, weather_journal(["majority"], n, 2)).text("p") for n in (1, 4, 10))
     assert "no interval can be given" in one
+    assert "It says nothing of other sequences." in render(weather, weather_journal(["majority"], 1, 40)).text("p")
     assert "with 4 sequences it is rough" in few
     assert "it is rough" not in many
     assert "95 % interval" in many

@@ -11,9 +11,9 @@ from rich.text import Text
 
 from llm_as_rnn.core.records import Status
 from llm_as_rnn.core.task import Task
-from llm_as_rnn.metrics.intervals import Interval
+from llm_as_rnn.metrics.estimates import Gain, Interval, PairedDifference
 from llm_as_rnn.metrics.summary import MethodSummary, Score, summarise
-from llm_as_rnn.report.tables import NONE, corrections, differences, results, results_table
+from llm_as_rnn.report.tables import NONE, corrections, differences, evidence, evidence_table, results, results_table
 from tests.metrics.steps import call, step, track
 from tests.report.journal import METHODS, weather_journal
 
@@ -134,7 +134,7 @@ def test_differences_are_against_the_first_method_that_asks_a_model(weather: Tas
     assert "a" in found.columns[0].title.split()
     assert [row.method for row in found.rows] == ["b", "cheap"]
     b, cheap = (row.cells[0] for row in found.rows)
-    assert (b.text, b.detail, b.best) == ("+1.00", "[+1.00, +1.00]", True)
+    assert (b.text, b.detail, b.best) == ("+1.00", "[+1.00, +1.00] p 1", True)
     assert (cheap.text, cheap.best) == ("0.00", False)
     assert found.rows[0].cells[1].text == NONE
 
@@ -151,3 +151,52 @@ def test_corrections_show_share_and_counts(weather: Task) -> None:
     assert [column.title for column in found.columns] == ["sky accuracy"]
     (cell,) = found.rows[0].cells
     assert (cell.text, cell.detail) == ("50%", "(1 of 2)")
+
+
+def test_evidence_has_a_row_for_each_comparison_and_names_whom_with(weather: Task) -> None:
+    summaries = summarise(weather, weather_journal(steps=20, sequences=8))
+    content = evidence(weather, summaries)
+    assert content is not None
+    assert [row.method for row in content.rows] == [
+        "zero_shot",
+        "full_history",
+        "memprompt",
+        "recurrent",
+        "recurrent, gain",
+    ]
+    found = summaries[3].scores["sky.accuracy"].beyond_reference
+    assert isinstance(found, PairedDifference)
+    assert content.columns[0].title == f"sky accuracy \N{MINUS SIGN} {found.other}"
+    assert found.p_holm is not None
+    assert content.rows[3].cells[0].detail.endswith(f"] p {found.p_holm:.2g}")
+    gain = summaries[3].scores["sky.accuracy"].gain
+    assert isinstance(gain, Gain)
+    cell = content.rows[4].cells[0]
+    assert cell.text == f"{100 * gain.value:+.0f} %".replace("-", "\N{MINUS SIGN}")
+    assert cell.detail.endswith(f"over {gain.strongest}")
+    out = io.StringIO()
+    Console(file=out, width=100).print(evidence_table(content))
+    assert max(map(len, out.getvalue().rstrip().splitlines())) <= 100
+    assert len(out.getvalue().strip().splitlines()) == 2 + 5
+
+
+def test_what_the_model_adds_has_a_row_that_names_both(weather: Task) -> None:
+    records = [
+        step(method=method, sequence=sequence, scores={"sky.accuracy": score}, calls=calls, believed=believed)
+        for method, score, calls, believed in (
+            ("model", 1.0, (call(),), {}),
+            ("last", 0.0, (), {}),
+            ("advised", 1.0, (), {"sky": {"model": 1.0}}),
+            ("free", 0.0, (), {"sky": {"last": 1.0}}),
+        )
+        for sequence in "abcdef"
+    ]
+    content = evidence(weather, summarise(weather, records))
+    assert content is not None
+    (row,) = [row for row in content.rows if row.method == "advised \N{MINUS SIGN} free"]
+    assert (row.cells[0].text, row.cells[0].best, row.cells[1].text) == ("+1.00", True, NONE)
+
+
+def test_without_references_and_baselines_there_is_no_evidence(weather: Task) -> None:
+    assert evidence(weather, summarise(weather, [step(calls=(call(),))])) is None
+    assert evidence(weather, []) is None

@@ -321,7 +321,7 @@ def test_without_javascript_table_and_charts_remain(
     page = browser.new_page(java_script_enabled=False)
     page.goto(path.as_uri())
     assert page.locator("#results table").first.is_visible()
-    assert page.locator("svg.chart").count() == 2
+    assert page.locator("svg.chart").count() == 4
     assert page.locator("svg.chart").first.is_visible()
     assert not page.locator("#viewer").is_visible()
     assert page.locator("noscript p").is_visible()

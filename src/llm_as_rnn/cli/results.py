@@ -14,12 +14,15 @@ from rich.text import Text
 from llm_as_rnn.cli.progress import console, say, waiting
 from llm_as_rnn.core.errors import UsageError
 from llm_as_rnn.core.records import Status, StepRecord
+from llm_as_rnn.metrics.estimates import PairedDifference
 from llm_as_rnn.metrics.judged import agreement_in_words, agreements, in_words, judging
 from llm_as_rnn.metrics.summary import MethodSummary, failed_calls, summarise
 from llm_as_rnn.report.charts import advice_charts, score_charts, styles
-from llm_as_rnn.report.html import write_report
+from llm_as_rnn.report.html import write_page, write_report
 from llm_as_rnn.report.pictures import write_pictures
-from llm_as_rnn.report.tables import results_table
+from llm_as_rnn.report.regrets import regret_charts
+from llm_as_rnn.report.tables import evidence, evidence_table, results_table
+from llm_as_rnn.report.versus import Run, paired_results, render_comparison, require_same_data
 from llm_as_rnn.runs.directory import RunDirectory, RunInfo
 from llm_as_rnn.runs.execute import needs_model
 
@@ -40,6 +43,10 @@ def show_run(directory: RunDirectory, console: Console) -> RunInfo:
         write_report(directory.report, info.task, run, records, summaries, directory.lessons(), directory.prompts())
     console.print(Text.assemble("\n", (info.task.title, "bold"), f": {_what(info, records, summaries)}"))
     console.print(results_table(info.task, summaries))
+    shown = evidence(info.task, summaries)
+    if shown:
+        console.print()
+        console.print(evidence_table(shown))
     calls = failed_calls(call for record in records for call in record.calls)
     for line in (*_remarks(info, summaries), *filter(None, [str(calls)]), *told.values()):
         console.print(line, style="dim")
@@ -86,35 +93,68 @@ def draw(directory: RunDirectory) -> list[Path]:
     with waiting("drawing pictures"):
         info, records = directory.info(), directory.records()
         looks = styles(summarise(info.task, records))
-        charts = [*score_charts(info.task, records, looks), *advice_charts(info.task, records, looks)]
+        drawn = (draw(info.task, records, looks) for draw in (score_charts, regret_charts, advice_charts))
+        charts = [chart for charts in drawn for chart in charts]
         return write_pictures(directory.path / "pictures", charts, private=info.credentialed)
 
 
-def show_comparison(directories: Sequence[RunDirectory], console: Console) -> None:
-    """Print the methods of several runs of one task in one table, and say what makes the runs different.
+def require_comparable(directories: Sequence[RunDirectory]) -> None:
+    """Refuse runs that cannot be compared step by step.
 
     Raises
     ------
     UsageError
-        If they are not of the same task.
+        If they are not of the same task, or not on the same data.
     """
     infos = [directory.info() for directory in directories]
     if len({info.spec.task_digest for info in infos}) > 1:
         names = ", ".join(sorted({info.spec.task for info in infos}))
-        raise UsageError(f"runs of different tasks cannot stand in one table ({names})", "compare runs of one task")
+        raise UsageError(f"runs of different tasks cannot be compared ({names})", "compare runs of one task")
+    require_same_data({str(directory.path): directory.records() for directory in directories})
+
+
+def show_comparison(directories: Sequence[RunDirectory], console: Console, page: Path) -> None:
+    """Print how several runs differ, and their methods in one table; write it all to a page.
+
+    Parameters
+    ----------
+    directories : sequence of RunDirectory
+        Runs that `require_comparable` lets pass.
+    console : Console
+        Where to print.
+    page : Path
+        The page's file.
+
+    Raises
+    ------
+    RunError
+        If the page cannot be written.
+    """
+    infos = [directory.info() for directory in directories]
+    task, credentialed = infos[0].task, any(info.credentialed for info in infos)
     with waiting("comparing the runs"):
+        runs = [
+            Run(str(directory.path), _differences(info, infos), records, summarise(info.task, records))
+            for directory, info in zip(directories, infos, strict=True)
+            for records in [directory.records()]
+        ]
         rows = [
             msgspec.structs.replace(summary, method=f"{number} {summary.method}")
-            for number, (directory, info) in enumerate(zip(directories, infos, strict=True), 1)
-            for summary in summarise(info.task, directory.records())
+            for number, run in enumerate(runs, 1)
+            for summary in run.summaries
         ]
+        write_page(page, render_comparison(task, runs, rows, credentialed=credentialed), private=credentialed)
+        paired = paired_results(task, runs)
     console.print("\ncompared", style="bold")
-    for number, (directory, info) in enumerate(zip(directories, infos, strict=True), 1):
-        console.print(f"{number}: {directory.path}{_differences(info, infos)}", soft_wrap=True)
-    console.print(results_table(infos[0].task, rows))
-    data = ("sequences", "steps", "split", "seed", "data_digest")
-    if any(info.spec.named[name] != infos[0].spec.named[name] for info in infos for name in data):
-        console.print("these runs are on different data: their scores are not comparable", style="yellow")
+    for number, run in enumerate(runs, 1):
+        console.print(f"{number}: {run.path}{run.settings}", soft_wrap=True)
+    console.print(results_table(task, rows))
+    if paired.rows:
+        console.print()
+        console.print(evidence_table(paired))
+        for line in _of_intervals(rows):
+            console.print(line, style="dim")
+    console.print(f"comparison: {page}", soft_wrap=True)
 
 
 def _what(info: RunInfo, records: Sequence[StepRecord], summaries: Sequence[MethodSummary]) -> str:
@@ -166,8 +206,20 @@ def _remarks(info: RunInfo, summaries: Sequence[MethodSummary]) -> list[str]:
         remarks.append("tokens are estimated to the long side: this server offers no tokenizer")
     if any(summary.failed for summary in summaries):
         remarks.append("steps without a usable answer count as wrong, and as the farthest end of a number's range")
-    if any(score.interval for summary in summaries for score in summary.scores.values()):
+    return [*remarks, *_of_intervals(summaries)]
+
+
+def _of_intervals(summaries: Sequence[MethodSummary]) -> list[str]:
+    """Say what stands in brackets, and what p is."""
+    scores = [score for summary in summaries for score in summary.scores.values()]
+    over = {score.interval.over for score in scores if score.interval}
+    remarks = []
+    if "sequences" in over:
         remarks.append("in brackets: 95 % bootstrap intervals over sequences")
-    elif any(summary.scores for summary in summaries):
-        remarks.append("one sequence with known outcomes: no interval can be given over sequences")
+    elif "steps" in over:
+        remarks.append("in brackets: 95 % bootstrap intervals over stretches of the one sequence, not over others")
+    elif scores:
+        remarks.append("one sequence with few known outcomes: no interval can be given")
+    if any(isinstance(score.beyond_reference, PairedDifference) and score.beyond_reference.p for score in scores):
+        remarks.append("p: sign-flip test, corrected for the differences of its table (Holm)")
     return remarks

@@ -1,53 +1,52 @@
-"""How sure a mean is: bootstrap intervals. Whole sequences are resampled, as steps of one are not independent.
-
-The intervals are percentiles of means over resampled sequences (Efron and Tibshirani, "An Introduction to the
-Bootstrap", 1993, chapter 13; clusters as in Cameron, Gelbach and Miller, 2008). With fewer than about ten sequences
-they are too narrow, and with one nothing can be said.
-"""
+"""How sure a mean is: see `resampling` for how, and ``docs/statistics.md`` for what may be concluded."""
 
 from __future__ import annotations
 
-import math
-import random
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Iterable, Sequence
 
-from llm_as_rnn.core.figures import finite, mean, scale
-from llm_as_rnn.core.records import Record, StepRecord
-from llm_as_rnn.metrics.curves import by_sequence
+import numpy as np
+from numpy.typing import NDArray
 
-LEVEL = 0.95
-DRAWS = 2000
+from llm_as_rnn.core.figures import finite, scale
+from llm_as_rnn.core.records import StepRecord
+from llm_as_rnn.metrics.curves import Scores, by_sequence
+from llm_as_rnn.metrics.estimates import Interval
+from llm_as_rnn.metrics.resampling import DRAWS, LEVEL, Array, Units, ends, resampled_means, units
 
-KEPT = 256
-"""The most sequences whose draws are kept for the next score: they take a few megabytes."""
+ROOM = 1e12
+"""How many times the largest score has room in a sum: a resample may have it again and again."""
 
 
-class Interval(Record, frozen=True):
-    """A confidence interval, in the score's unit."""
-
-    low: float
-    high: float
-
-
-class PairedDifference(Record, frozen=True):
-    """The mean difference between two methods on the very same steps.
+class Aligned:
+    """Scores of one or several methods at the places that all of them have, in an array.
 
     Attributes
     ----------
-    mean : float
-        Score of the first method minus score of the second, in the score's unit.
-    interval : Interval or None
-        Where the mean may lie; None with one sequence.
-    steps, sequences : int
-        What both have.
+    values : array, (places, methods)
+        By sequence and timestep, divided by ``unit``.
+    sequences : array, (places,)
+        The number of each place's sequence.
+    unit : float
+        What keeps sums of the largest floats within their range; 1 for all others.
     """
 
-    mean: float
-    interval: Interval | None
-    steps: int
-    sequences: int
+    def __init__(self, *methods: Scores) -> None:
+        first, *others = methods
+        places = [
+            (number, sequence, t)
+            for number, sequence in enumerate(sorted(first))
+            for t in sorted(first[sequence])
+            if all(t in other.get(sequence, {}) for other in others)
+        ]
+        rows = [[scores[sequence][t] for scores in methods] for _, sequence, t in places]
+        self.unit = scale(ROOM * score for row in rows for score in row)
+        self.values: Array = np.array(rows, dtype=float).reshape(len(rows), len(methods)) / self.unit
+        self.sequences: NDArray[np.int64] = np.array([number for number, _, _ in places], dtype=np.int64)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """How many places there are, and in how many sequences."""
+        return len(self.values), len(np.unique(self.sequences))
 
 
 def interval(
@@ -71,84 +70,28 @@ def interval(
     Returns
     -------
     Interval or None
-        None with fewer than two scored sequences.
+        Over sequences; over stretches of steps where there is one sequence. None if that is shorter than 27 steps.
     """
-    return _interval(by_sequence(records, metric), level, draws, seed)
+    aligned = Aligned(by_sequence(records, metric))
+    return mean_interval(aligned.values[:, 0], aligned, level=level, draws=draws, seed=seed)
 
 
-def paired(
-    records: Iterable[StepRecord],
-    a: str,
-    b: str,
-    metric: str,
-    *,
-    level: float = LEVEL,
-    draws: int = DRAWS,
-    seed: int = 0,
-) -> PairedDifference | None:
-    """Compare two methods on the steps that both have a score for.
+def mean_interval(
+    values: Array, aligned: Aligned, *, level: float = LEVEL, draws: int = DRAWS, seed: int = 0
+) -> Interval | None:
+    """Give the interval of the mean of values at some places.
 
-    Parameters
-    ----------
-    records : iterable of StepRecord
-        Steps of these methods, and of any others.
-    a, b : str
-        Names of the methods; the difference is a minus b.
-    metric : str
-        A key of their scores.
-    level, draws, seed
-        As for `interval`.
-
-    Returns
-    -------
-    PairedDifference or None
-        None if the methods share no scored step.
+    No end lies beyond the least and the greatest value: an accuracy stays between 0 and 1, and an error above 0.
     """
-    steps = list(records)
-    ours = by_sequence((step for step in steps if step.method == a), metric)
-    theirs = by_sequence((step for step in steps if step.method == b), metric)
-    shared = {
-        sequence: {t: finite(score - theirs[sequence][t]) for t, score in scores.items() if t in theirs[sequence]}
-        for sequence, scores in ours.items()
-        if sequence in theirs
-    }
-    differences = {sequence: scores for sequence, scores in shared.items() if scores}
-    if not differences:
+    column = values[:, None]
+    found = units(column, aligned.sequences)
+    if found is None:
         return None
-    every = [score for scores in differences.values() for score in scores.values()]
-    return PairedDifference(mean(every), _interval(differences, level, draws, seed), len(every), len(differences))
+    low, high = ends(column.mean(axis=0), resampled_means(found, draws, seed), found.effective, level)
+    return bounded((low[0], high[0]), (values.min(), values.max()), found, aligned.unit)
 
 
-def _interval(scores: Mapping[str, Mapping[int, float]], level: float, draws: int, seed: int) -> Interval | None:
-    unit = scale(score for steps in scores.values() for score in steps.values())
-    clusters = [(math.fsum(score / unit for score in steps.values()), len(steps)) for steps in scores.values()]
-    if len(clusters) < 2:  # noqa: PLR2004 - how much sequences differ takes two of them
-        return None
-    totals, counts = zip(*clusters, strict=True)
-    means: list[float] = []
-    for drawn, times in (_resampled_once if len(clusters) <= KEPT else _resampled)(len(clusters), draws, seed).items():
-        total = math.fsum(map(totals.__getitem__, drawn))
-        means += [total / sum(map(counts.__getitem__, drawn))] * times
-    means.sort()
-    tail = (1 - level) / 2
-    return Interval(finite(_quantile(means, tail) * unit), finite(_quantile(means, 1 - tail) * unit))
-
-
-def _resampled(sequences: int, draws: int, seed: int) -> Mapping[tuple[int, ...], int]:
-    """Draw as many sequences as there are, again and again: which ones came, by their places, and how often.
-
-    The order in which they came is left out: it changes no mean, and few sequences come in few ways without it.
-    """
-    generator, places = random.Random(seed), range(sequences)  # noqa: S311 - statistics, not secrets
-    return Counter(tuple(sorted(generator.choices(places, k=sequences))) for _ in range(draws))
-
-
-_resampled_once = lru_cache(maxsize=4)(_resampled)
-"""The same for all scores of as many sequences, which would be drawn anew for each score of each method."""
-
-
-def _quantile(ordered: Sequence[float], share: float) -> float:
-    """Interpolate between the two values around a rank."""
-    rank = share * (len(ordered) - 1)
-    low, high = math.floor(rank), math.ceil(rank)
-    return ordered[low] + (ordered[high] - ordered[low]) * (rank - low)
+def bounded(found: Sequence[float], within: Sequence[float], of: Units, unit: float = 1.0) -> Interval:
+    """Make two ends an interval that does not leave a range, in the score's own unit."""
+    low, high = (finite(float(min(max(end, within[0]), within[1])) * unit) for end in found)
+    return Interval(low, high, of.over)

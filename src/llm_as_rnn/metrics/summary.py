@@ -14,7 +14,7 @@ from llm_as_rnn.core.figures import mean
 from llm_as_rnn.core.records import Call, Record, Status, StepRecord, UpdateOutcome
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.curves import SelfCorrection, self_correction
-from llm_as_rnn.metrics.intervals import Interval, interval
+from llm_as_rnn.metrics.estimates import Gain, Interval, PairedDifference
 from llm_as_rnn.metrics.scores import task_metrics
 
 
@@ -26,14 +26,25 @@ class Score(Record, frozen=True):
     value : float
         The mean, in the score's unit.
     interval : Interval or None
-        Its 95 % bootstrap interval by sequence; None with one sequence.
+        Its 95 % bootstrap interval, over sequences, or over the steps of the one that there is; None where that is too
+        short.
     steps : int
         How many steps it is the mean of: those whose outcome is known, in this field.
+    beyond_reference : PairedDifference, optional
+        The score less that of the best reference of its field, on the same steps; for methods that are none.
+    model_adds : PairedDifference, optional
+        What the model adds: the score of a method that takes a model's advice, less that of the one that takes the same
+        advice without the model.
+    gain : Gain, optional
+        The relative gain over the strongest baseline that asks a model; for methods that are neither.
     """
 
     value: float
     interval: Interval | None = None
     steps: int = 0
+    beyond_reference: PairedDifference | UnsetType = UNSET
+    model_adds: PairedDifference | UnsetType = UNSET
+    gain: Gain | UnsetType = UNSET
 
 
 class MethodSummary(Record, frozen=True):
@@ -101,6 +112,11 @@ class MethodSummary(Record, frozen=True):
     def is_reference(self) -> bool:
         """Whether there is no model behind it: it asked none, and took no advice of one."""
         return self.calls == 0 and self.by_advice is UNSET
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether it asks a model and has no memory: what the paper's method is to be better than."""
+        return self.calls > 0 and self.memory_tokens is None and self.by_advice is UNSET
 
 
 class FailedCalls(NamedTuple):
@@ -183,13 +199,17 @@ def summarise(task: Task, records: Sequence[StepRecord]) -> list[MethodSummary]:
     list of MethodSummary
         One a method, in the journal's order.
     """
+    from llm_as_rnn.metrics.evidence import with_evidence  # noqa: PLC0415 - it brings numpy, which takes a while
+
     steps = by_method(records)
     summaries = {method: _summarise(task, method, own) for method, own in steps.items()}
     asking = {method for method, summary in summaries.items() if summary.calls}
-    return [
-        msgspec.structs.replace(summary, by_advice=True) if asking & _advisers(steps[method]) else summary
+    advisers = {method: _advisers(own) for method, own in steps.items()}
+    told = [
+        msgspec.structs.replace(summary, by_advice=True) if asking & advisers[method] else summary
         for method, summary in summaries.items()
     ]
+    return with_evidence(task, steps, told, [method for method in steps if advisers[method]])
 
 
 def _advisers(steps: Sequence[StepRecord]) -> set[str]:
@@ -242,6 +262,8 @@ def _scores(task: Task, steps: Sequence[StepRecord]) -> dict[str, Score]:
 
 
 def _score(steps: Iterable[StepRecord], metric: str) -> Score | None:
+    from llm_as_rnn.metrics.intervals import interval  # noqa: PLC0415 - as above
+
     scored = [step for step in steps if metric in step.scores]
     if not scored:
         return None
@@ -253,5 +275,5 @@ def _root(squares: Score | None) -> Score | None:
     if squares is None:
         return None
     ends = squares.interval
-    rooted = Interval(math.sqrt(ends.low), math.sqrt(ends.high)) if ends is not None else None
+    rooted = Interval(math.sqrt(ends.low), math.sqrt(ends.high), ends.over) if ends is not None else None
     return Score(math.sqrt(squares.value), rooted, squares.steps)

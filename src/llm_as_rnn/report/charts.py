@@ -16,7 +16,8 @@ from llm_as_rnn.core.extras import Metric
 from llm_as_rnn.core.figures import mean
 from llm_as_rnn.core.records import StepRecord
 from llm_as_rnn.core.task import Task
-from llm_as_rnn.metrics.curves import curve
+from llm_as_rnn.metrics.bands import band
+from llm_as_rnn.metrics.curves import by_sequence, running
 from llm_as_rnn.metrics.scores import task_metrics
 from llm_as_rnn.metrics.summary import MethodSummary, by_method
 
@@ -62,10 +63,11 @@ class Style(NamedTuple):
 
 
 class Line(NamedTuple):
-    """One method's curve: t and score."""
+    """One method's curve: t and score; around it the band in which the truth may lie: t, lower and upper end."""
 
     style: Style
     points: Sequence[tuple[int, float]]
+    band: Sequence[tuple[int, float, float]] = ()
 
 
 class Chart(NamedTuple):
@@ -106,11 +108,17 @@ def score_charts(task: Task, records: Sequence[StepRecord], looks: Sequence[Styl
     for metric in task_metrics(task):
         windows: list[int | None] = [None, window] if length >= 3 * window else [None]
         for latest in windows:
-            lines = [Line(look, curve(steps[look.method], metric.name, latest)) for look in looks]
+            lines = [_score_line(look, steps[look.method], metric, latest) for look in looks]
             lines = [line for line in lines if line.points]
             if lines:
                 charts.append(_score_chart(metric, lines, latest))
     return charts
+
+
+def _score_line(look: Style, steps: Sequence[StepRecord], metric: Metric, latest: int | None) -> Line:
+    """Make a method's line; bands of references would only hide the others."""
+    tracks = running(by_sequence(steps, metric.name), latest)
+    return Line(look, tracks.curve, () if look.dashed or latest else band(tracks))
 
 
 def advice_charts(task: Task, records: Sequence[StepRecord], looks: Sequence[Style]) -> list[Chart]:
@@ -142,7 +150,7 @@ def _score_chart(metric: Metric, lines: Sequence[Line], latest: int | None) -> C
     return Chart(f"{metric.title}, {what}", f"{better} is better", svg)
 
 
-def line_chart(lines: Sequence[Line], name: str, upper: float = math.inf) -> Markup:
+def line_chart(lines: Sequence[Line], name: str, upper: float = math.inf, lower: float = 0.0) -> Markup:
     """Draw lines over timesteps.
 
     Parameters
@@ -151,16 +159,18 @@ def line_chart(lines: Sequence[Line], name: str, upper: float = math.inf) -> Mar
         At least one, none empty.
     name : str
         What the values are.
-    upper : float
-        The highest possible value; 0 is the lowest.
+    upper, lower : float
+        The highest and the lowest possible value.
     """
     values = [value for line in lines for _, value in line.points]
+    values += [min(max(end, lower), upper) for line in lines for _, *ends in line.band for end in ends]
     steps = [t for line in lines for t, _ in line.points]
-    ticks = [tick for tick in nice_ticks(min(values), max(values), 5) if 0 <= tick <= upper]
+    ticks = [tick for tick in nice_ticks(min(values), max(values), 5) if lower <= tick <= upper]
     first, last = min(steps), max(steps)
     frame = _Frame(first, max(last, first + 1), min(ticks[0], *values), max(ticks[-1], *values))
     parts = [
         *_axes(frame, ticks),
+        *(_band(line, frame) for line in lines if line.band),
         *(_line(line, frame) for line in lines),
         *_names(lines, frame),
         *(_hovers(line, frame) for line in lines),
@@ -229,6 +239,13 @@ def _line(line: Line, frame: _Frame) -> Markup:
     return Markup('<g class="series-{}"><path class="line{}" d="M{}"/>{}</g>').format(
         line.style.colour, " dashed" if line.style.dashed else "", path, marks
     )
+
+
+def _band(line: Line, frame: _Frame) -> Markup:
+    """Draw where the truth may lie, as far as it is in the frame."""
+    there = [*((t, low) for t, low, _ in line.band), *((t, high) for t, _, high in reversed(line.band))]
+    path = "L".join(f"{frame.x(t):.1f} {frame.y(min(max(end, frame.low), frame.high)):.1f}" for t, end in there)
+    return Markup('<path class="band series-{}" d="M{}z"/>').format(line.style.colour, path)
 
 
 def _hovers(line: Line, frame: _Frame) -> Markup:

@@ -27,6 +27,7 @@ from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.summary import MethodSummary, failed_calls
 from llm_as_rnn.report import tables
 from llm_as_rnn.report.charts import advice_charts, score_charts, styles
+from llm_as_rnn.report.regrets import regret_charts
 from llm_as_rnn.report.trace import script_json, viewer_data
 from llm_as_rnn.runs.asked import NO_PROMPTS, Prompts
 from llm_as_rnn.runs.versions import Event
@@ -34,13 +35,13 @@ from llm_as_rnn.runs.versions import Event
 TEMPLATES = Path(__file__).parent / "templates"
 
 FEW_SEQUENCES = 10
-"""Below this, bootstrap intervals are known to be too narrow, and the page says so."""
+"""Below this, intervals are rough, and the page says so: those of skewed scores hold the truth less often than told."""
 
 Lessons = Mapping[tuple[str, str], Sequence[Event]]
 
 _NO_LESSONS: Lessons = MappingProxyType({})
 
-_environment = Environment(
+environment = Environment(
     loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
 )
 
@@ -86,9 +87,20 @@ def write_report(
     RunError
         If the file cannot be written.
     """
-    page = render_report(task, run, records, summaries, lessons, prompts).encode("utf-8", "replace")
+    page = render_report(task, run, records, summaries, lessons, prompts)
+    write_page(path, page, private=bool(run.get("credentialed")))
+
+
+def write_page(path: Path, page: str, *, private: bool = False) -> None:
+    """Write a page, at once, for its owner only if it is private.
+
+    Raises
+    ------
+    RunError
+        If the file cannot be written.
+    """
     try:
-        write_atomically(path, page, private=bool(run.get("credentialed")))
+        write_atomically(path, page.encode("utf-8", "replace"), private=private)
     except OSError as error:
         raise RunError(f"the report {path} cannot be written: {error}", "check the folder") from error
 
@@ -111,24 +123,30 @@ def render_report(
         asked=prompts.messages,
         unasked=prompts.problem,
     )
-    return _environment.get_template("report.html.j2").render(
+    return environment.get_template("report.html.j2").render(
         task=task,
         facts=facts(run, records),
         credentialed=bool(run.get("credentialed")),
         remote_data=_show(run.get("remote_data", ())),
         status=str(run.get("status", "")),
         results=tables.results(task, summaries),
+        evidence=tables.evidence(task, summaries),
+        over_steps=any(one.interval.over == "steps" for s in summaries for one in s.scores.values() if one.interval),
         differences=tables.differences(task, records, summaries),
         corrections=tables.corrections(task, summaries),
         sequences=len({record.sequence for record in records}),
         few_sequences=FEW_SEQUENCES,
         looks=looks,
-        charts=[*score_charts(task, records, looks), *advice_charts(task, records, looks)],
+        charts=[
+            *score_charts(task, records, looks),
+            *regret_charts(task, records, looks),
+            *advice_charts(task, records, looks),
+        ],
         lessons=lessons,
         settings=settings(run),
         data=Markup(script_json(data)),  # noqa: S704 - script_json escapes what could end the tag
-        style=_asset("palette.css", "charts.css", "report.css"),
-        script=_asset("viewer.js"),
+        style=asset("palette.css", "charts.css", "report.css"),
+        script=asset("viewer.js"),
     )
 
 
@@ -186,7 +204,8 @@ def duration(seconds: float) -> str:
 
 
 @cache
-def _asset(*names: str) -> Asset:
+def asset(*names: str) -> Asset:
+    """Read files of the folder of templates as one part of a page."""
     text = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in names)
     digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
     return Asset(Markup(text), f"sha256-{digest}")  # noqa: S704 - the package's own files

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import NamedTuple
 
+from msgspec import UNSET
 from rich import box
 from rich.table import Table
 from rich.text import Text
@@ -14,7 +15,7 @@ from llm_as_rnn.core.extras import Metric
 from llm_as_rnn.core.figures import shown
 from llm_as_rnn.core.records import Status, StepRecord
 from llm_as_rnn.core.task import Task
-from llm_as_rnn.metrics.intervals import paired
+from llm_as_rnn.metrics.estimates import Gain, Interval, PairedDifference
 from llm_as_rnn.metrics.scores import task_metrics
 from llm_as_rnn.metrics.summary import MethodSummary, Score
 
@@ -63,6 +64,9 @@ COSTS = (
 )
 """What follows the scores in every results table."""
 
+KINDS_OF_EVIDENCE = ("beyond_reference", "model_adds", "gain")
+"""Fields of `Score` that say how a method stands beside the others, in the order of their rows."""
+
 
 def results(task: Task, summaries: Sequence[MethodSummary]) -> Results:
     """Lay out a run's results: scores with their intervals, failures and costs.
@@ -100,23 +104,83 @@ def results_table(task: Task, summaries: Sequence[MethodSummary]) -> Table:
     return table
 
 
+def evidence(task: Task, summaries: Sequence[MethodSummary]) -> Results | None:
+    """Lay out what a run shows: against the best reference, what the model adds, gain over the strongest baseline.
+
+    Returns
+    -------
+    Results or None
+        Differences and gains with their intervals, and p values where a test can be made; None if there is nothing to
+        compare. Intervals without zero are marked as best.
+    """
+    metrics = task_metrics(task)
+    beyond, adds, gains = ([_found(one, metrics, kind) for one in summaries] for kind in KINDS_OF_EVIDENCE)
+    free = next((one.other for cells in adds for one in cells if isinstance(one, PairedDifference)), "")
+    named = [
+        *((summary.method, cells) for summary, cells in zip(summaries, beyond, strict=True)),
+        *((f"{summary.method} \N{MINUS SIGN} {free}", cells) for summary, cells in zip(summaries, adds, strict=True)),
+        *((f"{summary.method}, gain", cells) for summary, cells in zip(summaries, gains, strict=True)),
+    ]
+    rows = tuple(
+        Row(name, tuple(map(_evidence_cell, cells)), is_reference=False)
+        for name, cells in named
+        if any(one is not None for one in cells)
+    )
+    if not rows:
+        return None
+    best = [
+        next((one.other for one in of_metric if isinstance(one, PairedDifference)), "")
+        for of_metric in zip(*beyond, strict=True)
+    ]
+    columns = (
+        Column(f"{metric.title} \N{MINUS SIGN} {other}" if other else metric.title, metric.about)
+        for metric, other in zip(metrics, best, strict=True)
+    )
+    return Results(tuple(columns), rows)
+
+
+def _found(summary: MethodSummary, metrics: Sequence[Metric], kind: str) -> list[PairedDifference | Gain | None]:
+    found = [getattr(summary.scores.get(metric.mean), kind, UNSET) for metric in metrics]
+    return [None if one is UNSET else one for one in found]
+
+
+def evidence_table(content: Results) -> Table:
+    """Make such rows a table for the terminal."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    table.add_column("difference", no_wrap=True)
+    for column in content.columns:
+        table.add_column(Text(column.title), justify="right")
+    for row in content.rows:
+        table.add_row(Text(row.method), *map(_cell_text, row.cells))
+    return table
+
+
 def differences(task: Task, records: Sequence[StepRecord], summaries: Sequence[MethodSummary]) -> Results | None:
     """Compare every method with the first one that asks a model, step by step on the same steps.
 
     Returns
     -------
     Results or None
-        Differences (method minus the first) with their intervals, the first one's row left out; None if there is
-        nothing to compare. Intervals without zero are marked as best.
+        Differences (method minus the first) with their intervals and p values, the first one's row left out; None if
+        there is nothing to compare. Intervals without zero are marked as best.
     """
     base = next((summary.method for summary in summaries if not summary.is_reference), None)
     others = sorted((s for s in summaries if s.method != base), key=lambda summary: summary.is_reference)
     if base is None or not others:
         return None
+    from llm_as_rnn.metrics.comparisons import corrected, paired  # noqa: PLC0415 - they bring numpy, which takes a while
+
     metrics = task_metrics(task)
     columns = tuple(Column(f"{metric.title} \N{MINUS SIGN} {base}", metric.about) for metric in metrics)
+    places = [(other.method, metric.name) for other in others for metric in metrics]
+    compared = {place: paired(records, place[0], base, place[1]) for place in places}
+    shown = corrected({place: found for place, found in compared.items() if found})
     rows = tuple(
-        Row(other.method, tuple(_difference_cell(records, other.method, base, m) for m in metrics), other.is_reference)
+        Row(
+            other.method,
+            tuple(difference_cell(shown.get((other.method, metric.name))) for metric in metrics),
+            other.is_reference,
+        )
         for other in others
     )
     return Results(columns, rows)
@@ -186,15 +250,41 @@ def _scored(summary: MethodSummary) -> str:
     return str(most) if fewest == most else f"{fewest}\N{EN DASH}{most}"
 
 
-def _difference_cell(records: Sequence[StepRecord], method: str, base: str, metric: Metric) -> Cell:
-    found = paired(records, method, base, metric.name)
+def difference_cell(found: PairedDifference | None) -> Cell:
+    """Show a difference with its interval and its p value, corrected if it was; the best have no zero in it."""
     if found is None:
         return Cell(NONE)
-    ends = found.interval
     digits = _digits(abs(found.mean))
-    clear = ends is not None and (ends.low > 0 or ends.high < 0)
-    detail = f"[{_signed(ends.low, digits)}, {_signed(ends.high, digits)}]" if ends else ""
-    return Cell(_signed(found.mean, digits), detail, clear)
+    ends = found.interval
+    details = [f"[{_signed(ends.low, digits)}, {_signed(ends.high, digits)}]"] if ends else []
+    p = found.p if found.p_holm is None else found.p_holm
+    details += [] if p is None else [p_value(p)]
+    return Cell(_signed(found.mean, digits), " ".join(details), _is_clear(ends))
+
+
+def p_value(p: float) -> str:
+    """Write a p value.
+
+    >>> p_value(0.0312), p_value(0.0002)
+    ('p 0.031', 'p <0.001')
+    """
+    return f"p {p:.2g}" if p >= 0.001 else "p <0.001"  # noqa: PLR2004
+
+
+def _evidence_cell(found: PairedDifference | Gain | None) -> Cell:
+    if isinstance(found, Gain):
+        ends = found.interval
+        detail = f"[{_percent(ends.low)}, {_percent(ends.high)}] " if ends else ""
+        return Cell(f"{_percent(found.value)} %", f"{detail}over {found.strongest}", _is_clear(ends))
+    return difference_cell(found)
+
+
+def _is_clear(ends: Interval | None) -> bool:
+    return ends is not None and (ends.low > 0 or ends.high < 0)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:+.0f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _correction_cell(summary: MethodSummary, metric: Metric) -> Cell:

@@ -1,0 +1,63 @@
+"""How sure a curve is: an interval at each timestep, from resampling whole sequences."""
+
+from __future__ import annotations
+
+from llm_as_rnn.core.figures import finite
+from llm_as_rnn.metrics.curves import Tracks
+
+LEVEL = 0.95
+DRAWS = 500
+"""Fewer than for a table: a band is looked at, not read off."""
+
+FEWEST = 2
+"""How much sequences differ takes two of them."""
+
+Band = list[tuple[int, float, float]]
+"""t, lower and upper end."""
+
+
+def band(tracks: Tracks, level: float = LEVEL, seed: int = 0) -> Band:
+    """Give a pointwise confidence band of a curve.
+
+    Parameters
+    ----------
+    tracks : Tracks
+        The curve's sequences.
+    level : float
+        Between 0 and 1: how often the band holds the truth at any one timestep. At all of them at once it does so less
+        often.
+    seed : int
+        The same tracks and seed give the same band.
+
+    Returns
+    -------
+    list of (int, float, float)
+        Only timesteps that at least two sequences have: nothing can be said of the others.
+
+    Examples
+    --------
+    >>> band(Tracks([0, 1], [[0.5, 0.0], [0.5, 1.0]], 1.0))[0]
+    (0, 0.5, 0.5)
+    """
+    if len(tracks.rows) < FEWEST:
+        return []
+    import numpy as np  # noqa: PLC0415 - charts are imported by commands that draw none
+
+    from llm_as_rnn.metrics.resampling import ends  # noqa: PLC0415 - as above
+
+    rows = np.array(tracks.rows, dtype=float)
+    there = ~np.isnan(rows)
+    values = np.where(there, rows, 0.0)
+    sequences = len(rows)
+    weights = np.random.default_rng(seed).multinomial(sequences, [1 / sequences] * sequences, DRAWS).astype(float)
+    counts = there.sum(axis=0)
+    mean = values.sum(axis=0) / counts
+    drawn = weights @ there
+    # A resample that has none of a timestep's sequences says nothing of it: it stands at the mean.
+    resampled = np.where(drawn > 0, weights @ values / np.maximum(drawn, 1), mean)
+    low, high = ends(mean, resampled, sequences, level)
+    return [
+        (t, finite(float(low[place]) * tracks.unit), finite(float(high[place]) * tracks.unit))
+        for place, t in enumerate(tracks.t)
+        if counts[place] >= FEWEST
+    ]

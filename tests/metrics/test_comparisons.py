@@ -1,0 +1,161 @@
+"""Methods compared on the same steps: differences, their tests, and the gain over the strongest."""
+
+from __future__ import annotations
+
+import random
+from itertools import product
+from statistics import fmean
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llm_as_rnn.core.extras import Metric
+from llm_as_rnn.core.records import StepRecord
+from llm_as_rnn.metrics.comparisons import corrected, gain, paired
+from llm_as_rnn.metrics.curves import by_sequence, strongest
+from llm_as_rnn.metrics.estimates import Interval, PairedDifference
+from llm_as_rnn.metrics.resampling import EXACT, sign_flip
+from tests.metrics.steps import track
+
+scores = st.lists(st.lists(st.floats(0, 1, width=16), min_size=1, max_size=5), min_size=2, max_size=6)
+ACCURACY = Metric("score", "score", "score", "sky", "share of right answers")
+ERROR = Metric("score", "score", "score", "high", "mean error", higher_is_better=False)
+
+
+def journal(tracks: list[list[float]], method: str = "m") -> list[StepRecord]:
+    return [record for i, one in enumerate(tracks) for record in track(f"s{i:03}", one, method)]
+
+
+def scored(tracks: list[list[float]]) -> dict[str, dict[int, float]]:
+    return by_sequence(journal(tracks), "score")
+
+
+def test_a_paired_difference_uses_the_steps_that_both_have() -> None:
+    records = [*journal([[1, 1, 1], [1, 1]], "a"), *journal([[0, 1], [1, 0, 0]], "b"), *journal([[9, 9]], "c")]
+    found = paired(records, "a", "b", "score")
+    assert found is not None
+    assert (found.mean, found.steps, found.sequences) == (0.5, 4, 2)
+    assert found.interval == Interval(0.5, 0.5)
+
+
+def test_pairing_removes_what_sequences_have_in_common() -> None:
+    hard, easy = [0.1, 0.2], [0.8, 0.9]
+    better = [[score + 0.1 for score in one] for one in (hard, easy)]
+    found = paired([*journal(better, "a"), *journal([hard, easy], "b")], "a", "b", "score")
+    assert found is not None
+    assert found.interval is not None
+    assert found.interval.low == pytest.approx(0.1)
+    assert found.interval.high == pytest.approx(0.1)
+
+
+def test_a_paired_difference_needs_a_shared_step_and_two_sequences_or_many_steps_for_an_interval() -> None:
+    assert paired([*track("x", [1], "a"), *track("y", [1], "b")], "a", "b", "score") is None
+    found = paired([*track("x", [1, 0], "a"), *track("x", [0, 0], "b")], "a", "b", "score")
+    assert found is not None
+    assert (found.mean, found.interval, found.p) == (0.5, None, None)
+    found = paired([*track("x", [1, 0] * 20, "a"), *track("x", [0, 0] * 20, "b")], "a", "b", "score")
+    assert found is not None
+    assert found.interval is not None
+    assert (found.interval.over, found.other) == ("steps", "b")
+    assert found.p is not None
+
+
+@given(scores, scores)
+def test_swapping_the_methods_turns_the_sign(ours: list[list[float]], theirs: list[list[float]]) -> None:
+    records = [*journal(ours, "a"), *journal(theirs, "b")]
+    one, other = paired(records, "a", "b", "score", draws=50), paired(records, "b", "a", "score", draws=50)
+    assert one is not None
+    assert other is not None
+    assert one.mean == pytest.approx(-other.mean)
+    assert (one.steps, one.sequences) == (other.steps, other.sequences)
+
+
+def test_the_p_value_is_the_share_of_signs_that_do_as_much() -> None:
+    rng = random.Random(4)
+    differences = [rng.gauss(0.4, 1) for _ in range(7)]
+    found = paired([*journal([[d] for d in differences], "a"), *journal([[0.0]] * 7, "b")], "a", "b", "score")
+    assert found is not None
+    sums = [abs(sum(s * d for s, d in zip(signs, differences, strict=True))) for signs in product((1, -1), repeat=7)]
+    assert found.p == pytest.approx(fmean(total >= abs(sum(differences)) - 1e-12 for total in sums))
+
+
+@pytest.mark.parametrize("sequences", [4, 6, 12, 20])
+def test_the_smallest_p_value_is_that_of_all_sequences_going_one_way(sequences: int) -> None:
+    found = paired([*journal([[1.0]] * sequences, "a"), *journal([[0.0]] * sequences, "b")], "a", "b", "score")
+    assert found is not None
+    assert found.p == pytest.approx(max(2 / 2**sequences, 2e-4))
+
+
+def test_equal_methods_have_no_small_p_value() -> None:
+    found = paired([*journal([[1.0, 0.0]] * 8, "a"), *journal([[1.0, 0.0]] * 8, "b")], "a", "b", "score")
+    assert found is not None
+    assert (found.mean, found.p) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("sequences", [8, EXACT + 1])
+def test_p_values_of_equal_methods_are_small_as_seldom_as_they_say(sequences: int) -> None:
+    differences = np.random.default_rng(sequences).normal(size=(sequences, 300))
+    found = sign_flip(differences, np.arange(sequences))
+    assert found is not None
+    assert 0.05 <= np.mean(found <= 0.1) <= 0.15
+
+
+def test_p_values_of_a_table_are_corrected_for_each_other_and_those_that_are_not_tested_stay_so() -> None:
+    plain = {name: PairedDifference(1.0, None, 5, 5, p=p) for name, p in (("a", 0.01), ("b", 0.04), ("c", 0.03))}
+    found = corrected({**plain, "d": PairedDifference(1.0, None, 5, 1)})
+    assert {name: one.p_holm for name, one in found.items()} == {"a": 0.03, "b": 0.06, "c": 0.06, "d": None}
+
+
+def test_the_strongest_has_the_best_mean_whichever_way_is_better() -> None:
+    others = {"x": scored([[0.1], [0.5]]), "y": scored([[0.4], [0.4]]), "none": {}}
+    assert strongest(others, ACCURACY) == "y"
+    assert strongest(others, ERROR) == "x"
+    assert strongest({"none": {}}, ERROR) is None
+
+
+def test_a_gain_is_relative_to_the_strongest_and_positive_where_better() -> None:
+    others = {"x": scored([[0.2, 0.2], [0.2, 0.2]]), "y": scored([[0.4, 0.4], [0.4, 0.4]])}
+    up = gain(scored([[0.5, 0.5], [0.5, 0.5]]), others, ACCURACY)
+    assert up is not None
+    assert (up.strongest, up.steps, up.sequences) == ("y", 4, 2)
+    assert up.value == pytest.approx(0.25)
+    assert up.interval is not None
+    assert [up.interval.low, up.interval.high] == pytest.approx([0.25, 0.25])
+    down = gain(scored([[0.1, 0.1], [0.1, 0.1]]), others, ERROR)
+    assert down is not None
+    assert down.strongest == "x"
+    assert down.value == pytest.approx(0.5)
+
+
+def test_each_resample_of_a_gain_chooses_its_own_strongest() -> None:
+    rng = random.Random(7)
+    luck = [[[float(rng.random() < 0.5) for _ in range(20)] for _ in range(12)] for _ in range(6)]
+    ours = scored([[0.5] * 20] * 12)
+    others = {f"b{i}": scored(one) for i, one in enumerate(luck)}
+    chosen = strongest(others, ACCURACY)
+    assert chosen is not None
+    fixed, free = gain(ours, {chosen: others[chosen]}, ACCURACY), gain(ours, others, ACCURACY)
+    assert fixed is not None
+    assert free is not None
+    assert fixed.value == free.value
+    assert fixed.interval is not None
+    assert free.interval is not None
+    # The luckiest of six is luckier in most resamples than the one that was luckiest here.
+    assert free.interval.low < fixed.interval.low
+    assert free.interval.high < fixed.interval.high
+
+
+def test_there_is_no_gain_over_nothing() -> None:
+    assert gain(scored([[1.0], [1.0]]), {"x": scored([[0.0], [0.0]])}, ACCURACY) is None
+    assert gain(scored([[1.0], [1.0]]), {}, ACCURACY) is None
+    found = gain(scored([[1.0], [1.0]]), {"x": scored([[0.0], [1.0]])}, ACCURACY)
+    assert found is not None
+    assert (found.value, found.interval) == (1.0, None)
+
+
+def test_an_interval_of_a_difference_stays_within_the_differences() -> None:
+    found = paired([*journal([[1.0] * 4, [0.0] * 4], "a"), *journal([[0.0] * 4] * 2, "b")], "a", "b", "score")
+    assert found is not None
+    assert found.interval == Interval(0.0, 1.0)
