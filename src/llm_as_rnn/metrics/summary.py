@@ -15,6 +15,7 @@ from llm_as_rnn.core.records import Call, Record, Status, StepRecord, UpdateOutc
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.curves import SelfCorrection, self_correction
 from llm_as_rnn.metrics.estimates import Gain, Interval, PairedDifference
+from llm_as_rnn.metrics.following import Following, following
 from llm_as_rnn.metrics.scores import task_metrics
 
 
@@ -86,6 +87,8 @@ class MethodSummary(Record, frozen=True):
         Those of ``completion_tokens`` that went into thinking.
     by_advice : bool, optional
         Set where it took the advice of a method that asked a model, and whose cost stands there.
+    following : Following, optional
+        What became of its memory's cases, for a method whose memory has some (see `metrics.following`).
     """
 
     method: str
@@ -107,6 +110,7 @@ class MethodSummary(Record, frozen=True):
     memory_tokens: int | None
     reasoning_tokens: float = 0.0
     by_advice: bool | UnsetType = UNSET
+    following: Following | UnsetType = UNSET
 
     @property
     def is_reference(self) -> bool:
@@ -243,6 +247,7 @@ def _summarise(task: Task, method: str, steps: Sequence[StepRecord]) -> MethodSu
         seconds=_total(calls, "seconds") / len(steps),
         retries=sum(call.retries for call in calls),
         memory_tokens=max((step.memory_tokens for step in steps if step.memory_tokens is not None), default=None),
+        following=following(task, steps) or UNSET,
     )
 
 
