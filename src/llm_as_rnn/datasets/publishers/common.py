@@ -12,7 +12,9 @@ from llm_as_rnn.datasets.formats import read_rows
 PAGE = "docs/datasets.md says where the files are"
 
 
-def made_by_users(name: str, *, title: str, source: str, licence: str, predicts: str, size: str, maker: Maker) -> Dataset:
+def made_by_users(
+    name: str, *, title: str, source: str, licence: str, predicts: str, size: str, maker: Maker
+) -> Dataset:
     """Give a dataset that is not shipped, and says so with the command that makes it."""
     files = " ".join(["FILE", *("FURTHER" for _ in maker.files[1:])])
     bring = f"make its table for --data, as docs/datasets.md says: llm-as-rnn data make {name} {files}"
