@@ -38,7 +38,7 @@ def test_a_prompt_about_four_figures_becomes_a_row_for_each(tmp_path: Path) -> N
     assert [row["tag"] for row in found] == list(TAGS) * 3
     # Fourteen words before the figure, eight after it, and nothing of the next question.
     before, after = (
-        "third quarter of last year the debt of the firm fell due in",
+        "the third quarter of last year the debt of the firm fell due in",
         "years , which is a little sooner than",
     )
     assert found[0] == {"t": 0, "text": f"{before} [0] {after}", "tag": "Goodwill"}
@@ -140,7 +140,7 @@ def test_rows_whose_outcome_is_no_option_are_left_out_and_named(tmp_path: Path) 
 
 
 BROKEN: dict[str, tuple[str, bytes, str]] = {
-    "another publisher's": ("finer", b'{"tokens": ["a"], "ner_tags": [0]}', r"is not FiNER as ACE .*'context', but 'tok"),
+    "another publisher's": ("finer", b'{"tokens": ["a"], "ner_tags": [0]}', r"is not FiNER as ACE .*'context', but 't"),
     "too few tags": ("finer", json.dumps(finer_line(["1", "2"], ["Goodwill"])).encode(), "line 1: .* 2 figures.* 1"),
     "no figure": ("finer", b'{"context": "Hello", "target": "Goodwill"}', "line 1: it asks for the tag of no figure"),
     "figure not there": (
@@ -151,7 +151,7 @@ BROKEN: dict[str, tuple[str, bytes, str]] = {
     "broken line": ("finer", b'{"context": 1', "line 1"),
     "not UTF-8": ("banking77", b"text,category\na\xff,b\n", "line 2: not UTF-8"),
     "only names": ("banking77", b"text,category\n", "no rows"),
-    "other columns": ("banking77", b"text,label\na,1\n", "is not Banking77 as PolyAI .*'category', but 'text', 'label'"),
+    "other columns": ("banking77", b"text,label\na,1\n", "Banking77 as PolyAI .*'category', but 'text', 'label'"),
     "codes only": ("ddxplus", b"AGE,SEX,PATHOLOGY,EVIDENCES\n1,F,GERD,['E_1']\n", "DDXPlus .* 'English Pathology'"),
     "no sex": ("ddxplus", b"AGE,SEX,English Pathology,English Evidences\n1,X,GERD,{}\n", "line 2: SEX is 'X'"),
     "no findings": ("ddxplus", b"AGE,SEX,English Pathology,English Evidences\n1,F,GERD,{}\n", "line 2: 'English Evid"),

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from llm_as_rnn.core.errors import DatasetError, MissingExtraError
 from llm_as_rnn.core.fields import Field, Label, Number, Ranked, Text
 from llm_as_rnn.core.task import Columns, MemorySection, Task
-from llm_as_rnn.datasets.base import Selection, Sequence, Step
+from llm_as_rnn.datasets.base import Selection, Sequence, Split, Step
 from llm_as_rnn.datasets.formats import read_rows
 from llm_as_rnn.datasets.tables import Table, read_table
 
@@ -160,7 +160,8 @@ def one_sequence(folder: Path, rows: int) -> Table:
 
 def test_several_sequences_of_a_table_that_is_one_are_stretches_of_a_part(tmp_path: Path) -> None:
     table = one_sequence(tmp_path, 41)
-    for split, first, there in (("development", 0, 21), ("held_out", 21, 20)):
+    parts: list[tuple[Split, int, int]] = [("development", 0, 21), ("held_out", 21, 20)]
+    for split, first, there in parts:
         cut = table.cut(Selection(there // 6, 6, 0, split))
         assert [s.info.id for s in cut] == ["all 1-6", "all 7-12", "all 13-18"]
         seen = [step.observation.fields["x"] for s in cut for step in s.steps]

@@ -11,8 +11,8 @@ from rich.text import Text
 
 from llm_as_rnn.cli.progress import console, messages, waiting
 from llm_as_rnn.core.errors import UsageError
-from llm_as_rnn.core.files import read_file, write_atomically
 from llm_as_rnn.core.fields import ARROW
+from llm_as_rnn.core.files import read_file, write_atomically
 from llm_as_rnn.core.prompts import Prompts
 from llm_as_rnn.core.task import Task, load_task
 from llm_as_rnn.core.templates import MISSING

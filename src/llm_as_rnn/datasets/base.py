@@ -127,8 +127,8 @@ class Dataset(Record, frozen=True):
     from_folder : callable, optional
         For data that a user has to bring: gives the dataset that reads the folder named by ``--data``.
     maker : Maker, optional
-        For data that is not shipped: makes a table of its publisher's own files, which ``--data`` names, and the task's ``data``
-        section reads.
+        For data that is not shipped: makes a table of its publisher's own files, which ``--data`` names, and the task's
+        ``data`` section reads.
     credentialed : bool
         Whether its terms forbid sending it to third parties: engines that are not on this machine are refused.
     digest : str

@@ -119,7 +119,9 @@ def _unknown(task: Task, rows: list[Row]) -> str:
     counts = Counter(str(row.cells[column]) for row in rows)
     named = ", ".join(f"{name!r} ({count})" for name, count in counts.most_common(MOST_NAMED))
     more = f" and {len(counts) - MOST_NAMED} more" if len(counts) > MOST_NAMED else ""
-    return f"{field.name} {named}{more} is none of the {len(field.options)} that task {task.name} lists, first in line {min(row.line for row in rows)}"
+    first = min(row.line for row in rows)
+    listed = f"none of the {len(field.options)} that task {task.name} lists"
+    return f"{field.name} {named}{more} is {listed}, first in line {first}"
 
 
 def _numbered(rows: list[dict[str, Any]], length: int) -> list[dict[str, Any]]:

@@ -9,10 +9,9 @@ from llm_as_rnn.core.errors import AnswerError
 from llm_as_rnn.core.fields.base import ARROW, BaseField, brief, gbnf_string
 from llm_as_rnn.core.folding import chosen, clash, fold
 
-
 MOST_LISTED = 100
-"""Options that a prompt for lines lists. The 139 tags of FiNER are 1,600 tokens of SmolLM2 in every prompt, and in fifteen
-steps it was as often right without them; intents and diseases of other tasks, 77 and 49, are 547 and 231."""
+"""Options that a prompt for lines lists. The 139 tags of FiNER are 1,600 tokens of SmolLM2 in every prompt, and in
+fifteen steps it was as often right without them; 77 intents of Banking77 are 547 tokens, 49 diseases of DDXPlus 231."""
 
 
 class OfOptions(BaseField, frozen=True):

@@ -63,7 +63,7 @@ def wrong(file: Brought, line: int, what: str) -> DatasetError:
 
 
 def scattered(rows: Iterable[Row]) -> list[Row]:
-    """Put rows that stand by outcome into an order without meaning, the same on every machine: by hashes of their lines.
+    """Put rows that stand by outcome into an order without meaning: by hashes of their lines, so the same everywhere.
 
     >>> [row.line for row in scattered([Row(1, {}), Row(2, {}), Row(3, {}), Row(4, {})])]
     [4, 1, 3, 2]
