@@ -74,12 +74,12 @@ def patient(number: int, **more: Any) -> dict[str, Any]:
 
 
 def ddxplus(folder: Path) -> list[Path]:
-    return table(folder, "ddxplus.csv", [patient(n) for n in range(10)])
+    return table(folder, "ddxplus.csv", [patient(n) for n in range(12)])
 
 
 def banking77(folder: Path) -> list[Path]:
     rows = [
-        {"text": f"Where is card {n}, please?", "category": ("card_arrival", "age_limit")[n > 5]} for n in range(10)
+        {"text": f"Where is card {n}, please?", "category": ("card_arrival", "age_limit")[n > 6]} for n in range(12)
     ]
     return table(folder, "train.csv", rows)
 
