@@ -242,7 +242,8 @@ def test_a_file_that_is_there_is_not_written_over(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_without_a_table_the_command_that_makes_it_is_told(name: str) -> None:
-    for words in (("run", name), ("data", "show", name), ("data", "check", name)):
+    # Before a model is looked for, which is not there either.
+    for words in (("run", name, "-m", "llamacpp:gone.gguf"), ("data", "show", name), ("data", "check", name)):
         ended = command(*words)
         assert ended.returncode == 2
         (line,) = ended.stderr.splitlines()
