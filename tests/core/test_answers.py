@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_as_rnn.core.answers import read_object
+from llm_as_rnn.core.answers import AnswerSpec, Notation, read_object
 from llm_as_rnn.core.errors import AnswerError
+from llm_as_rnn.core.fields import Field, Label, Ranked
+from llm_as_rnn.core.fields.options import MOST_LISTED
 from llm_as_rnn.core.task import load_task
 
 ANSWER = {"sky": "sun", "note": 'a "quoted" {brace} }', "list": [1, {"deep": []}]}
@@ -84,3 +86,20 @@ def test_a_fence_around_a_line_is_no_part_of_it(text: str) -> None:
 def test_what_is_no_fence_is_read_as_it_stands(text: str) -> None:
     with pytest.raises(AnswerError):
         load_task("weather").spec("line").read(text)
+
+
+@pytest.mark.parametrize("many", [MOST_LISTED, MOST_LISTED + 1])
+@pytest.mark.parametrize("kind", [Label, Ranked])
+def test_lines_list_a_hundred_options_and_no_more_and_json_lists_all(kind: type[Label | Ranked], many: int) -> None:
+    options = tuple(f"tag {n:03d}" for n in range(many))
+    field: Field = kind("tag", options=options)
+    notations: tuple[Notation, ...] = ("line", "json", "block")
+    told = {notation: AnswerSpec("t", (field,), notation).describe() for notation in notations}
+    assert all(option in told[form] for form in ("json", "block") for option in options)
+    assert all(option in told["line"] for option in options) == (many == MOST_LISTED)
+    if many > MOST_LISTED:
+        assert "101 names such as tag 000, tag 050, tag 100" in told["line"]
+    # Whatever is told, an engine holds the answer to all of them.
+    assert all(
+        option.replace(" ", "\\ ") in (AnswerSpec("t", (field,), "line").format.regex or "") for option in options
+    )

@@ -19,6 +19,7 @@ from llm_as_rnn.core.fields import Field, Label, Number, Ranked, Text
 from llm_as_rnn.core.records import Value
 from llm_as_rnn.core.task import MemorySection, Task, load_task, shipped_tasks
 from llm_as_rnn.datasets.base import Selection, Sequence
+from llm_as_rnn.datasets.making import make
 from llm_as_rnn.datasets.registry import DATASETS, dataset
 from llm_as_rnn.datasets.tables import read_table
 from llm_as_rnn.engines.scripted import ScriptedEngine
@@ -27,6 +28,7 @@ from llm_as_rnn.recurrence.rules import RULES
 from llm_as_rnn.runs.directory import RunDirectory
 from llm_as_rnn.streams.learner import Learner
 from tests.datasets.mimic_folder import made, write
+from tests.datasets.published import FILES
 
 STEPS = 3
 
@@ -93,6 +95,10 @@ def own(name: str, folder: Path) -> Case:
 
 def shipped(name: str, folder: Path) -> Case:
     task, source, data = load_task(name), dataset(name), None
+    if source.maker:
+        data = folder / "made.jsonl"
+        data.write_bytes(make(source, FILES[name](folder)).content)
+        return Case(name, task, read_table(data, task).cut(Selection(2, STEPS)), data)
     if source.from_folder:
         data = write(folder / "mimic", made())
         source = source.from_folder(data)

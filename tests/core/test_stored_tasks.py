@@ -18,6 +18,10 @@ from llm_as_rnn.streams.learner import Learner
 from tests.runs.test_execute import go
 
 DIGESTS = {
+    "banking77": "e88797a6a4f9952d",
+    "ddxplus": "d621e555f5406bf9",
+    "finer": "f0037d20e53a2239",
+    "intents": "2915494df6562a0e",
     "mimic": "5b5ecd17d0e32a56",
     "pbc": "167e64d31e0a3883",
     "probe-drift": "98491db1a26b5780",

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from llm_as_rnn.core.errors import DatasetError, MissingExtraError
 from llm_as_rnn.core.fields import Field, Label, Number, Ranked, Text
 from llm_as_rnn.core.task import Columns, MemorySection, Task
-from llm_as_rnn.datasets.base import Selection, Sequence, Step
+from llm_as_rnn.datasets.base import Selection, Sequence, Split, Step
 from llm_as_rnn.datasets.formats import read_rows
 from llm_as_rnn.datasets.tables import Table, read_table
 
@@ -151,6 +151,45 @@ def test_without_a_sequence_column_the_file_is_cut_in_the_middle(tmp_path: Path)
     parts = {name: part[0].steps for name, part in table.splits.items()}
     assert [step.observation.fields["x"] for step in parts["development"]] == [0, 1, 2]
     assert [(step.observation.t, step.observation.fields["x"]) for step in parts["held_out"]] == [(0, 3), (1, 4)]
+
+
+def one_sequence(folder: Path, rows: int) -> Table:
+    task = msgspec.structs.replace(TASK, data=Columns({"mood": "y"}, fields=("x",)))
+    return read(folder, "t.csv", "x,y\n" + "".join(f"{n},good\n" for n in range(rows)), task)
+
+
+def test_several_sequences_of_a_table_that_is_one_are_stretches_of_a_part(tmp_path: Path) -> None:
+    table = one_sequence(tmp_path, 41)
+    parts: list[tuple[Split, int, int]] = [("development", 0, 21), ("held_out", 21, 20)]
+    for split, first, there in parts:
+        cut = table.cut(Selection(there // 6, 6, 0, split))
+        assert [s.info.id for s in cut] == ["all 1-6", "all 7-12", "all 13-18"]
+        seen = [step.observation.fields["x"] for s in cut for step in s.steps]
+        assert seen == list(range(first, first + 18))
+        assert all(
+            [(step.observation.sequence, step.observation.t) for step in s.steps] == [(s.info.id, t) for t in range(6)]
+            for s in cut
+        )
+    chosen = [tuple(s.info.id for s in table.cut(Selection(2, 3, seed))) for seed in range(8)]
+    assert len(set(chosen)) > 1
+    assert all(list(names) == sorted(names, key=lambda name: int(name.split()[1].split("-")[0])) for names in chosen)
+
+
+def test_one_sequence_of_a_table_that_is_one_is_its_beginning_as_ever(tmp_path: Path) -> None:
+    table = one_sequence(tmp_path, 41)
+    for seed in range(5):
+        (only,) = table.cut(Selection(1, 6, seed))
+        assert (only.info.id, [step.observation.fields["x"] for step in only.steps]) == ("all", list(range(6)))
+
+
+@pytest.mark.parametrize(
+    ("sequences", "steps", "says"),
+    [(4, 6, "20 steps in held_out: too few for 4 stretches of 6.*--steps 5"), (21, 1, "--sequences 20 or less")],
+)
+def test_too_few_steps_for_stretches_are_told(tmp_path: Path, sequences: int, steps: int, says: str) -> None:
+    with pytest.raises(DatasetError, match=says):
+        one_sequence(tmp_path, 41).cut(Selection(sequences, steps, 0, "held_out"))
+    assert len(one_sequence(tmp_path, 41).cut(Selection(20, 1, 0, "held_out"))) == 20
 
 
 def many(folder: Path, count: int) -> Table:

@@ -23,6 +23,8 @@ from llm_as_rnn.core.prompts import Prompts
 from llm_as_rnn.core.records import Message, Request, StepRecord
 from llm_as_rnn.core.task import SHIPPED, Task, load_task
 from llm_as_rnn.datasets.formats import read_rows
+from llm_as_rnn.datasets.making import make as make_table
+from llm_as_rnn.datasets.registry import dataset
 from llm_as_rnn.datasets.tables import read_table
 from llm_as_rnn.engines.gguf import has_chat_template
 from llm_as_rnn.engines.replies import read_reply
@@ -33,6 +35,7 @@ from llm_as_rnn.runs.journal import PROMPTS, Journal, read_journal, whole
 from llm_as_rnn.streams.learner import Learner
 from llm_as_rnn.streams.online import revive
 from llm_as_rnn.streams.saved import read_saved
+from tests.datasets.published import FILES
 from tests.fuzz.files import gguf_header, state_file, step
 from tests.helpers import make
 
@@ -99,6 +102,22 @@ def _table(suffix: str) -> Callable[[bytes], None]:
             read_table(path, own)
 
     return table
+
+
+def _published(name: str, place: int = 0) -> Target:
+    """Give the reader of one of a publisher's files, the others of which are in order."""
+    paths = FILES[name](_folder())
+    seeds = (paths[place].read_bytes(),)
+
+    def published(content: bytes) -> None:
+        kept = paths[place].read_bytes()
+        paths[place].write_bytes(content)
+        with suppress(LlmAsRnnError):
+            found = make_table(dataset(name), paths)
+            read_rows(Path("made.jsonl"), found.content)
+        paths[place].write_bytes(kept)
+
+    return Target(published, seeds)
 
 
 def reply(content: bytes) -> None:
@@ -188,6 +207,8 @@ def targets() -> dict[str, Target]:
         "csv": Target(_table(".csv"), (example, b'sep=;\nday;sky;high\n1;"sun";9,5\n')),
         "jsonl": Target(_table(".jsonl"), (object_line,)),
         "parquet": Target(_table(".parquet"), (_parquet(),)),
+        **{name: _published(name) for name in FILES},
+        "intents templates": _published("intents", 1),
         "reply": Target(reply, (msgspec.json.encode({"choices": [chat], "usage": told}), msgspec.json.encode(blocks))),
         "answer": Target(answer, (b" rain, 9.5\n", b'```json\n{"sky": "sun", "high": "9.5"}\n```', memory)),
         "gguf": Target(gguf, (gguf_header(),)),

@@ -102,13 +102,16 @@ class AnswerSpec(Record, frozen=True, dict=True):
         return tuple(found)
 
     def describe(self) -> str:
-        """Say in words what an answer looks like; llama.cpp never shows the schema to the model."""
+        """Say in words what an answer looks like; llama.cpp never shows the schema to the model.
+
+        Lines are for small models, which a grammar holds to the options: many options are not listed there.
+        """
         if self.notation == "json":
             keys = ", ".join(f'"{field.name}"' for field in self.fields)
             return f"one JSON object with {keys}:\n" + "\n".join(f"- {f.describe()}" for f in self.fields)
         if self.notation == "line":
             names = ", ".join(field.name for field in self.fields)
-            return f"one line, {names}:\n" + "\n".join(f"- {f.describe()}" for f in self.fields)
+            return f"one line, {names}:\n" + "\n".join(f"- {f.describe(in_short=True)}" for f in self.fields)
         return "one line each:\n" + "\n".join(f.describe() for f in self.fields)
 
     def show(self, values: Mapping[str, Value]) -> str:

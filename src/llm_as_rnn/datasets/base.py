@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from llm_as_rnn.core.extras import Extra, Score
 from llm_as_rnn.core.records import Observation, Record, SequenceInfo, Value
@@ -56,6 +56,51 @@ class Selection(Record, frozen=True):
     split: Split = "development"
 
 
+class Row(Record, frozen=True):
+    """One row of a table.
+
+    Attributes
+    ----------
+    line : int
+        Where it begins in its file, 1-based; in Parquet the row's number.
+    cells : dict of str to JSON value
+        By column; None where there is nothing.
+    """
+
+    line: int
+    cells: dict[str, Any]
+
+
+class Brought(Record, frozen=True):
+    """A file that a user brought, as it was read."""
+
+    path: Path
+    content: bytes
+
+
+class Maker(Record, frozen=True):
+    """How a publisher's own files become the rows of a table (see `making`).
+
+    Attributes
+    ----------
+    files : tuple of str
+        What each of the files is, in the order in which they are named.
+    rows : callable
+        Takes the files and the name of a language (empty where none was named), and gives the rows with the lines that
+        they come from: what is shown, and the outcome. Raises `DatasetError`, which names the line, if a file is broken
+        or another one.
+    length : int
+        Steps of each sequence that the rows are cut into, in their order; 0 where all of them are one.
+    in_languages : bool
+        Whether there are several languages to choose from.
+    """
+
+    files: tuple[str, ...]
+    rows: Callable[[tuple[Brought, ...], str], list[Row]]
+    length: int = 0
+    in_languages: bool = False
+
+
 class Dataset(Record, frozen=True):
     """A source of sequences.
 
@@ -81,6 +126,9 @@ class Dataset(Record, frozen=True):
         Tokens of its memory: room for a few cases.
     from_folder : callable, optional
         For data that a user has to bring: gives the dataset that reads the folder named by ``--data``.
+    maker : Maker, optional
+        For data that is not shipped: makes a table of its publisher's own files, which ``--data`` names, and the task's
+        ``data`` section reads.
     credentialed : bool
         Whether its terms forbid sending it to third parties: engines that are not on this machine are refused.
     digest : str
@@ -105,6 +153,7 @@ class Dataset(Record, frozen=True):
     quick_steps: int = 8
     quick_budget: int = 128
     from_folder: Callable[[Path], Dataset] | None = None
+    maker: Maker | None = None
     credentialed: bool = False
     digest: str = ""
     extras: tuple[Extra, ...] = ()

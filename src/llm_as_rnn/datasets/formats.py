@@ -16,7 +16,9 @@ import msgspec
 
 from llm_as_rnn.core.door import BYTE_ORDER_MARK, plain_fields, plain_text
 from llm_as_rnn.core.errors import DatasetError, MissingExtraError, UsageError
+from llm_as_rnn.core.files import read_file
 from llm_as_rnn.core.records import Record
+from llm_as_rnn.datasets.base import Row
 
 NUMBER = re.compile(r"[-+]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 """What counts as a number in CSV. Not codes such as 007, which would lose their zeros."""
@@ -32,21 +34,6 @@ EXACT_DIGITS = 15
 """Digits that a float holds exactly; longer figures are taken for codes."""
 
 
-class Row(Record, frozen=True):
-    """One row of a table.
-
-    Attributes
-    ----------
-    line : int
-        Where it begins in its file, 1-based; in Parquet the row's number.
-    cells : dict of str to JSON value
-        By column; None where there is nothing.
-    """
-
-    line: int
-    cells: dict[str, Any]
-
-
 class Rows(Record, frozen=True):
     """A table as it was read.
 
@@ -60,6 +47,22 @@ class Rows(Record, frozen=True):
 
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
+
+
+def read_data(path: Path) -> bytes:
+    """Read a file of data that a user names.
+
+    Raises
+    ------
+    DatasetError
+        If it is not there, or cannot be read.
+    """
+    try:
+        return read_file(path)
+    except FileNotFoundError:
+        raise DatasetError(f"data file {path} does not exist", "check the path") from None
+    except OSError as error:
+        raise DatasetError(f"data file {path} cannot be read: {error.strerror}", "check the path") from error
 
 
 def read_rows(path: Path, content: bytes, as_text: Set[str] = frozenset(), decimal: str = ".") -> Rows:
@@ -111,7 +114,7 @@ def pointed(text: str, decimal: str) -> str:
 
 
 def _read_csv(path: Path, content: bytes) -> Rows:
-    records = _csv_records(path, _decode(path, content))
+    records = _csv_records(path, decoded(path, content))
     first, header = next(records, (1, []))
     columns = tuple(plain_text(name.strip()).strip() for name in header)
     if not columns:
@@ -190,7 +193,7 @@ def _number(cell: Any, decimal: str) -> Any:
 
 
 def _read_json_lines(path: Path, content: bytes) -> Rows:
-    _decode(path, content)
+    decoded(path, content)
     rows = []
     columns: dict[str, None] = {}
     for line, text in enumerate(content.split(b"\n"), 1):
@@ -244,7 +247,14 @@ def _filled(cell: Any) -> Any:
     return None if isinstance(cell, str) and not cell.strip() else cell
 
 
-def _decode(path: Path, content: bytes) -> str:
+def decoded(path: Path, content: bytes) -> str:
+    """Give the text of a file.
+
+    Raises
+    ------
+    DatasetError
+        If it is not UTF-8; the message names the line.
+    """
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -2,7 +2,8 @@
 
 Splits do not depend on the run's seed, so that no seed mixes them: a sequence belongs to ``development`` or
 ``held_out`` by a hash of its id, each with even odds, and stays there when rows or sequences are added. Of a table
-that is one sequence, the earlier half is ``development`` and the later half ``held_out``.
+that is one sequence, the earlier half is ``development`` and the later half ``held_out``; a run that asks for several
+sequences of it gets stretches of such a half, each as long as the run's steps.
 """
 
 from __future__ import annotations
@@ -20,11 +21,10 @@ from msgspec import UNSET
 
 from llm_as_rnn.core.errors import AnswerError, DatasetError, TaskError
 from llm_as_rnn.core.fields import Field, Number
-from llm_as_rnn.core.files import read_file
 from llm_as_rnn.core.records import Observation, Record, SequenceInfo, Value
 from llm_as_rnn.core.task import Columns, Task, did_you_mean
-from llm_as_rnn.datasets.base import Selection, Sequence, Split, Step
-from llm_as_rnn.datasets.formats import Row, Rows, pointed, read_rows
+from llm_as_rnn.datasets.base import Row, Selection, Sequence, Split, Step
+from llm_as_rnn.datasets.formats import Rows, pointed, read_data, read_rows
 
 _INDEX = re.compile(r"__index_level_\d+__")
 """What pandas calls the numbers of rows where it writes them into a Parquet file."""
@@ -75,21 +75,42 @@ class Table(Record, frozen=True):
     def cut(self, selection: Selection) -> list[Sequence]:
         """Choose sequences by the seed, and take the first steps of each; shorter ones are taken whole.
 
+        Of a table that is one sequence, several are stretches that lie end to end, each with all of its steps.
+
         Raises
         ------
         DatasetError
             If there are too few.
         """
         there = self.count(selection.split)
-        if selection.sequences > there:
+        sequences = self.splits[selection.split]
+        if selection.sequences > 1 and self._is_one_sequence:
+            sequences = self._stretches(selection)
+        elif selection.sequences > there:
             raise DatasetError(
                 f"{self.path} has {there} sequences in {selection.split}: too few for {selection.sequences}",
                 f"use --sequences {there} or less",
             )
         rng = random.Random(selection.seed)  # noqa: S311 - a repeatable choice, not a secret
-        chosen = sorted(rng.sample(range(there), selection.sequences))
-        sequences = (self.splits[selection.split][place] for place in chosen)
-        return [Sequence(sequence.info, sequence.steps[: selection.steps]) for sequence in sequences]
+        chosen = sorted(rng.sample(range(len(sequences)), selection.sequences))
+        return [Sequence(sequences[place].info, sequences[place].steps[: selection.steps]) for place in chosen]
+
+    @property
+    def _is_one_sequence(self) -> bool:
+        return len({sequence.info.id for part in self.splits.values() for sequence in part}) == 1
+
+    def _stretches(self, selection: Selection) -> tuple[Sequence, ...]:
+        (whole,) = self.splits[selection.split]
+        there, steps = len(whole.steps), selection.steps
+        if selection.sequences * steps > there:
+            most = there // selection.sequences
+            raise DatasetError(
+                f"{self.path} is one sequence, with {there} steps in {selection.split}: too few for "
+                f"{selection.sequences} stretches of {steps}",
+                f"use --steps {most} or less" if most else f"use --sequences {there} or less",
+            )
+        begins = range(0, there - steps + 1, steps)
+        return tuple(_stretch(whole, begin, begin + steps) for begin in begins)
 
 
 def read_table(path: Path, task: Task) -> Table:
@@ -115,12 +136,7 @@ def read_table(path: Path, task: Task) -> Table:
         raise TaskError(
             f"task {task.name} does not say which columns of {path} mean what", "add a data section to its file"
         )
-    try:
-        content = read_file(path)
-    except FileNotFoundError:
-        raise DatasetError(f"data file {path} does not exist", "check the path") from None
-    except OSError as error:
-        raise DatasetError(f"data file {path} cannot be read: {error.strerror}", "check the path") from error
+    content = read_data(path)
     rows = read_rows(path, content, _text_columns(task, task.data), task.data.decimals)
     reader = _Reader(path, task, task.data, rows.columns)
     sequences = reader.sequences(rows)
@@ -362,6 +378,16 @@ def part_of(sequence: str) -> Split:
     """Say which part of the data a sequence belongs to, by its name."""
     odd = hashlib.sha256(f"split of {sequence}".encode()).digest()[0] % 2
     return "held_out" if odd else "development"
+
+
+def _stretch(whole: Sequence, begin: int, end: int) -> Sequence:
+    """Give a part of a sequence as one of its own, which is called by the places of its steps."""
+    name = f"{whole.info.id} {begin + 1}-{end}"
+    renamed = (
+        Step(msgspec.structs.replace(step.observation, sequence=name, t=t), step.target)
+        for t, step in enumerate(whole.steps[begin:end])
+    )
+    return Sequence(msgspec.structs.replace(whole.info, id=name), tuple(renamed))
 
 
 def _renumbered(steps: tuple[Step, ...]) -> tuple[Step, ...]:

@@ -164,6 +164,8 @@ def own_data(path: Path | None, task: Task) -> Table | None:
         return read_table(path, task)
     if not task.dataset:
         raise UsageError(f"task {task.name} has no dataset of its own", "name a file with --data")
+    if dataset(task.dataset).maker:
+        raise DatasetError(f"{task.dataset} is not shipped with this package", dataset(task.dataset).ready())
     return None
 
 

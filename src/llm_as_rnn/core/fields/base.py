@@ -144,13 +144,18 @@ class BaseField(Record, frozen=True, tag_field="kind", forbid_unknown_fields=Fal
 
     # --------------------------------------------------------------------------------------------- asking for an answer
 
-    def describe(self) -> str:
+    def describe(self, *, in_short: bool = False) -> str:
         """Say in words what may stand here."""
-        return f"{self.name}{f' ({self.about})' if self.about else ''}: {self.what()}"
+        what = self.in_short() if in_short else self.what()
+        return f"{self.name}{f' ({self.about})' if self.about else ''}: {what}"
 
     def what(self) -> str:
         """Say what an answer is, without the field's name."""
         raise NotImplementedError
+
+    def in_short(self) -> str:
+        """Say it where the answer is held to it anyway, and a long list would fill the prompt."""
+        return self.what()
 
     def schema(self) -> dict[str, Any]:
         """Give the field's JSON schema, within what all engines take."""

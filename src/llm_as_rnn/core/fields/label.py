@@ -31,9 +31,9 @@ class Label(OfOptions, frozen=True, tag="label"):
         if len(self.options) < 2:  # noqa: PLR2004 - a choice needs two
             raise ValueError(f"label field {self.name!r} needs at least two different options")
 
-    def what(self) -> str:
+    def what_of(self, options: str) -> str:
         """Name the options."""
-        return f"one of {', '.join(self.options)}"
+        return f"one of {options}"
 
     def schema(self) -> dict[str, Any]:
         """Give an enumeration of them."""

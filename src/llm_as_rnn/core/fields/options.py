@@ -9,6 +9,10 @@ from llm_as_rnn.core.errors import AnswerError
 from llm_as_rnn.core.fields.base import ARROW, BaseField, brief, gbnf_string
 from llm_as_rnn.core.folding import chosen, clash, fold
 
+MOST_LISTED = 100
+"""Options that a prompt for lines lists. The 139 tags of FiNER are 1,600 tokens of SmolLM2 in every prompt, and in
+fifteen steps it was as often right without them; 77 intents of Banking77 are 547 tokens, 49 diseases of DDXPlus 231."""
+
 
 class OfOptions(BaseField, frozen=True):
     """A field whose values are made of options.
@@ -50,6 +54,22 @@ class OfOptions(BaseField, frozen=True):
         if option is None:
             raise AnswerError(f"{self.name} must be one of {', '.join(self.options)}, not {brief(value)}")
         return option
+
+    def what(self) -> str:
+        """Say what an answer is, with all options."""
+        return self.what_of(", ".join(self.options))
+
+    def in_short(self) -> str:
+        """Say it with all options where these are few, else with their number and three of them."""
+        many = len(self.options)
+        if many <= MOST_LISTED:
+            return self.what()
+        few = (self.options[place] for place in (0, many // 2, many - 1))
+        return self.what_of(f"{many} names such as {', '.join(few)}")
+
+    def what_of(self, options: str) -> str:
+        """Say what an answer is, options being told as they are given here; empty where there are none."""
+        raise NotImplementedError
 
     def option_regex(self) -> str:
         """Give a regular expression for one of the options."""

@@ -48,9 +48,9 @@ class Ranked(OfOptions, frozen=True, tag="ranked"):
         """Give the entries."""
         return entries(value)
 
-    def what(self) -> str:
+    def what_of(self, options: str) -> str:
         """Say how many, and of what."""
-        of = f" of {', '.join(self.options)}" if self.options else ""
+        of = f" of {options}" if options else ""
         return f"the {self.top} most likely{of}, best first"
 
     def schema(self) -> dict[str, Any]:
