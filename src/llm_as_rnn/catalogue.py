@@ -12,8 +12,10 @@ from typing import Any
 
 import msgspec
 
+from llm_as_rnn.baselines.ace import Ace, AceBudget
 from llm_as_rnn.baselines.history import FullHistory, MemPrompt, ZeroShot
 from llm_as_rnn.baselines.references import Linear, MajoritySoFar, NearestCase, RepeatLast, Zero
+from llm_as_rnn.baselines.streaming_icl import StreamingICL
 from llm_as_rnn.cases.case import plain
 from llm_as_rnn.cases.recall import Resemblance
 from llm_as_rnn.core.engine import EngineInfo
@@ -35,15 +37,28 @@ ADVISED = "advised"
 FREE_ADVICE = "free_advice"
 
 
-def _closest(lines: Sequence[str], shown: str) -> int | None:
+def _placed(lines: Sequence[str]) -> dict[str, int]:
     # As cases of a memory are compared, each with its place for its outcome.
-    places = {f"{plain(line)}{ARROW}{place}": place for place, line in enumerate(lines)}
+    return {f"{plain(line)}{ARROW}{place}": place for place, line in enumerate(lines)}
+
+
+def _closest(lines: Sequence[str], shown: str) -> int | None:
+    places = _placed(lines)
     found = Resemblance(places).closest(plain(shown), 1)
     return places[found[0]] if found else None
 
 
+def _most_alike(lines: Sequence[str], shown: str) -> list[int]:
+    places = _placed(lines)
+    return [places[found] for found in Resemblance(places).ranked(plain(shown))]
+
+
 def _nearest_case(task: Task, settings: Settings, prompts: Prompts) -> Method:
     return NearestCase(task, settings, prompts, _closest)
+
+
+def _streaming_icl(task: Task, settings: Settings, prompts: Prompts) -> Method:
+    return StreamingICL(task, settings, prompts, _most_alike)
 
 
 def _advised(task: Task, settings: Settings, prompts: Prompts) -> Method:
@@ -55,10 +70,15 @@ def _free_advice(task: Task, settings: Settings, prompts: Prompts) -> Method:
 
 
 METHODS: dict[str, Factory] = {
-    **{method.name: method for method in (ZeroShot, FullHistory, MemPrompt, Recurrent)},
+    **{method.name: method for method in (ZeroShot, FullHistory, MemPrompt)},
+    StreamingICL.name: _streaming_icl,
+    **{method.name: method for method in (Ace, AceBudget, Recurrent)},
     ADVISED: _advised,
 }
 """Methods that ask a model, in the order in which tables show them."""
+
+DEFAULT_METHODS = (ZeroShot.name, FullHistory.name, MemPrompt.name, Recurrent.name, ADVISED)
+"""Those of a run that names none: the paper's, and advice. All would take about three times as many calls."""
 
 REFERENCES: dict[str, Factory] = {
     RepeatLast.name: RepeatLast,
