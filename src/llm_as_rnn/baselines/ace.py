@@ -19,8 +19,8 @@ from llm_as_rnn.baselines.window import Messages, fitted
 from llm_as_rnn.cases.case import came, case, parse
 from llm_as_rnn.cases.recall import Resemblance
 from llm_as_rnn.core.answers import object_schema, read_object
-from llm_as_rnn.core.errors import AnswerError, UsageError
-from llm_as_rnn.core.fields import Label, Text, whole_words
+from llm_as_rnn.core.errors import AnswerError
+from llm_as_rnn.core.fields import Field, Label, Text, whole_words
 from llm_as_rnn.core.folding import fold
 from llm_as_rnn.core.hygiene import tidy_item
 from llm_as_rnn.core.method import Apart, Asked, Asker, Calls, Learned, count_tokens, said
@@ -159,11 +159,12 @@ class Ace(Apart):
         if after.playbook.sections == state.playbook.sections:
             reason = why or (Why(asked.status, asked.problem) if asked.value is None else None)
             reason = reason or (Why("known", "such a note is there") if asked.value else Why("nothing to change"))
-            kept = msgspec.structs.replace(after, playbook=state.playbook)
-            return Learned(kept, Update("kept", *reason), feedback)
-        playbook = Memory(after.playbook.sections, state.playbook.version + 1, (yield from self._tokens(after)))
-        after = msgspec.structs.replace(after, playbook=playbook)
-        return Learned(after, Update("accepted", *(why or Why("added"))), feedback)
+            update = Update("kept", *reason)
+        else:
+            update = Update("accepted", *(why or Why("added")))
+        version = state.playbook.version + (update.outcome == "accepted")
+        playbook = Memory(after.playbook.sections, version, (yield from self._tokens(after)))
+        return Learned(msgspec.structs.replace(after, playbook=playbook), update, feedback)
 
     def _used(self, state: PlaybookState, observation: Observation, prediction: Prediction) -> list[str]:
         """Give the notes that an answer went by."""
@@ -240,10 +241,11 @@ class Ace(Apart):
             lists = {section.name: {"type": "array", "items": note, "maxItems": MOST_ADDED} for section in sections}
             most = 64 + len(sections) * MOST_ADDED * SENTENCE["json"] // 2
             return AnswerFormat("additions", schema=object_schema(lists)), most, self._read_lists, None
-        choice = (Label("section", "where the new note goes", options=tuple(section.name for section in sections)),)
-        about = "the new note, as you will want to read it"
-        fields = (*(choice if len(sections) > 1 else ()), note_field("note", about, self.task, "line", case))
-        spec = self.asker.block("delta", fields)
+        fields: list[Field] = [note_field("note", "the new note, as you will want to read it", self.task, "line", case)]
+        if len(sections) > 1:
+            names = tuple(section.name for section in sections)
+            fields.insert(0, Label("section", "where the new note goes", options=names))
+        spec = self.asker.block("delta", tuple(fields))
 
         def read(text: str) -> list[Addition]:
             found = spec.read(text)
@@ -299,24 +301,6 @@ class AceBudget(Ace):
     def with_memory(self, state: PlaybookState, memory: Memory) -> PlaybookState:
         """Put another text in the place of the playbook; what was counted stays as it is."""
         return msgspec.structs.replace(state, playbook=memory)
-
-    def predict(self, state: PlaybookState, observation: Observation) -> Calls[Prediction]:
-        """Predict as `Ace` does.
-
-        Raises
-        ------
-        UsageError
-            If not even the playbook's headings fit the budget.
-        """
-        if not state.notes:
-            tokens = yield from count_tokens(str(state.playbook))
-            if tokens > self.settings.budget:
-                raise UsageError(
-                    f"an empty playbook of task {self.task.name} alone holds {tokens} tokens, more than the budget of "
-                    f"{self.settings.budget}",
-                    f"use a budget of {tokens} or more",
-                )
-        return (yield from super().predict(state, observation))
 
     def _room_for(self, state: PlaybookState, new: list[str]) -> Calls[tuple[PlaybookState, Why | None]]:
         """Let notes go until the rest fits the budget."""

@@ -104,8 +104,8 @@ def _lines(texts: Iterable[str]) -> set[str]:
     return {tidy_item(line) for text in texts for line in text.splitlines() if line.strip()}
 
 
-SAME_TEXTS = {"4b4e07038e240589": "aa62ae49ef6d8773"}
-"""Fingerprints of earlier shipped templates, each with that of later ones which give the very same texts."""
+SAME_TEXTS = {"4b4e07038e240589": "aa62ae49ef6d8773", "aa62ae49ef6d8773": "70fd59ed137b2874"}
+"""Fingerprints of earlier shipped templates, each with that of later ones which give the very same texts, or more."""
 
 
 def same_texts(begun: str, now: str) -> bool:
