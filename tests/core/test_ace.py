@@ -6,6 +6,7 @@ import json
 import re
 from typing import Any
 
+import click
 import msgspec
 import pytest
 
@@ -270,6 +271,16 @@ def test_under_a_budget_what_harmed_most_goes_first_and_what_is_new_stays(form: 
     assert count(life.state.text(form)) <= budget
 
 
+def test_a_new_note_stays_however_good_the_others_are() -> None:
+    life = Life(form="line", budget=30, task=sky_task("Signs"))
+    notes = tuple(f"note{n} says what {n} means to us all" for n in range(3))
+    tallies = {note: Tally(n + 1, helpful=9) for n, note in enumerate(notes)}
+    life.state = PlaybookState(SequenceInfo("s"), Memory((Section("Signs", notes),)), tallies, 3)
+    life.meet("fog", "a new one -> fog", seen="zulu", said=" fog")
+    assert "a new one -> fog" in life.state.notes
+    assert life.state.notes[0] == notes[1], "of equals the oldest goes"
+
+
 def test_the_budget_holds_what_is_shown_numbers_and_counts_included() -> None:
     life = Life(budget=50)
     for n in range(30):
@@ -343,7 +354,8 @@ def test_it_learns_in_any_order_in_a_stream() -> None:
 def test_a_run_that_names_no_methods_does_without_those_that_cost_most() -> None:
     assert set(METHODS) - set(DEFAULT_METHODS) == {"streaming_icl", "ace", "ace_budget"}
     assert Options("weather").methods == DEFAULT_METHODS
-    told = next(option.help for option in run.params if option.name == "methods")  # type: ignore[attr-defined]
+    told = next(option.help for option in run.params if isinstance(option, click.Option) and option.name == "methods")
+    assert told is not None
     assert all(name in told.partition("[default")[0] for name in METHODS)
     assert f"[default: {','.join(DEFAULT_METHODS)}]" in told
 

@@ -81,16 +81,21 @@ class History(Apart):
 
     def _context(self, state: HistoryState, observation: Observation) -> Calls[tuple[tuple[Message, ...], int]]:
         """Build the prompt with as many of the last entries as fit, and say how many of the first were dropped."""
-        shown, entries = self._shown(state, observation), self._entries(state, observation)
-
-        def messages(dropped: int) -> tuple[Message, ...]:
-            past = entries[dropped:]
-            return (
-                Message("system", self.asker.render("baselines/system")),
-                Message("user", self.asker.render("baselines/history", past=past, observation=shown)),
+        return (
+            yield from fitted(
+                lambda dropped: self._messages(state, observation, dropped),
+                len(self._entries(state, observation)),
+                self.settings.window,
+                self.asker.answer.max_tokens(),
             )
+        )
 
-        return (yield from fitted(messages, len(entries), self.settings.window, self.asker.answer.max_tokens()))
+    def _messages(self, state: HistoryState, observation: Observation, dropped: int) -> tuple[Message, ...]:
+        shown, past = self._shown(state, observation), self._entries(state, observation)[dropped:]
+        return (
+            Message("system", self.asker.render("baselines/system")),
+            Message("user", self.asker.render("baselines/history", past=past, observation=shown)),
+        )
 
     def _entries(self, state: HistoryState, observation: Observation) -> tuple[str, ...]:
         """Give what is shown of the past, those last that are missed most."""
