@@ -12,8 +12,10 @@ from typing import Any
 
 import msgspec
 
+from llm_as_rnn.baselines.ace import Ace, AceBudget
 from llm_as_rnn.baselines.history import FullHistory, MemPrompt, ZeroShot
 from llm_as_rnn.baselines.references import Linear, MajoritySoFar, NearestCase, RepeatLast, Zero
+from llm_as_rnn.baselines.streaming_icl import StreamingICL
 from llm_as_rnn.core.engine import EngineInfo
 from llm_as_rnn.core.errors import UsageError
 from llm_as_rnn.core.method import Method
@@ -41,10 +43,15 @@ def _free_advice(task: Task, settings: Settings, prompts: Prompts) -> Method:
 
 
 METHODS: dict[str, Factory] = {
-    **{method.name: method for method in (ZeroShot, FullHistory, MemPrompt, Recurrent)},
+    **{method.name: method for method in (ZeroShot, FullHistory, MemPrompt)},
+    StreamingICL.name: StreamingICL,
+    **{method.name: method for method in (Ace, AceBudget, Recurrent)},
     ADVISED: _advised,
 }
 """Methods that ask a model, in the order in which tables show them."""
+
+DEFAULT_METHODS = (ZeroShot.name, FullHistory.name, MemPrompt.name, Recurrent.name, ADVISED)
+"""Those of a run that names none: the paper's, and advice. All would take about three times as many calls."""
 
 REFERENCES: dict[str, Factory] = {
     RepeatLast.name: RepeatLast,

@@ -19,13 +19,13 @@ from llm_as_rnn.core.errors import AnswerError
 from llm_as_rnn.core.fields import Field, Label, Number, Ranked, Text, Verdict
 from llm_as_rnn.core.figures import LARGEST
 from llm_as_rnn.core.folding import chosen, clash, fold, leading
-from llm_as_rnn.core.outcomes import facts, verdict
+from llm_as_rnn.core.outcomes import facts, same_outcome, verdict
 from llm_as_rnn.core.records import Observation, Prediction, SequenceInfo, Status, Value, Why
 from llm_as_rnn.core.task import Task, load_task
 from llm_as_rnn.metrics.scores import step_scores
 from llm_as_rnn.recurrence import scorecard
 from llm_as_rnn.recurrence.cell import Recurrent
-from llm_as_rnn.recurrence.notes import credit, foretold, same_outcome
+from llm_as_rnn.recurrence.notes import credit, foretold
 from llm_as_rnn.recurrence.policy import Past, error_of, why_not
 from tests.core.stage import sky_task
 from tests.helpers import by_hand, good_answer, listening, make

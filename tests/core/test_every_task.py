@@ -182,6 +182,7 @@ def test_through_the_pipe(case: Case, tmp_path: Path) -> None:
 def test_through_a_run(case: Case, tmp_path: Path) -> None:
     out = tmp_path / "out"
     options = ["--sequences", "2", "--steps", str(STEPS), "--budget", "200", "--form", "line", "--out", str(out)]
+    options += ["--methods", ",".join(METHODS)]
     options += ["--data", str(case.data)] if case.data else []
     with pytest.raises(SystemExit) as left:
         main(["run", case.name, "-m", script(case, tmp_path, "line"), *options])

@@ -17,6 +17,7 @@ from llm_as_rnn.cases.case import came, case
 from llm_as_rnn.catalogue import METHODS, REFERENCES, build
 from llm_as_rnn.core.fields import Number, Ranked
 from llm_as_rnn.core.figures import LARGEST, finite, mean
+from llm_as_rnn.core.outcomes import same_outcome
 from llm_as_rnn.core.prompts import Prompts
 from llm_as_rnn.core.records import Observation, Request, SequenceInfo, StepRecord
 from llm_as_rnn.core.settings import Settings
@@ -29,7 +30,6 @@ from llm_as_rnn.metrics.curves import curve
 from llm_as_rnn.metrics.intervals import interval
 from llm_as_rnn.metrics.scores import step_scores
 from llm_as_rnn.metrics.summary import MethodSummary, summarise
-from llm_as_rnn.recurrence.notes import same_outcome
 from llm_as_rnn.recurrence.rules import RULES
 from llm_as_rnn.runs.walk import walk
 from llm_as_rnn.streams.learner import Learner

@@ -10,19 +10,18 @@ from hypothesis import strategies as st
 from llm_as_rnn.cases.case import came, case, cases, parts
 from llm_as_rnn.cases.recall import CLOSE, Resemblance, is_close, likeness
 from llm_as_rnn.core.fields import ARROW, Ranked, Text
+from llm_as_rnn.core.outcomes import TOLERANCE, same_outcome
 from llm_as_rnn.core.records import Observation, Section, SequenceInfo, Target
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.recurrence.notes import (
     CHANGED,
     LATEST,
-    TOLERANCE,
     Credit,
     credit,
     foretold,
     has_changed,
     is_covered,
     is_doubtful,
-    same_outcome,
     spare,
     worst,
 )

@@ -315,7 +315,7 @@ def test_every_method_runs_and_is_scored_by_category(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    options = run_options("mimic", data=folder, sequences=4, steps=4, budget=200)
+    options = run_options("mimic", data=folder, methods=tuple(METHODS), sequences=4, steps=4, budget=200)
     info = go(tmp_path / "run", options)
     assert info.status == "finished"
     assert info.spec.data_digest == from_folder(folder).digest

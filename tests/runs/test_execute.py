@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from llm_as_rnn.catalogue import METHODS, references, resolve
+from llm_as_rnn.catalogue import DEFAULT_METHODS, references, resolve
 from llm_as_rnn.core.engine import EngineInfo
 from llm_as_rnn.core.errors import (
     EngineError,
@@ -84,11 +84,11 @@ def test_a_run_writes_every_step_of_every_method(tmp_path: Path) -> None:
     assert (info.status, info.failures) == ("finished", {})
     records = content(tmp_path / "run")
     keys = [(record.method, record.sequence, record.t) for record in records]
-    assert len(set(keys)) == len(keys) == (len(METHODS) + len(RAN)) * 3 * 4
-    assert {record.method for record in records} == {*METHODS, *RAN}
+    assert len(set(keys)) == len(keys) == (len(DEFAULT_METHODS) + len(RAN)) * 3 * 4
+    assert {record.method for record in records} == {*DEFAULT_METHODS, *RAN}
     assert all(record.status is Status.OK for record in records)
     scores = msgspec.json.decode((tmp_path / "run/scores.json").read_bytes())
-    assert {row["method"] for row in scores["methods"]} == {*METHODS, *RAN}
+    assert {row["method"] for row in scores["methods"]} == {*DEFAULT_METHODS, *RAN}
 
 
 def test_memory_links_from_step_to_step(tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def test_one_failed_call_is_a_step_with_a_status(tmp_path: Path) -> None:
     info = go(tmp_path / "run", answerer=sometimes)
     assert info.status == "finished"
     records = content(tmp_path / "run")
-    assert len(records) == (len(METHODS) + len(RAN)) * 3 * 4
+    assert len(records) == (len(DEFAULT_METHODS) + len(RAN)) * 3 * 4
     failed = [record for record in records if record.status is Status.ENGINE_ERROR]
     assert failed
     assert all(record.scores["sky.accuracy"] == 0 for record in failed)

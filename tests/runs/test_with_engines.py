@@ -37,7 +37,10 @@ def by_schema(body: dict[str, Any]) -> str:
     if "response_format" not in body:  # the small request that tells whether it serves
         return "2"
     name = body["response_format"]["json_schema"]["name"]
-    roles = {"weather": "predict", "feedback": "reflect", "memory": "update", "summary": "summarise"}
+    roles = {
+        "weather": "predict", "feedback": "reflect", "reflection": "reflect", "memory": "update",
+        "additions": "update", "summary": "summarise",
+    }  # fmt: skip
     return msgspec.json.encode(OBJECTS[roles[name]]).decode()
 
 
@@ -55,7 +58,7 @@ def test_a_server_that_keeps_failing_loses_no_step(tmp_path: Path, monkeypatch: 
 
     with FakeServer("llamacpp", answer=answer) as server:
         engine = OpenAICompatibleEngine("fake", base_url=server.url, timeout=0.5, slots=2)
-        options = run_options("weather", sequences=3, steps=4, budget=120, form="json", style="chat")
+        options = run_options("weather", tuple(METHODS), sequences=3, steps=4, budget=120, form="json", style="chat")
         info, records = go(engine, tmp_path / "run", options)
     assert not faults, "not every fault was tried"
     assert (info.status, info.failures) == ("finished", {})

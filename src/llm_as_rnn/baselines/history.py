@@ -5,19 +5,19 @@ They show past entries, oldest first, and drop the oldest when the engine's cont
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from llm_as_rnn.baselines.order import inserted, placed
+from llm_as_rnn.baselines.window import fitted
 from llm_as_rnn.core.fields import ARROW
-from llm_as_rnn.core.method import Apart, Asker, Calls, Learned, at_once, count_tokens, said
+from llm_as_rnn.core.method import Apart, Asker, Calls, Learned, at_once, said
 from llm_as_rnn.core.outcomes import facts, note_field, verdict
 from llm_as_rnn.core.prompts import Prompts
 from llm_as_rnn.core.records import Message, Observation, Prediction, Record, SequenceInfo, Target, Update
 from llm_as_rnn.core.settings import Settings
 from llm_as_rnn.core.task import Task
-
-MARGIN = 64
-"""Tokens left free for what a chat template adds around the messages."""
 
 
 class HistoryState(Record, frozen=True):
@@ -56,16 +56,18 @@ class History(Apart):
         ``baselines/*``.
     """
 
-    state_type = HistoryState
+    state_type: type[Any] = HistoryState
+    first_to_go = "oldest"
+    """Which entries are dropped when the window is full."""
 
     def __init__(self, task: Task, settings: Settings, prompts: Prompts) -> None:
         self.task = task
         self.settings = settings
         self.asker = Asker(task, settings, prompts)
 
-    def start(self, sequence: SequenceInfo) -> HistoryState:
+    def start(self, sequence: SequenceInfo) -> Any:
         """Begin with no past."""
-        return HistoryState(sequence)
+        return self.state_type(sequence)
 
     def predict(self, state: HistoryState, observation: Observation) -> Calls[Prediction]:
         """Predict from the past entries, then x_t."""
@@ -73,34 +75,31 @@ class History(Apart):
         prediction = yield from self.asker.predict(messages, observation)
         if not dropped:
             return prediction
-        note = f"the oldest {dropped} of {len(state.past)} entries were dropped: the context window is full"
+        which = f"the {self.first_to_go} {dropped} of {len(self._entries(state, observation))} entries"
+        note = f"{which} were dropped: the context window is full"
         return msgspec.structs.replace(prediction, notes=(note,))
 
     def _context(self, state: HistoryState, observation: Observation) -> Calls[tuple[tuple[Message, ...], int]]:
-        """Build the prompt with as many of the newest entries as fit, and say how many older ones were dropped."""
-        best = self._messages(state, observation, 0)
-        fits = yield from self._fits(best)
-        if fits or not state.past:
-            return best, 0
-        low, high = 1, len(state.past)
-        best = self._messages(state, observation, high)
-        while low < high:
-            middle = (low + high) // 2
-            messages = self._messages(state, observation, middle)
-            fits = yield from self._fits(messages)
-            low, high, best = (low, middle, messages) if fits else (middle + 1, high, best)
-        return best, high
-
-    def _fits(self, messages: tuple[Message, ...]) -> Calls[bool]:
-        tokens = yield from count_tokens("\n\n".join(message.content for message in messages))
-        return tokens + self.asker.answer.max_tokens() + MARGIN <= self.settings.window
+        """Build the prompt with as many of the last entries as fit, and say how many of the first were dropped."""
+        return (
+            yield from fitted(
+                lambda dropped: self._messages(state, observation, dropped),
+                len(self._entries(state, observation)),
+                self.settings.window,
+                self.asker.answer.max_tokens(),
+            )
+        )
 
     def _messages(self, state: HistoryState, observation: Observation, dropped: int) -> tuple[Message, ...]:
-        shown, past = self._shown(state, observation), state.past[dropped:]
+        shown, past = self._shown(state, observation), self._entries(state, observation)[dropped:]
         return (
             Message("system", self.asker.render("baselines/system")),
             Message("user", self.asker.render("baselines/history", past=past, observation=shown)),
         )
+
+    def _entries(self, state: HistoryState, observation: Observation) -> tuple[str, ...]:
+        """Give what is shown of the past, those last that are missed most."""
+        return state.past
 
     def _shown(self, state: HistoryState, observation: Observation) -> str:
         return self.task.show(observation, self.settings.form, state.sequence.about)

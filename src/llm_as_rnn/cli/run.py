@@ -11,7 +11,7 @@ from typing import Any
 import click
 from platformdirs import user_cache_path
 
-from llm_as_rnn.catalogue import METHODS, require_method
+from llm_as_rnn.catalogue import DEFAULT_METHODS, METHODS, require_method
 from llm_as_rnn.cli.engines import engine_options, given_again
 from llm_as_rnn.cli.judge import judge_and_show, prepare
 from llm_as_rnn.cli.learning import prompts_option, remote_data_option, setting_options, take_settings
@@ -54,8 +54,8 @@ FEW_STEPS = 8
 )
 @click.option(
     "--methods",
-    help=f"Comma-separated; recurrent:RULE names an update rule. The cheap references always run [default: "
-    f"{','.join(METHODS)}].",
+    help=f"Comma-separated, of {', '.join(METHODS)}; recurrent:RULE names an update rule. The cheap references always "
+    f"run [default: {','.join(DEFAULT_METHODS)}].",
 )
 @click.option(
     "--data",

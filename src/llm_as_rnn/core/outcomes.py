@@ -19,6 +19,9 @@ SENTENCE = {"json": 240, "line": 120}
 SHORT = 40
 """Characters that the note on a step may have, however short the step is: the examples of prompts are not longer."""
 
+TOLERANCE = 0.05
+"""Share of a number's plausible range within which two outcomes count as the same."""
+
 
 def note_field(name: str, about: str, task: Task, form: Form, case: str) -> NoteField:
     """Give the field of a note about a step: in lines it tells what was seen and, by the grammar, what came.
@@ -82,6 +85,12 @@ def verdict(task: Task, prediction: Prediction, target: Target) -> str:
         return "There was no usable answer."
     said = ", ".join(field.show(values[field.name]) for field in fields)
     return f"The answer was {said}: {', '.join(field.in_words(known[field.name]) for field in fields)}."
+
+
+def same_outcome(task: Task, one: Target | None, other: Target | None) -> bool:
+    """Tell whether two outcomes teach the same, in all fields that both have: of lists, the first entry does."""
+    shared = [verdict for verdict in task.compare(one, other).values() if verdict.answered]
+    return bool(shared) and all(v.right or (v.off is not None and v.error <= TOLERANCE) for v in shared)
 
 
 def _fact(field: Field, answer: Value | None, outcome: Value, verdict: Verdict) -> str:

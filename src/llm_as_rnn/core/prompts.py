@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from llm_as_rnn.core.errors import PromptError
 from llm_as_rnn.core.files import read_file
+from llm_as_rnn.core.hygiene import tidy_item
+from llm_as_rnn.core.records import Message
 from llm_as_rnn.core.templates import render
 
 ROOMS = ("recurrence", "baselines")
@@ -92,8 +94,18 @@ class Prompts:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-SAME_TEXTS = {"4b4e07038e240589": "aa62ae49ef6d8773"}
-"""Fingerprints of earlier shipped templates, each with that of later ones which give the very same texts."""
+def examples_in(messages: tuple[Message, ...], *own: str) -> set[str]:
+    """Give the lines of a prompt, as notes are written, that are not the step's own: none of them was learned."""
+    return _lines(message.content for message in messages) - _lines(own)
+
+
+def _lines(texts: Iterable[str]) -> set[str]:
+    """Give the lines of texts as notes are written."""
+    return {tidy_item(line) for text in texts for line in text.splitlines() if line.strip()}
+
+
+SAME_TEXTS = {"4b4e07038e240589": "aa62ae49ef6d8773", "aa62ae49ef6d8773": "e908eb3c7a78275a"}
+"""Fingerprints of earlier shipped templates, each with that of later ones which give the very same texts, or more."""
 
 
 def same_texts(begun: str, now: str) -> bool:

@@ -31,6 +31,9 @@ PAPER_BUDGET = 4096
 
 SamplingName = Literal["greedy", "paper"]
 
+Shown = Literal["outcomes", "right"]
+"""Which past steps are examples: all whose outcome is known, or those that were answered rightly."""
+
 
 class RoleSampling(Record, frozen=True):
     """Temperature and nucleus of one kind of call."""
@@ -149,6 +152,11 @@ class Settings(Record, frozen=True):
         Whether a lasting fall of the score takes the memory back to its best version.
     shared : int
         The budget of a second memory, of lessons that sequences leave to those after them; 0 for none.
+    shots : int
+        Past steps that the method ``streaming_icl`` shows as examples; 16 as in its paper.
+    shown : str
+        Which steps these may be: those whose ``outcomes`` are known, or, as in its paper, those that were answered
+        ``right``, which are shown with the answer that was given.
     sampling : str
         Temperatures by kind of call: a name in `PRESETS`.
     seed : int
@@ -212,6 +220,10 @@ class Settings(Record, frozen=True):
     shared: Annotated[
         int, knob("Tokens of a second memory, of lessons that sequences leave to later ones.", least=0)
     ] = 0
+    shots: Annotated[int, knob("Past steps that streaming_icl shows as examples.", least=1)] = 16
+    shown: Annotated[
+        Shown, knob("Which steps streaming_icl may show: all whose outcome is known, or those answered rightly.")
+    ] = "outcomes"
     sampling: Annotated[SamplingName, knob("Temperatures: all 0, or the paper's.")] = "greedy"
     seed: Annotated[int, knob("Seeds every call; in a run it chooses the sequences as well.", least=0)] = 0
     thinking: Annotated[

@@ -16,6 +16,7 @@ from llm_as_rnn.cases.blanks import BLANK
 from llm_as_rnn.cases.case import came, parse
 from llm_as_rnn.cases.recall import Resemblance
 from llm_as_rnn.core.alignment import tokens
+from llm_as_rnn.core.outcomes import same_outcome
 from llm_as_rnn.core.records import Record, Section, Target
 from llm_as_rnn.core.task import Task
 
@@ -24,9 +25,6 @@ LATEST = 4
 
 CHANGED = 3
 """How many of these have to have come otherwise for the world to have changed."""
-
-TOLERANCE = 0.05
-"""Share of a number's plausible range within which two outcomes count as the same."""
 
 
 class Credit(Record, frozen=True):
@@ -69,12 +67,6 @@ class Credit(Record, frozen=True):
 
 Ledger = Mapping[str, Credit]
 """Credits by a note's text."""
-
-
-def same_outcome(task: Task, one: Target | None, other: Target | None) -> bool:
-    """Tell whether two outcomes teach the same, in all fields that both have: of lists, the first entry does."""
-    shared = [verdict for verdict in task.compare(one, other).values() if verdict.answered]
-    return bool(shared) and all(v.right or (v.off is not None and v.error <= TOLERANCE) for v in shared)
 
 
 def credit(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from llm_as_rnn.cases.case import as_asked, came, case
@@ -12,6 +12,7 @@ from llm_as_rnn.core.errors import AnswerError
 from llm_as_rnn.core.hygiene import tidy_item
 from llm_as_rnn.core.method import Asked, Asker, Calls
 from llm_as_rnn.core.outcomes import verdict
+from llm_as_rnn.core.prompts import examples_in
 from llm_as_rnn.core.records import (
     Feedback,
     Memory,
@@ -188,16 +189,6 @@ class Writer:
 
 def _notes(*levels: Memory | None) -> list[str]:
     return [item for level in levels if level for section in level.sections for item in section.items]
-
-
-def examples_in(messages: tuple[Message, ...], *own: str) -> set[str]:
-    """Give the lines of a prompt, as notes are written, that are not the step's own: none of them was learned."""
-    return _lines(message.content for message in messages) - _lines(own)
-
-
-def _lines(texts: Iterable[str]) -> set[str]:
-    """Give the lines of texts as notes are written."""
-    return {tidy_item(line) for text in texts for line in text.splitlines() if line.strip()}
 
 
 def length(sections: Sections) -> Calls[int]:

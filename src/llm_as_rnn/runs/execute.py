@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from llm_as_rnn.catalogue import (
+    DEFAULT_METHODS,
     METHODS,
     REFERENCES,
     advised,
@@ -75,7 +76,7 @@ class Options(Record, frozen=True):
     """
 
     task: str
-    methods: tuple[str, ...] = tuple(METHODS)
+    methods: tuple[str, ...] = DEFAULT_METHODS
     sequences: int | None = None
     steps: int | None = None
     split: Split = "development"

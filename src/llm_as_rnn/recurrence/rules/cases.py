@@ -6,9 +6,10 @@ from llm_as_rnn.cases.blanks import blanked
 from llm_as_rnn.cases.case import came, merged, parse
 from llm_as_rnn.cases.recall import Resemblance
 from llm_as_rnn.core.method import Calls, at_once
+from llm_as_rnn.core.outcomes import same_outcome
 from llm_as_rnn.core.records import Feedback, Why
 from llm_as_rnn.recurrence.budget import Sections, measured
-from llm_as_rnn.recurrence.notes import Credit, Ledger, is_doubtful, same_outcome, spare
+from llm_as_rnn.recurrence.notes import Credit, Ledger, is_doubtful, spare
 from llm_as_rnn.recurrence.rules.base import Itemised, Proposal, Traits, without
 from llm_as_rnn.recurrence.writing import Step, length
 

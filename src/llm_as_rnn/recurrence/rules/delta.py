@@ -8,12 +8,13 @@ from llm_as_rnn.core.fields import Field, Label, Number
 from llm_as_rnn.core.hygiene import tidy_item
 from llm_as_rnn.core.method import Calls, at_once
 from llm_as_rnn.core.outcomes import note_field
+from llm_as_rnn.core.prompts import examples_in
 from llm_as_rnn.core.records import Feedback, Section, Why
 from llm_as_rnn.recurrence.budget import Sections
 from llm_as_rnn.recurrence.memory import tidy_items
 from llm_as_rnn.recurrence.notes import Ledger
 from llm_as_rnn.recurrence.rules.base import Itemised, Proposal, Traits, without
-from llm_as_rnn.recurrence.writing import Step, examples_in, length
+from llm_as_rnn.recurrence.writing import Step, length
 
 SAME_NOTE = 0.9
 """How alike two notes of the model's own must be for the later one to be a repetition."""

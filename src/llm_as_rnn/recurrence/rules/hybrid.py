@@ -5,10 +5,11 @@ from __future__ import annotations
 from llm_as_rnn.cases.case import came, parse
 from llm_as_rnn.cases.recall import Resemblance
 from llm_as_rnn.core.method import Calls
+from llm_as_rnn.core.outcomes import same_outcome
 from llm_as_rnn.core.records import Feedback, Why
 from llm_as_rnn.recurrence.budget import Sections
 from llm_as_rnn.recurrence.guard import COLLAPSE
-from llm_as_rnn.recurrence.notes import Ledger, same_outcome
+from llm_as_rnn.recurrence.notes import Ledger
 from llm_as_rnn.recurrence.rules.base import Proposal, Traits
 from llm_as_rnn.recurrence.rules.cases import Cases
 from llm_as_rnn.recurrence.writing import Step, length
