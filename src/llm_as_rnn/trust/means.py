@@ -1,19 +1,26 @@
 r"""One number out of several, nearly as near as the best of those who advise, whatever comes.
 
-Answers are averaged by ML-Poly (Gaillard, Stoltz and van Erven, COLT 2014, which the R package ``opera`` takes by
-default), on the gradient of the absolute error. There is no rate to choose. With ``N`` advisers, ``T`` outcomes so far,
-``R`` the width of the plausible range, ``x`` an adviser's answer, taken within that range, and ``r`` what it would have
-won at a step by the gradient, as a share of the range,
+Answers are averaged by AdaHedge (de Rooij, van Erven, Grünwald and Koolen, Journal of Machine Learning Research 15,
+2014): weights fall exponentially with the absolute error so far, at a rate that follows from the data. There is nothing
+to choose, neither a rate nor a scale. One adviser more is the median of all, which is believed as much as all others
+together before anything is known: one of them may begin with nonsense.
 
-.. math:: \sum_t |\hat y_t - y_t| \le \sum_t |x_{i,t} - y_t| + R \sqrt{N (1 + \ln(1 + T)) (1 + \sum_t r_{i,t}^2)}.
+With :math:`\Delta_T` what averaging lost so far beside mixing (`Means.gap`), for every adviser and every sequence of
+outcomes, also one that an adversary chose,
 
-`excess` gives the last term; ``tests/core/test_advice.py`` holds adversarial streams to it.
+.. math:: \sum_t |\hat y_t - y_t| \le \sum_t |x_{i,t} - y_t| + 2 \Delta_T, \qquad
+          \Delta_T \le R \left(\tfrac12 \sqrt{T C} + \tfrac23 C + 1\right), \qquad C = \ln 2N,
+
+where ``N`` is the number of advisers, ``T`` that of outcomes, ``R`` the width of the plausible range, and ``x`` an
+adviser's answer, taken within that range. `excess` gives the first bound, `most_excess` what it can come to at the
+most; ``tests/core/test_advice.py`` holds adversarial streams to both.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from statistics import median
 
 from llm_as_rnn.core.fields import Number
 from llm_as_rnn.core.records import Record, Value
@@ -24,43 +31,39 @@ class Means(Record, frozen=True, tag="means"):
 
     Attributes
     ----------
-    regrets, squares : tuple of float
-        For each adviser, what it would have won so far against the answers that were given, as a share of the
-        plausible range, and the same squared.
+    errors : tuple of float
+        For each adviser, and last for the median of all, by how much more it was off so far than the best of them, in
+        the field's unit.
+    gap : float
+        What averaging lost so far beside mixing, in the same unit.
     """
 
-    regrets: tuple[float, ...]
-    squares: tuple[float, ...]
+    errors: tuple[float, ...]
+    gap: float = 0.0
 
 
 def at_first(advisers: int) -> Means:
-    """Begin: all are believed alike."""
-    return Means((0.0,) * advisers, (0.0,) * advisers)
+    """Begin: nobody was ever wrong."""
+    return Means((0.0,) * (advisers + 1))
 
 
 def mean(field: Number, means: Means, said: Sequence[Value | None]) -> float:
     """Average what was said, of which something is a number; who has no answer is passed over.
 
-    >>> mean(Number("high", low=-20, high=45), at_first(2), [10.0, 13.0])
-    11.5
+    >>> mean(Number("high", low=-20, high=45), at_first(3), [10.0, 13.0, 90.0])
+    17.833333333333332
     """
-    pairs = zip(believed(means), _within(field, said), strict=True)
-    known = [(share, value) for share, value in pairs if value is not None]
-    total = sum(share for share, _ in known)
-    if not total:
-        return math.fsum(value for _, value in known) / len(known)
-    return math.fsum(share / total * value for share, value in known)
+    return _mean(_weights(means), _with_median(_within(field, said)))
 
 
 def believed(means: Means) -> list[float]:
-    """Give the weight of each adviser in the next answer; they add up to 1.
+    """Give the weight of each adviser in the next answer; they add up to 1. That of the median is everybody's.
 
     >>> believed(at_first(4))
     [0.25, 0.25, 0.25, 0.25]
     """
-    ahead = [max(regret, 0.0) / (1 + square) for regret, square in zip(means.regrets, means.squares, strict=True)]
-    total = sum(ahead)
-    return [share / total if total else 1 / len(ahead) for share in ahead]
+    *weights, middle = _weights(means)
+    return [weight + middle / len(weights) for weight in weights]
 
 
 def after(field: Number, means: Means, said: Sequence[Value | None], outcome: Value) -> Means:
@@ -68,23 +71,75 @@ def after(field: Number, means: Means, said: Sequence[Value | None], outcome: Va
     came = float(outcome) if isinstance(outcome, int | float) else math.nan
     if not math.isfinite(came) or all(value is None for value in said):
         return means
-    given = mean(field, means, said)
-    slope = (given > came) - (given < came)
-    width = field.high - field.low
-    won = [
-        0.0 if value is None else slope * (given - value) / width  # who is silent would have said what was given
-        for value in _within(field, said)
-    ]
-    return Means(
-        tuple(regret + gain for regret, gain in zip(means.regrets, won, strict=True)),
-        tuple(square + gain * gain for square, gain in zip(means.squares, won, strict=True)),
-    )
+    came = min(max(came, field.low), field.high)  # beyond the range, all advisers lose by as much more
+    weights, values = _weights(means), _with_median(_within(field, said))
+    own = _mean(weights, values)
+    known = [abs(value - came) for value in values if value is not None]
+    total = math.fsum(weight for weight, value in zip(weights, values, strict=True) if value is not None)
+    pairs = zip(weights, values, strict=True)
+    hedged = math.fsum(weight * abs(value - came) for weight, value in pairs if value is not None)
+    lost = hedged / total if total else abs(own - came)
+    # Who is silent would have been off as much as the others are on average.
+    errors = [lost if value is None else abs(value - came) for value in values]
+    gap = max(lost - _mixed(means, weights, errors), 0.0) if known else 0.0
+    sums = [error + new for error, new in zip(means.errors, errors, strict=True)]
+    best = min(sums)
+    return Means(tuple(error - best for error in sums), means.gap + gap)
 
 
-def excess(field: Number, means: Means, steps: int) -> list[float]:
-    """Say by how much the summed absolute error can exceed that of each adviser, in the field's unit."""
-    spread = len(means.squares) * (1 + math.log1p(steps))
-    return [(field.high - field.low) * math.sqrt(spread * (1 + square)) for square in means.squares]
+def excess(means: Means) -> float:
+    """Say by how much the summed absolute error can exceed that of any adviser, in the field's unit."""
+    return 2 * means.gap
+
+
+def most_excess(field: Number, advisers: int, steps: int) -> float:
+    """Say what `excess` can come to at the most.
+
+    >>> round(most_excess(Number("high", low=0, high=10), advisers=5, steps=100))
+    202
+    """
+    sure = math.log(2 * advisers)
+    return 2 * (field.high - field.low) * (math.sqrt(steps * sure) / 2 + 2 / 3 * sure + 1)
+
+
+def _prior(experts: int) -> list[float]:
+    return [0.5 / (experts - 1)] * (experts - 1) + [0.5]
+
+
+def _rate(means: Means) -> float:
+    """Give how fast weights fall with errors; as fast as can be, until averaging has lost anything."""
+    return math.log(2 * (len(means.errors) - 1)) / means.gap if means.gap > 0 else math.inf
+
+
+def _weights(means: Means) -> list[float]:
+    rate = _rate(means)
+    falls = [1.0 if error == 0 else math.exp(-min(rate * error, 700.0)) for error in means.errors]
+    weights = [prior * fall for prior, fall in zip(_prior(len(falls)), falls, strict=True)]
+    total = math.fsum(weights)
+    return [weight / total for weight in weights]
+
+
+def _mixed(means: Means, weights: Sequence[float], errors: Sequence[float]) -> float:
+    """Give the mix loss: the free energy of the weights, which is what exponential weights are bound by."""
+    least, rate = min(errors), _rate(means)
+    if math.isinf(rate):
+        return min(error for weight, error in zip(weights, errors, strict=True) if weight > 0)
+    falls = zip(weights, errors, strict=True)
+    kept = math.fsum(weight * math.exp(-min(rate * (error - least), 700.0)) for weight, error in falls)
+    return least - math.log(kept) / rate if kept > 0 else least + 700.0 / rate
+
+
+def _mean(weights: Sequence[float], values: Sequence[float | None]) -> float:
+    known = [(weight, value) for weight, value in zip(weights, values, strict=True) if value is not None]
+    total = math.fsum(weight for weight, _ in known)
+    if not total:  # all that was ever believed is silent
+        return math.fsum(value for _, value in known) / len(known)
+    return math.fsum(weight / total * value for weight, value in known)
+
+
+def _with_median(values: Sequence[float | None]) -> list[float | None]:
+    known = [value for value in values if value is not None]
+    return [*values, median(known) if known else None]
 
 
 def _within(field: Number, said: Sequence[Value | None]) -> list[float | None]:
