@@ -8,6 +8,7 @@ rest to suit the engine.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
@@ -95,8 +96,50 @@ def require_when(when: str) -> None:
         raise UsageError(f"there is no update policy {when!r}", "choose from every, on_error, surprise, every:K")
 
 
+LEAST_COVERAGE, MOST_COVERAGE = 0.5, 0.99
+"""What intervals and sets may be asked to hold; to tell more than one step in a hundred takes too many steps."""
+
+
+def require_coverage(share: float) -> None:
+    """Refuse a coverage that intervals cannot be held to.
+
+    Raises
+    ------
+    UsageError
+        If it is out of range.
+    """
+    if not LEAST_COVERAGE <= share <= MOST_COVERAGE:
+        raise UsageError(
+            f"coverage must lie between {LEAST_COVERAGE:g} and {MOST_COVERAGE:g}, not {share:g}", "correct --coverage"
+        )
+
+
+def require_cost(cost: float) -> None:
+    """Refuse a cost of no answer that is not below that of a wrong one.
+
+    Raises
+    ------
+    UsageError
+        If it does not lie between 0 and 1.
+    """
+    if not 0 < cost < 1:
+        raise UsageError(f"abstain_above must lie between 0 and 1, not {cost:g}", "correct --abstain-above")
+
+
+def require_width(width: float) -> None:
+    """Refuse a width that no interval is wider than, or narrower.
+
+    Raises
+    ------
+    UsageError
+        If it is not above 0, or has no end.
+    """
+    if not 0 < width < math.inf:
+        raise UsageError(f"abstain_wider must be above 0, not {width:g}", "correct --abstain-wider")
+
+
 def knob(
-    description: str, *, least: int | None = None, default: str = "", check: Callable[[str], object] | None = None
+    description: str, *, least: int | None = None, default: str = "", check: Callable[[Any], object] | None = None
 ) -> Meta:
     """Declare that a user can choose the value of a record's field.
 
@@ -110,7 +153,7 @@ def knob(
         What is taken where the user says nothing, in words, if that depends on the model or on other settings. Without
         it the field's own default is taken.
     check : callable, optional
-        Raises `UsageError` for a text that it cannot be.
+        Raises `UsageError` for a value that it cannot be.
     """
     return Meta(description=description, extra={"default": default, "least": least, "check": check})
 
@@ -155,6 +198,13 @@ class Settings(Record, frozen=True):
         Where every call's own seed comes from; a run's sequences are chosen by it as well.
     thinking : int
         Tokens that a reasoning model may take to think, besides its answer and outside of the window.
+    coverage : float
+        How often the outcome is to lie in a number's interval, and among a label's set (see `trust.intervals`).
+    abstain_above : float, optional
+        What no answer costs, where a wrong one costs 1: a label that is likelier to be wrong than that is held back (see
+        `trust.abstention`). None for every answer.
+    abstain_wider : float, optional
+        Numbers whose interval is wider than that, in their unit, are held back; None for none.
     """
 
     form: Annotated[Form, knob("Answers as JSON or as one short line.", default="measured best for the model")] = "json"
@@ -209,6 +259,21 @@ class Settings(Record, frozen=True):
     thinking: Annotated[
         int, knob("Tokens that a reasoning model may take to think, besides every answer.", least=0)
     ] = 0
+    coverage: Annotated[
+        float, knob("How often the outcome is to lie in the interval or set of a prediction.", check=require_coverage)
+    ] = 0.9
+    abstain_above: Annotated[
+        float | None,
+        knob(
+            "Hold a label back that is likelier to be wrong than this cost of no answer (a wrong one costs 1).",
+            default="never",
+            check=require_cost,
+        ),
+    ] = None
+    abstain_wider: Annotated[
+        float | None,
+        knob("Hold a number back whose interval is wider than this.", default="never", check=require_width),
+    ] = None
 
     @property
     def preset(self) -> SamplingPreset:
@@ -234,7 +299,7 @@ class Knob(NamedTuple):
     default_in_words : str
         The same for a reader.
     check : callable or None
-        Raises `UsageError` for a text that it cannot be.
+        Raises `UsageError` for a value that it cannot be.
     """
 
     name: str
@@ -243,7 +308,7 @@ class Knob(NamedTuple):
     least: int | None
     default: Any
     default_in_words: str
-    check: Callable[[str], object] | None = None
+    check: Callable[[Any], object] | None = None
 
     @property
     def choices(self) -> tuple[str, ...]:

@@ -266,12 +266,11 @@ class _Cast(NamedTuple):
 def _cast(task: Task, spec: RunSpec, prompts: Prompts) -> _Cast:
     """Build a run's methods; one that goes by advice takes what others of the run said, and asks nobody again."""
     said: dict[tuple[str, str, int], StepRecord] = {}
-
-    def adviser(name: str) -> Method:
-        return Recorded(name, said) if name in spec.methods else build(name, task, spec.settings, prompts)
-
+    recorded = {name: Recorded(name, said) for name in spec.methods}
     methods = [
-        advised(name, task, adviser) if advisers(name, task) else build(name, task, spec.settings, prompts)
+        advised(name, task, spec.settings, prompts, recorded)
+        if advisers(name, task)
+        else build(name, task, spec.settings, prompts)
         for name in spec.methods
     ]
     return _Cast(methods, said)
