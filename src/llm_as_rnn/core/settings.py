@@ -201,8 +201,8 @@ class Settings(Record, frozen=True):
     coverage : float
         How often the outcome is to lie in a number's interval, and among a label's set (see `trust.intervals`).
     abstain_above : float, optional
-        What no answer costs, where a wrong one costs 1: a label that is likelier to be wrong than that is held back (see
-        `trust.abstention`). None for every answer.
+        What no answer costs, where a wrong one costs 1: a label that is likelier to be wrong than that is held back
+        (see `trust.abstention`). None for none.
     abstain_wider : float, optional
         Numbers whose interval is wider than that, in their unit, are held back; None for none.
     """

@@ -16,6 +16,7 @@ from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.curves import SelfCorrection, self_correction
 from llm_as_rnn.metrics.intervals import Interval, interval
 from llm_as_rnn.metrics.scores import task_metrics
+from llm_as_rnn.metrics.trusted import Trust, trust
 
 
 class Score(Record, frozen=True):
@@ -75,6 +76,8 @@ class MethodSummary(Record, frozen=True):
         Those of ``completion_tokens`` that went into thinking.
     by_advice : bool, optional
         Set where it took the advice of a method that asked a model, and whose cost stands there.
+    trust : dict of str to Trust, optional
+        By field, whether what its predictions said of themselves held (see `metrics.trusted`).
     """
 
     method: str
@@ -96,6 +99,7 @@ class MethodSummary(Record, frozen=True):
     memory_tokens: int | None
     reasoning_tokens: float = 0.0
     by_advice: bool | UnsetType = UNSET
+    trust: dict[str, Trust] | UnsetType = UNSET
 
     @property
     def is_reference(self) -> bool:
@@ -168,7 +172,7 @@ def by_method(records: Iterable[StepRecord]) -> dict[str, list[StepRecord]]:
     return found
 
 
-def summarise(task: Task, records: Sequence[StepRecord]) -> list[MethodSummary]:
+def summarise(task: Task, records: Sequence[StepRecord], coverage: float = 0.9) -> list[MethodSummary]:
     """Sum up a journal.
 
     Parameters
@@ -177,6 +181,8 @@ def summarise(task: Task, records: Sequence[StepRecord]) -> list[MethodSummary]:
         Which says what the scores are.
     records : sequence of StepRecord
         Steps of any methods, at least one each.
+    coverage : float
+        What intervals were asked to hold (`settings.Settings`), by which they are scored.
 
     Returns
     -------
@@ -184,7 +190,7 @@ def summarise(task: Task, records: Sequence[StepRecord]) -> list[MethodSummary]:
         One a method, in the journal's order.
     """
     steps = by_method(records)
-    summaries = {method: _summarise(task, method, own) for method, own in steps.items()}
+    summaries = {method: _summarise(task, method, own, coverage) for method, own in steps.items()}
     asking = {method for method, summary in summaries.items() if summary.calls}
     return [
         msgspec.structs.replace(summary, by_advice=True) if asking & _advisers(steps[method]) else summary
@@ -196,7 +202,7 @@ def _advisers(steps: Sequence[StepRecord]) -> set[str]:
     return {adviser for step in steps for weights in step.believed.values() for adviser in weights}
 
 
-def _summarise(task: Task, method: str, steps: Sequence[StepRecord]) -> MethodSummary:
+def _summarise(task: Task, method: str, steps: Sequence[StepRecord], coverage: float) -> MethodSummary:
     calls = [call for step in steps for call in step.calls]
     statuses = Counter(step.status for step in steps)
     updates = Counter(step.update.outcome for step in steps)
@@ -223,6 +229,7 @@ def _summarise(task: Task, method: str, steps: Sequence[StepRecord]) -> MethodSu
         seconds=_total(calls, "seconds") / len(steps),
         retries=sum(call.retries for call in calls),
         memory_tokens=max((step.memory_tokens for step in steps if step.memory_tokens is not None), default=None),
+        trust=trust(task, steps, coverage) or UNSET,
     )
 
 

@@ -370,7 +370,11 @@ def _conclude(info: RunInfo, directory: RunDirectory) -> RunInfo:
     status: RunStatus = "failed" if info.status == "finished" and vain else info.status
     info = msgspec.structs.replace(info, status=status, reasons=calls.reasons)
     directory.save(info)
-    directory.write("scores.json", {"methods": summarise(info.task, records)}, private=info.credentialed)
+    directory.write(
+        "scores.json",
+        {"methods": summarise(info.task, records, info.spec.settings.coverage)},
+        private=info.credentialed,
+    )
     return info
 
 

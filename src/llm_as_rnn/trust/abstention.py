@@ -1,8 +1,8 @@
 """When no answer is the better answer: how likely an answer is to be right, and whether that is enough.
 
 The rule is Chow's (IEEE Transactions on Information Theory 16, 1970): where a wrong answer costs 1 and no answer costs
-less, it pays to say nothing as soon as the chance of being wrong is above that cost; no other rule has a lower cost for
-the answers that it keeps. A number is never simply right, so it is held back where its interval is too wide to be of use.
+less, it pays to say nothing as soon as the chance of being wrong is above that cost; where chances are what they say,
+no other rule costs less. A number is never simply right, so it is held back where its interval is too wide to be of use.
 """
 
 from __future__ import annotations

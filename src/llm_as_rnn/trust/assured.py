@@ -1,8 +1,8 @@
 """Says of every prediction how far it can be trusted, whoever makes it: intervals, sets, chances, and no answer.
 
 `catalogue.build` puts an `Assured` around each method, so that nobody who drives methods knows of it. It asks nothing
-and changes no answer: what it says is worked out from outcomes that came (see `trust.intervals`, `trust.abstention`), in
-the order in which they come. What a prediction said is in the prediction itself, so that outcomes may be late.
+and changes no answer: what it says is worked out from the outcomes so far (see `trust.intervals`, `trust.abstention`),
+in the order in which they come. What a prediction said is in the prediction itself, so that outcomes may be late.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class FieldAssurance(Record, frozen=True, omit_defaults=True):
     reach: Reach = Reach()
     right: int = 0
     known: int = 0
-    seen: dict[str, int] = {}
+    seen: dict[str, int] = msgspec.field(default_factory=dict)
 
 
 class AssuredState(Record, frozen=True):
@@ -68,7 +68,7 @@ class AssuredState(Record, frozen=True):
     """
 
     own: Any
-    assurance: dict[str, FieldAssurance] = {}
+    assurance: dict[str, FieldAssurance] = msgspec.field(default_factory=dict)
 
 
 class Assured:
@@ -219,5 +219,5 @@ class Assured:
 @cache
 def _state_type(own: type[Any]) -> type[Any]:
     """Give the type of states of this method, so that JSON is read as what it was."""
-    fields: list[Any] = [("own", own), ("assurance", dict[str, FieldAssurance], {})]
+    fields: list[Any] = [("own", own), ("assurance", dict[str, FieldAssurance], msgspec.field(default_factory=dict))]
     return msgspec.defstruct("AssuredState", fields, bases=(Record,), frozen=True, forbid_unknown_fields=True)

@@ -4,31 +4,32 @@ The model is not asked how sure it is. Code looks at how far its answers were of
 so that the outcome lies in what was said as often as was asked for (``coverage``), whatever the data do: nothing is
 assumed of the stream, which may drift, jump, or be an adversary's.
 
-The *score* of a step says how far the outcome was from the answer; 0 where it was the very answer. A prediction says all
-outcomes whose score is at most a threshold ``q``. That is moved by the outcomes (conformal PID control: Angelopoulos,
-Candès and Tibshirani, NeurIPS 2023, `arXiv 2307.16895 <https://arxiv.org/abs/2307.16895>`_; adaptive conformal inference
-is Gibbs and Candès, NeurIPS 2021): up a little at each miss, down a very little at each hit (the P of it, quantile
-tracking), and by a correction that grows without limit as the balance of misses leaves what was asked for (the I,
-error integration). With ``E`` the balance, the number of misses so far less what ``T`` outcomes should have brought, and
-``S`` the largest score of the latest `WINDOW` steps,
+The *score* of a step says how far the outcome was from the answer; it is 0 where it was the very answer. A prediction
+says all outcomes whose score is at most a threshold ``q``. Outcomes move that (conformal PID control: Angelopoulos,
+Candès and Tibshirani, NeurIPS 2023, `arXiv 2307.16895 <https://arxiv.org/abs/2307.16895>`_; adaptive conformal
+inference is Gibbs and Candès, NeurIPS 2021): up a little at each miss, down a very little at each hit (the P of it,
+quantile tracking), and by a correction that grows without limit as misses get out of balance (the I, error
+integration). With ``E`` the balance, misses so far less what so many outcomes should have brought, and ``S`` the
+largest score of the latest `WINDOW` steps,
 
 .. math:: q = P + K S \tan(\frac{\pi}{2} \frac{E}{h}), \qquad
           P \leftarrow P + \eta S (\text{missed} - \alpha), \qquad \alpha = 1 - \text{coverage}.
 
 At ``E >= h`` everything is said (the whole plausible range, or all options), at ``E <= -h`` the answer alone. So where
-``D`` outcomes are out at most when a prediction is made,
+at most ``D`` other outcomes are out when a prediction is made, after ``T`` outcomes
 
 .. math:: \text{misses} \le \alpha T + h + 1 + D,
 
-and coverage over 300 steps cannot be below the one that was asked for by more than 0.02. It cannot be above it by more
-than that either, unless the very answer comes too often to be missed: no interval is narrower than its answer, and no set
-is empty. Such hits take the balance no further down than ``-h``, or a model that was right for long would have a licence
-to be wrong for as long.
+and coverage over 300 steps without delay cannot be below the one that was asked for by more than 0.02. Nor can it be
+above it by more than that, unless the very answer comes too often: no interval is narrower than its answer, and no set
+is empty. Such hits take the balance no further down than ``-h``, or a model that was right for long would have a
+licence to be wrong for as long.
 
 Numbers may come from outside their plausible range. Until one does, intervals are cut to that range; when everything is
-said, it is the range, and at least twice as far from the answer as any outcome was so far. So of outcomes from outside,
-no more than the first, those that were out with it, and ``2 + log2(S / R)`` others add to the bound, with ``S`` the largest score of all
-and ``R`` the width of the range. `most_misses` gives it as a figure, and ``tests/core/test_intervals.py`` holds
+said, it is the range, and at least twice as far from the answer as any outcome was so far. So an outcome from outside
+can be missed beyond the bound only if it is the first such, was out with the first, or is more than twice as far off as
+all before it; with ``S`` the largest score of all and ``R`` the width of the range, that is true of
+``2 + log2(S / R)`` at most. `most_misses` gives the bound as a figure, and ``tests/core/test_intervals.py`` holds
 adversarial streams to it.
 """
 
@@ -36,8 +37,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-
-import msgspec
 
 from llm_as_rnn.core.fields import Label, Number, Ranked, entries
 from llm_as_rnn.core.figures import finite
@@ -216,9 +215,7 @@ def interval(field: Number, tracker: Tracker, reach: Reach, answer: float, cover
 
 def reached(field: Number, reach: Reach, answer: float, outcome: float) -> Reach:
     """Give how far numbers went, with one more outcome."""
-    return Reach(
-        max(reach.largest, abs(finite(outcome - answer))), reach.is_outside or not field.is_plausible(outcome)
-    )
+    return Reach(max(reach.largest, abs(finite(outcome - answer))), reach.is_outside or not field.is_plausible(outcome))
 
 
 def _brief(number: float) -> float:
@@ -263,9 +260,10 @@ def ranking(field: Label | Ranked, answer: Value, chances: Mapping[str, float], 
 def scores(order: Sequence[str], chances: Mapping[str, float]) -> list[float]:
     r"""Score the options in their order: 0 for the answer, and more for what is less likely.
 
-    The score is how likely all those before it are together (adaptive prediction sets; Romano, Sesia and Candès, NeurIPS
-    2020), and the logarithm of its place as a share of that of the last (a regularisation as in Angelopoulos et al., ICLR
-    2021), by which sets grow gently also where a model is too sure of itself, or nobody says how likely anything is.
+    The score is how likely all those before it are together (adaptive prediction sets; Romano, Sesia and Candès,
+    NeurIPS 2020), and the logarithm of its place as a share of that of the last (a regularisation as in Angelopoulos et
+    al., ICLR 2021), by which sets grow gently also where a model is too sure of itself, or nobody says how likely
+    anything is.
 
     >>> [round(score, 2) for score in scores(["sun", "rain", "snow", "fog"], {"sun": 0.7, "rain": 0.2})]
     [0.0, 1.2, 1.69, 1.9]
