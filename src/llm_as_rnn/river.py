@@ -25,7 +25,7 @@ from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.streams.learner import Learner
 
 try:
-    from river import base
+    from river import base, conf
 except ImportError as error:
     raise MissingExtraError("river", "river") from error
 
@@ -320,6 +320,44 @@ class LLMClassifier(_Adapter, base.Classifier):
     def _fallback(self) -> Any:
         return next(iter(self._by_text.values()), None) if self._latest is None else self._latest
 
+    def predict_proba_one(self, x: Mapping[Any, Any], **kwargs: Any) -> dict[Any, float]:
+        """Say how likely each label is.
+
+        Parameters
+        ----------
+        x : dict
+            The features.
+        **kwargs
+            Not used.
+
+        Returns
+        -------
+        dict of label to float
+            They add up to 1. Where the method gives no distribution, the answer has the chance that its answers were
+            right so far, and the other labels have equal parts of what is left. Empty where there is no answer.
+        """
+        if not self._ready:
+            return {}
+        prediction = self.learner.predict_one(self._fields(x)).prediction
+        name = self._field.name
+        if prediction.values is None:
+            return {}
+        chances = prediction.distribution.get(name) or self._by_frequency(
+            str(prediction.values[name]), prediction.chance[name]
+        )
+        labels = {self._read(text): chance for text, chance in chances.items() if text in self._known}
+        total = sum(labels.values())
+        return {label: chance / total for label, chance in labels.items()} if total else {}
+
+    def _by_frequency(self, answer: str, chance: float) -> dict[str, float]:
+        others = [text for text in self._known if text != answer]
+        return {answer: chance, **{text: (1 - chance) / len(others) for text in others}}
+
+    @property
+    def _known(self) -> tuple[str, ...]:
+        """The labels that there are: those that fill up a choice of less than two are none."""
+        return self._field.options if self.task is not None else tuple(self._by_text)
+
 
 class LLMRegressor(_Adapter, base.Regressor):
     """A frozen language model that learns to predict a number from records, in language, within a token budget.
@@ -391,6 +429,30 @@ class LLMRegressor(_Adapter, base.Regressor):
     def _field(self) -> Number:
         own = self._own_field(Number)
         return own or Number("y", unit=self.unit, low=self.low, high=self.high, decimals=self.decimals)
+
+    def predict_one(self, x: Mapping[Any, Any], with_interval: bool = False, **kwargs: Any) -> Any:
+        """Predict the number of a record, or between which numbers it will lie.
+
+        Parameters
+        ----------
+        x : dict
+            The features.
+        with_interval : bool
+            Whether to give an interval, as River's conformal regressors do (`river.conf`).
+        **kwargs
+            Not used.
+
+        Returns
+        -------
+        float or river.conf.Interval
+            The interval holds the outcome as often as ``coverage`` says (see `trust.intervals`); where there is no
+            usable answer, it is the whole plausible range.
+        """
+        if not with_interval:
+            return super().predict_one(x, **kwargs)
+        field = self._field
+        said = self.learner.predict_one(self._fields(x)).prediction.interval
+        return conf.Interval(*said.get(field.name, (field.low, field.high)))
 
     def _fallback(self) -> float:
         if self._latest is not None:

@@ -251,10 +251,9 @@ def _predict(learner: Learner, x: dict[str, Any], name: Id | None) -> dict[str, 
         figures = getattr(prediction, told)
         if figures:
             answer[told] = {name: {of: round(figure, 4) for of, figure in row.items()} for name, row in figures.items()}
-    for told in ("interval", "among", "chance", "abstained"):
-        figures = getattr(prediction, told)
-        if figures:
-            answer[told] = figures
+    chance = {name: round(figure, 4) for name, figure in prediction.chance.items()}
+    trust = {"interval": prediction.interval, "among": prediction.among, "chance": chance}
+    answer |= {told: said for told, said in {**trust, "abstained": prediction.abstained}.items() if said}
     return answer | _losses(learner, before)
 
 

@@ -34,7 +34,7 @@ def show_run(directory: RunDirectory, console: Console) -> RunInfo:
     """
     with waiting("writing the report"):
         info, records = directory.current(), directory.records()
-        summaries = summarise(info.task, records)
+        summaries = summarise(info.task, records, info.spec.settings.coverage)
         told = _write_scores(directory, info, records, summaries)
         run = {**msgspec.to_builtins(info), **({"judging": told} if told else {})}
         write_report(directory.report, info.task, run, records, summaries, directory.lessons(), directory.prompts())
@@ -106,7 +106,7 @@ def show_comparison(directories: Sequence[RunDirectory], console: Console) -> No
         rows = [
             msgspec.structs.replace(summary, method=f"{number} {summary.method}")
             for number, (directory, info) in enumerate(zip(directories, infos, strict=True), 1)
-            for summary in summarise(info.task, directory.records())
+            for summary in summarise(info.task, directory.records(), info.spec.settings.coverage)
         ]
     console.print("\ncompared", style="bold")
     for number, (directory, info) in enumerate(zip(directories, infos, strict=True), 1):

@@ -370,11 +370,8 @@ def _conclude(info: RunInfo, directory: RunDirectory) -> RunInfo:
     status: RunStatus = "failed" if info.status == "finished" and vain else info.status
     info = msgspec.structs.replace(info, status=status, reasons=calls.reasons)
     directory.save(info)
-    directory.write(
-        "scores.json",
-        {"methods": summarise(info.task, records, info.spec.settings.coverage)},
-        private=info.credentialed,
-    )
+    summaries = summarise(info.task, records, info.spec.settings.coverage)
+    directory.write("scores.json", {"methods": summaries}, private=info.credentialed)
     return info
 
 

@@ -2,7 +2,7 @@
 
 The rule is Chow's (IEEE Transactions on Information Theory 16, 1970): where a wrong answer costs 1 and no answer costs
 less, it pays to say nothing as soon as the chance of being wrong is above that cost; where chances are what they say,
-no other rule costs less. A number is never simply right, so it is held back where its interval is too wide to be of use.
+no other rule costs less. A number is never simply right, so it is held back where its interval is too wide for use.
 """
 
 from __future__ import annotations

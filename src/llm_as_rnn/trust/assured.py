@@ -89,7 +89,7 @@ class Assured:
         self.name = method.name
         self.task = task
         self.settings = settings
-        self.state_type: type[Any] = _state_type(method.state_type)
+        self.state_type: type[Any] = _state_type((method.state_type,))
 
     @property
     def shares(self) -> bool:
@@ -217,7 +217,7 @@ class Assured:
 
 
 @cache
-def _state_type(own: type[Any]) -> type[Any]:
+def _state_type(own: tuple[type[Any]]) -> type[Any]:
     """Give the type of states of this method, so that JSON is read as what it was."""
-    fields: list[Any] = [("own", own), ("assurance", dict[str, FieldAssurance], msgspec.field(default_factory=dict))]
+    fields: list[Any] = [("own", own[0]), ("assurance", dict[str, FieldAssurance], msgspec.field(default_factory=dict))]
     return msgspec.defstruct("AssuredState", fields, bases=(Record,), frozen=True, forbid_unknown_fields=True)
