@@ -334,24 +334,20 @@ class LLMClassifier(_Adapter, base.Classifier):
         -------
         dict of label to float
             They add up to 1. Where the method gives no distribution, the answer has the chance that its answers were
-            right so far, and the other labels have equal parts of what is left. Empty where there is no answer.
+            right so far, and the other labels have equal parts of what is left. Where there is no usable answer, all
+            are as likely. Empty as long as no label is known.
         """
         if not self._ready:
             return {}
         prediction = self.learner.predict_one(self._fields(x)).prediction
-        name = self._field.name
-        if prediction.values is None:
-            return {}
-        chances = prediction.distribution.get(name) or self._by_frequency(
-            str(prediction.values[name]), prediction.chance[name]
-        )
-        labels = {self._read(text): chance for text, chance in chances.items() if text in self._known}
-        total = sum(labels.values())
-        return {label: chance / total for label, chance in labels.items()} if total else {}
-
-    def _by_frequency(self, answer: str, chance: float) -> dict[str, float]:
-        others = [text for text in self._known if text != answer]
-        return {answer: chance, **{text: (1 - chance) / len(others) for text in others}}
+        name, labels = self._field.name, self._known
+        spread = prediction.distribution.get(name)
+        if spread is None:
+            answer, chance = (prediction.values or {}).get(name), prediction.chance.get(name, 0.0)
+            spread = {text: chance if text == answer else (1 - chance) / (len(labels) - 1 or 1) for text in labels}
+        chances = {self._read(text): spread.get(text, 0.0) for text in labels}
+        total = sum(chances.values())
+        return {label: chance / total if total else 1 / len(labels) for label, chance in chances.items()}
 
     @property
     def _known(self) -> tuple[str, ...]:
