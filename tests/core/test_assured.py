@@ -53,7 +53,7 @@ def test_it_changes_no_answer_no_memory_and_no_call(name: str, delay: int) -> No
     records, asked = walked(assured, sequences[0], task, "line", delay=delay)
     plain, asked_alone = walked(alone, sequences[0], task, "line", delay=delay)
     assert asked == asked_alone
-    nothing = {"interval": {}, "among": {}, "chance": {}, "abstained": ()}
+    nothing: dict[str, Any] = {"interval": {}, "among": {}, "chance": {}, "abstained": ()}
     assert [msgspec.structs.replace(record, **nothing) for record in records] == plain
     answered = [record for record in records if record.prediction]
     assert answered and all(record.interval and record.among and record.chance for record in answered)

@@ -14,7 +14,6 @@ from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.summary import summarise
 from llm_as_rnn.metrics.trusted import (
     FLOOR,
-    Bin,
     Kept,
     Trusted,
     calibration_error,
@@ -54,7 +53,7 @@ def test_coverage_width_and_interval_score_of_numbers(weather: Task) -> None:
     assert found.whole.parts == (1.0, 1.0, 0.0, 0.0, 0.0)
     assert found.whole.width == 4.0
     assert found.whole.interval_score == pytest.approx(4 + 0.6 * 2 / 0.2 * 1)
-    assert (found.whole.kept, found.whole.risk) == (1.0, pytest.approx(0.6 * 3))
+    assert (found.whole.kept, found.whole.risk) == pytest.approx((1.0, 0.6 * 3))
     assert (found.later.steps, found.later.coverage) == (6, 0.0)
     assert found.whole.set_size is found.whole.log_loss is found.whole.calibration_error is None
 
@@ -104,9 +103,10 @@ def test_bins_hold_about_as_many_and_never_part_what_is_as_sure() -> None:
     steps = [label(t, "sun" if t % 2 else "rain", {"sun": 0.5 + t / 100, "snow": 0.5 - t / 100}) for t in range(20)]
     bins = reliability(SKY, steps, 5)
     assert [one.steps for one in bins] == [4] * 5
-    assert bins[0] == Bin(pytest.approx(0.515), 0.5, 4)
+    assert bins[0] == pytest.approx((0.515, 0.5, 4))
     same = [label(t, "sun", {"sun": 0.7, "snow": 0.3}) for t in range(20)]
-    assert reliability(SKY, same, 5) == [Bin(pytest.approx(0.7), 1.0, 20)]
+    (one,) = reliability(SKY, same, 5)
+    assert one == pytest.approx((0.7, 1.0, 20))
     assert reliability(SKY, []) == [] and calibration_error([]) is None
 
 
@@ -117,11 +117,10 @@ def test_the_surest_answers_are_kept_first() -> None:
         label(2, "sun", {"sun": 0.6}),
         label(3, "rain", {"sun": 0.5}),
     ]
-    assert selective_risk(SKY, steps) == [
-        Kept(0.25, 0.0, 0.9),
-        Kept(0.75, pytest.approx(1 / 3), 0.6),
-        Kept(1, 0.5, 0.5),
-    ]
+    points = selective_risk(SKY, steps)
+    assert [one.share for one in points] == [0.25, 0.75, 1.0]
+    assert [one.risk for one in points] == pytest.approx([0.0, 1 / 3, 0.5])
+    assert [one.limit for one in points] == [0.9, 0.6, 0.5]
     wide = [number(0, 12.0, 10.0, 14.0), number(1, 12.5, 11.0, 13.0)]
     assert selective_risk(HIGH, wide) == [Kept(0.5, 0.5, 2.0), Kept(1.0, 0.25, 4.0)]
     assert selective_risk(SKY, [step()]) == []
@@ -134,4 +133,4 @@ def test_answers_that_were_held_back_are_not_at_risk(weather: Task) -> None:
         label(2, "rain", {"sun": 0.8}),
     ]
     found = trust(of(weather, SKY), steps, 0.9)["sky"].whole
-    assert (found.kept, found.risk) == (pytest.approx(2 / 3), 0.5)
+    assert (found.kept, found.risk) == pytest.approx((2 / 3, 0.5))
