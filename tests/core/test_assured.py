@@ -21,6 +21,8 @@ from llm_as_rnn.core.task import load_task
 from llm_as_rnn.datasets.base import Sequence
 from llm_as_rnn.engines.drive import drive_walk
 from llm_as_rnn.engines.scripted import ScriptedEngine
+from llm_as_rnn.runs.journal import Journal, read_journal
+from llm_as_rnn.runs.lines import EarlierSteps
 from llm_as_rnn.runs.walk import walk
 from llm_as_rnn.streams.learner import Learner
 from llm_as_rnn.streams.saved import FORMAT, read_saved
@@ -243,3 +245,19 @@ def test_a_learner_of_an_earlier_format_goes_on_and_begins_to_say_it(tmp_path: P
         assert high - low < 8
         learner.save(path)
     assert read_saved(path).format == FORMAT
+
+
+def test_a_journal_keeps_what_was_said_and_one_of_an_earlier_format_leaves_it_out(tmp_path: Path) -> None:
+    task, sequences = EXAMPLES[0]
+    method = build("free_advice", task, Settings(abstain_wider=5, abstain_above=0.01), Prompts())
+    records, _ = walked(method, sequences[0], task, "line")
+    assert all(getattr(record, name) for record in records for name in SAYS)
+    with Journal(tmp_path / "steps.jsonl") as journal:
+        for record in records:
+            journal.append(record)
+    assert read_journal(tmp_path / "steps.jsonl") == records
+    earlier = EarlierSteps()
+    for record in records:
+        line = earlier.line(record)
+        assert not any(name in msgspec.json.decode(line) for name in SAYS)
+        assert earlier.record(line) == earlier.kept(record)
