@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from llm_as_rnn.core.fields import Label, Ranked, entries
+from llm_as_rnn.core.fields import Field, entries
 from llm_as_rnn.core.folding import fold
 from llm_as_rnn.core.records import Value
 
@@ -38,7 +38,7 @@ def chance(answer: Value, chances: Mapping[str, float], right: int, known: int) 
     return next((figure for text, figure in chances.items() if fold(text) == first), 0.0)
 
 
-def is_right(field: Label | Ranked, answer: Value, outcome: Value) -> bool:
+def is_right(field: Field, answer: Value, outcome: Value) -> bool:
     """Tell whether an answer was right: the same as anywhere else (see `BaseField.compare`)."""
     verdict = field.compare(answer, outcome)
     return verdict is not None and verdict.right

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from llm_as_rnn.core.fields import Field, Label, Number, Ranked
+from llm_as_rnn.core.fields import Field, Number
 from llm_as_rnn.core.fields.verdict import number_in
 from llm_as_rnn.core.method import Calls, Learned, Method
 from llm_as_rnn.core.records import Memory, Observation, Prediction, Record, SequenceInfo, Target, Update, Value
@@ -151,7 +151,7 @@ class Assured:
                 number = number_in(answer)
                 if number is not None:
                     intervals[field.name] = interval(field, known.tracker, known.reach, number, coverage)
-            elif isinstance(field, Label | Ranked):
+            elif not field.is_open:
                 spread = prediction.distribution.get(field.name, {})
                 chances[field.name] = chance(answer, spread, known.right, known.known)
                 if field.options:
@@ -179,7 +179,7 @@ class Assured:
                 continue
             if isinstance(field, Number):
                 found[field.name] = self._after_number(field, known, prediction, answer, outcome)
-            elif isinstance(field, Label | Ranked):
+            elif not field.is_open:
                 found[field.name] = self._after_option(field, known, prediction, answer, outcome)
         return found
 
@@ -195,7 +195,7 @@ class Assured:
         return msgspec.structs.replace(known, tracker=tracker, reach=reach)
 
     def _after_option(
-        self, field: Label | Ranked, known: FieldAssurance, prediction: Prediction, answer: Value, outcome: Value
+        self, field: Field, known: FieldAssurance, prediction: Prediction, answer: Value, outcome: Value
     ) -> FieldAssurance:
         said, option = prediction.among.get(field.name), option_of(field, outcome)
         tracker = known.tracker

@@ -38,7 +38,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-from llm_as_rnn.core.fields import Label, Number, Ranked, entries
+from llm_as_rnn.core.fields import Field, Number, entries
 from llm_as_rnn.core.figures import finite
 from llm_as_rnn.core.folding import fold
 from llm_as_rnn.core.records import Record, Value
@@ -225,12 +225,12 @@ def _brief(number: float) -> float:
 # --- options ----------------------------------------------------------------------------------------------------------
 
 
-def ranking(field: Label | Ranked, answer: Value, chances: Mapping[str, float], seen: Mapping[str, int]) -> list[str]:
+def ranking(field: Field, answer: Value, chances: Mapping[str, float], seen: Mapping[str, int]) -> list[str]:
     """Line up the options, the answer first, then what is likelier or, without chances, what came more often.
 
     Parameters
     ----------
-    field : Label or Ranked
+    field : Field
         One whose task lists the options.
     answer : Value
         The prediction.
@@ -241,6 +241,7 @@ def ranking(field: Label | Ranked, answer: Value, chances: Mapping[str, float], 
 
     Examples
     --------
+    >>> from llm_as_rnn.core.fields import Label
     >>> sky = Label("sky", options=("rain", "snow", "sun"))
     >>> ranking(sky, "snow", {}, {"sun": 3}), ranking(sky, "snow", {"rain": 0.4, "snow": 0.5}, {})
     (['snow', 'sun', 'rain'], ['snow', 'rain', 'sun'])
@@ -285,13 +286,13 @@ def among(order: Sequence[str], scored: Iterable[float], limit: float | None) ->
     return tuple(option for option, score in zip(order, scored, strict=True) if limit is None or score <= limit)
 
 
-def counted(field: Label | Ranked, seen: Mapping[str, int], outcome: Value) -> dict[str, int]:
+def counted(field: Field, seen: Mapping[str, int], outcome: Value) -> dict[str, int]:
     """Count the first entry of an outcome, where it is an option."""
     option = option_of(field, outcome)
     return {**seen, option: seen.get(option, 0) + 1} if option is not None else dict(seen)
 
 
-def option_of(field: Label | Ranked, outcome: Value) -> str | None:
+def option_of(field: Field, outcome: Value) -> str | None:
     """Give the option that an outcome's first entry is; None where it is none."""
     came = fold(next(iter(entries(outcome)), ""))
     return next((option for option in field.options if fold(option) == came), None)
