@@ -17,6 +17,7 @@ from llm_as_rnn.core.settings import Settings, knobs
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.runs.directory import RunDirectory
 from llm_as_rnn.runs.execute import Options
+from llm_as_rnn.trust.assured import Assured
 
 T = TypeVar("T")
 Answer = Callable[[Request], Completion | str]
@@ -77,6 +78,13 @@ def by_hand(calls: Calls[T], answer: Answer) -> T:
 def make(name: str, task: Task, **settings: Any) -> Method:
     """Build a method with the shipped prompts."""
     return build(name, task, Settings(**settings), Prompts())
+
+
+def bare(name: str, task: Task, **settings: Any) -> Method:
+    """Build it without what says how far its answers can be trusted: the method alone."""
+    assured = make(name, task, **settings)
+    assert isinstance(assured, Assured)
+    return assured.method
 
 
 def in_turn(answers: Iterable[Completion | str]) -> Answer:

@@ -26,6 +26,7 @@ from llm_as_rnn.core.task import Task
 from llm_as_rnn.recurrence.cell import Recurrent
 from llm_as_rnn.recurrence.rules import suited, traits
 from llm_as_rnn.trust.advised import Advised
+from llm_as_rnn.trust.assured import Assured
 
 Factory = Callable[[Task, Settings, Prompts], Method]
 """How a method is built: its class, or a function."""
@@ -35,11 +36,11 @@ FREE_ADVICE = "free_advice"
 
 
 def _advised(task: Task, settings: Settings, prompts: Prompts) -> Method:
-    return advised(ADVISED, task, lambda name: build(name, task, settings, prompts))
+    return _by_advice(ADVISED, task, settings, prompts, {})
 
 
 def _free_advice(task: Task, settings: Settings, prompts: Prompts) -> Method:
-    return advised(FREE_ADVICE, task, lambda name: build(name, task, settings, prompts))
+    return _by_advice(FREE_ADVICE, task, settings, prompts, {})
 
 
 METHODS: dict[str, Factory] = {
@@ -126,19 +127,24 @@ def advisers(name: str, task: Task) -> tuple[str, ...]:
     return {ADVISED: (Recurrent.name, *free), FREE_ADVICE: free}.get(name, ())
 
 
-def advised(name: str, task: Task, adviser: Callable[[str], Method]) -> Method:
-    """Build a method that goes by advice.
+def advised(name: str, task: Task, settings: Settings, prompts: Prompts, said: Mapping[str, Method]) -> Method:
+    """Build a method that goes by advice, where some of its advisers need not be asked.
 
     Parameters
     ----------
     name : str
         Which.
-    task : Task
-        What is predicted.
-    adviser : callable
-        Gives an adviser by its name: the method itself, or what it said in a run (see `trust.advised.Recorded`).
+    task, settings, prompts
+        As for `build`.
+    said : mapping of str to Method
+        What stands for an adviser: what it said in a run (see `trust.advised.Recorded`). Others are built.
     """
-    return Advised(name, task, [adviser(one) for one in advisers(name, task)])
+    return Assured(_by_advice(name, task, settings, prompts, said), task, settings)
+
+
+def _by_advice(name: str, task: Task, settings: Settings, prompts: Prompts, said: Mapping[str, Method]) -> Method:
+    by_name = [said.get(one) or build(one, task, settings, prompts) for one in advisers(name, task)]
+    return Advised(name, task, by_name)
 
 
 def references(task: Task) -> tuple[str, ...]:
@@ -184,7 +190,7 @@ def require_method(name: object) -> None:
 
 
 def build(name: str, task: Task, settings: Settings, prompts: Prompts) -> Method:
-    """Build a method by its name.
+    """Build a method by its name; its predictions say how far they can be trusted (see `trust.assured`).
 
     Raises
     ------
@@ -192,6 +198,10 @@ def build(name: str, task: Task, settings: Settings, prompts: Prompts) -> Method
         If there is none of that name, the settings do not suit it, or it calls itself otherwise: a journal could not
         be read then.
     """
+    return Assured(_build(name, task, settings, prompts), task, settings)
+
+
+def _build(name: str, task: Task, settings: Settings, prompts: Prompts) -> Method:
     require_method(name)
     base, _, rule = name.partition(":")
     if rule:

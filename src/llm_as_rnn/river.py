@@ -25,7 +25,7 @@ from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.streams.learner import Learner
 
 try:
-    from river import base
+    from river import base, conf
 except ImportError as error:
     raise MissingExtraError("river", "river") from error
 
@@ -320,6 +320,40 @@ class LLMClassifier(_Adapter, base.Classifier):
     def _fallback(self) -> Any:
         return next(iter(self._by_text.values()), None) if self._latest is None else self._latest
 
+    def predict_proba_one(self, x: Mapping[Any, Any], **kwargs: Any) -> dict[Any, float]:
+        """Say how likely each label is.
+
+        Parameters
+        ----------
+        x : dict
+            The features.
+        **kwargs
+            Not used.
+
+        Returns
+        -------
+        dict of label to float
+            They add up to 1. Where the method gives no distribution, the answer has the chance that its answers were
+            right so far, and the other labels have equal parts of what is left. Where there is no usable answer, all
+            are as likely. Empty as long as no label is known.
+        """
+        if not self._ready:
+            return {}
+        prediction = self.learner.predict_one(self._fields(x)).prediction
+        name, labels = self._field.name, self._known
+        spread = prediction.distribution.get(name)
+        if spread is None:
+            answer, chance = (prediction.values or {}).get(name), prediction.chance.get(name, 0.0)
+            spread = {text: chance if text == answer else (1 - chance) / (len(labels) - 1 or 1) for text in labels}
+        chances = {self._read(text): spread.get(text, 0.0) for text in labels}
+        total = sum(chances.values())
+        return {label: chance / total if total else 1 / len(labels) for label, chance in chances.items()}
+
+    @property
+    def _known(self) -> tuple[str, ...]:
+        """The labels that there are: those that fill up a choice of less than two are none."""
+        return self._field.options if self.task is not None else tuple(self._by_text)
+
 
 class LLMRegressor(_Adapter, base.Regressor):
     """A frozen language model that learns to predict a number from records, in language, within a token budget.
@@ -391,6 +425,30 @@ class LLMRegressor(_Adapter, base.Regressor):
     def _field(self) -> Number:
         own = self._own_field(Number)
         return own or Number("y", unit=self.unit, low=self.low, high=self.high, decimals=self.decimals)
+
+    def predict_one(self, x: Mapping[Any, Any], with_interval: bool = False, **kwargs: Any) -> Any:
+        """Predict the number of a record, or between which numbers it will lie.
+
+        Parameters
+        ----------
+        x : dict
+            The features.
+        with_interval : bool
+            Whether to give an interval, as River's conformal regressors do (`river.conf`).
+        **kwargs
+            Not used.
+
+        Returns
+        -------
+        float or river.conf.Interval
+            The interval holds the outcome as often as ``coverage`` says (see `trust.intervals`); where there is no
+            usable answer, it is the whole plausible range.
+        """
+        if not with_interval:
+            return super().predict_one(x, **kwargs)
+        field = self._field
+        said = self.learner.predict_one(self._fields(x)).prediction.interval
+        return conf.Interval(*said.get(field.name, (field.low, field.high)))
 
     def _fallback(self) -> float:
         if self._latest is not None:

@@ -135,3 +135,25 @@ def test_a_state_that_cannot_be_written(tmp_path: Path) -> None:
     model = script(tmp_path)
     code, _, errors = feed(tmp_path / "script.jsonl" / "state.json", model, [])
     assert (code, len(errors.strip().splitlines())) == (2, 1), errors
+
+
+def test_an_answer_says_how_far_it_can_be_trusted_and_what_is_held_back(tmp_path: Path) -> None:
+    state, model = tmp_path / "state.json", script(tmp_path)
+    steps = SEQUENCE.steps
+    lines: list[Any] = [{"x": step.observation.fields, "y": step.target} for step in steps]
+    options = ("--method", "repeat_last", "--abstain-wider", "60", "--abstain-above", "0.99")
+    code, answers, errors = feed(state, model, lines, *options)
+    assert code == 0, errors
+    first, *_, last = [answer for answer in answers if "prediction" in answer]
+    assert first["interval"] == {"high": [-20.0, 45.0]}
+    assert set(first["among"]["sky"]) == {"drizzle", "fog", "rain", "snow", "sun"}
+    assert (first["chance"], first["abstained"]) == ({"sky": 0.5}, ["high"])
+    low, high = last["interval"]["high"]
+    assert high - low < 60
+    assert "abstained" not in last
+    again = {"id": "x", "x": steps[0].observation.fields}
+    _, (answer,), errors = feed(state, model, [again], "--abstain-wider", "1", "--coverage", "0.5")
+    assert answer["abstained"] == ["high"], errors
+    code, _, errors = feed(state, model, [again], "--coverage", "2")
+    assert code == 2
+    assert "coverage must lie between 0.5 and 0.99, not 2 (correct --coverage)" in errors

@@ -24,7 +24,7 @@ from llm_as_rnn.core.records import (
 from llm_as_rnn.core.task import MemorySection, Task
 from llm_as_rnn.recurrence.cell import Recurrent, RecurrentState
 from llm_as_rnn.recurrence.notes import Credit
-from tests.helpers import Answer, by_hand, count, listening, make
+from tests.helpers import Answer, bare, by_hand, count, listening
 
 OPTIONS = ("sun", "rain", "fog")
 UNKNOWN = "Nothing is known yet."
@@ -63,7 +63,7 @@ class Stage:
         **updating: Any,
     ) -> None:
         self.task = task or sky_task()
-        method = make(
+        method = bare(
             "recurrent",
             self.task,
             form=form,

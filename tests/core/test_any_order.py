@@ -21,7 +21,7 @@ from llm_as_rnn.recurrence.notes import Credit
 from llm_as_rnn.recurrence.rules import RULES, traits
 from llm_as_rnn.streams.online import Policy, Stream, ask, begin, revive, tell
 from tests.core.stage import Stage
-from tests.helpers import by_hand, count, make
+from tests.helpers import bare, by_hand, count, make
 
 STREAMS = int(os.environ.get("LLM_AS_RNN_STREAMS", "300"))
 """How many streams the property is tried on; 10,000 take some minutes."""
@@ -202,7 +202,7 @@ def test_a_late_outcome_neither_crashes_nor_takes_the_best_note(rule: Any) -> No
 def learnt(name: str, order: list[int], **choices: Any) -> tuple[Method, Any]:
     """Learn the outcomes of five steps in an order; which one it was is told by the outcome."""
     task = task_of((Number("high", low=-20, high=45),), 1)
-    method = make(name, task, **choices)
+    method = bare(name, task, **choices)
     state = method.start(SequenceInfo("s"))
     for t in order:
         x = Observation("s", t, {"seen": f"day {t}", "was": None, "high": None})

@@ -28,7 +28,7 @@ from llm_as_rnn.recurrence.cell import Recurrent
 from llm_as_rnn.recurrence.notes import credit, foretold
 from llm_as_rnn.recurrence.policy import Past, error_of, why_not
 from tests.core.stage import sky_task
-from tests.helpers import by_hand, good_answer, listening, make
+from tests.helpers import bare, by_hand, good_answer, listening, make
 
 SKY = Label("sky", options=("heavy rain", "caf\u00e9", "sun"))
 HIGH = Number("high", low=-20, high=45, unit="degrees C")
@@ -271,7 +271,7 @@ def test_policies_go_by_the_first_entry_and_by_how_late_the_hit_comes() -> None:
 
 
 def test_a_right_ranked_answer_is_not_learned_from_on_error() -> None:
-    method = make("recurrent", TASK, form="json", feedback="scorecard", rule="append", when="on_error")
+    method = bare("recurrent", TASK, form="json", feedback="scorecard", rule="append", when="on_error")
     assert isinstance(method, Recurrent)
     state = method.start(SequenceInfo("s"))
     learned = [by_hand(method.learn(state, SEEN, said(answer), CAME), good_answer("json")) for answer in (FIRST, OTHER)]

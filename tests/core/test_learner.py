@@ -226,7 +226,7 @@ class TestMistakesAreNamed:
         with pytest.raises(UsageError, match="the outcome is empty"):
             learner.learn_one(p.id, {"sky": None, "high": float("nan")})
         assert learner.learn_one(p.id, {"sky": "sun", "high": None}).fate == "learned"
-        assert learner.stream.state.outcomes == ({"sky": "sun"},)
+        assert learner.stream.state.own.outcomes == ({"sky": "sun"},)
 
     def test_an_observation_that_is_a_text(self, learner: Learner) -> None:
         with pytest.raises(UsageError, match=r"the observation is 'sunny', not values by name \(give a dict"):

@@ -192,7 +192,7 @@ class TestReplay:
         for t in (2, 3, 4, 5, 7, 0, 6, 1):
             live.tell(t)
             live.stream = revive(live.method, msgspec.json.encode(live.stream))
-        shown = [float(entry.partition(", high ")[2].partition(",")[0]) for entry in live.stream.state.past]
+        shown = [float(entry.partition(", high ")[2].partition(",")[0]) for entry in live.stream.state.own.past]
         assert sorted(shown) == [0, 1, 2, 3, 4, 5, 6, 7]
 
     def test_a_limit_that_is_raised_later_brings_nothing_back(self) -> None:

@@ -16,7 +16,7 @@ from llm_as_rnn.core.task import Task, load_task
 from llm_as_rnn.datasets.base import Sequence
 from llm_as_rnn.recurrence.cell import Recurrent
 from tests.core.stage import UNKNOWN, Stage, sky_task, written
-from tests.helpers import by_hand, good_answer, listening, make
+from tests.helpers import bare, by_hand, good_answer, listening, make
 
 SEEN = "dew at dawn, wind from the west and no cloud"
 NOTE = NoteField("note", max_chars=120, seen=30, came="fog")
@@ -116,7 +116,7 @@ def test_memprompt_asks_for_them_in_lines(weather: Task, days: list[Sequence]) -
     assert step.target is not None
     assert re.fullmatch(regex, f"summary: a wet day -> {weather.spec('line').show(step.target)}")
     assert not re.fullmatch(regex, "summary: a wet day, then rain")
-    assert state.past == ("a wet day, then rain",), "taken from an engine without grammars all the same"
+    assert state.own.past == ("a wet day, then rain",), "taken from an engine without grammars all the same"
 
 
 # -------------------------------------------------------------------------------------------------- what they are for
@@ -148,7 +148,7 @@ def test_where_notes_are_cases_there_is_no_critic_and_the_nearest_is_read_again(
 
 
 def test_where_outcomes_are_texts_delta_keeps_its_critic() -> None:
-    method = make("recurrent:delta", load_task("weather-text"), form="line", feedback="auto")
+    method = bare("recurrent:delta", load_task("weather-text"), form="line", feedback="auto")
     assert isinstance(method, Recurrent)
     assert (method.settings.feedback, method.settings.recall) == ("model", 0)
 

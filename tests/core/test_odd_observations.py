@@ -74,7 +74,7 @@ def test_nor_over_any_observation(name: str, xs: list[dict[str, Any]]) -> None:
 
 def test_what_is_no_number_is_no_last_value() -> None:
     stream = learn("recurrent:cases", {**X, "high": "nan"}, {**X, "high": "n/a"}, {**X, "high": 11})
-    tally = stream.state.scorecard["high"]
+    tally = stream.state.own.scorecard["high"]
     assert (tally.repeated, tally.repeat_abs_error) == (1, 1.0)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from river import checks, compose, evaluate, metrics, preprocessing
+from river import checks, compose, conf, evaluate, metrics, preprocessing
 
 from llm_as_rnn.catalogue import METHODS, REFERENCES, build
 from llm_as_rnn.core.errors import TaskError, UsageError
@@ -316,3 +316,39 @@ def test_features_come_in_by_the_one_door() -> None:
     assert waiting.observation.fields == {"record": "a 2024-05-31T00:00:00, c 1.5, d red, e 0.5"}
     with pytest.raises(UsageError, match="'f' is infinite"):
         model.predict_one({"f": float("inf")})
+
+
+def test_a_classifier_says_how_likely_each_label_is() -> None:
+    labels = ("no", True, 3)
+    one = LLMClassifier(labels=labels, method="repeat_last", engine=ScriptedEngine(lambda request: ""))
+    assert one.predict_proba_one({"x": 1}) == {"no": 0.5, True: 0.25, 3: 0.25}, "nothing is known yet"
+    silent = LLMClassifier(labels=labels, method="zero_shot", engine=ScriptedEngine(lambda request: ""))
+    assert silent.predict_proba_one({"x": 1}) == dict.fromkeys(labels, pytest.approx(1 / 3))
+    silent.close()
+    other = LLMClassifier(labels=labels, method="free_advice", engine=ScriptedEngine(lambda request: ""))
+    for estimator in (one, other):
+        for t in range(12):
+            estimator.learn_one({"x": t % 2}, True)
+        chances = estimator.predict_proba_one({"x": 1})
+        assert list(chances) == list(labels)
+        assert sum(chances.values()) == pytest.approx(1)
+        assert max(chances, key=lambda label: chances[label]) is True is estimator.predict_one({"x": 1})
+        assert chances[True] > 0.8
+        estimator.close()
+    assert LLMClassifier().predict_proba_one({"x": 1}) == {}
+
+
+def test_a_regressor_gives_an_interval_as_rivers_own_do() -> None:
+    one = LLMRegressor(low=0, high=40, method="repeat_last", engine=ScriptedEngine(lambda request: ""))
+    first = one.predict_one({"x": 1}, with_interval=True)
+    assert (first.lower, first.upper) == (0.0, 40.0)
+    for t in range(30):
+        one.learn_one({"x": t}, 10.0 + t % 2)
+    later = one.predict_one({"x": 31}, with_interval=True)
+    assert isinstance(later, conf.Interval)
+    assert one.predict_one({"x": 31}) in later
+    assert later.width < 10
+    silent = LLMRegressor(low=0, high=40, method="zero_shot", engine=ScriptedEngine(lambda request: ""))
+    assert silent.predict_one({"x": 1}, with_interval=True).width == 40
+    for estimator in (one, silent):
+        estimator.close()

@@ -45,6 +45,7 @@ def small(tmp_path: Path) -> Path:
 def unchecked(path: Path, **changes: Any) -> None:
     """Write a learner's file as format 1 was written, without a check."""
     plain = {**json.loads(unsealed(path.read_bytes())), "format": 1, **changes}
+    plain["stream"]["state"] = plain["stream"]["state"]["own"]
     path.write_bytes(json.dumps(plain).encode())
 
 
@@ -123,7 +124,8 @@ def test_what_could_not_be_read_again_is_not_written(small: Path) -> None:
     whole = small.read_bytes()
     with Learner.load(small, engine=engine()) as one:
         for value in (float("inf"), float("nan")):
-            state = msgspec.structs.replace(one.stream.state, outcomes=({"high": value},))
+            own = msgspec.structs.replace(one.stream.state.own, outcomes=({"high": value},))
+            state = msgspec.structs.replace(one.stream.state, own=own)
             one.stream = msgspec.structs.replace(one.stream, state=state)
             with pytest.raises(UsageError, match="cannot be saved"):
                 one.save(small)
@@ -131,7 +133,7 @@ def test_what_could_not_be_read_again_is_not_written(small: Path) -> None:
                 one.dump()
         waiting = msgspec.structs.replace(one.waiting[0].observation, fields={"high": (1, 2)})
         lost = msgspec.structs.replace(one.waiting[0], observation=waiting)
-        one.stream = msgspec.structs.replace(one.stream, state=type(state)(), waiting=(lost,))
+        one.stream = msgspec.structs.replace(one.stream, state=type(state)(own=type(own)()), waiting=(lost,))
         with pytest.raises(UsageError, match="its waiting would not be read again as it is"):
             one.save(small)
     assert small.read_bytes() == whole
@@ -191,7 +193,7 @@ class TestBudget:
         path = tmp_path / "state.json"
         self.begun(path)
         stream = json.loads(unsealed(path.read_bytes()))["stream"]
-        stream["state"]["memory"]["sections"][0]["items"] = ["word " * 200]
+        stream["state"]["own"]["memory"]["sections"][0]["items"] = ["word " * 200]
         unchecked(path, stream=stream)
         with pytest.raises(UsageError, match="more than the budget of 100"):
             Learner.load(path, engine=engine())

@@ -87,7 +87,8 @@ def test_nothing_said_is_what_suits_the_model() -> None:
 def test_what_is_decided_later_is_not_decided_yet() -> None:
     asked = wanted({"seed": 4}, Settings)
     assert {name for name, value in asked.items() if value is None} == {
-        "form", "style", "layout", "budget", "feedback", "rule", "recall", "echo", "chances", "choose",
+        "form", "style", "layout", "budget", "feedback", "rule", "recall", "echo", "chances", "choose", "calibrate",
+        "abstain_above", "abstain_wider",
     }  # fmt: skip
 
 

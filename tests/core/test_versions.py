@@ -91,7 +91,7 @@ def test_a_file_from_before_versions_were_kept_goes_on(tmp_path: Path, days: lis
         memory = one.memory
     plain = msgspec.json.decode(path.read_bytes())
     del plain["stream"]["versions"], plain["check"]
-    plain["format"] = 1
+    plain["format"], plain["stream"]["state"] = 1, plain["stream"]["state"]["own"]
     path.write_bytes(msgspec.json.encode(plain))
     with Learner.load(path, engine=ScriptedEngine(answer, INFO)) as two:
         assert two.memory is not None
@@ -107,13 +107,13 @@ def test_a_restored_text_is_what_the_next_prediction_sees(tmp_path: Path, days: 
         learn(one, days[0], slice(0, 3))
         waiting = one.predict_one(days[0].steps[3].observation.fields)
         first, last = one.versions[1].memory, one.versions[3].memory
-        before, tallies = one.versions, one.stream.state.scorecard
+        before, tallies = one.versions, one.stream.state.own.scorecard
         restored = one.restore(1)
         assert (restored.version, restored.sections, restored.tokens) == (4, first.sections, first.tokens)
         assert one.memory == restored
         assert one.versions == (*before, Version(restored, None, "version 1 restored"))
         assert one.waiting == (waiting,)
-        assert one.stream.state.scorecard == tallies
+        assert one.stream.state.own.scorecard == tallies
         one.save(tmp_path / "learner.json")
     with Learner.load(tmp_path / "learner.json", engine=ScriptedEngine(answerer, INFO)) as two:
         log.clear()
@@ -220,7 +220,7 @@ def test_a_replay_adds_its_result_and_keeps_what_it_made_obsolete() -> None:
     chosen, stream, result = late("replay")
     after = result.stream
     assert after.versions[:-1] == stream.versions
-    assert after.versions[-1] == Version(after.state.memory, 0, "replay: 2 later outcomes were learned again")
+    assert after.versions[-1] == Version(after.state.own.memory, 0, "replay: 2 later outcomes were learned again")
     assert revive(chosen, msgspec.json.encode(after)) == after
 
 
@@ -237,8 +237,8 @@ def test_a_replay_that_comes_out_under_an_old_number_is_kept_beside_it(monkeypat
     monkeypatch.setattr(chosen, "learn", all_but_one)
     after = told(chosen, stream, 0, "replay").stream
     assert numbers(after.versions) == [0, 1, 2, 2]
-    assert after.versions[-1].memory == after.state.memory != after.versions[2].memory
-    assert pick((version.memory for version in after.versions), 2) == after.state.memory
+    assert after.versions[-1].memory == after.state.own.memory != after.versions[2].memory
+    assert pick((version.memory for version in after.versions), 2) == after.state.own.memory
     assert numbers(restore(chosen, after, 1).versions) == [0, 1, 2, 2, 3]
 
 

@@ -36,6 +36,8 @@ RUNS = {
 """How each run was begun, beside its task, data and budget."""
 
 STATISTICS = ("interval", "beyond_reference", "model_adds", "gain")
+TRUST = ("interval", "among", "chance")
+"""What answers say beside what they said then."""
 
 LEARNERS = [
     "memprompt",
@@ -120,4 +122,5 @@ def test_a_run_that_was_cut_is_gone_on_with(name: str, earlier: Path) -> None:
 def test_a_learner_goes_on(name: str) -> None:
     states = Path("states")
     answers = give(f"predict stays.yaml --state states/{name}.json", (states / "after.jsonl").read_text())
-    assert read_lines(answers) == read_lines((states / f"{name}.out").read_text())
+    said = [{key: line[key] for key in line if key not in TRUST} for line in read_lines(answers)]
+    assert said == read_lines((states / f"{name}.out").read_text())

@@ -91,13 +91,17 @@ def journal_of(path: Path, *steps: StepRecord) -> bytes:
     return path.read_bytes()
 
 
+TRUST = ("interval", "among", "chance", "abstained")
+"""What a step's record says of how far its prediction can be trusted."""
+
+
 def in_old(step: StepRecord) -> bytes:
     """Give a step's line as earlier versions wrote it: all of it, and nothing of prompts."""
     told = msgspec.to_builtins(step)
     told = {
         name: value
         for name, value in told.items()
-        if name not in ("recalled", "asked", "taught", "distribution", "believed")
+        if name not in ("recalled", "asked", "taught", "distribution", "believed", *TRUST)
     }
     told["update"] = {"outcome": step.update.outcome, "reason": step.update.reason}
     return msgspec.json.encode(told)

@@ -33,7 +33,7 @@ BOM = b"\xef\xbb\xbf"
 ANEW = ("base_url", "context", "timeout", "patience", "prompts", "allow_remote_data")
 """Options that are not kept in the state file: they are given anew every time, or left out."""
 
-MAY_CHANGE = ("budget", *knobs(Limits))
+MAY_CHANGE = ("budget", "coverage", "abstain_above", "abstain_wider", *knobs(Limits))
 """Options that may be other ones than those with which a state was begun."""
 
 
@@ -251,6 +251,9 @@ def _predict(learner: Learner, x: dict[str, Any], name: Id | None) -> dict[str, 
         figures = getattr(prediction, told)
         if figures:
             answer[told] = {name: {of: round(figure, 4) for of, figure in row.items()} for name, row in figures.items()}
+    chance = {name: round(figure, 4) for name, figure in prediction.chance.items()}
+    trust = {"interval": prediction.interval, "among": prediction.among, "chance": chance}
+    answer |= {told: said for told, said in {**trust, "abstained": prediction.abstained}.items() if said}
     return answer | _losses(learner, before)
 
 

@@ -37,7 +37,7 @@ def show_run(directory: RunDirectory, console: Console) -> RunInfo:
     """
     with waiting("writing the report"):
         info, records = directory.current(), directory.records()
-        summaries = summarise(info.task, records)
+        summaries = summarise(info.task, records, info.spec.settings.coverage)
         told = _write_scores(directory, info, records, summaries)
         run = {**msgspec.to_builtins(info), **({"judging": told} if told else {})}
         write_report(directory.report, info.task, run, records, summaries, directory.lessons(), directory.prompts())
@@ -134,7 +134,12 @@ def show_comparison(directories: Sequence[RunDirectory], console: Console, page:
     task, credentialed = infos[0].task, any(info.credentialed for info in infos)
     with waiting("comparing the runs"):
         runs = [
-            Run(str(directory.path), _differences(info, infos), records, summarise(info.task, records))
+            Run(
+                str(directory.path),
+                _differences(info, infos),
+                records,
+                summarise(info.task, records, info.spec.settings.coverage),
+            )
             for directory, info in zip(directories, infos, strict=True)
             for records in [directory.records()]
         ]

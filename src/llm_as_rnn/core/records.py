@@ -151,6 +151,15 @@ class Prediction(Record, frozen=True):
         What each of them answered.
     evidence : dict of str to dict of str to dict of str to float
         By field and source, the chances that an answer was chosen by (see `recurrence.choosing`).
+    interval : dict of str to tuple of float
+        By number, the ends between which the outcome is said to lie (see `trust.intervals`).
+    among : dict of str to tuple of str
+        By label or list of options, those among which the outcome is said to be, the likeliest first.
+    chance : dict of str to float
+        By label or list, how likely the answer is to be right; of a list, its first entry.
+    abstained : tuple of str
+        The fields whose answer is held back, because it is too unlikely or its interval too wide. The answer stands in
+        ``values`` all the same, so that it can be scored.
     """
 
     values: dict[str, Value] | None
@@ -163,6 +172,10 @@ class Prediction(Record, frozen=True):
     believed: dict[str, dict[str, float]] = {}
     advisers: tuple[Prediction, ...] = ()
     evidence: dict[str, dict[str, dict[str, float]]] = {}
+    interval: dict[str, tuple[float, float]] = {}
+    among: dict[str, tuple[str, ...]] = {}
+    chance: dict[str, float] = {}
+    abstained: tuple[str, ...] = ()
 
 
 class Section(Record, frozen=True):
@@ -522,6 +535,8 @@ class StepRecord(Record, frozen=True):
         is not known, as in runs of earlier versions.
     distribution, believed : dict of str to dict of str to float
         How likely each option was, and how far each adviser was believed (see `Prediction`).
+    interval, among, chance, abstained
+        What the prediction said of how far it can be trusted (see `Prediction`).
     """
 
     method: str
@@ -549,3 +564,7 @@ class StepRecord(Record, frozen=True):
     asked: tuple[tuple[str, ...], ...] = ()
     distribution: dict[str, dict[str, float]] = {}
     believed: dict[str, dict[str, float]] = {}
+    interval: dict[str, tuple[float, float]] = {}
+    among: dict[str, tuple[str, ...]] = {}
+    chance: dict[str, float] = {}
+    abstained: tuple[str, ...] = ()

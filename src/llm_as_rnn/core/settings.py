@@ -8,6 +8,7 @@ rest to suit the engine.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
@@ -98,8 +99,50 @@ def require_when(when: str) -> None:
         raise UsageError(f"there is no update policy {when!r}", "choose from every, on_error, surprise, every:K")
 
 
+LEAST_COVERAGE, MOST_COVERAGE = 0.5, 0.99
+"""What intervals and sets may be asked to hold; to tell more than one step in a hundred takes too many steps."""
+
+
+def require_coverage(share: float) -> None:
+    """Refuse a coverage that intervals cannot be held to.
+
+    Raises
+    ------
+    UsageError
+        If it is out of range.
+    """
+    if not LEAST_COVERAGE <= share <= MOST_COVERAGE:
+        raise UsageError(
+            f"coverage must lie between {LEAST_COVERAGE:g} and {MOST_COVERAGE:g}, not {share:g}", "correct --coverage"
+        )
+
+
+def require_cost(cost: float) -> None:
+    """Refuse a cost of no answer that is not below that of a wrong one.
+
+    Raises
+    ------
+    UsageError
+        If it does not lie between 0 and 1.
+    """
+    if not 0 < cost < 1:
+        raise UsageError(f"abstain_above must lie between 0 and 1, not {cost:g}", "correct --abstain-above")
+
+
+def require_width(width: float) -> None:
+    """Refuse a width that no interval is wider than, or narrower.
+
+    Raises
+    ------
+    UsageError
+        If it is not above 0, or has no end.
+    """
+    if not 0 < width < math.inf:
+        raise UsageError(f"abstain_wider must be above 0, not {width:g}", "correct --abstain-wider")
+
+
 def knob(
-    description: str, *, least: int | None = None, default: str = "", check: Callable[[str], object] | None = None
+    description: str, *, least: int | None = None, default: str = "", check: Callable[[Any], object] | None = None
 ) -> Meta:
     """Declare that a user can choose the value of a record's field.
 
@@ -113,7 +156,7 @@ def knob(
         What is taken where the user says nothing, in words, if that depends on the model or on other settings. Without
         it the field's own default is taken.
     check : callable, optional
-        Raises `UsageError` for a text that it cannot be.
+        Raises `UsageError` for a value that it cannot be.
     """
     return Meta(description=description, extra={"default": default, "least": least, "check": check})
 
@@ -165,12 +208,22 @@ class Settings(Record, frozen=True):
         Tokens that a reasoning model may take to think, besides its answer and outside of the window.
     chances : bool
         Whether the model is asked how likely it holds each option to be, where its engine tells (see `core.chances`).
+    calibrate : bool
+        Whether chances that a model told are corrected as outcomes bear them out (see `trust.calibration`); answers stay
+        as they are.
     choose : bool
         Whether an option is chosen by the model's chances and the memory's cases together, weighed as outcomes bear
         them out (see `recurrence.choosing`).
     draws : int
         How many further answers are drawn at temperature 1, and counted, where chances are wanted and the engine tells
         none; 0 to go without.
+    coverage : float
+        How often the outcome is to lie in a number's interval, and among a label's set (see `trust.intervals`).
+    abstain_above : float, optional
+        What no answer costs, where a wrong one costs 1: a label that is likelier to be wrong than that is held back
+        (see `trust.abstention`). None for none.
+    abstain_wider : float, optional
+        Numbers whose interval is wider than that, in their unit, are held back; None for none.
     """
 
     form: Annotated[Form, knob("Answers as JSON or as one short line.", default="measured best for the model")] = "json"
@@ -233,6 +286,9 @@ class Settings(Record, frozen=True):
     chances: Annotated[
         bool, knob("Chances of options by the model's own tokens, where its engine tells.", default="on")
     ] = False
+    calibrate: Annotated[
+        bool, knob("Correct the model's chances as outcomes bear them out; answers stay as they are.", default="on")
+    ] = False
     choose: Annotated[
         bool,
         knob(
@@ -244,6 +300,21 @@ class Settings(Record, frozen=True):
         int,
         knob("Further answers that are drawn for chances where the engine tells none; each costs a call.", least=0),
     ] = 0
+    coverage: Annotated[
+        float, knob("How often the outcome is to lie in the interval or set of a prediction.", check=require_coverage)
+    ] = 0.9
+    abstain_above: Annotated[
+        float | None,
+        knob(
+            "Hold a label back that is likelier to be wrong than this cost of no answer (a wrong one costs 1).",
+            default="never",
+            check=require_cost,
+        ),
+    ] = None
+    abstain_wider: Annotated[
+        float | None,
+        knob("Hold a number back whose interval is wider than this.", default="never", check=require_width),
+    ] = None
 
     @property
     def preset(self) -> SamplingPreset:
@@ -269,7 +340,7 @@ class Knob(NamedTuple):
     default_in_words : str
         The same for a reader.
     check : callable or None
-        Raises `UsageError` for a text that it cannot be.
+        Raises `UsageError` for a value that it cannot be.
     """
 
     name: str
@@ -278,7 +349,7 @@ class Knob(NamedTuple):
     least: int | None
     default: Any
     default_in_words: str
-    check: Callable[[str], object] | None = None
+    check: Callable[[Any], object] | None = None
 
     @property
     def choices(self) -> tuple[str, ...]:
@@ -414,6 +485,7 @@ def resolve(choices: Mapping[str, Any], engine: EngineInfo) -> Settings:
         "echo": asked["echo"] or engine.echo,
         "chances": asked["chances"] is not False,
         "choose": asked["choose"] is not False,
+        "calibrate": asked["calibrate"] is not False,
     }
     return require_sound(Settings(**{**asked, **filled, "window": window}))
 

@@ -17,6 +17,7 @@ from llm_as_rnn.metrics.curves import SelfCorrection, self_correction
 from llm_as_rnn.metrics.estimates import Gain, Interval, PairedDifference
 from llm_as_rnn.metrics.following import Following, following
 from llm_as_rnn.metrics.scores import task_metrics
+from llm_as_rnn.metrics.trusted import Trust, trust
 
 
 class Score(Record, frozen=True):
@@ -89,6 +90,8 @@ class MethodSummary(Record, frozen=True):
         Set where it took the advice of a method that asked a model, and whose cost stands there.
     following : Following, optional
         What became of its memory's cases, for a method whose memory has some (see `metrics.following`).
+    trust : dict of str to Trust, optional
+        By field, whether what its predictions said of themselves held (see `metrics.trusted`).
     """
 
     method: str
@@ -111,6 +114,7 @@ class MethodSummary(Record, frozen=True):
     reasoning_tokens: float = 0.0
     by_advice: bool | UnsetType = UNSET
     following: Following | UnsetType = UNSET
+    trust: dict[str, Trust] | UnsetType = UNSET
 
     @property
     def is_reference(self) -> bool:
@@ -188,7 +192,7 @@ def by_method(records: Iterable[StepRecord]) -> dict[str, list[StepRecord]]:
     return found
 
 
-def summarise(task: Task, records: Sequence[StepRecord]) -> list[MethodSummary]:
+def summarise(task: Task, records: Sequence[StepRecord], coverage: float = 0.9) -> list[MethodSummary]:
     """Sum up a journal.
 
     Parameters
@@ -197,6 +201,8 @@ def summarise(task: Task, records: Sequence[StepRecord]) -> list[MethodSummary]:
         Which says what the scores are.
     records : sequence of StepRecord
         Steps of any methods, at least one each.
+    coverage : float
+        What intervals were asked to hold (`settings.Settings`), by which they are scored.
 
     Returns
     -------
@@ -206,7 +212,7 @@ def summarise(task: Task, records: Sequence[StepRecord]) -> list[MethodSummary]:
     from llm_as_rnn.metrics.evidence import with_evidence  # noqa: PLC0415 - it brings numpy, which takes a while
 
     steps = by_method(records)
-    summaries = {method: _summarise(task, method, own) for method, own in steps.items()}
+    summaries = {method: _summarise(task, method, own, coverage) for method, own in steps.items()}
     asking = {method for method, summary in summaries.items() if summary.calls}
     advisers = {method: _advisers(own) for method, own in steps.items()}
     told = [
@@ -220,7 +226,7 @@ def _advisers(steps: Sequence[StepRecord]) -> set[str]:
     return {adviser for step in steps for weights in step.believed.values() for adviser in weights}
 
 
-def _summarise(task: Task, method: str, steps: Sequence[StepRecord]) -> MethodSummary:
+def _summarise(task: Task, method: str, steps: Sequence[StepRecord], coverage: float) -> MethodSummary:
     calls = [call for step in steps for call in step.calls]
     statuses = Counter(step.status for step in steps)
     updates = Counter(step.update.outcome for step in steps)
@@ -248,6 +254,7 @@ def _summarise(task: Task, method: str, steps: Sequence[StepRecord]) -> MethodSu
         retries=sum(call.retries for call in calls),
         memory_tokens=max((step.memory_tokens for step in steps if step.memory_tokens is not None), default=None),
         following=following(task, steps) or UNSET,
+        trust=trust(task, steps, coverage) or UNSET,
     )
 
 

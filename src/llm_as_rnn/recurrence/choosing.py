@@ -96,7 +96,7 @@ def learned(task: Task, choices: Choices, prediction: Prediction, target: Target
     after = dict(choices)
     for field in task.answer:
         said, came = prediction.evidence.get(field.name), entries(target.get(field.name))
-        if not said or not came:
+        if not said or MODEL not in said or not came:
             continue
         choice = choices.get(field.name, Choice())
         spreads = {source: full(field.options, named) for source, named in said.items()}

@@ -269,12 +269,11 @@ class _Cast(NamedTuple):
 def _cast(task: Task, spec: RunSpec, prompts: Prompts) -> _Cast:
     """Build a run's methods; one that goes by advice takes what others of the run said, and asks nobody again."""
     said: dict[tuple[str, str, int], StepRecord] = {}
-
-    def adviser(name: str) -> Method:
-        return Recorded(name, said) if name in spec.methods else build(name, task, spec.settings, prompts)
-
+    recorded = {name: Recorded(name, said) for name in spec.methods}
     methods = [
-        advised(name, task, adviser) if advisers(name, task) else build(name, task, spec.settings, prompts)
+        advised(name, task, spec.settings, prompts, recorded)
+        if advisers(name, task)
+        else build(name, task, spec.settings, prompts)
         for name in spec.methods
     ]
     return _Cast(methods, said)
@@ -374,7 +373,8 @@ def _conclude(info: RunInfo, directory: RunDirectory) -> RunInfo:
     status: RunStatus = "failed" if info.status == "finished" and vain else info.status
     info = msgspec.structs.replace(info, status=status, reasons=calls.reasons)
     directory.save(info)
-    directory.write("scores.json", {"methods": summarise(info.task, records)}, private=info.credentialed)
+    summaries = summarise(info.task, records, info.spec.settings.coverage)
+    directory.write("scores.json", {"methods": summaries}, private=info.credentialed)
     return info
 
 

@@ -101,6 +101,10 @@ class EarlierSteps(Plain[StepRecord]):
             asked=(),
             distribution={},
             believed={},
+            interval={},
+            among={},
+            chance={},
+            abstained=(),
             update=_as_told(record.update),
             feedback=_in_one(record.feedback),
             taught=_as_told(record.taught, "accepted") if record.taught else None,
@@ -137,7 +141,9 @@ class EarlierSteps(Plain[StepRecord]):
         return msgspec.convert(told, StepRecord)
 
 
-_LATER = ("recalled", "asked", "taught", "distribution", "believed")
+_LATER = (
+    "recalled", "asked", "taught", "distribution", "believed", "interval", "among", "chance", "abstained",
+)  # fmt: skip
 """What a record has that these formats do not."""
 
 TAUGHT = "lessons: "
@@ -222,12 +228,16 @@ class StepLine(Sparse, frozen=True):
     recalled: tuple[str, ...] = ()
     distribution: dict[str, dict[str, float]] = {}
     believed: dict[str, dict[str, float]] = {}
+    interval: dict[str, tuple[float, float]] = {}
+    among: dict[str, tuple[str, ...]] = {}
+    chance: dict[str, float] = {}
+    abstained: tuple[str, ...] = ()
 
 
 _AS_THEY_ARE = (
     "method", "sequence", "t", "observation", "update", "target", "prediction", "status", "feedback", "scores",
     "problem", "notes", "lessons", "taught", "counts", "recalled",
-    "distribution", "believed",
+    "distribution", "believed", "interval", "among", "chance", "abstained",
 )  # fmt: skip
 
 

@@ -221,4 +221,8 @@ def _record(method: Method, task: Task, state: Any, step: Step, made: _Made, lea
         asked=tuple(made.answers.asked),
         distribution=prediction.distribution,
         believed=prediction.believed,
+        interval=prediction.interval,
+        among=prediction.among,
+        chance=prediction.chance,
+        abstained=prediction.abstained,
     )

@@ -13,11 +13,14 @@ from llm_as_rnn.core.files import is_sealed, read_file, require_file, sealed, un
 from llm_as_rnn.core.records import Record, SequenceInfo
 from llm_as_rnn.core.settings import Settings, knobs
 from llm_as_rnn.core.task import Task
-from llm_as_rnn.streams.online import StreamSettings
+from llm_as_rnn.streams.online import Stream, StreamSettings
 
-FORMAT = 3
-"""Of the files that are written. Format 1 had no check of its bytes, and up to format 2 some choices were in parts of
-their own; both can be read."""
+FORMAT = 4
+"""Of the files that are written. Format 1 had no check of its bytes, up to format 2 some choices were in parts of their
+own, and up to format 3 nothing was known of how far answers can be trusted; all can be read."""
+
+ASSURED = 4
+"""The first format whose states have that beside the method's own (see `trust.assured`)."""
 
 
 class Saved(Record, frozen=True):
@@ -170,7 +173,21 @@ def _decoded(content: bytes, path: Path) -> Saved:
 
 
 def _modern(saved: Saved) -> Saved:
-    """Give the choices of an earlier format as they are kept now: some of them were in parts of their own."""
+    """Give choices and states of an earlier format as they are kept now."""
     flat = {**saved.choices, **saved.choices.get("updating", {}), **saved.choices.get("limits", {})}
     choices = {name: flat.get(name, knob.default) for name, knob in knobs(Settings, StreamSettings).items()}
-    return msgspec.structs.replace(saved, choices=choices)
+    stream = _assured(saved.stream) if saved.format < ASSURED else saved.stream
+    return msgspec.structs.replace(saved, choices=choices, stream=stream)
+
+
+def _assured(stream: msgspec.Raw) -> msgspec.Raw:
+    """Put each state of a stream where it stands now: beside what is known of its answers, which is nothing yet."""
+    try:
+        kept = msgspec.json.decode(stream, type=Stream)
+    except msgspec.DecodeError:
+        return stream  # whoever revives it says what is wrong
+    lessons = tuple(
+        msgspec.structs.replace(lesson, before=None if lesson.before is None else {"own": lesson.before})
+        for lesson in kept.lessons
+    )
+    return msgspec.Raw(msgspec.json.encode(msgspec.structs.replace(kept, state={"own": kept.state}, lessons=lessons)))

@@ -1,0 +1,214 @@
+"""Intervals and sets: they hold as often as they say, on streams of every kind and on adversarial ones."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from llm_as_rnn.core.fields import Label, Number, Ranked
+from llm_as_rnn.trust.intervals import (
+    LIMIT,
+    WINDOW,
+    Reach,
+    Tracker,
+    among,
+    counted,
+    interval,
+    most_misses,
+    option_of,
+    ranking,
+    reached,
+    scores,
+    threshold,
+    tracked,
+)
+
+HIGH = Number("high", low=-40, high=40)
+SKY = Label("sky", options=("fog", "rain", "snow", "sun"))
+COVERAGE = 0.9
+
+Outcome = Callable[[int, float, float], float]
+"""What comes at a step, of the ends of what was said: an adversary sees them."""
+
+
+def live(outcome: Outcome, steps: int, coverage: float = COVERAGE, delay: int = 0) -> tuple[list[bool], list[float]]:
+    """Give which outcomes lay in their intervals, and how wide these were; the answer is always 0."""
+    tracker, reach = Tracker(), Reach()
+    hits: list[bool] = []
+    widths: list[float] = []
+    out: list[tuple[float, bool]] = []
+    for t in range(steps + delay):
+        if t < steps:
+            low, high = interval(HIGH, tracker, reach, 0.0, coverage)
+            came = outcome(t, low, high)
+            hits.append(low <= came <= high)
+            widths.append(high - low)
+            out.append((came, hits[-1]))
+        if t >= delay:
+            came, hit = out[t - delay]
+            tracker = tracked(tracker, abs(came), covered=hit, coverage=coverage)
+            reach = reached(HIGH, reach, 0.0, came)
+    assert len(tracker.recent) <= WINDOW
+    return hits, widths
+
+
+RANDOM = np.random.default_rng(7)
+NORMAL = RANDOM.standard_normal(300)
+WAVES = np.sin(np.arange(300) * 2 * math.pi / 24)
+STREAMS: dict[str, np.ndarray] = {
+    "even": NORMAL * 2,
+    "whole numbers": np.round(NORMAL),
+    "mostly exact": np.round(NORMAL * 0.6),
+    "exact four times in five": np.where(RANDOM.random(300) < 0.8, 0, NORMAL * 3),
+    "heavy tails": RANDOM.standard_t(2, 300),
+    "no mean": RANDOM.standard_cauchy(300),
+    "growing": NORMAL * np.linspace(0.5, 8, 300),
+    "shrinking": NORMAL * np.linspace(8, 0.5, 300),
+    "a jump up": NORMAL * np.where(np.arange(300) < 150, 1, 6),
+    "a jump down": NORMAL * np.where(np.arange(300) < 150, 6, 1),
+    "calm and storm": NORMAL * np.where(np.arange(300) // 25 % 2, 1, 5),
+    "seasons": NORMAL * (1.5 + WAVES),
+    "errors in a row": np.convolve(RANDOM.standard_normal(349), 0.9 ** np.arange(50), "valid"),
+    "skewed": RANDOM.exponential(2, 300),
+    "ever further off": np.arange(300) * 0.1 + NORMAL,
+}
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_after_300_steps_coverage_is_what_was_asked_for(name: str) -> None:
+    hits, _ = live(lambda t, low, high: float(STREAMS[name][t]), 300)
+    assert 0.88 <= sum(hits) / 300 <= 0.92
+
+
+@pytest.mark.parametrize("coverage", [0.5, 0.8, 0.95, 0.99])
+def test_another_coverage_can_be_asked_for(coverage: float) -> None:
+    hits, _ = live(lambda t, low, high: float(STREAMS["even"][t]), 300, coverage)
+    assert sum(hits) / 300 == pytest.approx(coverage, abs=0.02)
+
+
+def test_the_first_interval_is_the_whole_range_and_the_later_ones_as_wide_as_need_be() -> None:
+    _, widths = live(lambda t, low, high: float(STREAMS["even"][t]), 300)
+    assert widths[:9] == [80.0] * 9
+    assert np.median(widths[9:]) == pytest.approx(2 * 2 * 1.645, rel=0.2)  # of a normal distribution, 2 wide
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.one_of(st.sampled_from(["in", "out", "far"]), st.floats(-40, 40)), min_size=1, max_size=200),
+    st.sampled_from([0.5, 0.9, 0.95]),
+    st.integers(0, 6),
+)
+def test_no_adversary_within_the_range_has_more_misses_than_the_bound(
+    plan: list[str | float], coverage: float, delay: int
+) -> None:
+    def outcome(t: int, low: float, high: float) -> float:
+        told = plan[t]
+        if isinstance(told, float):
+            return told
+        outside = [end for end in (-40.0, 40.0, math.nextafter(high, 99), math.nextafter(low, -99)) if abs(end) <= 40]
+        missing = [end for end in outside if not low <= end <= high]
+        return {"in": 0.0, "out": missing[-1] if missing else high, "far": missing[0] if missing else low}[told]
+
+    hits, _ = live(outcome, len(plan), coverage, delay)
+    for t in range(1, len(hits) + 1):
+        assert t - sum(hits[:t]) <= most_misses(coverage, t, delay) + 1e-6
+
+
+@pytest.mark.parametrize("delay", [0, 5])
+def test_who_always_misses_if_he_can_has_no_more_than_the_bound_in_the_long_run(delay: int) -> None:
+    hits, _ = live(
+        lambda t, low, high: next((end for end in (-40.0, 40.0) if not low <= end <= high), 0.0), 3000, 0.9, delay
+    )
+    assert 3000 - sum(hits) <= most_misses(0.9, 3000, delay)
+    assert sum(hits) / 3000 == pytest.approx(0.9, abs=0.01)
+
+
+def test_nor_is_coverage_above_what_was_asked_for_without_end() -> None:
+    """Outcomes as near as can be, but never the answer: an adversary who makes intervals too wide if he can."""
+    hits, _ = live(lambda t, low, high: 1e-9, 3000)
+    assert 3000 - sum(hits) >= 0.1 * 3000 - LIMIT - 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=120))
+def test_outcomes_from_anywhere_add_no_more_than_what_is_said(outcomes: list[float]) -> None:
+    hits, _ = live(lambda t, low, high: outcomes[t], len(outcomes))
+    largest = max(map(abs, outcomes))
+    further = max(0.0, 2 + math.log2(max(largest, 1e-9) / 80)) + 1
+    assert len(hits) - sum(hits) <= most_misses(0.9, len(hits)) + further
+
+
+def test_until_an_outcome_comes_from_outside_nothing_outside_is_said() -> None:
+    wide = Tracker(steps=20, quantile=30.0, recent=(30.0,))
+    assert interval(HIGH, wide, Reach(), 25.0, COVERAGE) == (-5.0, 40.0)
+    assert interval(HIGH, wide, Reach(is_outside=True), 25.0, COVERAGE) == (-5.0, 55.0)
+    assert reached(HIGH, Reach(), 25.0, 41.0) == Reach(16.0, is_outside=True)
+    assert interval(HIGH, Tracker(), Reach(100.0, is_outside=True), 25.0, COVERAGE) == (-175.0, 225.0)
+    assert interval(HIGH, Tracker(), Reach(), 60.0, COVERAGE) == (-40.0, 60.0), "an answer is in its own interval"
+
+
+def test_too_many_misses_are_answered_by_everything_and_too_few_by_the_answer_alone() -> None:
+    known = Tracker(steps=20, quantile=3.0, recent=(4.0,))
+    at = [Tracker(20, balance, 3.0, (4.0,)) for balance in (-LIMIT, -1.0, 0.0, 1.0, LIMIT)]
+    limits = [threshold(one, COVERAGE) for one in at]
+    assert limits[0] == 0.0 and limits[2] == 3.0 and limits[4] is None
+    assert limits[1] is not None and limits[3] is not None and 0 < limits[1] < 3 < limits[3]
+    saved = tracked(Tracker(20, -LIMIT, 0.0, (0.0,)), 0.0, covered=True, coverage=COVERAGE)
+    assert saved.balance == -LIMIT, "nothing is saved up by being right when no set could be smaller"
+    assert tracked(known, 9.0, covered=False, coverage=COVERAGE).quantile > known.quantile
+
+
+# --- options ----------------------------------------------------------------------------------------------------------
+
+
+def choose(answers: Sequence[str], came: Sequence[str], chances: dict[str, float]) -> tuple[list[bool], list[int]]:
+    tracker, seen = Tracker(), dict[str, int]()
+    hits, sizes = [], []
+    for answer, outcome in zip(answers, came, strict=True):
+        order = ranking(SKY, answer, chances, seen)
+        scored = scores(order, chances)
+        said = among(order, scored, threshold(tracker, COVERAGE))
+        assert said[0] == answer
+        hits.append(outcome in said)
+        sizes.append(len(said))
+        tracker = tracked(tracker, scored[order.index(outcome)], covered=hits[-1], coverage=COVERAGE)
+        seen = counted(SKY, seen, outcome)
+    return hits, sizes
+
+
+@pytest.mark.parametrize("chances", [{}, {"sun": 0.99999, "rain": 0.00001}], ids=["none", "too sure"])
+@pytest.mark.parametrize("right", [0.3, 0.5, 0.7, 0.8])
+def test_sets_hold_as_often_as_they_say_whoever_predicts(right: float, chances: dict[str, float]) -> None:
+    random = np.random.default_rng(3)
+    came = [SKY.options[place] for place in random.choice(4, 300, p=[0.1, 0.1, 0.2, 0.6])]
+    answers = [outcome if random.random() < right else SKY.options[random.integers(4)] for outcome in came]
+    hits, sizes = choose(answers, came, chances)
+    assert 0.88 <= sum(hits) / 300 <= 0.92
+    assert sizes[0] == 4 and np.mean(sizes) < 3.5
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(SKY.options), st.sampled_from(SKY.options)), min_size=1, max_size=200))
+def test_sets_keep_the_bound_whatever_comes(pairs: list[tuple[str, str]]) -> None:
+    hits, _ = choose([answer for answer, _ in pairs], [outcome for _, outcome in pairs], {})
+    assert len(hits) - sum(hits) <= most_misses(COVERAGE, len(hits))
+
+
+def test_who_is_nearly_always_right_says_nothing_else_and_has_no_licence_to_be_wrong() -> None:
+    hits, sizes = choose(["sun"] * 700, ["sun"] * 400 + ["rain"] * 300, {})
+    assert sizes[100:400] == [1] * 300
+    assert 300 - sum(hits[400:]) <= most_misses(COVERAGE, 300) + LIMIT
+
+
+def test_options_stand_in_the_order_in_which_they_are_to_be_believed() -> None:
+    assert ranking(SKY, "RAIN", {}, {"sun": 3, "fog": 5}) == ["rain", "fog", "sun", "snow"]
+    assert ranking(SKY, "sun", {"Rain": 0.6, "sun": 0.3}, {"fog": 9}) == ["sun", "rain", "fog", "snow"]
+    ills = Ranked("ills", options=("flu", "gout", "cold"), top=2)
+    assert ranking(ills, ("gout", "cold"), {}, {"flu": 9}) == ["gout", "cold", "flu"]
+    assert counted(ills, {"flu": 1}, ("FLU", "gout")) == {"flu": 2}
+    assert option_of(ills, ("ague",)) is None and counted(ills, {}, ("ague",)) == {}
