@@ -179,7 +179,7 @@ def forget() -> None:
     for known in gc.get_objects():
         if isinstance(known, Kept):
             known.clear()
-    recall._index.cache_clear()  # noqa: SLF001 - a benchmark begins with nothing known
+    recall._memories.clear()  # noqa: SLF001 - a benchmark begins with nothing known
 
 
 def measure(stream: Stream, rule: str, budget: int, steps: int) -> Times:

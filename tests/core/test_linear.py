@@ -115,7 +115,7 @@ def forget() -> None:
     """Drop what is kept of texts that were met before."""
     for kept in (hygiene._defused, hygiene._tidied, alignment._split_before, case.parse):
         kept.clear()
-    recall._index.cache_clear()
+    recall._memories.clear()
 
 
 def work(read: Callable[[str], object], text: str) -> float:

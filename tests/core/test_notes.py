@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_as_rnn.cases.case import came, case, cases, parts
-from llm_as_rnn.cases.recall import CLOSE, Resemblance, is_close, likeness
+from llm_as_rnn.cases.index import features
+from llm_as_rnn.cases.recall import Resemblance, likeness
 from llm_as_rnn.core.fields import ARROW, Ranked, Text
 from llm_as_rnn.core.outcomes import TOLERANCE, same_outcome
 from llm_as_rnn.core.records import Observation, Section, SequenceInfo, Target
@@ -57,11 +58,6 @@ def test_only_the_same_words_in_the_same_order_are_quite_alike(one: str, other: 
 )
 def test_likeness_by_hand(one: str, other: str, share: float) -> None:
     assert likeness(one, other) == pytest.approx(share)
-
-
-@given(words, words)
-def test_close_is_what_is_alike_enough(one: str, other: str) -> None:
-    assert is_close(one, other) == (likeness(one, other) >= CLOSE)
 
 
 # ------------------------------------------------------------------------------------------------------------- cases
@@ -128,6 +124,8 @@ def test_nothing_is_close_to_what_is_strange() -> None:
     assert Resemblance(CASES[3:]).closest(SHOWN, 3) == []
 
 
+LIKE_LONG = ("zero", "four", "five", "nine", "half", "pair", "many")  # a long word has more parts that can differ
+
 SHARED = "please open the box with the mark {} for me today"
 MARKS = tuple(SHARED.format(mark) + f"{ARROW}sun" for mark in ("bovi", "tarel", "ulo", "nesk"))
 OTHER_WORDS = (
@@ -140,7 +138,7 @@ def test_those_much_less_alike_than_the_best_stay_out() -> None:
     shown = SHARED.format("tarel")
     assert Resemblance(MARKS).closest(shown, 4) == [MARKS[1]]
     # Where nothing is better they are what there is.
-    assert Resemblance([*MARKS[:1], *MARKS[2:]]).closest(shown, 4) == [MARKS[0], MARKS[2], MARKS[3]]
+    assert set(Resemblance([*MARKS[:1], *MARKS[2:]]).closest(shown, 4)) == {MARKS[0], MARKS[2], MARKS[3]}
 
 
 def test_a_case_that_is_not_meant_stays_out_wherever_it_stands() -> None:
@@ -158,11 +156,11 @@ def test_the_same_are_all_that_are_most_alike_in_the_order_of_the_memory() -> No
 
 
 def test_cases_in_the_same_frame_are_not_about_the_same_for_that() -> None:
-    items = [f"a b c {word}{ARROW}sun" for word in ("one", "two", "three", "four", "five", "six", "seven")]
+    items = [f"a b c {word}{ARROW}sun" for word in LIKE_LONG]
     memory = Resemblance(items)
     assert memory.closest("a b c eight", 1) == items[-1:]  # it may still serve as an example
     assert memory.same("a b c eight") == []
-    assert memory.same("a b c two") == items[1:2]
+    assert memory.same("a b c four") == items[1:2]
 
 
 memories = st.lists(
@@ -180,18 +178,19 @@ def test_the_closest_are_given_cases_close_and_no_more_than_asked_for(
     found = memory.closest(shown, most, but=but)
     assert len(found) <= most
     assert all(item in cases(items) and item != but for item in found)
-    assert all(likeness(parts(item)[0], shown) >= CLOSE for item in found)
+    near = [i for i in cases(items) if i != but and features(parts(i)[0]).keys() & features(shown).keys()]
+    assert set(found) <= set(near)
     assert found == memory.closest(shown, 9, but=but)[-most:] * bool(most)
-    near = [i for i in cases(items) if i != but and likeness(parts(i)[0], shown) >= CLOSE]
     assert bool(found) == bool(near and most)
 
 
 @given(memories, words, st.integers(1, 5), st.sampled_from(OPTIONS), st.integers(0, 8))
-def test_an_exact_copy_is_always_last(items: list[str], shown: str, most: int, sky: str, place: int) -> None:
+def test_nothing_is_closer_than_an_exact_copy(items: list[str], shown: str, most: int, sky: str, place: int) -> None:
     items.insert(place, f"{shown}{ARROW}{sky}")
-    assert parts(Resemblance(items).closest(shown, most)[-1])[0] == shown
-    same = Resemblance(items).same(shown)
-    assert same == [item for item in cases(items) if parts(item)[0] == shown]
+    # Where words come again, other lines may consist of the same ones beside each other.
+    alike = [item for item in cases(items) if features(parts(item)[0]).keys() == features(shown).keys()]
+    assert Resemblance(items).closest(shown, most)[-1] == alike[-1]
+    assert Resemblance(items).same(shown) == alike
 
 
 @given(memories, words, st.sampled_from([*OPTIONS, ""]))
@@ -254,7 +253,7 @@ def test_all_cases_about_the_same_are_credited_each_by_its_own_outcome() -> None
 
 
 def test_where_none_is_about_the_same_the_closest_is_credited_alone() -> None:
-    items = tuple(f"a b c {word}{ARROW}sun" for word in ("one", "two", "three", "four", "five", "six", "seven"))
+    items = tuple(f"a b c {word}{ARROW}sun" for word in LIKE_LONG)
     assert Resemblance(items).same("a b c eight") == []
     assert credited(items, "a b c eight", "sun", right=True) == {items[-1]: (1, 0)}
     assert credited(items, "a b c eight", "rain", right=True) == {items[-1]: (0, 1)}

@@ -86,7 +86,7 @@ def test_what_the_answer_has_no_place_for_any_more_is_not_answered(name: str) ->
 
 def test_the_nearest_case_is_the_one_most_like_the_line() -> None:
     marks = ["a box marked bovi", "a crate marked tarel", "a box marked ulo", "a box marked tarel", "a jar marked bovi"]
-    colours = ["red", "blue", "red", "green", "green"]
+    colours = ["red", "blue", "green", "green", "green"]
     steps: list[Any] = [({"a": mark}, {"colour": colour}) for mark, colour in zip(marks, colours, strict=True)]
     steps[3] = (steps[3][0], None)
     said = predictions("nearest_case", a_task(LABEL), steps)

@@ -145,13 +145,15 @@ def test_all_that_a_note_with_a_blank_says_goes_with_it() -> None:
 
 
 def test_while_there_is_room_cases_stay_as_they_came() -> None:
-    stage = Stage("cases", budget=size(SHIP, FLAG)).holding(SHIP)
+    stage = Stage("cases", budget=size(SHIP, FLAG, TWO)).holding(SHIP, TWO)
     assert stage.meet("what has a < big flag > like ring ?", "sun", right=True).update.reason.startswith("known")
-    assert stage.items == (SHIP,)
+    assert stage.items == (SHIP, TWO)
 
 
 def test_nothing_is_left_blank_that_another_outcome_came_with() -> None:
-    other, held = "what has a < quite another word > like ring ? -> rain", (SHIP, TWO, THREE)
+    # With many cases in other words, those in one frame are about the same.
+    held = (SHIP, TWO, THREE, *(f"golf{n} hotel{n} india{n} -> sun" for n in range(9)))
+    other = "what has a < quite another word > like ring ? -> rain"
     for items, merges in (((*held, other), False), (held, True)):
         stage = Stage("cases", budget=size(*items)).holding(*items)
         update = stage.meet("what has a < big flag > like ring ?", "sun", right=True).update

@@ -33,7 +33,7 @@ from llm_as_rnn.core.kept import Kept
 PART = 4
 """Letters of a part of a word."""
 
-PRIOR = 0.2
+PRIOR = 1.0
 """How many agreements that were to be expected by chance the prior counts for."""
 
 LEAST = 0.1
@@ -238,7 +238,7 @@ class Index:
         found: list[Fit] = []
         leading: list[float] = []
         worst = least
-        for weight, place in self._promising(shared, most):
+        for weight, place in self._promising(shared):
             # A case weighs no less than what it shares with the line.
             may_share = weight + light
             if 2 * may_share * (1 + ROUNDING) < worst * (question.whole + may_share):
@@ -297,13 +297,10 @@ class Index:
                     shared[place] += weight
         return shared, light
 
-    def _promising(self, shared: list[float], most: int) -> Iterator[tuple[float, int]]:
-        """Give places by what they share, the most first; those that share nothing only where others are too few."""
-        sharing = [(weight, place) for place, weight in enumerate(shared) if weight]
-        sharing.sort(reverse=True)
-        yield from sharing
-        if len(sharing) < most:
-            yield from ((0.0, place) for place, weight in enumerate(shared) if not weight and self._entries[place])
+    def _promising(self, shared: list[float]) -> Iterator[tuple[float, int]]:
+        """Give places by what they share, the most first; last those that share nothing but what was left out."""
+        yield from sorted(((weight, place) for place, weight in enumerate(shared) if weight), reverse=True)
+        yield from ((0.0, place) for place, weight in enumerate(shared) if not weight and self._entries[place])
 
     def _at(self, place: int) -> _Entry:
         entry = self._entries[place]

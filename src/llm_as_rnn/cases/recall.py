@@ -19,7 +19,7 @@ from llm_as_rnn.cases.index import Fit, Index
 from llm_as_rnn.core.alignment import overlap, tokens
 from llm_as_rnn.core.records import Value
 
-SAME_THING = 0.5
+SAME_THING = 0.52
 """How well a case must fit a line to be about the same thing."""
 
 AS_WELL = 0.1
