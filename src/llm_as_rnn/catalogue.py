@@ -52,7 +52,7 @@ METHODS: dict[str, Factory] = {
 """Methods that ask a model, in the order in which tables show them."""
 
 DEFAULT_METHODS = (ZeroShot.name, FullHistory.name, MemPrompt.name, Recurrent.name, ADVISED)
-"""Those of a run that names none: the paper's, and advice. All would take about three times as many calls."""
+"""Those of a run that names none: the paper's, and advice. All of them would take more than twice as many calls."""
 
 REFERENCES: dict[str, Factory] = {
     RepeatLast.name: RepeatLast,

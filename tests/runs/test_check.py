@@ -356,7 +356,8 @@ def changed(name: str, old: str, new: str) -> Prompts:
 def test_a_template_that_hides_a_field_from_some_methods_is_found(weather: Task, few: list[Sequence]) -> None:
     prompts = changed("baselines/history", "{{ observation }}", "{{ observation.split('wind')[0] }}")
     leaks = found(check(weather, few, prompts))
-    assert leaks == {("uneven_fields", name, "x_t", 0) for name in ("zero_shot", "full_history", "memprompt")}
+    names = ("zero_shot", "full_history", "memprompt", "streaming_icl")
+    assert leaks == {("uneven_fields", name, "x_t", 0) for name in names}
 
 
 def test_a_field_that_one_method_alone_sees_is_found(weather: Task, few: list[Sequence]) -> None:
@@ -376,17 +377,17 @@ def test_a_case_that_keeps_what_the_line_does_not_show_is_found(weather: Task, f
 
 
 @pytest.mark.parametrize(
-    ("name", "old", "method"),
+    ("name", "old", "methods"),
     [
-        ("baselines/pair", "{{ outcome }}", "full_history"),
-        ("baselines/summarise", "{{ facts }}", "memprompt"),
+        ("baselines/pair", "{{ outcome }}", ("full_history", "streaming_icl")),
+        ("baselines/summarise", "{{ facts }}", ("memprompt",)),
     ],
 )
 def test_a_method_that_is_never_shown_the_outcome_is_found(
-    weather: Task, few: list[Sequence], name: str, old: str, method: str
+    weather: Task, few: list[Sequence], name: str, old: str, methods: tuple[str, ...]
 ) -> None:
     leaks = found(check(weather, few, changed(name, old, "")))
-    assert leaks == {("outcome_not_seen", method, field, 0) for field in ("sky", "high")}
+    assert leaks == {("outcome_not_seen", method, field, 0) for method in methods for field in ("sky", "high")}
 
 
 def test_nothing_to_check_and_broken_templates_are_errors(weather: Task, days: list[Sequence]) -> None:

@@ -29,8 +29,8 @@ class Learner(Live):
     task : Task or str
         What is to be predicted: the name of a shipped task, the path of a task file, or a `Task`.
     method : str
-        Who predicts: ``recurrent``, which is the default, ``zero_shot``, ``full_history``, ``memprompt``, or the name
-        of a reference, for which no model is loaded.
+        Who predicts: ``recurrent``, which is the default, another one of `catalogue.METHODS` (``full_history``,
+        ``streaming_icl``, ...), or the name of a reference, for which no model is loaded.
     model : str
         The model string, as on the command line; by default the small model that is fetched once.
     engine : Engine or SharedEngine, optional
