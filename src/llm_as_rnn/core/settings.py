@@ -209,8 +209,8 @@ class Settings(Record, frozen=True):
     chances : bool
         Whether the model is asked how likely it holds each option to be, where its engine tells (see `core.chances`).
     calibrate : bool
-        Whether chances that a model told are corrected as outcomes bear them out (see `trust.calibration`); answers stay
-        as they are.
+        Whether chances that a model told are corrected as outcomes bear them out (see `trust.calibration`); answers
+        stay as they are.
     choose : bool
         Whether an option is chosen by the model's chances and the memory's cases together, weighed as outcomes bear
         them out (see `recurrence.choosing`).

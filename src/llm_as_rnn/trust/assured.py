@@ -1,8 +1,9 @@
 """Says of every prediction how far it can be trusted, whoever makes it: intervals, sets, chances, and no answer.
 
 `catalogue.build` puts an `Assured` around each method, so that nobody who drives methods knows of it. It asks nothing
-and changes no answer; chances that a model told are corrected (see `trust.calibration`). What it says is worked out from the outcomes so far (see `trust.intervals`, `trust.abstention`),
-in the order in which they come. What a prediction said is in the prediction itself, so that outcomes may be late.
+and changes no answer; chances that a model told are corrected (see `trust.calibration`). What it says is worked out
+from the outcomes so far (see `trust.intervals`, `trust.abstention`), in the order in which they come. What a prediction
+said is in the prediction itself, so that outcomes may be late.
 """
 
 from __future__ import annotations
