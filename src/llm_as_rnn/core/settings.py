@@ -30,6 +30,9 @@ AUTO = "auto"
 PAPER_BUDGET = 4096
 """Tokens of a memory in the paper (appendix C)."""
 
+LATER = ("chances", "calibrate", "choose")
+"""What runs and learners of earlier versions did not have: off where it is not stored, on where nothing is said."""
+
 SamplingName = Literal["greedy", "paper"]
 
 Shown = Literal["outcomes", "right"]
@@ -282,7 +285,6 @@ class Settings(Record, frozen=True):
     thinking: Annotated[
         int, knob("Tokens that a reasoning model may take to think, besides every answer.", least=0)
     ] = 0
-    # Runs and learners of earlier versions did not ask.
     chances: Annotated[
         bool, knob("Chances of options by the model's own tokens, where its engine tells.", default="on")
     ] = False
@@ -483,9 +485,7 @@ def resolve(choices: Mapping[str, Any], engine: EngineInfo) -> Settings:
         "feedback": asked["feedback"] or AUTO,
         "rule": asked["rule"] or AUTO,
         "echo": asked["echo"] or engine.echo,
-        "chances": asked["chances"] is not False,
-        "choose": asked["choose"] is not False,
-        "calibrate": asked["calibrate"] is not False,
+        **{name: asked[name] is not False for name in LATER},
     }
     return require_sound(Settings(**{**asked, **filled, "window": window}))
 

@@ -242,7 +242,7 @@ async def execute(
     try:
         spec = make_spec(options, task, prompts, engine.info, table, source.digest if source else "")
         if resume and directory.holds_run:
-            spec = spec.as_begun(directory.info().spec, options.methods)
+            spec = spec.as_begun(directory.info().spec, (*options.methods, *_named(options.settings)))
         sequences = cut(spec.selection)
         cast = _cast(task, spec, prompts)
         if needs_model(spec.methods):
@@ -257,6 +257,10 @@ async def execute(
         return await _run(info, directory, cast, sequences, engine, options.concurrency, watcher, scored)
     finally:
         await engine.close()
+
+
+def _named(settings: Mapping[str, Any]) -> list[str]:
+    return [name for name, value in settings.items() if value is not None]
 
 
 class _Cast(NamedTuple):

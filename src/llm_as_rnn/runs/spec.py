@@ -11,7 +11,7 @@ from llm_as_rnn.catalogue import REFERENCES, asks_model
 from llm_as_rnn.core.errors import SpecMismatchError, UsageError
 from llm_as_rnn.core.prompts import same_texts
 from llm_as_rnn.core.records import Record
-from llm_as_rnn.core.settings import Settings, require_sound
+from llm_as_rnn.core.settings import LATER, Settings, require_sound
 from llm_as_rnn.datasets.base import Selection, Split
 
 OF_MODELS = {"model", "model_digest", "prompts_digest", *Settings.__struct_fields__} - {"seed"}
@@ -70,9 +70,17 @@ class RunSpec(Record, frozen=True):
         return Selection(self.sequences, self.steps, self.settings.seed, self.split)
 
     def as_begun(self, begun: RunSpec, asked: Collection[str]) -> RunSpec:
-        """Leave out references that every run has by now, and one begun before does not; those ``asked`` for stay."""
+        """Leave out what every run has by now and one begun before does not: references, and settings that are on now.
+
+        Methods and settings that were ``asked`` for by name stay.
+        """
         new = set(REFERENCES) - set(begun.methods) - set(asked)
-        return msgspec.structs.replace(self, methods=tuple(name for name in self.methods if name not in new))
+        off = {name: False for name in LATER if name not in asked and not getattr(begun.settings, name)}
+        return msgspec.structs.replace(
+            self,
+            methods=tuple(name for name in self.methods if name not in new),
+            settings=msgspec.structs.replace(self.settings, **off),
+        )
 
     def require_same(self, begun: RunSpec) -> None:
         """Refuse to go on with a run that was begun with other settings.
