@@ -112,19 +112,22 @@ def _factory(name: str) -> Factory | None:
     return known.get(name) or _OWN.get(name)
 
 
-def advisers(name: str, task: Task) -> tuple[str, ...]:
+def advisers(name: str, task: Task, settings: Settings) -> tuple[str, ...]:
     """Name those whose advice a method goes by, the foremost first; none for a method that goes by its own.
 
     Examples
     --------
     >>> from llm_as_rnn.core.task import load_task
-    >>> advisers("advised", load_task("weather"))
+    >>> advisers("advised", load_task("weather"), Settings())
     ('recurrent', 'repeat_last', 'majority', 'nearest_case', 'linear')
-    >>> advisers("free_advice", load_task("weather"))[0], advisers("recurrent", load_task("weather"))
-    ('repeat_last', ())
+    >>> advisers("advised", load_task("weather"), Settings(bare=True))[:2]
+    ('recurrent', 'zero_shot')
+    >>> advisers("recurrent", load_task("weather"), Settings())
+    ()
     """
     free = tuple(reference for reference in references(task) if reference != FREE_ADVICE)
-    return {ADVISED: (Recurrent.name, *free), FREE_ADVICE: free}.get(name, ())
+    asking = (Recurrent.name, ZeroShot.name) if settings.bare else (Recurrent.name,)
+    return {ADVISED: (*asking, *free), FREE_ADVICE: free}.get(name, ())
 
 
 def advised(name: str, task: Task, settings: Settings, prompts: Prompts, said: Mapping[str, Method]) -> Method:
@@ -143,7 +146,7 @@ def advised(name: str, task: Task, settings: Settings, prompts: Prompts, said: M
 
 
 def _by_advice(name: str, task: Task, settings: Settings, prompts: Prompts, said: Mapping[str, Method]) -> Method:
-    by_name = [said.get(one) or build(one, task, settings, prompts) for one in advisers(name, task)]
+    by_name = [said.get(one) or build(one, task, settings, prompts) for one in advisers(name, task, settings)]
     return Advised(name, task, by_name)
 
 

@@ -47,9 +47,15 @@ def run(
 
 
 def test_who_advises_suits_the_task(weather: Task) -> None:
-    assert advisers("advised", weather) == ("recurrent", "repeat_last", "majority", "nearest_case", "linear")
-    assert advisers("free_advice", load_task("sp500"))[-1] == "zero"
-    assert set(advisers("free_advice", weather)) == set(references(weather)) - {"free_advice"}
+    assert advisers("advised", weather, Settings()) == (
+        "recurrent",
+        "repeat_last",
+        "majority",
+        "nearest_case",
+        "linear",
+    )
+    assert advisers("free_advice", load_task("sp500"), Settings())[-1] == "zero"
+    assert set(advisers("free_advice", weather, Settings())) == set(references(weather)) - {"free_advice"}
 
 
 def test_it_is_believed_who_is_right(weather: Task) -> None:
@@ -87,6 +93,32 @@ def test_in_a_run_advice_asks_nothing_again(tmp_path: Path) -> None:
     references_are = {summary.method: summary.is_reference for summary in summarise(WEATHER, records)}
     told = [references_are[name] for name in ("advised", "free_advice", "recurrent")]
     assert told == [False, True, False]
+
+
+def test_the_model_without_its_memory_is_heard_where_asked_for(tmp_path: Path) -> None:
+    """A memory that says the wrong thing costs little then: who is right without it comes to be believed."""
+
+    def misled(request: Request) -> Any:
+        if request.role != "predict":
+            return answer(request)
+        led = "Seen so far" in request.prompt
+        return " fog, -9.0" if led else " sun, 25.0"
+
+    options = run_options(
+        "weather", ("zero_shot", "recurrent", "advised"), sequences=1, steps=30, feedback="scorecard", bare=True
+    )
+    run(tmp_path / "bare", options, misled)
+    records = content(tmp_path / "bare")
+    assert not any(record.calls for record in of("advised", records))
+    last = of("advised", records)[-1]
+    assert set(last.believed["high"]) >= {"recurrent", "zero_shot"}
+    errors = {name: sum(r.scores["high.abs_error"] for r in of(name, records)) for name in options.methods}
+    assert errors["recurrent"] > 1.3 * errors["zero_shot"]
+    assert errors["advised"] < errors["zero_shot"]
+    run(tmp_path / "own", msgspec.structs.replace(options, methods=("advised",)), misled)
+    own = of("advised", content(tmp_path / "own"))
+    assert [record.prediction for record in own] == [record.prediction for record in of("advised", records)]
+    assert all(len(record.calls) > 1 for record in own)
 
 
 def test_alone_it_asks_for_itself_and_comes_to_the_same(tmp_path: Path) -> None:

@@ -85,7 +85,8 @@ def test_shipped_methods_do_not_leak_in_any_form_or_layout(weather: Task, weeks:
     assert report.leaks == ()
     assert report.steps == 24
     looked = {key for key, requests in report.requests.items() if requests >= 24}
-    alone = [name for name in METHODS if not advisers(name, weather)]  # who takes advice is shown no more than these
+    # Who takes advice is shown no more than these.
+    alone = [name for name in METHODS if not advisers(name, weather, Settings())]
     assert looked == {(name, form, layout) for name in alone for form in ("json", "line") for layout in LAYOUTS}
     assert {name for name, _, _ in report.requests} == {*METHODS, *REFERENCES} - {"advised", "free_advice"}
 

@@ -217,6 +217,8 @@ class Settings(Record, frozen=True):
     choose : bool
         Whether an option is chosen by the model's chances and the memory's cases together, weighed as outcomes bear
         them out (see `recurrence.choosing`).
+    bare : bool
+        Whether advice is also taken of the model without a memory, so that no memory can do lasting harm.
     draws : int
         How many further answers are drawn at temperature 1, and counted, where chances are wanted and the engine tells
         none; 0 to go without.
@@ -297,6 +299,10 @@ class Settings(Record, frozen=True):
             "Choose among options by the model's chances and the memory's cases together.",
             default="on; it needs chances, and notes that are cases",
         ),
+    ] = False
+    bare: Annotated[
+        bool,
+        knob("Have `advised` also hear the model without a memory: a call more a step, but where zero_shot runs too."),
     ] = False
     draws: Annotated[
         int,

@@ -192,7 +192,9 @@ def examine(
         raise UsageError(f"task {task.name} has no step with an outcome", "check sequences with known outcomes")
     if len({sequence.info.id for sequence in sequences}) < len(sequences):
         raise UsageError(f"two sequences of task {task.name} have the same name", "give each a name of its own")
-    shipped = {name: factory for name, factory in {**METHODS, **REFERENCES}.items() if not advisers(name, task)}
+    shipped = {
+        name: factory for name, factory in {**METHODS, **REFERENCES}.items() if not advisers(name, task, Settings())
+    }
     factories = shipped if methods is None else methods  # who takes advice sees what is checked of the advisers
     found = [_in_data(fact) for fact in foreknown(task, sequences)]
     requests: Counter[tuple[str, Form, Layout]] = Counter()

@@ -250,7 +250,7 @@ async def execute(
         await _rehearse(task, spec, prompts, sequences[0])
         info = directory.begin(spec, task, engine.info, resume=resume, remote_data=confirmed)
         if retry_failed:
-            by_advice = {name: advisers(name, task) for name in spec.methods}
+            by_advice = {name: advisers(name, task, spec.settings) for name in spec.methods}
             aside = set_aside_failed(directory, _sharing(cast.methods), by_advice, private=info.credentialed)
             watcher.set_aside(aside)
         scored = _by_data(task, source)
@@ -276,7 +276,7 @@ def _cast(task: Task, spec: RunSpec, prompts: Prompts) -> _Cast:
     recorded = {name: Recorded(name, said) for name in spec.methods}
     methods = [
         advised(name, task, spec.settings, prompts, recorded)
-        if advisers(name, task)
+        if advisers(name, task, spec.settings)
         else build(name, task, spec.settings, prompts)
         for name in spec.methods
     ]
@@ -315,12 +315,13 @@ async def _run(
         try:
             driving = partial(drive_walk, engine=engine, keep=commit, hear=journal.hear)
             go = partial(run_all, task=info.task, drive=driving, past=past, concurrency=lanes, delay=info.spec.delay)
-            failures |= await go([method for method in cast.methods if not advisers(method.name, info.task)], sequences)
+            advice = {method.name: advisers(method.name, info.task, info.spec.settings) for method in cast.methods}
+            failures |= await go([method for method in cast.methods if not advice[method.name]], sequences)
             # Who goes by what others said comes after them, and no further than these have come.
             for method in cast.methods:
-                ended = _ended_early(advisers(method.name, info.task), sequences, failures)
+                ended = _ended_early(advice[method.name], sequences, failures)
                 failures |= {f"{method.name}/{name}": why for name, why in ended.items()}
-                if advisers(method.name, info.task):
+                if advice[method.name]:
                     failures |= await go([method], [one for one in sequences if one.info.id not in ended])
             status = "failed" if failures else "finished"
         except* RunError as errors:
