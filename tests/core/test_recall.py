@@ -186,7 +186,7 @@ STEPS = st.lists(st.tuples(LINES, st.sampled_from(OPTIONS)), max_size=8)
 def test_an_index_that_grew_and_shrank_answers_as_one_built_anew(
     moves: list[tuple[bool, str, str]], shown: str
 ) -> None:
-    index, held = Index(), []
+    index, held = Index(), list[tuple[str, str]]()
     for adds, line, came in moves:
         if adds or not held:
             held.append((line, came))
