@@ -22,11 +22,12 @@ from llm_as_rnn.cases.index import Index
 from llm_as_rnn.cases.recall import likeness
 from llm_as_rnn.core.fields import Label
 from llm_as_rnn.core.task import Task, load_task
-from llm_as_rnn.datasets.base import Selection, Sequence
+from llm_as_rnn.datasets.base import Selection, Sequence, Split
 from llm_as_rnn.datasets.registry import DATASETS
 from llm_as_rnn.datasets.tables import read_table
 
 SHIPPED = {"probe-recall": Selection(4, 120), "probe-drift": Selection(4, 120), "weather": Selection(5, 120)}
+SPLITS: tuple[Split, ...] = ("development", "held_out")
 EVERY = 20
 
 Steps = list[tuple[str, str]]
@@ -53,7 +54,7 @@ def shipped(task: Task) -> list[Sequence]:
 def table(task: Task, path: Path) -> list[Sequence]:
     """Give the sequences of a table, whatever part they belong to."""
     data = read_table(path, task)
-    parts = [part for part in ("development", "held_out") if data.count(part)]
+    parts = [part for part in SPLITS if data.count(part)]
     return [one for part in parts for one in data.cut(Selection(data.count(part), data.longest(part), split=part))]
 
 

@@ -137,6 +137,21 @@ def test_the_index_finds_the_same_in_shipped_streams(name: str) -> None:
             assert nearest(lines[:t], outcomes[:t], lines[t], most) == best[-most:]
 
 
+def test_a_blank_stands_for_any_words_whichever_line_has_it() -> None:
+    items = [
+        f"{BLANK} means what ? -> sun",
+        "< big ship > means what ? -> sun",
+        "tell me of ship -> fog",
+        "is it -> fog",
+    ]
+    for shown in ("< ship > means what ?", f"{BLANK} means what ?", f"tell me of {BLANK}", "< ship > it"):
+        found, plain = Resemblance(items), ScannedMemory(items)
+        assert found.fits(shown, 4) == [(score, item) for score, _, item in plain.fits(shown)]
+        assert found.same(shown) == plain.same(shown)
+    assert Resemblance(items).closest("< tree > means what ?", 1) == items[:1]
+    assert Resemblance(items).same(f"{BLANK} means what ?", but=items[0]) == items[1:2]
+
+
 @given(LINES)
 def test_the_same_line_fits_whole_and_nothing_fits_better(line: str) -> None:
     index = Index()
@@ -186,7 +201,7 @@ STEPS = st.lists(st.tuples(LINES, st.sampled_from(OPTIONS)), max_size=8)
 def test_an_index_that_grew_and_shrank_answers_as_one_built_anew(
     moves: list[tuple[bool, str, str]], shown: str
 ) -> None:
-    index, held = Index(), []
+    index, held = Index(), list[tuple[str, str]]()
     for adds, line, came in moves:
         if adds or not held:
             held.append((line, came))

@@ -55,9 +55,9 @@ Features = dict[str, None]
 def _split(line: str) -> Features:
     words = tokens(line)
     # A word has no space in it, a mark is a word of its own: so no two kinds are spelt alike.
-    found = dict.fromkeys(words)
-    found.update((f"{one} {other}", None) for one, other in pairwise(("", *words, "")))
-    for word in found.keys() & set(words):
+    once = dict.fromkeys(words)
+    found = once | dict.fromkeys(f"{one} {other}" for one, other in pairwise(("", *words, "")))
+    for word in once:
         if len(word) > 1:
             whole = f"<{word}>"
             found.update((f"~{whole[at : at + PART]}", None) for at in range(max(len(whole) - PART, 0) + 1))
@@ -265,6 +265,11 @@ class Index:
         found = ((self._features.get(name), weight) for name, weight in weights.items())
         return {feature: weight for feature, weight in found if feature is not None}
 
+    def weight(self, name: str, *, asked: bool) -> float:
+        """Say what a feature weighs; a line that was ``asked`` about counts as one more case that has its features."""
+        feature = self._features.get(name)
+        return self._weigh(len(feature.places), feature.agreeing, asked) if feature else self._weigh(0, 0, asked)
+
     def _weigh(self, having: int, agreeing: int, asked: bool) -> float:
         known = self._weights.get((having, agreeing, asked))
         if known is not None:
@@ -276,11 +281,6 @@ class Index:
         lift = (agreeing + PRIOR * (1 + rarity)) / (chance * having * (having - 1) / 2 + PRIOR)
         weight = self._weights[having, agreeing, asked] = max(math.log(lift), LEAST)
         return weight
-
-    def weight(self, name: str, *, asked: bool) -> float:
-        """Say what a feature weighs; a line that was ``asked`` about counts as one more case that has its features."""
-        feature = self._features.get(name)
-        return self._weigh(len(feature.places), feature.agreeing, asked) if feature else self._weigh(0, 0, asked)
 
     def _shared(self, question: _Question) -> tuple[list[float], float]:
         """Add up what each place shares with a line, and what the features weigh that are left out as telling nothing.

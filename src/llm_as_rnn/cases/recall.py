@@ -206,7 +206,7 @@ class Resemblance:
             scores = {fit.key: fit.score for fit in found if fit.key not in blanks}
             scores.update((item, index.fit(*lines)) for item, lines in blanks.items())
         fits = [Fit(scores[item], item) for item in self.cases if item in scores and item != but]
-        return sorted((fit for fit in fits if fit.score >= least), key=lambda fit: fit.score)
+        return sorted((fit for fit in fits if fit.score >= least and fit.score > 0), key=lambda fit: fit.score)
 
     def _without_blanks(self, shown: str) -> Iterator[tuple[str, tuple[str, str]]]:
         """Give what is to be compared where a blank stands for some words."""
