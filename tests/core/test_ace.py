@@ -100,6 +100,14 @@ def test_the_generator_is_asked_for_the_notes_that_it_used() -> None:
     )
 
 
+def test_a_chained_step_is_one_growing_conversation() -> None:
+    life = Life(layout="chained").meet("fog", "dew means fog").meet("fog", said={"sky": "fog", "used": [1]})
+    predict, reflect, update = (request.messages for request in life.log)
+    assert reflect[: len(predict)] == predict
+    assert update[: len(reflect)] == reflect
+    assert [message.role for message in update[len(predict) :]] == ["assistant", "user", "assistant", "user"]
+
+
 def test_an_answer_field_called_used_stays_the_tasks_own() -> None:
     text = msgspec.structs.replace(sky_task(), answer=(*sky_task().answer, Text("used", max_chars=20)))
     method = make("ace", text, form="json")

@@ -152,8 +152,9 @@ class Ace(Apart):
             "case": case(self.task, observation, target, state.sequence),
             "verdict": verdict(self.task, prediction, target),
         }
-        turns, feedback = yield from self._reflect(counted, observation, said(prediction.raw), told)
-        asked = yield from self._curate(counted, observation, turns, feedback, told)
+        # With the counts that the Generator saw: so the prompt goes on where its own ended, and is in the cache.
+        turns, feedback = yield from self._reflect(state, observation, said(prediction.raw), told)
+        asked = yield from self._curate(state, observation, turns, feedback, told)
         after, new = counted.merged(asked.value or ())
         after, why = yield from self._room_for(after, new)
         if after.playbook.sections == state.playbook.sections:
