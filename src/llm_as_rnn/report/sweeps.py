@@ -8,10 +8,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from llm_as_rnn.core.extras import Metric
-from llm_as_rnn.core.figures import shown
 from llm_as_rnn.metrics.scores import task_metrics
 from llm_as_rnn.metrics.summary import MethodSummary
-from llm_as_rnn.report.tables import Cell, Column, Results, Row, digits_of, markdown, score_cells
+from llm_as_rnn.report.tables import Cell, Column, Results, Row, markdown, score_cells
 from llm_as_rnn.runs.directory import RunInfo
 from llm_as_rnn.runs.sweep import Planned, Published, Sweep
 
@@ -96,7 +95,8 @@ def _rows(sweep: Sweep, planned: Sequence[Planned], done: Sequence[Done]) -> lis
         _Row(one.method, one.model, is_published=True) for one in sweep.published if one.run in there
     )
     every = [*ours, *theirs]
-    methods = list(dict.fromkeys(row.method for row in every))
+    named = [method for plan in planned for method in plan.options.methods]
+    methods = list(dict.fromkeys([*sweep.methods, *named, *(row.method for row in every)]))
     return sorted(every, key=lambda row: (row.is_reference, methods.index(row.method), row.is_published))
 
 
@@ -113,11 +113,10 @@ def _found(sweep: Sweep, plan: Planned, metric: Metric, done: Sequence[Done], ro
 
 
 def _cells(metric: Metric, column: Sequence[Any]) -> list[Cell]:
-    """Show a column; the best of ours is marked."""
+    """Show a column: the best of ours is marked, and what was published stands as it was."""
     ours = [None if isinstance(one, Published) else one for one in column]
-    digits = digits_of(max((score.value for score in column if score), default=0.0))
     return [
-        Cell(shown(one.value, digits), PUBLISHED) if isinstance(one, Published) else cell
+        Cell(f"{one.value:g}") if isinstance(one, Published) else cell
         for one, cell in zip(column, score_cells(metric, ours), strict=True)
     ]
 

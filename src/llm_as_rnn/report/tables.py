@@ -244,7 +244,7 @@ def _cell_text(cell: Cell) -> Text:
 def score_cells(metric: Metric, scores: Sequence[Score | None]) -> list[Cell]:
     """Show one metric of all methods, with three digits at most; what looks equal to the best is marked like it."""
     values = [score.value for score in scores if score]
-    digits = digits_of(max(values, default=0.0))
+    digits = _digits(max(values, default=0.0))
     best = shown((max if metric.higher_is_better else min)(values, default=0.0), digits)
     rivals = len(values) > 1
     return [_score_cell(score, digits, best if rivals else "") for score in scores]
@@ -257,7 +257,7 @@ def _score_cell(score: Score | None, digits: int, best: str) -> Cell:
     return Cell(text, f"[{shown(ends.low, digits)}, {shown(ends.high, digits)}]" if ends else "", text == best)
 
 
-def digits_of(largest: float) -> int:
+def _digits(largest: float) -> int:
     """Give the decimals that make three digits of a number."""
     return 2 if largest < 10 else 1 if largest < 100 else 0  # noqa: PLR2004
 
@@ -290,7 +290,7 @@ def difference_cell(found: PairedDifference | None) -> Cell:
     """Show a difference with its interval and its p value, corrected if it was; the best have no zero in it."""
     if found is None:
         return Cell(NONE)
-    digits = digits_of(abs(found.mean))
+    digits = _digits(abs(found.mean))
     ends = found.interval
     details = [f"[{_signed(ends.low, digits)}, {_signed(ends.high, digits)}]"] if ends else []
     p = found.p if found.p_holm is None else found.p_holm
