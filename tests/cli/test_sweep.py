@@ -60,8 +60,10 @@ def mine(here: Path) -> str:
 
 
 def answer(request: Request) -> str:
+    """Answer as the schema asks; judges find every first answer right."""
     assert request.answer.schema is not None
-    return json.dumps(sample(request.answer.schema))
+    found = sample(request.answer.schema)
+    return json.dumps(found | {name: "1" for name in ("primary", "any") if name in found})
 
 
 def asked(engines: list[ScriptedEngine]) -> int:

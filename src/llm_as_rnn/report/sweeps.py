@@ -62,15 +62,21 @@ def sweep_table(sweep: Sweep, planned: Sequence[Planned], done: Sequence[Done]) 
     rows = _rows(sweep, planned, done)
     columns, cells = [], []
     for plan in planned:
-        for metric in task_metrics(plan.task):
+        for metric in _metrics(plan):
             column = [_found(sweep, plan, metric, done, row) for row in rows]
-            if (not plan.run.metrics or metric.mean in plan.run.metrics) and any(column):
+            if any(column):
                 columns.append(Column(f"{plan.run.name}: {metric.title}", metric.about))
                 cells.append(_cells(metric, column))
     named = [
         Row(row.method, (Cell(row.label), *line), row.is_reference) for row, *line in zip(rows, *cells, strict=True)
     ]
     return Results((Column("model", "who was asked"), *columns), tuple(named))
+
+
+def _metrics(plan: Planned) -> list[Metric]:
+    """List a run's main metrics, in the order in which it names them."""
+    there = {metric.mean: metric for metric in task_metrics(plan.task)}
+    return [there[name] for name in plan.run.metrics or there]
 
 
 class _Row(NamedTuple):
