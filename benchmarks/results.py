@@ -96,11 +96,12 @@ def written(path: Path, text: str) -> Path:
 # --- a stream's page --------------------------------------------------------------------------------------------------
 
 
-def main_metrics(task: Task) -> list[Metric]:
-    """List the first metric of each field."""
+def main_metrics(part: Table) -> list[Metric]:
+    """List the first metric of each field that there are scores of: a judge's are not, where none was asked."""
     first: dict[str, Metric] = {}
-    for metric in task_metrics(task):
-        first.setdefault(metric.field, metric)
+    for metric in task_metrics(part.task):
+        if any(metric.mean in one.scores for one in part.summaries):
+            first.setdefault(metric.field, metric)
     return list(first.values())
 
 
@@ -110,9 +111,9 @@ def picture_name(part: Table, metric: Metric) -> str:
 
 
 def pictures(part: Table) -> Iterator[tuple[Metric, str]]:
-    """Draw the learning curves of the main metrics that there are scores of."""
+    """Draw the learning curves of the main metrics."""
     charts = score_charts(part.task, part.records, styles(part.summaries))
-    for metric in main_metrics(part.task):
+    for metric in main_metrics(part):
         chart = next((chart for chart in charts if chart.title.startswith(f"{metric.title}, ")), None)
         if chart:
             yield metric, picture(chart)
@@ -235,8 +236,7 @@ class Line(NamedTuple):
 
 def overview(read: Sequence[Table]) -> str:
     """Write the page on all streams: what one may believe, and the whole table."""
-    lines = [Line(part, metric) for part in read for metric in main_metrics(part.task)]
-    lines = [line for line in lines if line.summaries]
+    lines = [Line(part, metric) for part in read for metric in main_metrics(part)]
     believed = "\n".join(f"{number}. {sentence}" for number, sentence in enumerate(beliefs(read, lines), 1))
     explained = (
         "A row for each stream, model and main score, means over all steps: accuracies between 0 and 1, errors (MAE) "
@@ -323,7 +323,7 @@ def beliefs(read: Sequence[Table], lines: Sequence[Line]) -> Iterator[str]:
     yield trustworthy(read)
     yield (
         "An interval is over sequences like these: it says nothing of other streams, other models, or other prompts, "
-        "and with fewer than about ten sequences it is rough. A figure that is not in a table here has not been measured."
+        "and with fewer than about ten sequences it is rough. What is in no table here has not been measured."
     )
 
 

@@ -87,7 +87,8 @@ class _Row(NamedTuple):
 
     @property
     def label(self) -> str:
-        return f"{self.model} ({PUBLISHED})" if self.is_published else self.model
+        kind, colon, name = self.model.rpartition(":")
+        return f"{self.model} ({PUBLISHED})" if self.is_published else f"{kind}{colon}{name.rpartition('/')[2]}"
 
 
 def _rows(sweep: Sweep, planned: Sequence[Planned], done: Sequence[Done]) -> list[_Row]:

@@ -160,7 +160,7 @@ def plain_table(content: Results, first: str = "difference") -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     table.add_column(first, no_wrap=True)
     for column in content.columns:
-        table.add_column(Text(column.title), justify="right")
+        table.add_column(Text(column.title), justify="right", overflow="fold")
     for row in content.rows:
         table.add_row(Text(row.method), *map(_cell_text, row.cells))
     return table
