@@ -65,7 +65,7 @@ def made_sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     def answer(request: Request) -> str:
         found = sample(request.answer.schema or {})
-        if request.role == "predict" and next(asked) % 4 == 0:
+        if request.role == "predict" and (request.attempt or next(asked) % 4 == 0):
             return "no forecast"
         return json.dumps(found | ({"forecast": SAID} if "forecast" in found else {}))
 

@@ -9,9 +9,12 @@ from msgspec.structs import replace
 
 from llm_as_rnn.core.errors import SweepError, UsageError
 from llm_as_rnn.core.settings import PAPER_BUDGET
-from llm_as_rnn.datasets.registry import DATASETS
+from llm_as_rnn.core.task import shipped_tasks
+from llm_as_rnn.datasets.base import Selection
+from llm_as_rnn.datasets.registry import DATASETS, dataset
 from llm_as_rnn.runs.sweep import Wanted, load_sweep, plan, shipped_sweeps
 
+ROOT = Path(__file__).parents[2]
 GOOD = """\
 title: Mine
 methods: [zero_shot, recurrent]
@@ -110,3 +113,20 @@ def test_a_package_that_is_missing_leaves_its_run_out(monkeypatch: pytest.Monkey
     monkeypatch.setitem(DATASETS, "sp500", replace(DATASETS["sp500"], ready=lambda: "pip install arch"))
     (found,) = plan(load_sweep("paper"), Wanted(only=("sp500",)))
     assert found.missing == "its data is not here (pip install arch)"
+
+
+@pytest.mark.skipif("finer" not in shipped_tasks(), reason="the tasks of others' streams are not here")
+def test_the_sweep_of_results_is_of_held_out_parts_as_large_as_they_are() -> None:
+    sweep = load_sweep(str(ROOT / "benchmarks" / "results.yaml"))
+    names = "probe-recall probe-drift probe-noise weather weather-hourly pbc sp500 finer ddxplus banking77 intents"
+    assert [run.name for run in sweep.runs] == [run.task for run in sweep.runs] == names.split()
+    assert {run.split for run in sweep.runs} == {"held_out"}
+    assert sweep.settings == {"seed": 0}
+    sizes = {run.name: (run.sequences, run.steps) for run in sweep.runs}
+    assert {name for name, size in sizes.items() if size != (6, 60)} == {"weather-hourly", "pbc"}
+    for planned in plan(sweep, Wanted(methods=("nearest_case",))):
+        if planned.missing:
+            continue
+        source = dataset(planned.task.dataset)
+        cut = source.load(Selection(planned.run.sequences or 0, planned.run.steps or 0, 0, "held_out"))
+        assert len(cut) == planned.run.sequences
