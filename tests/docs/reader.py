@@ -37,7 +37,7 @@ NOT_RUN = {
     "cmake": "It builds another project.",
     "build/bin/llama-server": "It belongs to that other project.",
     "llm-as-rnn sweep benchmarks/results.yaml": "It asks a model for hours. The file is read by another test.",
-    "python benchmarks/results.py": "It makes the tables behind pages of this checkout. Another test makes some elsewhere.",
+    "python benchmarks/results.py": "It makes tables of this checkout. Another test makes some elsewhere.",
     "python benchmarks/forms.py": "It asks a model some thousand times. That the file is there is checked.",
     "python benchmarks/retention.py": "It takes half a minute on data as long as it needs. The same is checked.",
 }

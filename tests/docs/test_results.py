@@ -127,9 +127,9 @@ def test_a_table_scores_as_its_run_does(results: Any, step_tables: Any, sweep: P
             same = ("statuses", "failed", "calls", "prompt_tokens", "memory_tokens", "by_advice", "is_reference")
             assert [getattr(kept, name) for name in same] == [getattr(summary, name) for name in same]
             means = {name: score.value for name, score in summary.scores.items()}
-            assert {name: score.value for name, score in kept.scores.items()} == pytest.approx(means, rel=1e-8)
+            assert {name: score.value for name, score in kept.scores.items()} == pytest.approx(means, rel=1e-6)
             assert any(one.failed for one in run.values()), "failed answers have to stay failed"
-        # Numbers are kept with ten digits, so it is what is shown that is equal, intervals and all.
+        # Figures are kept with few digits, so it is what is shown that is equal, intervals and all.
         assert [one.cells[:3] for one in shown(stream, run)] == [one.cells[:3] for one in shown(stream, table)]
 
 
