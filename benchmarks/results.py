@@ -37,7 +37,8 @@ HERE = Path(__file__).parents[1] / "docs" / "results"
 AIM = 0.13
 """Twice the paper's gain over the strongest baseline."""
 
-MADE = "<!-- Made by `make results` from the tables in steps/: changed there, not here. -->"
+MADE = "<!-- Made by `make results` from the tables in steps/: a change belongs there. -->"
+"""What every page that is made here says of itself."""
 
 
 class Table(NamedTuple):
@@ -309,13 +310,16 @@ def beliefs(read: Sequence[Table], lines: Sequence[Line]) -> Iterator[str]:
         f"({', '.join(sorted(models))}), {steps} steps of each method in all, {counted(len(lines), 'score')}; counts "
         "below are of scores."
     )
-    for method, kind, against in (
-        (ADVISED, "beyond_reference", "the best of all that ask no model, chosen afterwards"),
-        (Recurrent.name, "beyond_reference", "the same"),
-        (ADVISED, "model_adds", "the same advice without the model: this is what the model adds"),
+    free = f"`{ADVISED}` against the best of all that ask no model, chosen afterwards"
+    alone = f"`{Recurrent.name}`, which takes no advice, against the same"
+    adds = f"What the model adds (`{ADVISED}` against the same advice without it)"
+    for said, method, kind in (
+        (free, ADVISED, "beyond_reference"),
+        (alone, Recurrent.name, "beyond_reference"),
+        (adds, ADVISED, "model_adds"),
     ):
         found = [line.ahead(method, kind) for line in lines]
-        yield f"`{method}` against {against}: {tally([ends for ends in found if ends])}."
+        yield f"{said}: {tally([ends for ends in found if ends])}."
     yield " ".join(gains(method, lines) for method in (ADVISED, Recurrent.name))
     yield best_references(lines)
     yield cost(read)
@@ -357,10 +361,10 @@ def gains(method: str, lines: Sequence[Line]) -> str:
         return f"`{method}` was measured beside no baseline that asks a model."
     mean = sum(gain.value for gain in found) / len(found)
     clear = sum(gain.interval is not None and gain.interval.low > 0 for gain in found)
-    aim = f" (the aim was {AIM:.0%})" if method == ADVISED else ""
+    aim = f" (the aim was {AIM * 100:.0f} %)" if method == ADVISED else ""
     return (
-        f"`{method}` gains {mean:+.0%} over the strongest LLM baseline on average{aim}; the interval is above 0 in "
-        f"{clear} of {len(found)}."
+        f"`{method}` gains {mean * 100:+.0f} % over the strongest LLM baseline on average{aim}; the interval is above 0 "
+        f"in {clear} of {len(found)}."
     )
 
 
