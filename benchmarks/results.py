@@ -363,8 +363,8 @@ def gains(method: str, lines: Sequence[Line]) -> str:
     clear = sum(gain.interval is not None and gain.interval.low > 0 for gain in found)
     aim = f" (the aim was {AIM * 100:.0f} %)" if method == ADVISED else ""
     return (
-        f"`{method}` gains {mean * 100:+.0f} % over the strongest LLM baseline on average{aim}; the interval is above 0 "
-        f"in {clear} of {len(found)}."
+        f"`{method}` gains {mean * 100:+.0f} % over the strongest LLM baseline on average{aim}; the interval is above "
+        f"0 in {clear} of {len(found)}."
     )
 
 

@@ -232,6 +232,21 @@ def test_a_run_that_fails_is_said_and_the_others_go_on(mine: str, here: Path, mo
     assert RunDirectory(here / "out/openai-whole/b").info().status == "finished"
 
 
+def test_what_failed_is_asked_again_where_that_is_said(mine: str, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = {"now": refuse}
+    monkeypatch.setattr(
+        "llm_as_rnn.cli.running.resolve", lambda model, **_: ScriptedEngine(answers["now"], EngineInfo(model, "d"))
+    )
+    words = (mine, "-m", "openai:one", "--out", "out")
+    finished(*words, code=1)
+    answers["now"] = answer
+    finished(*words, "--resume", code=1)
+    ended = finished(*words, "--resume", "--retry-failed")
+    assert ended.stderr.count("set aside and done anew") == 2
+    assert (here / "out/openai-one/a/steps.before-retry-1.jsonl").exists()
+    assert "it is finished already" in finished(*words, "--resume", "--retry-failed").stderr
+
+
 def refuse(request: Request) -> str:
     raise RequestRefusedError("too hot")
 
