@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help install demo test test-long test-all check docs fuzz bench clean
+.PHONY: help install demo test test-long test-all check docs results fuzz bench clean
 
 help:
 	@echo "make demo        install, fetch the default model (98 MB), then learn made-up associations and forecast weather"
@@ -12,6 +12,7 @@ help:
 	@echo "make test-all    the long ones too: more random cases, and whole products of what is tried in part before"
 	@echo "make check       every check of style, types, imports and packaging"
 	@echo "make docs        build the documentation in build/site; a link or a page that is not there is an error"
+	@echo "make results     make the pages in docs/results again from the tables of steps there; no model is asked"
 	@echo "make fuzz        give every reader of outside bytes SECONDS (30) of bytes that nobody would write"
 	@echo "make bench       measure speed"
 	@echo "make clean       remove .venv and caches"
@@ -63,6 +64,10 @@ check: .venv/.developing
 docs: .venv/.documenting
 	@$(BIN)/python docs/make.py
 	@$(BIN)/zensical build --clean --strict
+
+# How the tables are made: docs/sweeps.md.
+results: .venv/.installed
+	@$(BIN)/python benchmarks/results.py build
 
 # Guided by coverage where atheris can be had; else hypothesis draws the bytes.
 fuzz: .venv/.developing

@@ -74,24 +74,29 @@ def read(path: Path) -> Iterator[StepRecord]:
     """Give the steps of a file; what was counted over a step's calls stands in the first of them."""
     with path.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
-            yield StepRecord(
-                row["method"],
-                row["sequence"],
-                int(row["t"]),
-                observation={},
-                target=None,
-                prediction=None,
-                status=Status(row["status"]),
-                raw="",
-                memory_version=None,
-                memory_before=memory(row["tokens_before"]),
-                memory_after=memory(row["tokens_after"]),
-                memory_tokens=int(row["tokens_after"]) if row["tokens_after"] else None,
-                update=update(row["outcome"], row["reason"]),
-                feedback=None,
-                calls=calls(row),
-                scores={name: float(value) for name, value in row.items() if name not in COLUMNS and value},
-            )
+            yield step_of(row, {name: float(value) for name, value in row.items() if name not in COLUMNS and value})
+
+
+def step_of(row: dict[str, str], scores: dict[str, float]) -> StepRecord:
+    """Make a step of what stands in the columns before the scores, and of these."""
+    return StepRecord(
+        row["method"],
+        row["sequence"],
+        int(row["t"]),
+        observation={},
+        target=None,
+        prediction=None,
+        status=Status(row["status"]),
+        raw="",
+        memory_version=None,
+        memory_before=memory(row["tokens_before"]),
+        memory_after=memory(row["tokens_after"]),
+        memory_tokens=int(row["tokens_after"]) if row["tokens_after"] else None,
+        update=update(row["outcome"], row["reason"]),
+        feedback=None,
+        calls=calls(row),
+        scores=scores,
+    )
 
 
 def update(outcome: str, reason: str) -> Update:

@@ -34,6 +34,8 @@ WHERE = {
     "cli/judge.py": ("judge",),
     "cli/predict.py": ("predict",),
     "cli/run.py": ("run",),
+    "cli/running.py": ("run", "sweep"),
+    "cli/sweep.py": ("sweep",),
     "datasets/mimic/__init__.py": ("run", "data show", "data check"),
     "datasets/pbc.py": ("run",),
     "datasets/tables.py": ("run",),
@@ -43,6 +45,7 @@ WHERE = {
     "runs/journal.py": ("run",),
     "runs/remote.py": ("run", "judge", "predict"),
     "runs/spec.py": ("run",),
+    "runs/sweep.py": ("sweep",),
 }
 """The commands in which a module's errors can arise; those of any other must name an option that some command has."""
 

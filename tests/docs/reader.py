@@ -36,6 +36,8 @@ NOT_RUN = {
     "make": "It installs, or takes minutes. The target is looked for in the Makefile.",
     "cmake": "It builds another project.",
     "build/bin/llama-server": "It belongs to that other project.",
+    "llm-as-rnn sweep benchmarks/results.yaml": "It asks a model for hours. The file is read by another test.",
+    "python benchmarks/results.py": "It makes tables of this checkout. Another test makes some elsewhere.",
     "python benchmarks/forms.py": "It asks a model some thousand times. That the file is there is checked.",
     "python benchmarks/retention.py": "It takes half a minute on data as long as it needs. The same is checked.",
 }
@@ -155,7 +157,9 @@ class Reader:
                 self.unexplained = "".join(self.capsys.readouterr())
 
     def _completed(self, words: list[str]) -> list[str]:
-        """Add to a run what keeps it short and gives it a folder of its own."""
+        """Add to a run what keeps it short and gives it a folder of its own; to a sweep, what keeps it short."""
+        if words[0] == "sweep":
+            return [*words, *SHORT, "--sequences", "2"]
         if words[0] != "run":
             return words
         self.runs += 1
@@ -167,12 +171,17 @@ class Reader:
         path = self.folder / word
         if word.endswith("-..."):
             return str(max(self.folder.glob(f"{word.removesuffix('...')}*")))
+        if word.endswith("=FOLDER"):
+            write(self.folder / "FOLDER", made(patients=40))
+            return f"{word.removesuffix('FOLDER')}{self.folder / 'FOLDER'}"
         if word == "FOLDER":
             write(path, made(patients=40))
         elif word.startswith(("benchmarks/", "docs/")):
             return str(ROOT / word)
-        elif word in ("my_task.yaml", "my.csv"):
-            shutil.copy(ROOT / "examples/task" / ("task.yaml" if word.endswith("yaml") else "data.csv"), path)
+        elif word.rpartition("=")[2] in ("my_task.yaml", "my.csv"):
+            # A sweep's file names the task, and its command the data.
+            shutil.copy(ROOT / "examples/task/task.yaml", self.folder / "my_task.yaml")
+            shutil.copy(ROOT / "examples/task/data.csv", self.folder / "my.csv")
         elif word == "my_prompts/":
             path.mkdir()
         elif word.startswith("intents-"):
@@ -228,7 +237,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
         return ScriptedEngine(answer, EngineInfo(model, digest="d", form=entry.form, style=entry.style))
 
     def server(name: str, **_options: Any) -> ScriptedEngine:
-        return ScriptedEngine(answer, EngineInfo(f"openai:{name}", digest="d"))
+        return ScriptedEngine(answer, EngineInfo(f"openai:{name}", digest="d", context_window=32_768))
 
     monkeypatch.setattr(models, "pull", lambda name, _progress: Path(models.registered(name).file))
     monkeypatch.setattr(resolve, "_model_file", lambda name, _progress: (Path(name), models.registered(name)))

@@ -13,7 +13,7 @@ from llm_as_rnn.core.records import Status
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.estimates import Gain, Interval, PairedDifference
 from llm_as_rnn.metrics.summary import MethodSummary, Score, summarise
-from llm_as_rnn.report.tables import NONE, corrections, differences, evidence, evidence_table, results, results_table
+from llm_as_rnn.report.tables import NONE, corrections, differences, evidence, plain_table, results, results_table
 from tests.metrics.steps import call, step, track
 from tests.report.journal import METHODS, weather_journal
 
@@ -175,7 +175,7 @@ def test_evidence_has_a_row_for_each_comparison_and_names_whom_with(weather: Tas
     assert cell.text == f"{100 * gain.value:+.0f} %".replace("-", "\N{MINUS SIGN}")
     assert cell.detail.endswith(f"over {gain.strongest}")
     out = io.StringIO()
-    Console(file=out, width=100).print(evidence_table(content))
+    Console(file=out, width=100).print(plain_table(content))
     assert max(map(len, out.getvalue().rstrip().splitlines())) <= 100
     assert len(out.getvalue().strip().splitlines()) == 2 + 5
 

@@ -27,6 +27,7 @@ from llm_as_rnn.core.errors import LlmAsRnnError
 COMMANDS = {
     "run": "Run methods over a task's sequences, and report.",
     "judge": "Judge the answers of a run, for tasks that ask for it.",
+    "sweep": "Make several runs, with several models, and one table of all.",
     "report": "Show a run's results again, or compare several runs.",
     "predict": "Predict and learn a stream of JSON lines.",
     "memory": "List, show, compare and restore the versions of a memory.",

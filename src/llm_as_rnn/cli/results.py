@@ -21,7 +21,7 @@ from llm_as_rnn.report.charts import advice_charts, score_charts, styles
 from llm_as_rnn.report.html import write_page, write_report
 from llm_as_rnn.report.pictures import write_pictures
 from llm_as_rnn.report.regrets import regret_charts
-from llm_as_rnn.report.tables import evidence, evidence_table, results_table
+from llm_as_rnn.report.tables import evidence, plain_table, results_table
 from llm_as_rnn.report.versus import Run, paired_results, render_comparison, require_same_data
 from llm_as_rnn.runs.directory import RunDirectory, RunInfo
 from llm_as_rnn.runs.execute import needs_model
@@ -46,7 +46,7 @@ def show_run(directory: RunDirectory, console: Console) -> RunInfo:
     shown = evidence(info.task, summaries)
     if shown:
         console.print()
-        console.print(evidence_table(shown))
+        console.print(plain_table(shown))
     calls = failed_calls(call for record in records for call in record.calls)
     for line in (*_remarks(info, summaries), *filter(None, [str(calls)]), *told.values()):
         console.print(line, style="dim")
@@ -156,7 +156,7 @@ def show_comparison(directories: Sequence[RunDirectory], console: Console, page:
     console.print(results_table(task, rows))
     if paired.rows:
         console.print()
-        console.print(evidence_table(paired))
+        console.print(plain_table(paired))
         for line in _of_intervals(rows):
             console.print(line, style="dim")
     console.print(f"comparison: {page}", soft_wrap=True)

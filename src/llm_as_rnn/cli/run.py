@@ -9,32 +9,34 @@ from textwrap import indent
 from typing import Any
 
 import click
-from platformdirs import user_cache_path
 
 from llm_as_rnn.catalogue import DEFAULT_METHODS, METHODS, require_method
 from llm_as_rnn.cli.engines import engine_options, given_again
-from llm_as_rnn.cli.judge import judge_and_show, prepare
+from llm_as_rnn.cli.judge import judge_and_show
 from llm_as_rnn.cli.learning import prompts_option, remote_data_option, setting_options, take_settings
 from llm_as_rnn.cli.main import DONE, SOME_FAILED
 from llm_as_rnn.cli.process import INTERRUPTED, interrupts
-from llm_as_rnn.cli.progress import RunProgress, download_progress, pause_notice, say, waiting
+from llm_as_rnn.cli.progress import RunProgress, pause_notice, say, waiting
 from llm_as_rnn.cli.results import show
-from llm_as_rnn.core.engine import Engine
-from llm_as_rnn.core.errors import UsageError
+from llm_as_rnn.cli.running import (
+    engine_of,
+    judge_of,
+    judge_options,
+    require_concurrency,
+    require_resumable,
+    running_options,
+    words_to_judge,
+)
 from llm_as_rnn.core.prompts import EVERY_ROOM, Prompts
 from llm_as_rnn.core.settings import Settings, wanted
 from llm_as_rnn.core.task import Task, load_task
 from llm_as_rnn.datasets.base import Split
 from llm_as_rnn.datasets.registry import dataset
 from llm_as_rnn.datasets.tables import Table
-from llm_as_rnn.datasets.terms import require_local
-from llm_as_rnn.engines.cache import CacheMode
-from llm_as_rnn.engines.idle import IdleEngine
-from llm_as_rnn.engines.resolve import DEFAULT_MODEL, resolve
+from llm_as_rnn.engines.resolve import DEFAULT_MODEL
 from llm_as_rnn.metrics.summary import MOST_REASONS
 from llm_as_rnn.runs.directory import RunDirectory, RunInfo
-from llm_as_rnn.runs.execute import Options, execute, needs_model, own_data
-from llm_as_rnn.runs.judging import MOST_TIMES, JudgeOptions
+from llm_as_rnn.runs.execute import Options, execute, own_data
 
 QUICK = {"sequences": 4, "budget": 128}
 """What --quick stands for, besides few steps."""
@@ -76,23 +78,7 @@ FEW_STEPS = 8
 @prompts_option
 @engine_options
 @remote_data_option
-@click.option(
-    "--concurrency",
-    type=int,
-    help="Sequences at a time; a model's answers can depend a little on how many there are [default: the engine's "
-    "slots].",
-)
-@click.option(
-    "--cache",
-    type=click.Choice(["off", "record", "replay"]),
-    default="off",
-    show_default=True,
-    help="Keep the model's answers, and reuse them for the same questions.",
-)
-@click.option("--judge", help="Judge the answers after the run: a model, named as for --model [default: not judged].")
-@click.option(
-    "--judge-times", type=click.IntRange(1, MOST_TIMES), default=1, show_default=True, help="Judgements of each answer."
-)
+@running_options
 @click.option("--out", type=click.Path(path_type=Path), help="The run's folder [default: a new one in runs/].")
 @click.option("--resume", is_flag=True, help="Go on with the run in --out; begin it if there is none.")
 @click.option(
@@ -145,11 +131,10 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
     _check(options, out, resume=resume, retry_failed=retry_failed)
     notice = pause_notice()
     server = {"base_url": base_url, "timeout": timeout, "patience": patience, "on_pause": notice}
-    engine = _engine(model, options, cache, context=context, slots=concurrency, **server)
+    engine = engine_of(model, options, cache, context=context, slots=concurrency, **server)
     directory = RunDirectory(out or _new_folder(loaded.name, engine.info.model))
-    thinking = {name: value for name, value in options.settings.items() if name == "thinking"}
-    how = JudgeOptions(judge_times, settings=thinking, allow_remote_data=options.allow_remote_data)
-    judging = None if judge is None else _judge(loaded, judge, how, directory, server)
+    how = judge_options(options, judge_times)
+    judging = None if judge is None else judge_of(loaded, judge, how, directory, server)
     with RunProgress(loaded, notice) as watcher:
         try:
             info = interrupts.run(
@@ -162,7 +147,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
     if judging is None:
         show(directory)
     else:
-        words = _to_judge(directory, judging.info.model, how, base_url, options.prompts)
+        words = words_to_judge(directory, judging.info.model, how, base_url, options.prompts)
         prompts = Prompts.with_folder(options.prompts, EVERY_ROOM)
         judged = judge_and_show(directory, judging, how, prompts, notice, words)
         if judged is None:
@@ -180,42 +165,11 @@ def _check(options: Options, out: Path | None, *, resume: bool, retry_failed: bo
     UsageError
         If anything is.
     """
-    if options.concurrency is not None and options.concurrency < 1:
-        raise UsageError(f"concurrency must be at least 1, not {options.concurrency}", "correct --concurrency")
-    if resume and out is None:
-        raise UsageError("--resume needs to know which run to go on with", "name its folder with --out")
-    if retry_failed and not resume:
-        raise UsageError(
-            "--retry-failed is for a run that goes on", "add --resume, and name the run's folder with --out"
-        )
+    require_concurrency(options.concurrency)
+    require_resumable(out, resume=resume, retry_failed=retry_failed)
     for name in options.methods:
         require_method(name)
     wanted(options.settings, Settings)
-
-
-def _engine(model: str, options: Options, cache: CacheMode, **more: Any) -> Engine:
-    if not needs_model(options.methods):
-        return IdleEngine()
-    folder = None if cache == "off" else user_cache_path("llm-as-rnn") / "answers"
-    with download_progress(model) as progress:
-        return resolve(model, cache_mode=cache, cache_folder=folder, progress=progress, **more)
-
-
-def _judge(task: Task, model: str, how: JudgeOptions, directory: RunDirectory, server: dict[str, Any]) -> Engine:
-    engine = prepare(task, model, **{**server, "base_url": server["base_url"] if model.startswith("openai:") else None})
-    # Before the run: a judge that must not see the data is not to be refused when hours have been spent.
-    require_local(task, engine.info, how.allow_remote_data, directory.confirmed())
-    return engine
-
-
-def _to_judge(
-    directory: RunDirectory, model: str, how: JudgeOptions, base_url: str | None, prompts: Path | None
-) -> list[str]:
-    """Give the words of the command that judges this run alone."""
-    words = ["judge", str(directory.path), "--judge", model, "--times", str(how.times)]
-    words += ["--base-url", base_url] if base_url and model.startswith("openai:") else []
-    words += [word for name, value in how.settings.items() for word in (f"--{name}", str(value))]
-    return words + (["--prompts", str(prompts)] if prompts else [])
 
 
 def _quick(task: Task, table: Table | None, split: Split) -> dict[str, int]:

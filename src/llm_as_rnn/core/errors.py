@@ -5,6 +5,7 @@
     LlmAsRnnError
     ├── UsageError              what was asked for cannot be done as asked
     │   ├── TaskError           a task file, or data that does not fit it
+    │   ├── SweepError          a sweep file
     │   ├── DatasetError        a data source is missing or broken
     │   ├── PromptError         a prompt template is missing or broken
     │   ├── ModelError          a model's name, file or download
@@ -57,6 +58,10 @@ class UsageError(LlmAsRnnError):
 
 class TaskError(UsageError):
     """A task file is broken, or data does not fit its task."""
+
+
+class SweepError(UsageError):
+    """A sweep file is missing or broken."""
 
 
 class DatasetError(UsageError):

@@ -7,22 +7,20 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
-import yaml
 from msgspec import UNSET, UnsetType
 
 from llm_as_rnn.core.answers import AnswerSpec
+from llm_as_rnn.core.documents import Documents
 from llm_as_rnn.core.errors import PromptError, TaskError
 from llm_as_rnn.core.fields import Field, Verdict
 from llm_as_rnn.core.fields.stored import KINDS, attributes, kinds_with, strange, whole
-from llm_as_rnn.core.files import read_file
 from llm_as_rnn.core.folding import fold
 from llm_as_rnn.core.hygiene import defuse
 from llm_as_rnn.core.records import Form, Observation, Record, Target
@@ -240,7 +238,7 @@ def shipped_tasks() -> list[str]:
     >>> "weather" in shipped_tasks()
     True
     """
-    return sorted(path.stem for path in SHIPPED.glob("*.yaml"))
+    return _TASKS.names()
 
 
 def load_task(name: str | Task) -> Task:
@@ -256,50 +254,7 @@ def load_task(name: str | Task) -> Task:
     TaskError
         If there is none, or if the file is not a task: the message names file and field.
     """
-    if isinstance(name, Task):
-        return name
-    path = _task_file(name)
-    try:
-        text = read_file(path).decode("utf-8-sig")
-    except FileNotFoundError:
-        raise TaskError(f"task file {path} does not exist", "check the path") from None
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else error
-        raise TaskError(f"task file {path} cannot be read: {why}", "check the file") from error
-    return _read_task(path, text)
-
-
-def _task_file(name: object) -> Path:
-    if not isinstance(name, str):
-        hint = "give a shipped task's name, the path of a .yaml file as text, or a Task"
-        raise TaskError(f"a task cannot be of the type {type(name).__name__}", hint)
-    path = Path(name) if name.endswith((".yaml", ".yml")) else SHIPPED / f"{name}.yaml"
-    if path.parent == SHIPPED and name not in shipped_tasks():
-        raise TaskError(
-            f"there is no task {name!r}", f"choose one of {', '.join(shipped_tasks())}, or give a .yaml file"
-        )
-    return path
-
-
-def _read_task(path: Path, text: str) -> Task:
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        for line, key in _repeated_keys(root):
-            raise TaskError(f"task file {path}, line {line}: {key!r} is there twice", "keep one of them")
-        content = yaml.safe_load(text)
-        _require_own_attributes(content)
-        return msgspec.convert(content, Task)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{path}, line {mark.line + 1}" if mark else str(path)
-        problem = getattr(error, "problem", None) or error
-        raise TaskError(f"task file {place}: not valid YAML: {problem}", "correct the file") from error
-    except msgspec.ValidationError as error:
-        line, hint = _locate(root, str(error))
-        place = f"{path}, line {line}" if line else str(path)
-        raise TaskError(f"task file {place}: {error}", hint) from error
-    except (ValueError, RecursionError) as error:
-        raise TaskError(f"task file {path}: not valid YAML: {error}", "correct the file") from error
+    return name if isinstance(name, Task) else _TASKS.load(name, Task, _require_own_attributes)
 
 
 def _require_own_attributes(content: Any) -> None:
@@ -312,44 +267,6 @@ def _require_own_attributes(content: Any) -> None:
             raise msgspec.ValidationError(f"Object contains unknown field `{name}`{why} - at `$.answer[{place}]`")
 
 
-def _repeated_keys(node: yaml.Node | None) -> Iterator[tuple[int, str]]:
-    """Find keys that stand twice in one mapping: YAML would silently take the last."""
-    if isinstance(node, yaml.SequenceNode):
-        for child in node.value:
-            yield from _repeated_keys(child)
-    elif isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, child in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if key.value in seen:
-                    yield key.start_mark.line + 1, key.value
-                seen.add(key.value)
-            yield from _repeated_keys(child)
-
-
-def _locate(root: yaml.Node | None, problem: str) -> tuple[int, str]:
-    """Give the line of msgspec's path (``... - at `$.answer[0].kind```), and a hint; line 0 if there is none."""
-    path = re.findall(r"\.(\w+)|\[(\d+)\]", problem.rpartition("`$")[2]) if "`$" in problem else []
-    node = root
-    for key, index in path:
-        if isinstance(node, yaml.MappingNode):
-            node = next((child for name, child in node.value if name.value == key), node)
-        elif isinstance(node, yaml.SequenceNode) and index:
-            node = node.value[int(index)]
-    unknown = re.search(r"unknown field `(.*?)`", problem)
-    quoted = None if unknown else re.search(r"'([^']+)'", problem)
-    known: Iterable[str] = ()
-    if unknown and isinstance(node, yaml.MappingNode):
-        known = _known(path[0][0] if path else "", {key.value: value.value for key, value in node.value})
-        node = next((name for name, _ in node.value if name.value == unknown[1]), node)
-    elif quoted:
-        known = KINDS if path[-1:] == [("kind", "")] else ()
-        node = next((scalar for scalar in reversed(list(_scalars(node))) if scalar.value == quoted[1]), node)
-    named = unknown or quoted
-    hint = did_you_mean(named[1], known) if named and known else _hint(problem)
-    return (node.start_mark.line + 1 if node else 0), hint
-
-
 def _known(part: str, content: Mapping[str, Any]) -> Iterable[str]:
     """List what may stand in a part of a task file."""
     if part == "answer":
@@ -358,29 +275,4 @@ def _known(part: str, content: Mapping[str, Any]) -> Iterable[str]:
     return parts.get(part, Task).__struct_fields__
 
 
-def _scalars(node: yaml.Node | None) -> Iterator[yaml.ScalarNode]:
-    if isinstance(node, yaml.ScalarNode):
-        yield node
-    elif isinstance(node, yaml.SequenceNode | yaml.MappingNode):
-        for child in node.value:
-            for part in child if isinstance(child, tuple) else (child,):
-                yield from _scalars(part)
-
-
-def _hint(problem: str) -> str:
-    if "Expected `str`" in problem:
-        return "put it in quotes: YAML takes yes, no and figures for something else than text"
-    return "correct the file"
-
-
-def did_you_mean(wrong: str, names: Iterable[str]) -> str:
-    """Give a hint: the name that was probably meant, or all that there are.
-
-    >>> did_you_mean("pirce", ["day", "price"])
-    "did you mean 'price'?"
-    >>> did_you_mean("x", ["day", "price"])
-    'choose from day, price'
-    """
-    known = list(names)
-    close = get_close_matches(wrong, known, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"choose from {', '.join(known)}"
+_TASKS = Documents("task", SHIPPED, TaskError, _known, {"kind": KINDS})

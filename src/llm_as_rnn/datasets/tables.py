@@ -19,10 +19,11 @@ from typing import Any, get_args
 import msgspec
 from msgspec import UNSET
 
+from llm_as_rnn.core.documents import did_you_mean
 from llm_as_rnn.core.errors import AnswerError, DatasetError, TaskError
 from llm_as_rnn.core.fields import Field, Number
 from llm_as_rnn.core.records import Observation, Record, SequenceInfo, Value
-from llm_as_rnn.core.task import Columns, Task, did_you_mean
+from llm_as_rnn.core.task import Columns, Task
 from llm_as_rnn.datasets.base import Row, Selection, Sequence, Split, Step
 from llm_as_rnn.datasets.formats import Rows, pointed, read_data, read_rows
 

@@ -79,7 +79,10 @@ def results(task: Task, summaries: Sequence[MethodSummary]) -> Results:
         One a method.
     """
     metrics = task_metrics(task)
-    scores = zip(*(_score_cells(metric, summaries) for metric in metrics), strict=True)
+    scores = zip(
+        *(score_cells(metric, [summary.scores.get(metric.mean) for summary in summaries]) for metric in metrics),
+        strict=True,
+    )
     rows = [
         Row(summary.method, (*cells, *_cost_cells(summary)), summary.is_reference)
         for summary, cells in zip(summaries, scores, strict=True)
@@ -144,15 +147,49 @@ def _found(summary: MethodSummary, metrics: Sequence[Metric], kind: str) -> list
     return [None if one is UNSET else one for one in found]
 
 
-def evidence_table(content: Results) -> Table:
-    """Make such rows a table for the terminal."""
+def plain_table(content: Results, first: str = "difference") -> Table:
+    """Make a table for the terminal of any rows.
+
+    Parameters
+    ----------
+    content : Results
+        What it is to show.
+    first : str
+        What its first column says of the rows.
+    """
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    table.add_column("difference", no_wrap=True)
+    table.add_column(first, no_wrap=True)
     for column in content.columns:
-        table.add_column(Text(column.title), justify="right")
+        table.add_column(Text(column.title), justify="right", overflow="fold")
     for row in content.rows:
         table.add_row(Text(row.method), *map(_cell_text, row.cells))
     return table
+
+
+def markdown(content: Results, first: str = "method") -> str:
+    r"""Write a table in Markdown; the best of a column are bold.
+
+    Parameters
+    ----------
+    content : Results
+        What it is to show.
+    first : str
+        What its first column says of the rows.
+
+    Examples
+    --------
+    >>> row = Row("recurrent", (Cell("0.81", "[0.70, 0.90]", best=True), Cell("3|4")), is_reference=False)
+    >>> print(markdown(Results((Column("accuracy", ""), Column("s /step", "")), (row,))))
+    | method | accuracy | s /step |
+    |---|---|---|
+    | recurrent | **0.81** [0.70, 0.90] | 3\|4 |
+    """
+    lines = [[first, *(column.title for column in content.columns)], ["---"] * (1 + len(content.columns))]
+    for row in content.rows:
+        cells = ((f"**{cell.text}**" if cell.best else cell.text, cell.detail) for cell in row.cells)
+        lines.append([row.method, *(" ".join(filter(None, parts)) for parts in cells)])
+    head, rule, *rows = ([text.replace("|", "\\|") for text in line] for line in lines)
+    return "\n".join([f"| {' | '.join(head)} |", f"|{'|'.join(rule)}|", *(f"| {' | '.join(row)} |" for row in rows)])
 
 
 def differences(task: Task, records: Sequence[StepRecord], summaries: Sequence[MethodSummary]) -> Results | None:
@@ -204,9 +241,8 @@ def _cell_text(cell: Cell) -> Text:
     return Text.assemble((cell.text, "bold" if cell.best else ""), (f" {cell.detail}" if cell.detail else "", "dim"))
 
 
-def _score_cells(metric: Metric, summaries: Sequence[MethodSummary]) -> list[Cell]:
+def score_cells(metric: Metric, scores: Sequence[Score | None]) -> list[Cell]:
     """Show one metric of all methods, with three digits at most; what looks equal to the best is marked like it."""
-    scores = [summary.scores.get(metric.mean) for summary in summaries]
     values = [score.value for score in scores if score]
     digits = _digits(max(values, default=0.0))
     best = shown((max if metric.higher_is_better else min)(values, default=0.0), digits)

@@ -1,0 +1,221 @@
+"""The steps of runs as tables that can be committed: what was answered and what came, without what was seen.
+
+A table has a row for each step of each method: what ``keep.py`` keeps (status, calls, tokens, seconds, what became of
+the memory), who was believed, and for each field that is a label or a number its answer, its outcome, the chances that
+both were given, and the interval around a number. Scores are not kept, since they follow from these; of fields of other
+kinds it is the scores alone that are, because a text may not be ours to pass on. Observations, notes and prompts are
+never in a table. Beside it lies a file that says where it is from, with the task by which it is scored.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+import keep
+from llm_as_rnn.core.fields import Field, Label, Number
+from llm_as_rnn.core.files import write_atomically
+from llm_as_rnn.core.folding import fold
+from llm_as_rnn.core.records import Record, StepRecord, Value
+from llm_as_rnn.core.task import Task
+from llm_as_rnn.metrics.scores import step_scores
+from llm_as_rnn.runs.directory import RunInfo
+
+BELIEVED = "believed"
+PARTS = ("answer", "outcome", "chance", "chance of outcome", "low", "high", "set")
+"""What there is of each label and number, behind the field's name; an empty cell is unknown, or not there.
+
+A set of labels is written by their places among the task's options.
+"""
+
+
+class Origin(Record, frozen=True):
+    """Where a table is from.
+
+    Attributes
+    ----------
+    stream : str
+        What its run was called.
+    task : Task
+        By which it is scored.
+    model, digest : str
+        Who was asked: the model string without folders, and its fingerprint.
+    split : str
+        The part of the data.
+    delay : int
+        How late outcomes came, in steps.
+    settings : dict
+        How the model was asked and how it learned.
+    versions : dict of str to str
+        Of this package, Python and the engine's packages.
+    started : str
+        When, ISO 8601, UTC.
+    """
+
+    stream: str
+    task: Task
+    model: str
+    digest: str
+    split: str
+    delay: int
+    settings: dict[str, Any]
+    versions: dict[str, str]
+    started: str
+
+    @classmethod
+    def of(cls, stream: str, info: RunInfo, *, asked: bool) -> Origin:
+        """Say where the table of a run is from; no folder of a machine's is named."""
+        spec = info.spec
+        settings = msgspec.to_builtins(spec.settings)
+        kind, _, name = spec.model.partition(":")
+        model = f"{kind}:{Path(name).name.removesuffix('.gguf')}" if asked else "no model"
+        digest = spec.model_digest if asked else ""
+        versions = {name: text for name, text in info.versions.items() if name != "system"}
+        return cls(stream, info.task, model, digest, spec.split, spec.delay, settings, versions, info.started)
+
+    @property
+    def label(self) -> str:
+        """A short name of the model, for files."""
+        return self.model.rpartition(":")[2].lower().replace(" ", "-")
+
+    @property
+    def name(self) -> str:
+        """The name of the table's files, without an ending."""
+        return f"{self.stream}-{self.label}"
+
+
+def told(task: Task) -> list[Field]:
+    """List the fields whose answers and outcomes may be in a table: labels and numbers."""
+    return [field for field in task.answer if isinstance(field, Label | Number)]
+
+
+def write(folder: Path, origin: Origin, steps: Sequence[StepRecord]) -> Path:
+    """Write a table and where it is from."""
+    fields = told(origin.task)
+    known = {f"{field.name}." for field in fields}
+    every = dict.fromkeys(name for step in steps for name in step.scores)
+    scores = [name for name in every if f"{name.partition('.')[0]}." not in known]
+    columns = [f"{field.name} {part}" for field in fields for part in PARTS]
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{origin.name}.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow((*keep.COLUMNS, BELIEVED, *columns, *scores))
+        for step in steps:
+            given = (figure(step.scores.get(name), 6) for name in scores)
+            cells = (cell for field in fields for cell in field_cells(field, step))
+            writer.writerow((*keep.cells(step), believed(step), *cells, *given))
+    content = msgspec.json.format(msgspec.json.encode(origin), indent=2)
+    write_atomically(path.with_suffix(".json"), content + b"\n")
+    return path
+
+
+def field_cells(field: Field, step: StepRecord) -> tuple[str, ...]:
+    """Give what there is of one field, in the order of `PARTS`."""
+    answer, outcome = (step.prediction or {}).get(field.name), (step.target or {}).get(field.name)
+    chances = {fold(option): chance for option, chance in step.distribution.get(field.name, {}).items()}
+    # What a prediction says of itself is there from the version on that has it.
+    chance = getattr(step, "chance", {}).get(field.name, chances.get(fold(str(answer))))
+    low, high = getattr(step, "interval", {}).get(field.name, (None, None))
+    among = getattr(step, "among", {}).get(field.name, ())
+    return (
+        value_text(answer),
+        value_text(outcome),
+        figure(chance, 4),
+        figure(chances.get(fold(str(outcome))), 4),
+        figure(low, 6),
+        figure(high, 6),
+        " ".join(str(field.options.index(option)) for option in among) if isinstance(field, Label) else "",
+    )
+
+
+def value_text(value: Value | None) -> str:
+    """Write a label or a number."""
+    return "" if value is None else figure(value, 10) if isinstance(value, int | float) else str(value)
+
+
+def figure(value: float | None, digits: int) -> str:
+    """Write a number with no more digits than it needs."""
+    return "" if value is None else f"{value:.{digits}g}"
+
+
+def believed(step: StepRecord) -> str:
+    """Write how far each adviser was believed, by field."""
+    short = {
+        field: {name: round(weight, 3) for name, weight in weights.items()} for field, weights in step.believed.items()
+    }
+    return msgspec.json.encode(short).decode() if short else ""
+
+
+def origins(folder: Path) -> list[Origin]:
+    """Read where the tables of a folder are from, by stream and model."""
+    found = (msgspec.json.decode(path.read_bytes(), type=Origin) for path in folder.glob("*.json"))
+    return sorted(found, key=lambda origin: (origin.stream, origin.model))
+
+
+def read(folder: Path, origin: Origin) -> list[StepRecord]:
+    """Read a table; its steps are scored by the task."""
+    with (folder / f"{origin.name}.csv").open(newline="", encoding="utf-8") as file:
+        return [_step(origin.task, row) for row in csv.DictReader(file)]
+
+
+def _step(task: Task, row: dict[str, str]) -> StepRecord:
+    fields = told(task)
+    parts = {f"{field.name} {part}" for field in fields for part in PARTS}
+    kept = {
+        name: float(value) for name, value in row.items() if value and name not in {*keep.COLUMNS, BELIEVED, *parts}
+    }
+    step = keep.step_of(row, kept)
+    answers = dict(_values(fields, row, "answer")) if step.status.answered else None
+    outcomes = dict(_values(fields, row, "outcome")) or None
+    more: dict[str, Any] = {
+        "distribution": dict(_chances(fields, row)),
+        "chance": {field.name: float(chance) for field in fields if (chance := row[f"{field.name} chance"])},
+        "interval": dict(_intervals(fields, row)),
+        "among": dict(_sets(fields, row)),
+    }
+    return msgspec.structs.replace(
+        step,
+        prediction=answers,
+        target=outcomes,
+        scores={**kept, **step_scores(task, answers, outcomes)},
+        believed=msgspec.json.decode(row[BELIEVED]) if row[BELIEVED] else {},
+        **{name: value for name, value in more.items() if name in StepRecord.__struct_fields__},
+    )
+
+
+def _values(fields: Iterable[Field], row: dict[str, str], part: str) -> Iterator[tuple[str, Value]]:
+    for field in fields:
+        text = row[f"{field.name} {part}"]
+        if text:
+            yield field.name, float(text) if isinstance(field, Number) else text
+
+
+def _chances(fields: Iterable[Field], row: dict[str, str]) -> Iterator[tuple[str, dict[str, float]]]:
+    for field in fields:
+        pairs = (("answer", "chance"), ("outcome", "chance of outcome"))
+        found = {
+            row[f"{field.name} {what}"]: float(row[f"{field.name} {chance}"])
+            for what, chance in pairs
+            if row[f"{field.name} {chance}"]
+        }
+        if found:
+            yield field.name, found
+
+
+def _intervals(fields: Iterable[Field], row: dict[str, str]) -> Iterator[tuple[str, tuple[float, float]]]:
+    for field in fields:
+        low, high = row[f"{field.name} low"], row[f"{field.name} high"]
+        if low and high:
+            yield field.name, (float(low), float(high))
+
+
+def _sets(fields: Iterable[Field], row: dict[str, str]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    for field in fields:
+        places = row[f"{field.name} set"].split()
+        if places and isinstance(field, Label):
+            yield field.name, tuple(field.options[int(place)] for place in places)

@@ -1,0 +1,137 @@
+"""What the commands share that make runs: how many calls at a time, the cache of answers, and a judge after the run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from platformdirs import user_cache_path
+
+from llm_as_rnn.cli.judge import prepare
+from llm_as_rnn.cli.progress import download_progress
+from llm_as_rnn.core.engine import Engine
+from llm_as_rnn.core.errors import UsageError
+from llm_as_rnn.core.task import Task
+from llm_as_rnn.datasets.terms import require_local
+from llm_as_rnn.engines.cache import CacheMode
+from llm_as_rnn.engines.idle import IdleEngine
+from llm_as_rnn.engines.resolve import resolve
+from llm_as_rnn.runs.directory import RunDirectory
+from llm_as_rnn.runs.execute import Options, needs_model
+from llm_as_rnn.runs.judging import MOST_TIMES, JudgeOptions
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_OPTIONS = [
+    click.option(
+        "--concurrency",
+        type=int,
+        help="Sequences at a time; a model's answers can depend a little on how many there are [default: the engine's "
+        "slots].",
+    ),
+    click.option(
+        "--cache",
+        type=click.Choice(["off", "record", "replay"]),
+        default="off",
+        show_default=True,
+        help="Keep the model's answers, and reuse them for the same questions.",
+    ),
+    click.option(
+        "--judge", help="Judge the answers after the run: a model, named as for --model [default: not judged]."
+    ),
+    click.option(
+        "--judge-times",
+        type=click.IntRange(1, MOST_TIMES),
+        default=1,
+        show_default=True,
+        help="Judgements of each answer.",
+    ),
+]
+
+
+def running_options(command: F) -> F:
+    """Give a command the options that say how its runs are made, and not what they are."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def require_concurrency(concurrency: int | None) -> None:
+    """Refuse fewer than one sequence at a time.
+
+    Raises
+    ------
+    UsageError
+        If there are.
+    """
+    if concurrency is not None and concurrency < 1:
+        raise UsageError(f"concurrency must be at least 1, not {concurrency}", "correct --concurrency")
+
+
+def require_resumable(out: Path | None, *, resume: bool, retry_failed: bool) -> None:
+    """Refuse to go on with nobody knows what.
+
+    Raises
+    ------
+    UsageError
+        If no folder is named, or failed calls are to be asked again in one that is new.
+    """
+    if resume and out is None:
+        raise UsageError("--resume needs to know which run to go on with", "name its folder with --out")
+    if retry_failed and not resume:
+        raise UsageError(
+            "--retry-failed is for a run that goes on", "add --resume, and name the run's folder with --out"
+        )
+
+
+def engine_of(model: str, options: Options, cache: CacheMode, **more: Any) -> Engine:
+    """Give the engine of a run, not open yet; nothing is fetched where nobody asks a model.
+
+    Parameters
+    ----------
+    model : str
+        Who is asked.
+    options : Options
+        What is run.
+    cache : str
+        ``off``, ``record`` or ``replay``.
+    **more
+        As for `resolve`.
+    """
+    if not needs_model(options.methods):
+        return IdleEngine()
+    folder = None if cache == "off" else user_cache_path("llm-as-rnn") / "answers"
+    with download_progress(model) as progress:
+        return resolve(model, cache_mode=cache, cache_folder=folder, progress=progress, **more)
+
+
+def judge_options(options: Options, times: int) -> JudgeOptions:
+    """Say how a run's answers are judged: a judge may think as long as the model that is judged."""
+    thinking = {name: value for name, value in options.settings.items() if name == "thinking"}
+    return JudgeOptions(times, settings=thinking, allow_remote_data=options.allow_remote_data)
+
+
+def judge_of(task: Task, model: str, how: JudgeOptions, directory: RunDirectory, server: dict[str, Any]) -> Engine:
+    """Give the engine of a run's judge, not open yet.
+
+    Raises
+    ------
+    UsageError
+        If there is nothing to judge, no such model, or it must not see the data: before the run, since a judge is not
+        to be refused when hours have been spent.
+    """
+    engine = prepare(task, model, **{**server, "base_url": server["base_url"] if model.startswith("openai:") else None})
+    require_local(task, engine.info, how.allow_remote_data, directory.confirmed())
+    return engine
+
+
+def words_to_judge(
+    directory: RunDirectory, model: str, how: JudgeOptions, base_url: str | None, prompts: Path | None
+) -> list[str]:
+    """Give the words of the command that judges a run alone."""
+    words = ["judge", str(directory.path), "--judge", model, "--times", str(how.times)]
+    words += ["--base-url", base_url] if base_url and model.startswith("openai:") else []
+    words += [word for name, value in how.settings.items() for word in (f"--{name}", str(value))]
+    return words + (["--prompts", str(prompts)] if prompts else [])

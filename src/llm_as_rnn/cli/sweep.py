@@ -1,0 +1,285 @@
+"""``llm-as-rnn sweep``: several runs, with each of several models, and one table of all."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from textwrap import indent
+from typing import Any, NamedTuple
+
+import click
+import msgspec
+
+from llm_as_rnn.catalogue import require_method
+from llm_as_rnn.cli.engines import engine_options, given_again
+from llm_as_rnn.cli.judge import judge_and_show
+from llm_as_rnn.cli.learning import prompts_option, remote_data_option, setting_options, take_settings
+from llm_as_rnn.cli.main import DONE, SOME_FAILED
+from llm_as_rnn.cli.process import INTERRUPTED, interrupts
+from llm_as_rnn.cli.progress import PauseNotice, RunProgress, console, pause_notice, say, waiting
+from llm_as_rnn.cli.results import show
+from llm_as_rnn.cli.running import (
+    engine_of,
+    judge_of,
+    judge_options,
+    require_concurrency,
+    require_resumable,
+    running_options,
+    words_to_judge,
+)
+from llm_as_rnn.core.errors import RunError, UsageError
+from llm_as_rnn.core.files import make_folder, write_atomically
+from llm_as_rnn.core.prompts import EVERY_ROOM, Prompts
+from llm_as_rnn.core.settings import Settings, wanted
+from llm_as_rnn.datasets.terms import is_credentialed, require_local
+from llm_as_rnn.engines.resolve import DEFAULT_MODEL
+from llm_as_rnn.metrics.judged import judged_fields
+from llm_as_rnn.metrics.summary import summarise
+from llm_as_rnn.report.sweeps import Done, as_data, as_markdown, remarks, sweep_table
+from llm_as_rnn.report.tables import plain_table
+from llm_as_rnn.runs.directory import RunDirectory
+from llm_as_rnn.runs.execute import execute, needs_model
+from llm_as_rnn.runs.sweep import NO_MODEL, Planned, Sweep, Wanted, folders, is_finished, load_sweep, plan
+
+
+class _How(NamedTuple):
+    """What is the same for all runs of a sweep, besides what they are."""
+
+    out: Path
+    resume: bool
+    retry_failed: bool
+    cache: Any
+    judge: str | None
+    judge_times: int
+    server: dict[str, Any]
+    notice: PauseNotice
+
+
+class _Job(NamedTuple):
+    """One run with one model."""
+
+    planned: Planned
+    model: str
+    folder: str
+
+
+@click.command()
+@click.argument("name", metavar="SWEEP")
+@click.option(
+    "--model",
+    "-m",
+    "models",
+    multiple=True,
+    help="Who is asked, named as for `run`; several times for several, one after the other [default: the sweep's, else "
+    f"{DEFAULT_MODEL}].",
+)
+@click.option("--only", multiple=True, metavar="NAME", help="Only the run of this name; several times for several.")
+@click.option(
+    "--data",
+    multiple=True,
+    metavar="NAME=PATH",
+    help="Your own data for the run or task of this name, as for `run`; several times for several.",
+)
+@click.option("--methods", help="Comma-separated, in place of the sweep's.")
+@click.option("--sequences", type=int, help="How many sequences, in place of what the sweep says.")
+@click.option("--steps", type=int, help="Most steps in each sequence, in place of what the sweep says.")
+@setting_options(Settings)
+@prompts_option
+@engine_options
+@remote_data_option
+@running_options
+@click.option("--out", type=click.Path(path_type=Path), help="The sweep's folder [default: a new one in runs/].")
+@click.option("--resume", is_flag=True, help="Go on with the sweep in --out; what is finished there is not run again.")
+@click.option("--retry-failed", is_flag=True, help="With --resume: ask again where a call to the model failed.")
+def sweep(  # noqa: PLR0913, PLR0917 - one argument an option
+    name: str,
+    models: tuple[str, ...],
+    only: tuple[str, ...],
+    data: tuple[str, ...],
+    methods: str | None,
+    base_url: str | None,
+    context: int | None,
+    timeout: float | None,
+    patience: float | None,
+    cache: Any,
+    judge: str | None,
+    judge_times: int,
+    out: Path | None,
+    resume: bool,
+    retry_failed: bool,
+    **choices: Any,
+) -> int:
+    """Make the runs of SWEEP (a shipped sweep's name, or a sweep file) with each model, and one table of all.
+
+    Each run lies in a folder of its own, DIR/MODEL/NAME, which report and run --resume take as they take any. A run
+    whose data is not here is left out, and what to bring is said. The table is written to DIR/sweep.md and
+    DIR/sweep.json as well, beside figures that others published.
+
+    \b
+    Examples:
+      llm-as-rnn sweep paper.yaml -m openai:MODEL --base-url http://localhost:8000/v1 --data mimic=FOLDER
+      llm-as-rnn sweep paper.yaml --only weather --sequences 1 --steps 3 --budget 256
+      llm-as-rnn sweep my_sweep.yaml -m llamacpp:smollm2-135m -m llamacpp:qwen2.5-coder-1.5b --out runs/mine --resume
+    """
+    require_resumable(out, resume=resume, retry_failed=retry_failed)
+    require_concurrency(choices["concurrency"])
+    found = load_sweep(name)
+    named = None if methods is None else tuple(one.strip() for one in methods.split(",") if one.strip())
+    for method in named or ():
+        require_method(method)
+    settings = take_settings(choices)
+    wanted(settings, Settings)
+    asked = Wanted(only=only, data=_paths(data), methods=named, settings=settings, **choices)
+    with waiting("reading the data"):
+        planned = plan(found, asked)
+    here = [one for one in planned if not one.missing]
+    for one in planned:
+        if one.missing:
+            say(f"{one.run.name} is left out: {one.missing}")
+    if not here:
+        raise UsageError("nothing of this sweep can be run: its data is missing", "bring it, as the lines above say")
+    notice = pause_notice()
+    server = {"base_url": base_url, "timeout": timeout, "patience": patience, "on_pause": notice}
+    folder = out or Path("runs") / f"{Path(name).stem}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    how = _How(folder, resume, retry_failed, cache, judge, judge_times, {**server, "context": context}, notice)
+    jobs = _jobs(here, models or found.models or (DEFAULT_MODEL,))
+    _require_free(how)
+    _require_allowed(jobs, how)
+    for job in jobs:
+        if not _make(job, how, base_url):
+            return INTERRUPTED
+    return _conclude(found, planned, jobs, folder)
+
+
+def _paths(data: Sequence[str]) -> dict[str, Path]:
+    """Read NAME=PATH."""
+    pairs = [word.partition("=") for word in data]
+    for word, (name, _, path) in zip(data, pairs, strict=True):
+        if not name or not path:
+            raise UsageError(f"--data {word} names no run and its data", "write --data NAME=PATH")
+    return {name: Path(path) for name, _, path in pairs}
+
+
+def _jobs(planned: Sequence[Planned], models: Sequence[str]) -> list[_Job]:
+    """List what is to be made, model by model; a run that asks none is made once."""
+    idle = [_Job(one, NO_MODEL, NO_MODEL) for one in planned if not needs_model(one.options.methods)]
+    asking = [one for one in planned if needs_model(one.options.methods)]
+    return [*(_Job(one, model, folder) for model, folder in folders(models).items() for one in asking), *idle]
+
+
+def _require_free(how: _How) -> None:
+    """Refuse a folder that holds a sweep, unless that is to go on."""
+    if not how.resume and how.out.is_dir() and any(how.out.iterdir()):
+        raise RunError(f"{how.out} is not empty", "add --resume to go on with the sweep there, or choose another --out")
+
+
+def _require_allowed(jobs: Sequence[_Job], how: _How) -> None:
+    """Refuse models that may not see the data, or that there are not, before hours are spent on the runs before."""
+    for job in jobs:
+        directory = _directory(job, how)
+        options = job.planned.options
+        engine = _engine(job, how)
+        if is_credentialed(job.planned.task):
+            require_local(job.planned.task, engine.info, options.allow_remote_data, directory.confirmed())
+
+
+def _directory(job: _Job, how: _How) -> RunDirectory:
+    return RunDirectory(how.out / job.folder / job.planned.run.name)
+
+
+def _engine(job: _Job, how: _How) -> Any:
+    server = dict(how.server)
+    if not job.model.startswith("openai:"):
+        server["base_url"] = None
+    return engine_of(job.model, job.planned.options, how.cache, slots=job.planned.options.concurrency, **server)
+
+
+def _make(job: _Job, how: _How, base_url: str | None) -> bool:
+    """Make a run, and judge it if that is wanted; False if it was interrupted, which has been said then."""
+    directory, options = _directory(job, how), job.planned.options
+    judging = how.judge if judged_fields(job.planned.task) else None
+    ways = judge_options(options, how.judge_times)
+    judge = None
+    if judging:
+        judge = judge_of(
+            job.planned.task, judging, ways, directory, {k: v for k, v in how.server.items() if k != "context"}
+        )
+    say(f"\n{job.folder}/{job.planned.run.name}")
+    if how.resume and is_finished(job.planned, job.model, directory) and not _to_retry(directory, how):
+        say("it is finished already")
+    elif not _run(job, how, directory):
+        return False
+    if judge is None:
+        show(directory)
+        return True
+    words = words_to_judge(directory, judging or "", ways, base_url, options.prompts)
+    prompts = Prompts.with_folder(options.prompts, EVERY_ROOM)
+    return judge_and_show(directory, judge, ways, prompts, how.notice, words) is not None
+
+
+def _to_retry(directory: RunDirectory, how: _How) -> bool:
+    return how.retry_failed and bool(directory.info().reasons)
+
+
+def _run(job: _Job, how: _How, directory: RunDirectory) -> bool:
+    retry = how.retry_failed and directory.holds_run
+    with RunProgress(job.planned.task, how.notice) as watcher:
+        try:
+            interrupts.run(
+                execute(
+                    job.planned.options,
+                    _engine(job, how),
+                    directory,
+                    resume=how.resume,
+                    retry_failed=retry,
+                    watcher=watcher,
+                )
+            )
+        except KeyboardInterrupt:
+            done = (
+                f"{watcher.done} of {watcher.total} steps of this run are kept" if watcher.total else "it had not begun"
+            )
+            say(f"interrupted; {done}. To go on:\n{indent(given_again(_again(how)), '  ')}")
+            return False
+    return True
+
+
+def _again(how: _How) -> list[str]:
+    """Give the words of the command that goes on."""
+    words = [word for word in sys.argv[1:] if word != "--resume"]
+    if not any(word == "--out" or word.startswith("--out=") for word in words):
+        words += ["--out", str(how.out)]
+    return [*words, "--resume"]
+
+
+def _conclude(found: Sweep, planned: Sequence[Planned], jobs: Sequence[_Job], out: Path) -> int:
+    """Show the table of a whole sweep, and write it down."""
+    with waiting("making the table"):
+        done = [_done(job, out) for job in jobs]
+        content, said = sweep_table(found, planned, done), remarks(found, planned, done)
+    console.print(f"\n{found.title}", style="bold")
+    console.print(plain_table(content, "method"))
+    for line in said:
+        console.print(line, style="dim")
+    private = any(one.info.credentialed for one in done)
+    pages = {
+        "sweep.md": as_markdown(found, content, said).encode(),
+        "sweep.json": msgspec.json.format(msgspec.json.encode(as_data(found, planned, done)), indent=2) + b"\n",
+    }
+    try:
+        make_folder(out)
+        for name, text in pages.items():
+            write_atomically(out / name, text, private=private)
+    except OSError as error:
+        raise RunError(f"the table cannot be written to {out}: {error.strerror}", "make room there") from error
+    console.print(f"table: {out / 'sweep.md'}", soft_wrap=True)
+    return DONE if all(one.info.status == "finished" for one in done) else SOME_FAILED
+
+
+def _done(job: _Job, out: Path) -> Done:
+    folder = f"{job.folder}/{job.planned.run.name}"
+    directory = RunDirectory(out / folder)
+    info = directory.info()
+    return Done(job.planned, job.model, folder, info, summarise(info.task, directory.records()))

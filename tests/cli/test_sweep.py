@@ -1,0 +1,291 @@
+"""A sweep from end to end: the paper's three domains and four methods, a model that is a script, and one table."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llm_as_rnn.cli.process import interrupts
+from llm_as_rnn.core.engine import EngineInfo
+from llm_as_rnn.core.errors import RequestRefusedError
+from llm_as_rnn.core.records import Request
+from llm_as_rnn.engines.scripted import ScriptedEngine
+from llm_as_rnn.runs.directory import RunDirectory
+from llm_as_rnn.runs.sweep import load_sweep
+from tests.cli.commands import Ended, command
+from tests.datasets.mimic_folder import made, write
+from tests.docs.reader import sample
+
+METHODS = ("zero_shot", "full_history", "memprompt", "recurrent")
+SMALL = ("--sequences", "2", "--steps", "3")
+MINE = """\
+title: Mine
+methods: [zero_shot]
+runs:
+  - {name: a, task: weather, sequences: 2, steps: 2}
+  - {name: b, task: weather, sequences: 2, steps: 2, settings: {budget: 60}, delay: 1, split: development}
+"""
+
+
+@pytest.fixture
+def engines(monkeypatch: pytest.MonkeyPatch) -> list[ScriptedEngine]:
+    """Have every model be a script that answers what is asked for, and keep those that were made."""
+    made_here: list[ScriptedEngine] = []
+
+    def script(model: str, **_server: Any) -> ScriptedEngine:
+        host = "192.0.2.9" if "elsewhere" in model else ""
+        made_here.append(ScriptedEngine(answer, EngineInfo(model, "d", context_window=32_768, host=host)))
+        return made_here[-1]
+
+    monkeypatch.setattr("llm_as_rnn.cli.running.resolve", script)
+    monkeypatch.setattr("llm_as_rnn.cli.judge.resolve", script)
+    return made_here
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def mine(here: Path) -> str:
+    (here / "mine.yaml").write_text(MINE)
+    return "mine.yaml"
+
+
+def answer(request: Request) -> str:
+    """Answer as the schema asks; judges find every first answer right."""
+    assert request.answer.schema is not None
+    found = sample(request.answer.schema)
+    return json.dumps(found | {name: "1" for name in ("primary", "any") if name in found})
+
+
+def asked(engines: list[ScriptedEngine]) -> int:
+    return sum(len(engine.requests) for engine in engines)
+
+
+def table(page: Path) -> Iterator[dict[str, str]]:
+    """Read the table of a sweep's page."""
+    lines = [line for line in page.read_text(encoding="utf-8").splitlines() if line.startswith("|")]
+    head, _, *rows = (re.split(r"\s*(?<!\\)\|\s*", line)[1:-1] for line in lines)
+    return (dict(zip(head, row, strict=True)) for row in rows)
+
+
+def finished(*arguments: str, code: int = 0) -> Ended:
+    ended = command("sweep", *arguments)
+    assert ended.returncode == code, ended.stderr
+    return ended
+
+
+def test_the_papers_table_of_two_models(here: Path, engines: list[ScriptedEngine]) -> None:
+    mimic = write(here / "mimic", made())
+    models = ("-m", "openai:one", "-m", "llamacpp:two.gguf")
+    finished("paper.yaml", *models, *SMALL, "--data", f"mimic={mimic}", "--judge", "openai:judge", "--out", "out")
+    for model in ("openai-one", "llamacpp-two.gguf"):
+        for name in ("mimic", "weather", "sp500"):
+            info = RunDirectory(here / "out" / model / name).info()
+            assert info.status == "finished"
+            assert info.spec.methods[:4] == METHODS
+            assert (info.spec.split, info.spec.sequences, info.spec.steps) == ("held_out", 2, 3)
+            settings = info.spec.settings
+            assert (settings.budget, settings.rule, settings.feedback) == (4096, "rewrite", "model")
+            assert settings.preset.predict.temperature == 0.7
+    rows = list(table(here / "out" / "sweep.md"))
+    ours = [row for row in rows if row["model"] in ("openai:one", "llamacpp:two.gguf")]
+    assert [row["method"] for row in ours] == [method for method in METHODS for _ in range(2)]
+    assert all(re.match(r"\**[\d.]+\**( \[|$)", value) for row in ours for value in list(row.values())[2:])
+    assert sum(row["method"] == "repeat_last" for row in rows) == 1, "references have no model: they stand there once"
+    published = [row for row in rows if row["model"].endswith("(published)")]
+    assert {row["sp500: change MSE"] for row in published} == {"3.821", "4.09", "\N{EN DASH}"}
+    assert "0.6434" in {row["mimic: diagnoses judged acc@1"] for row in published}
+
+
+def test_what_is_published_is_what_the_paper_says() -> None:
+    sweep = load_sweep("paper")
+    found = {(one.run, one.metric, one.method, one.model): one.value for one in sweep.published}
+    assert found == {
+        ("mimic", "diagnoses.judged_acc@1", "recurrent", "Gemma-3-27B"): 0.6434,
+        ("mimic", "diagnoses.judged_acc@1", "memprompt", "Gemma-3-27B"): 0.5175,
+        ("mimic", "diagnoses.judged_acc@1", "recurrent", "Llama-3.2-3B"): 0.4545,
+        ("mimic", "diagnoses.judged_acc@1", "full_history", "Llama-3.1-70B"): 0.4126,
+        ("weather", "forecast.align", "recurrent", "best of its models"): 82.52,
+        ("sp500", "change.mse", "recurrent", "GPT-oss-120B"): 3.821,
+        ("sp500", "change.mse", "memprompt", "GPT-oss-120B"): 4.09,
+        ("sp500", "change.mae", "recurrent", "best of its models"): 1.105,
+    }
+    assert "2601.13352" in sweep.source
+
+
+def test_a_run_without_its_data_is_left_out_with_one_line(here: Path, engines: list[ScriptedEngine]) -> None:
+    ended = finished("paper.yaml", "-m", "openai:one", *SMALL, "--out", "out")
+    lines = [line for line in ended.stderr.splitlines() if line.startswith("mimic")]
+    assert lines == ["mimic is left out: its data does not come with this package (bring it: --data mimic=PATH)"]
+    page = (here / "out" / "sweep.md").read_text(encoding="utf-8")
+    assert "- Mimic was left out: its data does not come with this package" in page
+    assert sorted(path.name for path in (here / "out" / "openai-one").iterdir()) == ["sp500", "weather"]
+    assert json.loads((here / "out" / "sweep.json").read_bytes())["left_out"].keys() == {"mimic"}
+
+
+def test_the_exit_code_says_so_where_nothing_can_be_run(here: Path, engines: list[ScriptedEngine]) -> None:
+    ended = finished("paper.yaml", "--only", "mimic", "--out", "out", code=2)
+    assert "nothing of this sweep can be run: its data is missing" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert not (here / "out").exists()
+    assert not engines
+
+
+def test_resumed_it_runs_what_is_missing_and_nothing_twice(
+    mine: str, here: Path, engines: list[ScriptedEngine]
+) -> None:
+    finished(mine, "-m", "openai:one", "--only", "a", "--out", "out")
+    journal = (here / "out/openai-one/a/steps.jsonl").read_bytes()
+    before = asked(engines)
+    ended = finished(mine, "-m", "openai:one", "-m", "openai:two", "--out", "out", "--resume")
+    assert "it is finished already" in ended.stderr
+    assert asked(engines) - before == 3 * 4, "run b of one, and both of two, of four steps each"
+    assert (here / "out/openai-one/a/steps.jsonl").read_bytes() == journal
+    before = asked(engines)
+    finished(mine, "-m", "openai:one", "-m", "openai:two", "--out", "out", "--resume")
+    assert asked(engines) == before
+    rows = [row for row in table(here / "out/sweep.md") if row["method"] == "zero_shot"]
+    assert [row["model"] for row in rows] == ["openai:one", "openai:two"]
+
+
+def test_an_interrupted_sweep_says_how_to_go_on_and_goes_on(
+    mine: str, here: Path, engines: list[ScriptedEngine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, calls = interrupts.run, iter([False, True])
+
+    def interrupted(coroutine: Any) -> Any:
+        if next(calls, False):
+            coroutine.close()
+            raise KeyboardInterrupt
+        return run(coroutine)
+
+    monkeypatch.setattr(interrupts, "run", interrupted)
+    ended = finished(mine, "-m", "openai:one", "--out", "out", code=130)
+    assert "llm-as-rnn sweep mine.yaml -m openai:one --out out --resume" in ended.stderr
+    assert not (here / "out/sweep.md").exists()
+    monkeypatch.undo()
+    monkeypatch.chdir(here)
+    monkeypatch.setattr(
+        "llm_as_rnn.cli.running.resolve", lambda model, **_: ScriptedEngine(answer, EngineInfo(model, "d"))
+    )
+    finished(mine, "-m", "openai:one", "--out", "out", "--resume")
+    assert (here / "out/sweep.md").exists()
+
+
+def test_its_runs_are_ordinary_ones(mine: str, here: Path, engines: list[ScriptedEngine]) -> None:
+    finished(mine, "-m", "openai:one", "--out", "out")
+    info = RunDirectory(here / "out/openai-one/b").info()
+    assert (info.spec.settings.budget, info.spec.delay, info.spec.split) == (60, 1, "development")
+    assert command("report", "out/openai-one/a").returncode == 0
+    spec = ("--methods", "zero_shot", "--sequences", "2", "--steps", "2", "--split", "held_out")
+    before = asked(engines)
+    again = command("run", "weather", "-m", "openai:one", *spec, "--out", "out/openai-one/a", "--resume")
+    assert again.returncode == 0, again.stderr
+    assert asked(engines) == before
+
+
+def test_what_the_user_says_stands_before_the_sweep(mine: str, here: Path, engines: list[ScriptedEngine]) -> None:
+    finished(mine, "-m", "openai:one", "--budget", "70", "--steps", "3", "--methods", "recurrent", "--out", "out")
+    for name in ("a", "b"):
+        spec = RunDirectory(here / "out/openai-one" / name).info().spec
+        assert (spec.settings.budget, spec.steps, spec.methods[0]) == (70, 3, "recurrent")
+
+
+def test_without_a_method_that_asks_one_no_model_is_made(mine: str, here: Path, engines: list[ScriptedEngine]) -> None:
+    finished(mine, "--methods", "nearest_case", "-m", "openai:one", "-m", "openai:two", "--out", "out")
+    assert not engines
+    assert [path.name for path in (here / "out").iterdir() if path.is_dir()] == ["no-model"]
+
+
+def test_a_model_elsewhere_is_refused_before_any_run(here: Path, engines: list[ScriptedEngine]) -> None:
+    mimic = write(here / "mimic", made())
+    words = ("paper", "-m", "openai:here", "-m", "openai:elsewhere", "--data", f"mimic={mimic}", "--out", "out")
+    ended = finished(*words, *SMALL, code=2)
+    assert "must not leave this machine" in ended.stderr
+    assert not (here / "out").exists()
+    assert asked(engines) == 0
+
+
+def test_a_table_of_credentialed_data_is_for_its_owner(here: Path, engines: list[ScriptedEngine]) -> None:
+    mimic = write(here / "mimic", made())
+    finished("paper", "--only", "mimic", "-m", "openai:one", "--data", f"mimic={mimic}", *SMALL, "--out", "out")
+    for name in ("sweep.md", "sweep.json"):
+        assert (here / "out" / name).stat().st_mode & 0o077 == 0
+
+
+def test_a_run_that_fails_is_said_and_the_others_go_on(mine: str, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def script(model: str, **_server: Any) -> ScriptedEngine:
+        return ScriptedEngine(refuse if "broken" in model else answer, EngineInfo(model, "d"))
+
+    monkeypatch.setattr("llm_as_rnn.cli.running.resolve", script)
+    ended = finished(mine, "-m", "openai:broken", "-m", "openai:whole", "--out", "out", code=1)
+    assert "openai-broken/a is not complete" in ended.stdout
+    assert RunDirectory(here / "out/openai-whole/b").info().status == "finished"
+
+
+def test_what_failed_is_asked_again_where_that_is_said(mine: str, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = {"now": refuse}
+    monkeypatch.setattr(
+        "llm_as_rnn.cli.running.resolve", lambda model, **_: ScriptedEngine(answers["now"], EngineInfo(model, "d"))
+    )
+    words = (mine, "-m", "openai:one", "--out", "out")
+    finished(*words, code=1)
+    answers["now"] = answer
+    finished(*words, "--resume", code=1)
+    ended = finished(*words, "--resume", "--retry-failed")
+    assert ended.stderr.count("set aside and done anew") == 2
+    assert (here / "out/openai-one/a/steps.before-retry-1.jsonl").exists()
+    assert "it is finished already" in finished(*words, "--resume", "--retry-failed").stderr
+
+
+def refuse(request: Request) -> str:
+    raise RequestRefusedError("too hot")
+
+
+WRONG = [
+    (("nothing",), "there is no sweep 'nothing' (choose one of paper, or give a .yaml file)"),
+    (("missing.yaml",), "sweep file missing.yaml does not exist"),
+    (("paper", "--only", "wether"), "the sweep has no run 'wether' (did you mean 'weather'?)"),
+    (("paper", "--data", "mimic"), "--data mimic names no run and its data (write --data NAME=PATH)"),
+    (("paper", "--data", "mimik=x"), "the sweep has no run or task 'mimik' (did you mean 'mimic'?)"),
+    (("paper", "--data", "mimic=nowhere"), "nowhere"),
+    (("paper", "--methods", "zeroshot"), "there is no method 'zeroshot'"),
+    (("paper", "--resume"), "--resume needs to know which run to go on with"),
+    (("paper", "--budget", "0"), "budget must be at least 1"),
+    (("paper", "-m", "openai:a/x", "-m", "openai:b/x"), "two models would be kept in the same folder"),
+    (("paper", "--sequences", "0", "--only", "weather", "-m", "openai:a"), "sequences must be at least 1, not 0"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "said"), WRONG, ids=lambda value: str(value)[:40])
+def test_what_is_wrong_is_one_line(
+    arguments: tuple[str, ...], said: str, here: Path, engines: list[ScriptedEngine]
+) -> None:
+    out = () if "--resume" in arguments else ("--out", "out")
+    ended = command("sweep", *arguments, *out)
+    assert ended.returncode == 2
+    assert said in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert not (here / "out").exists()
+
+
+def test_a_folder_with_something_in_it_is_not_taken(mine: str, here: Path, engines: list[ScriptedEngine]) -> None:
+    (here / "out").mkdir()
+    (here / "out" / "letter.txt").write_text("dear")
+    ended = finished(mine, "-m", "openai:one", "--out", "out", code=2)
+    assert "out is not empty (add --resume to go on with the sweep there, or choose another --out)" in ended.stderr
+
+
+def test_a_sweep_with_other_settings_is_not_gone_on_with(mine: str, engines: list[ScriptedEngine]) -> None:
+    finished(mine, "-m", "openai:one", "--out", "out")
+    ended = finished(mine, "-m", "openai:one", "--steps", "3", "--out", "out", "--resume", code=2)
+    assert "this run was begun with other settings: steps was 2, now 3" in ended.stderr
