@@ -156,7 +156,7 @@ class Resemblance:
 
     Examples
     --------
-    >>> marks = Resemblance(["a box marked bovi -> red", "a crate marked tarel -> blue", "a box marked ulo -> red"])
+    >>> marks = Resemblance(["a box marked bovi -> red", "a crate marked tarel -> blue", "a jar marked ulo -> red"])
     >>> marks.closest("a box marked tarel", most=1)
     ['a crate marked tarel -> blue']
     """
