@@ -22,7 +22,7 @@ from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.runs.execute import Options
 from llm_as_rnn.streams.learner import Learner
 from tests.core.stage import sky_task
-from tests.helpers import by_hand, count, listening, make
+from tests.helpers import bare, by_hand, count, listening
 
 WHY = {"why": "fog was passed over", "suggestion": "say fog after dew"}
 
@@ -32,7 +32,7 @@ class Life:
 
     def __init__(self, name: str = "ace_budget", task: Task | None = None, **settings: Any) -> None:
         self.task = task or sky_task("Signs", "Errors")
-        self.method: Any = make(name, self.task, **{"form": "json", "budget": 200, **settings})
+        self.method: Any = bare(name, self.task, **{"form": "json", "budget": 200, **settings})
         self.state: PlaybookState = self.method.start(SequenceInfo("s"))
         self.log: list[Request] = []
         self.update = Update("kept")
@@ -110,7 +110,7 @@ def test_a_chained_step_is_one_growing_conversation() -> None:
 
 def test_an_answer_field_called_used_stays_the_tasks_own() -> None:
     text = msgspec.structs.replace(sky_task(), answer=(*sky_task().answer, Text("used", max_chars=20)))
-    method = make("ace", text, form="json")
+    method = bare("ace", text, form="json")
     assert isinstance(method, Ace)
     assert method.used_key == "used_notes"
 
@@ -309,7 +309,7 @@ def test_without_a_budget_it_grows_and_is_no_memory_within_one() -> None:
         life.meet("fog", f"sign{n} means fog {n}")
     assert len(life.state.notes) == 30
     assert life.method.memory(life.state) is None
-    assert isinstance(make("ace_budget", life.task), AceBudget)
+    assert isinstance(bare("ace_budget", life.task), AceBudget)
 
 
 @pytest.mark.parametrize("form", ["json", "line"])
@@ -370,5 +370,5 @@ def test_a_run_that_names_no_methods_does_without_those_that_cost_most() -> None
 
 def test_sections_are_the_tasks() -> None:
     task = msgspec.structs.replace(sky_task(), memory=(MemorySection("Phrases", "which"),))
-    state = make("ace", task).start(SequenceInfo("s"))
+    state = bare("ace", task).start(SequenceInfo("s"))
     assert str(state.playbook) == "## Phrases"

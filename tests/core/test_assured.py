@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from llm_as_rnn.catalogue import METHODS, REFERENCES, build
+from llm_as_rnn.core.chances import full
 from llm_as_rnn.core.errors import UsageError
 from llm_as_rnn.core.fields import Label, Number
 from llm_as_rnn.core.files import sealed, unsealed
@@ -106,7 +107,7 @@ def test_what_is_kept_does_not_grow() -> None:
 
 def test_a_distribution_is_gone_by_where_there_is_one() -> None:
     made, _ = steps_of(reference("free_advice"), days(30))
-    spread = made[-1].distribution["sky"]
+    spread = full(WEATHER.answer[0].options, made[-1].distribution["sky"])
     assert made[-1].chance["sky"] == spread[str((made[-1].values or {})["sky"])]
     assert list(made[-1].among["sky"]) == sorted(spread, key=lambda sky: -spread[sky])[: len(made[-1].among["sky"])]
 

@@ -10,7 +10,7 @@ from llm_as_rnn.baselines.window import MARGIN
 from llm_as_rnn.core.records import Completion
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.datasets.base import Sequence
-from tests.helpers import by_hand, count, good_answer, listening, make
+from tests.helpers import bare, by_hand, count, good_answer, listening, make
 
 
 def after(method: Any, sequence: Sequence, steps: int, answer: Any) -> Any:
@@ -36,10 +36,10 @@ def test_full_history_shows_every_pair_in_order(weather: Task, days: list[Sequen
 
 @pytest.mark.parametrize("name", ["full_history", "memprompt"])
 def test_the_oldest_go_first_when_the_window_is_full(weather: Task, days: list[Sequence], name: str) -> None:
-    state = after(make(name, weather, form="line"), days[0], 4, good_answer("line"))
+    state = after(bare(name, weather, form="line"), days[0], 4, good_answer("line"))
     distinct = type(state)(state.sequence, tuple(f"entry {n} " + "x" * 80 for n in range(9)))
     for window in range(200, 460, 7):
-        method = make(name, weather, form="line", window=window)
+        method = bare(name, weather, form="line", window=window)
         answer, log = listening(good_answer("line"))
         prediction = by_hand(method.predict(distinct, days[0].steps[4].observation), answer)
         shown = [entry for entry in distinct.past if entry in log[0].prompt]
@@ -55,10 +55,10 @@ def test_the_oldest_go_first_when_the_window_is_full(weather: Task, days: list[S
 
 
 def test_memprompt_appends_the_summary(weather: Task, days: list[Sequence]) -> None:
-    state = after(make("memprompt", weather, form="line"), days[0], 2, good_answer("line"))
+    state = after(bare("memprompt", weather, form="line"), days[0], 2, good_answer("line"))
     assert state.past == ("a wet day, then rain",) * 2
 
 
 def test_memprompt_without_a_usable_summary_appends_nothing(weather: Task, days: list[Sequence]) -> None:
-    state = after(make("memprompt", weather, form="line"), days[0], 2, lambda _: Completion("", "error", error="500"))
+    state = after(bare("memprompt", weather, form="line"), days[0], 2, lambda _: Completion("", "error", error="500"))
     assert state.past == ()

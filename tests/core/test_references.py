@@ -20,7 +20,7 @@ from llm_as_rnn.core.fields import Field, Label, Number, Ranked, Text
 from llm_as_rnn.core.records import Observation, SequenceInfo, Value
 from llm_as_rnn.core.task import MemorySection, Task, load_task
 from tests.core.stage import no_answer
-from tests.helpers import by_hand, make
+from tests.helpers import bare, by_hand, make
 
 LABEL = Label("colour", options=("red", "green", "blue"))
 NUMBER = Number("height", low=-50, high=50, decimals=2)
@@ -114,7 +114,7 @@ def test_a_line_with_an_arrow_in_it_keeps_its_outcome() -> None:
 
 def test_about_is_part_of_the_line() -> None:
     task = msgspec.structs.replace(a_task(LABEL), line="{{ about.place }} {{ a }}")
-    method = make("nearest_case", task)
+    method = bare("nearest_case", task)
     start = method.start(SequenceInfo("s", {"place": "Rome"}))
     observation = Observation("s", 0, {"a": 1})
     prediction = by_hand(method.predict(start, observation), no_answer)
@@ -125,7 +125,7 @@ def test_about_is_part_of_the_line() -> None:
 
 def test_cases_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_CASES", 3)
-    method = make("nearest_case", a_task(LABEL))
+    method = bare("nearest_case", a_task(LABEL))
     state = method.start(SequenceInfo("s"))
     for t in range(9):
         observation = Observation("s", t, {"a": t})

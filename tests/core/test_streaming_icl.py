@@ -11,7 +11,7 @@ from llm_as_rnn.core.fields import Number
 from llm_as_rnn.core.records import Observation, Request, SequenceInfo, Target
 from llm_as_rnn.core.task import MemorySection, Task
 from tests.core.stage import sky_task
-from tests.helpers import by_hand, count, listening, make
+from tests.helpers import bare, by_hand, count, listening
 
 SEEN = ("alpha bravo one", "kilo lima two", "alpha bravo three", "xray yankee", "alpha bravo four", "kilo lima five")
 SKIES = ("sun", "rain", "fog", "sun", "rain", "fog")
@@ -22,7 +22,7 @@ class Life:
 
     def __init__(self, task: Task | None = None, **settings: Any) -> None:
         settings = {"form": "line", "style": "completion", **settings}
-        self.method = make("streaming_icl", task or sky_task(), **settings)
+        self.method = bare("streaming_icl", task or sky_task(), **settings)
         self.state = self.method.start(SequenceInfo("s"))
         self.log: list[Request] = []
         self.prediction: Any = None
@@ -55,7 +55,8 @@ class Life:
 
 def test_the_most_similar_stand_last_and_no_more_than_are_asked_for() -> None:
     life = Life(shots=3).lived().ask(6, "alpha bravo three")
-    assert life.examples == ["alpha bravo one -> sun", "alpha bravo four -> rain", "alpha bravo three -> fog"]
+    assert life.examples[-1] == "alpha bravo three -> fog"
+    assert set(life.examples[:-1]) == {"alpha bravo one -> sun", "alpha bravo four -> rain"}
     assert Life(shots=1).lived().ask(6, "kilo lima two").examples == ["kilo lima two -> rain"]
 
 

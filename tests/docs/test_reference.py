@@ -107,7 +107,7 @@ def test_a_command_is_on_a_page_that_somebody_wrote(name: str) -> None:
 
 
 def test_the_pages_name_no_option_that_there_is_not() -> None:
-    there = {word for _, option in OPTIONS for word in option.opts} | {"--help"}
+    there = {word for _, option in OPTIONS for word in (*option.opts, *option.secondary_opts)} | {"--help"}
     for script in [*(ROOT / "benchmarks").glob("*.py"), *(ROOT / "tests/fuzz").glob("*.py")]:
         there |= set(re.findall(r"add_argument\(\"(--[a-z-]+)", read(script)))
     named = {option for page in PAGES for option in OPTION.findall(read(page))}
@@ -122,7 +122,9 @@ def test_a_command_on_a_page_has_the_options_that_stand_behind_it() -> None:
             words = said.replace("\\\n", " ").split()
             name = next((known for known in (" ".join(words[:2]), words[0]) if known in COMMANDS), None)
             if name:
-                known = {word for option in COMMANDS[name].params for word in option.opts} | {"--help"}
+                known = {
+                    word for option in COMMANDS[name].params for word in (*option.opts, *option.secondary_opts)
+                } | {"--help"}
                 wrong += [f"{page.name}: {said}" for option in OPTION.findall(said) if option not in known]
     assert wrong == []
 
