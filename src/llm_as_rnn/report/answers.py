@@ -144,7 +144,7 @@ def reliability_chart(field: Field, steps: Sequence[StepRecord], look: Style) ->
     given, said = reliability(field, known), reliability(field, before_correction(field, known))
     if not given:
         return None
-    parts = [Line(Style(AS_GIVEN if said else look.method, look.colour, dashed=False), _points(given))]
+    parts = [Line(Style(AS_GIVEN, look.colour, dashed=False), _points(given))]
     about = f"ECE {calibration_error(given):.3f} over {_steps(given)} steps"
     if said:
         other = Style(AS_SAID, (look.colour + 1) % COLOURS, dashed=True)

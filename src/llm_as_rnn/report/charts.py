@@ -173,6 +173,7 @@ def line_chart(
     *,
     axis: Axis = TIME,
     ideal: Sequence[tuple[float, float]] = (),
+    hovers: int = HOVERS_A_LINE,
 ) -> Markup:
     """Draw lines over timesteps, or over something else.
 
@@ -188,6 +189,8 @@ def line_chart(
         What they are drawn over.
     ideal : sequence of (float, float)
         The line on which all would best be, if there is one; two points or more.
+    hovers : int
+        How many points of a line tell their value at most.
     """
     values = [value for line in lines for _, value in (*line.points, *ideal)]
     values += [min(max(end, lower), upper) for line in lines for _, *ends in line.band for end in ends]
@@ -202,7 +205,7 @@ def line_chart(
         *(_band(line, frame) for line in lines if line.band),
         *(_line(line, frame) for line in lines),
         *_names(lines, frame),
-        *(_hovers(line, frame, axis) for line in lines),
+        *(_hovers(line, frame, axis, hovers) for line in lines),
     ]
     return Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
         WIDTH, HEIGHT, f"{name} by {axis.title}, a line for each method", Markup("").join(parts)
@@ -282,14 +285,14 @@ def _band(line: Line, frame: _Frame) -> Markup:
     return Markup('<path class="band series-{}" d="M{}z"/>').format(line.style.colour, path)
 
 
-def _hovers(line: Line, frame: _Frame, axis: Axis) -> Markup:
+def _hovers(line: Line, frame: _Frame, axis: Axis, most: int) -> Markup:
     """Lay what can be pointed at over all lines, so that none hides another's."""
     hover = Markup('<circle class="hover" cx="{:.1f}" cy="{:.1f}" r="6"><title>{}, {} = {}: {:.3g}</title></circle>')
     return Markup("").join(
         hover.format(
             frame.x(t), frame.y(value), line.style.method, axis.short, t if axis.whole else f"{t:.3g}", value
         )
-        for t, value in thinned(line.points, HOVERS_A_LINE)
+        for t, value in thinned(line.points, most)
     )
 
 

@@ -12,7 +12,7 @@ from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.curves import running
 from llm_as_rnn.metrics.summary import MethodSummary, by_method
 from llm_as_rnn.metrics.trusted import PARTS, Trusted, is_covered, selective_risk
-from llm_as_rnn.report.charts import HOVERS_A_LINE, Axis, Chart, Line, Style, line_chart, thinned
+from llm_as_rnn.report.charts import Axis, Chart, Line, Style, line_chart, thinned
 from llm_as_rnn.report.tables import NONE, Cell, Column, Results, Row
 
 KINDS = (
@@ -27,6 +27,9 @@ KINDS = (
     ("risk", "risk", "of those that were kept: the share that was wrong, or of numbers the mean absolute error"),
 )
 """What the table tells of a field: attribute of `Trusted`, title, and what it means."""
+
+POINTS, HOVERS = 60, 16
+"""How many points a line of the risk has, and how many of any line tell their value: there are many such pictures."""
 
 SHARES = Axis("share of answers kept, the surest first", "kept")
 FIFTHS = Axis("fifth of the sequences", "fifth", whole=True)
@@ -116,13 +119,13 @@ def _over_time(field: Field, steps: Steps, looks: Sequence[Style], coverage: flo
     ends = [t for line in covered for t, _ in line.points]
     title = f"{field.name} coverage, running"
     ideal = ((min(ends), coverage), (max(ends), coverage))
-    charts = [Chart(title, aim, line_chart(covered, title, upper=1.0, ideal=ideal))]
+    charts = [Chart(title, aim, line_chart(covered, title, upper=1.0, ideal=ideal, hovers=HOVERS))]
     window = max(1, (1 + max(record.t for of_method in steps.values() for record in of_method)) // 10)
     wide = _lines(steps, looks, lambda step: _width(field, step), window)
     if wide:
         what = "width of intervals" if isinstance(field, Number) else "options in sets"
         title = f"{field.name} {what}, mean of the latest {window} step{'s' if window > 1 else ''}"
-        charts.append(Chart(title, "narrower says more", line_chart(wide, title)))
+        charts.append(Chart(title, "narrower says more", line_chart(wide, title, hovers=HOVERS)))
     return charts
 
 
@@ -177,10 +180,10 @@ def _selective(field: Field, steps: Steps, looks: Sequence[Style]) -> list[Chart
     for look in looks:
         kept = selective_risk(field, steps.get(look.method, ()))
         if len(kept) > 1:
-            lines.append(Line(look, [(one.share, one.risk) for one in thinned(kept, HOVERS_A_LINE)]))
+            lines.append(Line(look, [(one.share, one.risk) for one in thinned(kept, POINTS)]))
     if not lines:
         return []
     is_number = isinstance(field, Number)
     title = f"{field.name} {'mean absolute error' if is_number else 'share of wrong answers'}, the surest kept"
-    drawn = line_chart(lines, title, upper=math.inf if is_number else 1.0, axis=SHARES)
+    drawn = line_chart(lines, title, upper=math.inf if is_number else 1.0, axis=SHARES, hovers=HOVERS)
     return [Chart(title, "a line that falls to the left: doubt tells where errors are", drawn)]
