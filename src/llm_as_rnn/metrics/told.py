@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import msgspec
 
 from llm_as_rnn.core.chances import full
-from llm_as_rnn.core.fields import Field
+from llm_as_rnn.core.fields import Field, entries
+from llm_as_rnn.core.figures import mean
+from llm_as_rnn.core.folding import fold
 from llm_as_rnn.core.records import StepRecord
 from llm_as_rnn.trust.abstention import chance
 
@@ -49,3 +52,50 @@ def before_correction(field: Field, steps: Iterable[StepRecord]) -> list[StepRec
         if said and answer is not None:
             found.append(msgspec.structs.replace(step, chance={field.name: chance(answer, said, 0, 0)}))
     return found
+
+
+class Chosen(NamedTuple):
+    """What became of a field's answers where cases had a say in them.
+
+    Attributes
+    ----------
+    steps : int
+        Steps with an outcome at which the model said its chances.
+    changed : int
+        Of these, those answered otherwise than with the option that the model held likeliest.
+    alone, given : float
+        The share of these steps at which that option was right, and at which the answer was.
+    """
+
+    steps: int
+    changed: int
+    alone: float
+    given: float
+
+
+def chosen_otherwise(field: Field, steps: Iterable[StepRecord]) -> Chosen | None:
+    """Compare the answers that were given with those that the model by itself held likeliest.
+
+    Parameters
+    ----------
+    field : Field
+        A label or a list.
+    steps : iterable of StepRecord
+        Of one method.
+
+    Returns
+    -------
+    Chosen or None
+        None if no answer was another than the model's own: then nobody else had a say.
+    """
+    alone, given, changed = list[bool](), list[bool](), 0
+    for step in steps:
+        said, outcome = as_said(field, step), (step.target or {}).get(field.name)
+        answer = next(iter(entries((step.prediction or {}).get(field.name))), None)
+        if not said or outcome is None or answer is None:
+            continue
+        own, came = max(said, key=lambda option: said[option]), fold(next(iter(entries(outcome)), ""))
+        changed += fold(own) != fold(answer)
+        alone.append(fold(own) == came)
+        given.append(fold(answer) == came)
+    return Chosen(len(given), changed, mean(alone), mean(given)) if changed else None

@@ -31,7 +31,7 @@ from llm_as_rnn.report.answers import answers
 from llm_as_rnn.report.charts import advice_charts, score_charts, styles
 from llm_as_rnn.report.regrets import regret_charts
 from llm_as_rnn.report.trace import script_json, viewer_data
-from llm_as_rnn.report.trust import trust_charts, trust_table
+from llm_as_rnn.report.trust import choosing_table, trust_charts, trust_table
 from llm_as_rnn.runs.asked import NO_PROMPTS, Prompts
 from llm_as_rnn.runs.versions import Event
 
@@ -146,6 +146,7 @@ def render_report(
             *advice_charts(task, records, looks),
         ],
         followed=tables.followed(summaries),
+        choosing=choosing_table(task, records, looks),
         trust=trust_table(task, summaries),
         trust_charts=trust_charts(task, records, summaries, looks, coverage),
         answers=answers(task, records, looks),

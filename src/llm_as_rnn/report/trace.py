@@ -129,8 +129,8 @@ class StepView(Shown, frozen=True):
     """The one most like the observation first."""
     advice: list[AdviceView] = []
     said: list[SaidView] = []
-    when: str = ""
-    """The date of the observation, if it has one."""
+    when: int | None = None
+    """The date of the observation, if it has one: a place in the pool."""
 
 
 class AdviceView(Shown, frozen=True):
@@ -285,7 +285,7 @@ def _step(task: Task, step: StepRecord, made: Memory | None, diff: MemoryDiff, p
         recalled=[_recalled(task, step, note, pool) for note in reversed(step.recalled)],
         advice=[_advice(step, name, pool) for name in step.believed],
         said=[said for field in task.answer if (said := _said(field, step, pool))],
-        when=when(task, step.observation),
+        when=pool.add(date) if (date := when(task, step.observation)) else None,
     )
 
 

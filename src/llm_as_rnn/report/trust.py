@@ -11,6 +11,7 @@ from llm_as_rnn.core.records import StepRecord
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.curves import running
 from llm_as_rnn.metrics.summary import MethodSummary, by_method
+from llm_as_rnn.metrics.told import chosen_otherwise
 from llm_as_rnn.metrics.trusted import PARTS, Trusted, is_covered, selective_risk
 from llm_as_rnn.report.charts import Axis, Chart, Line, Style, line_chart, thinned
 from llm_as_rnn.report.tables import NONE, Cell, Column, Results, Row
@@ -28,11 +29,42 @@ KINDS = (
 )
 """What the table tells of a field: attribute of `Trusted`, title, and what it means."""
 
+CHOOSING = (
+    ("steps", "steps with an outcome at which the model said how likely it holds each option"),
+    ("changed", "of these, those answered otherwise than with the option that the model held likeliest"),
+    ("model alone", "share of these steps at which the option that the model held likeliest was right"),
+    ("as given", "share of these steps at which the answer was right"),
+)
+"""What is told of answers that cases had a say in (see `metrics.told`)."""
+
 POINTS, HOVERS = 60, 16
 """How many points a line of the risk has, and how many of any line tell their value: there are many such pictures."""
 
 SHARES = Axis("share of answers kept, the surest first", "kept")
 FIFTHS = Axis("fifth of the sequences", "fifth", whole=True)
+
+
+def choosing_table(task: Task, records: Sequence[StepRecord], looks: Sequence[Style]) -> Results | None:
+    """Lay out what the pool of model and cases made of the model's own answers; None where it changed none."""
+    columns: list[Column] = []
+    steps = by_method(records)
+    cells: dict[str, list[Cell]] = {look.method: [] for look in looks}
+    for field in task.answer:
+        found = {method: chosen_otherwise(field, steps.get(method, ())) for method in cells}
+        if not any(found.values()):
+            continue
+        columns += [Column(f"{field.name} {title}", about) for title, about in CHOOSING]
+        for method, one in found.items():
+            told = (
+                (str(one.steps), f"{one.changed}", f"{one.alone:.2f}", f"{one.given:.2f}") if one else (NONE,) * len(CHOOSING)
+            )
+            cells[method] += map(Cell, told)
+    rows = [
+        Row(look.method, tuple(cells[look.method]), look.dashed)
+        for look in looks
+        if any(cell != NO_CELL for cell in cells[look.method])
+    ]
+    return Results(tuple(columns), tuple(rows)) if rows else None
 
 
 def trust_table(task: Task, summaries: Sequence[MethodSummary]) -> Results | None:
@@ -47,6 +79,10 @@ def trust_table(task: Task, summaries: Sequence[MethodSummary]) -> Results | Non
     cells: list[list[Cell]] = [[] for _ in summaries]
     for field in task.answer:
         found = [dict(summary.trust or {}).get(field.name) for summary in summaries]
+        if any(found):
+            columns.append(Column(f"{field.name} scored /steps", "answers whose outcome is known; steps in all"))
+            for row, one, summary in zip(cells, found, summaries, strict=True):
+                row.append(NO_CELL if one is None else Cell(f"{one.whole.steps}/{summary.steps}"))
         held_back = any(one and (one.whole.kept or 0.0) < 1 for one in found)
         for name, title, about in KINDS:
             values = [None if one is None else getattr(one.whole, name) for one in found]
@@ -67,10 +103,7 @@ def _cell(whole: Trusted, later: Trusted, name: str) -> Cell:
     value, then = getattr(whole, name), getattr(later, name)
     if value is None:
         return NO_CELL
-    details = [] if then is None else [f"then {_figure(then)}"]
-    if name == "calibration_error":
-        details.append(f"{whole.steps} steps")
-    return Cell(_figure(value), ", ".join(details))
+    return Cell(_figure(value), "" if then is None else f"then {_figure(then)}")
 
 
 def _figure(value: float) -> str:

@@ -30,6 +30,7 @@
 
   const pooled = (place) => data.pool[place];
   const unit = (name) => (data.units[name] ? ` ${data.units[name]}` : "");
+  const dated = (step) => (step.when === undefined ? "" : `, ${pooled(step.when)}`);
   const number = (value) => value.toLocaleString("en");
   const unique = (values) => [...new Set(values)];
   const hasMemory = () => trace.steps.some((step) => step.memory);
@@ -68,7 +69,7 @@
   function showStep(step) {
     slider.value = at;
     slider.setAttribute("aria-valuetext", `t = ${step.t}`);
-    byId("position").textContent = `t = ${step.t} (${at + 1} of ${trace.steps.length})${step.when ? `, ${step.when}` : ""}`;
+    byId("position").textContent = `t = ${step.t} (${at + 1} of ${trace.steps.length})${dated(step)}`;
     byId("previous").disabled = at === 0;
     byId("next").disabled = at === trace.steps.length - 1;
     byId("observation").replaceChildren(
@@ -273,7 +274,7 @@
     fields.forEach((name, row) => svg.append(...fieldRow(name, row)));
     if (hasMemory()) svg.append(...memoryRow(fields.length * ROW, width));
     steps.forEach((step, place) => {
-      const hit = shape("rect", { class: "hit", x: NAME_WIDTH + place * slot, y: 0, width: slot, height }, shape("title", {}, `t = ${step.t}${step.when ? `, ${step.when}` : ""}`));
+      const hit = shape("rect", { class: "hit", x: NAME_WIDTH + place * slot, y: 0, width: slot, height }, shape("title", {}, `t = ${step.t}${dated(step)}`));
       hit.addEventListener("click", () => go(place));
       svg.append(hit);
     });
