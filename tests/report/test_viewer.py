@@ -17,7 +17,7 @@ from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.summary import summarise
 from llm_as_rnn.report.html import write_report
 from llm_as_rnn.runs.asked import Prompts
-from tests.report.journal import RUN, weather_journal, weather_prompts
+from tests.report.journal import RUN, late, trusting, weather_journal, weather_prompts
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -321,11 +321,65 @@ def test_without_javascript_table_and_charts_remain(
     page = browser.new_page(java_script_enabled=False)
     page.goto(path.as_uri())
     assert page.locator("#results table").first.is_visible()
-    assert page.locator("svg.chart").count() == 4
+    assert page.locator("#curves svg.chart").count() == 4
     assert page.locator("svg.chart").first.is_visible()
+    assert _panels(page) == [True, False, False, False, False, False]
+    page.click(".tabs label:nth-of-type(4)")
+    assert _panels(page) == [False, False, False, True, False, False]
     assert not page.locator("#viewer").is_visible()
     assert page.locator("noscript p").is_visible()
     page.close()
+
+
+def _panels(page: Page) -> list[bool]:
+    return [panel.is_visible() for panel in page.locator(".tabs > .panel").all()]
+
+
+def test_keys_choose_a_method_without_walking_through_the_steps(viewer: Viewer) -> None:
+    viewer.page.click(".tabs label:nth-of-type(1)")
+    viewer.page.keyboard.press("ArrowRight")
+    assert _panels(viewer.page) == [False, True, False, False, False, False]
+    assert viewer.t == 0
+
+
+def test_a_step_tells_how_far_to_trust_it_its_date_and_its_memory(
+    browser: Browser, weather: Task, records: list[StepRecord], tmp_path: Path
+) -> None:
+    path = tmp_path / "report.html"
+    told = late(trusting(records), 3)
+    write_report(path, weather, RUN, told, summarise(weather, told))
+    viewer = Viewer(browser.new_page(), path)
+    by_version = {r.memory_before.version: r.memory_before for r in records[::-1] if r.memory_before and _first(r)}
+    for record in filter(_first, told):
+        viewer.open(f"#method=recurrent&sequence=days-00&t={record.t}")
+        assert viewer.text("#position").endswith(f", {record.observation['date']}")
+        made = viewer.page.locator("#memory .made")
+        assert f"version {record.memory_version}" in viewer.text("#memory")
+        assert record.memory_before is not None
+        if record.memory_version != record.memory_before.version:
+            assert record.memory_version is not None
+            assert made.locator("li").all_inner_texts() == _items(by_version[record.memory_version])
+            assert f"when the memory was at version {record.memory_before.version}" in viewer.text("#memory")
+        said = viewer.text("#said")
+        if record.prediction is None:
+            assert said == ""
+            continue
+        low, high = record.interval["high"]
+        assert f"high: between {low} and {high} degrees C" in said
+        assert f"right with a chance of {record.chance['sky']:.2f}; among {', '.join(record.among['sky'])}" in said
+        assert "chances: " in said
+        assert "as the model said: " in said
+        assert ("held back" in said) == bool(record.abstained)
+        row = viewer.page.locator("#said li").nth(1).inner_text()
+        came = (record.target or {}).get("high")
+        word = "" if came is None else "held" if low <= float(str(came)) <= high else "missed"
+        assert row.endswith(f"degrees C{word}")
+    assert viewer.complaints == []
+    viewer.page.close()
+
+
+def _first(record: StepRecord) -> bool:
+    return (record.method, record.sequence) == ("recurrent", "days-00")
 
 
 HOSTILE = '</script><script>window.taken=1</script><img src="http://192.0.2.1/x.png" onerror="window.taken=1">'

@@ -60,7 +60,7 @@ class Chosen(NamedTuple):
     Attributes
     ----------
     steps : int
-        Steps with an outcome at which the model said its chances.
+        Steps with a memory and an outcome at which the model said its chances.
     changed : int
         Of these, those answered otherwise than with the option that the model held likeliest.
     alone, given : float
@@ -86,13 +86,14 @@ def chosen_otherwise(field: Field, steps: Iterable[StepRecord]) -> Chosen | None
     Returns
     -------
     Chosen or None
-        None if no answer was another than the model's own: then nobody else had a say.
+        None if no answer was another than the model's own: then nobody else had a say. Methods without a memory have
+        no cases that could have one.
     """
     alone, given, changed = list[bool](), list[bool](), 0
     for step in steps:
         said, outcome = as_said(field, step), (step.target or {}).get(field.name)
         answer = next(iter(entries((step.prediction or {}).get(field.name))), None)
-        if not said or outcome is None or answer is None:
+        if step.memory_version is None or not said or outcome is None or answer is None:
             continue
         own, came = max(said, key=lambda option: said[option]), fold(next(iter(entries(outcome)), ""))
         changed += fold(own) != fold(answer)

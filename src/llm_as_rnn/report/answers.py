@@ -1,4 +1,4 @@
-"""One method's answers looked at closely: which labels it takes for which, numbers against outcomes, and reliability."""
+"""One method's answers looked at closely: which labels it takes for which, numbers against outcomes, reliability."""
 
 from __future__ import annotations
 

@@ -289,9 +289,7 @@ def _hovers(line: Line, frame: _Frame, axis: Axis, most: int) -> Markup:
     """Lay what can be pointed at over all lines, so that none hides another's."""
     hover = Markup('<circle class="hover" cx="{:.1f}" cy="{:.1f}" r="6"><title>{}, {} = {}: {:.3g}</title></circle>')
     return Markup("").join(
-        hover.format(
-            frame.x(t), frame.y(value), line.style.method, axis.short, t if axis.whole else f"{t:.3g}", value
-        )
+        hover.format(frame.x(t), frame.y(value), line.style.method, axis.short, t if axis.whole else f"{t:.3g}", value)
         for t, value in thinned(line.points, most)
     )
 

@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from llm_as_rnn.core.fields import Number
 from llm_as_rnn.core.fields.verdict import number_in
+from llm_as_rnn.core.figures import LARGEST
 from llm_as_rnn.core.records import StepRecord
 from llm_as_rnn.metrics.trusted import is_covered
 from llm_as_rnn.report.charts import Chart, Style, nice_ticks, thinned
@@ -36,8 +37,13 @@ def dots(field: Number, steps: Iterable[StepRecord]) -> list[Dot]:
         came = number_in((step.target or {}).get(field.name))
         said = number_in((step.prediction or {}).get(field.name))
         if came is not None and said is not None:
-            found.append(Dot(came, said, is_covered(field, step)))
+            found.append(Dot(_bounded(came), _bounded(said), is_covered(field, step)))
     return found
+
+
+def _bounded(value: float) -> float:
+    """Keep a value so far from the end of the range of floats that a picture of any two has a width."""
+    return min(max(value, -LARGEST / 8), LARGEST / 8)
 
 
 def scatter_chart(field: Number, steps: Iterable[StepRecord], look: Style) -> Chart | None:
@@ -86,8 +92,7 @@ def _drawn(found: Sequence[Dot], look: Style, title: str, unit: str) -> Markup:
 
 
 def _share(value: float, low: float, high: float) -> float:
-    """Say how far along the side a value is; divided first, as the range may be that of all floats."""
-    return (value / 2 - low / 2) / (high / 2 - low / 2)
+    return (value - low) / (high - low)
 
 
 def _axes(ticks: Sequence[float], low: float, high: float, unit: str) -> Markup:
@@ -95,7 +100,9 @@ def _axes(ticks: Sequence[float], low: float, high: float, unit: str) -> Markup:
     parts = []
     for tick in ticks:
         x, y = LEFT + SIDE * _share(tick, low, high), TOP + SIDE * (1 - _share(tick, low, high))
-        parts.append(Markup('<path class="grid" d="M{} {:.0f}H{}M{:.0f} {}V{}"/>').format(LEFT, y, right, x, TOP, bottom))
+        parts.append(
+            Markup('<path class="grid" d="M{} {:.0f}H{}M{:.0f} {}V{}"/>').format(LEFT, y, right, x, TOP, bottom)
+        )
         parts.append(
             Markup('<text class="tick" x="{}" y="{:.0f}" text-anchor="end">{:g}</text>').format(LEFT - 7, y + 4, tick)
         )
@@ -109,8 +116,8 @@ def _axes(ticks: Sequence[float], low: float, high: float, unit: str) -> Markup:
         )
     )
     parts.append(
-        Markup('<text class="tick" transform="translate(13 {}) rotate(-90)" text-anchor="middle">predicted</text>').format(
-            TOP + SIDE / 2
-        )
+        Markup(
+            '<text class="tick" transform="translate(13 {}) rotate(-90)" text-anchor="middle">predicted</text>'
+        ).format(TOP + SIDE / 2)
     )
     return Markup("").join(parts)

@@ -213,7 +213,11 @@ def followed(summaries: Sequence[MethodSummary]) -> Results | None:
     """Lay out what became of the cases in memories: held, found, followed, misled; None if no memory had any."""
     told = [(summary, summary.following) for summary in summaries if summary.following is not UNSET]
     rows = tuple(
-        Row(summary.method, (Cell(str(found.steps)), *map(_share_cell, (found.held, found.found, found.followed, found.misled))), summary.is_reference)
+        Row(
+            summary.method,
+            (Cell(str(found.steps)), *map(_share_cell, (found.held, found.found, found.followed, found.misled))),
+            summary.is_reference,
+        )
         for summary, found in told
     )
     return Results(FOLLOWING, rows) if rows else None

@@ -23,7 +23,11 @@ KINDS = (
     ("interval_score", "interval score", "width, and a price for each outcome outside by how far; less is better"),
     ("log_loss", "log loss", "mean of -log of the chance of what came, in nats; less is better"),
     ("brier", "Brier", "squared differences between chances and what came, 0 to 2; less is better"),
-    ("calibration_error", "ECE", "expected calibration error: how far chances are from how often such answers were right"),
+    (
+        "calibration_error",
+        "ECE",
+        "expected calibration error: how far chances are from how often such answers were right",
+    ),
     ("kept", "kept", "share of answers that were not held back"),
     ("risk", "risk", "of those that were kept: the share that was wrong, or of numbers the mean absolute error"),
 )
@@ -56,7 +60,9 @@ def choosing_table(task: Task, records: Sequence[StepRecord], looks: Sequence[St
         columns += [Column(f"{field.name} {title}", about) for title, about in CHOOSING]
         for method, one in found.items():
             told = (
-                (str(one.steps), f"{one.changed}", f"{one.alone:.2f}", f"{one.given:.2f}") if one else (NONE,) * len(CHOOSING)
+                (str(one.steps), f"{one.changed}", f"{one.alone:.2f}", f"{one.given:.2f}")
+                if one
+                else (NONE,) * len(CHOOSING)
             )
             cells[method] += map(Cell, told)
     rows = [
@@ -157,7 +163,7 @@ def _over_time(field: Field, steps: Steps, looks: Sequence[Style], coverage: flo
     wide = _lines(steps, looks, lambda step: _width(field, step), window)
     if wide:
         what = "width of intervals" if isinstance(field, Number) else "options in sets"
-        title = f"{field.name} {what}, mean of the latest {window} step{'s' if window > 1 else ''}"
+        title = f"{field.name} {what}, {f'mean of the latest {window} steps' if window > 1 else 'at each step'}"
         charts.append(Chart(title, "narrower says more", line_chart(wide, title, hovers=HOVERS)))
     return charts
 
