@@ -47,7 +47,7 @@ def test_answers_that_cases_had_a_say_in_are_compared_with_the_models_own() -> N
         said("sun", "sun", {"sun": 0.9}),
         said("rain", None, {"sun": 0.6}),
     ]
-    assert chosen_otherwise(SKY, steps) == Chosen(3, 1, pytest.approx(1 / 3), pytest.approx(2 / 3))
+    assert chosen_otherwise(SKY, steps) == Chosen(steps=3, changed=1, alone=1 / 3, given=2 / 3)
     assert chosen_otherwise(SKY, steps[1:3]) is None
     assert chosen_otherwise(SKY, [said("rain", "rain", {"sun": 0.6}, version=None)]) is None
 

@@ -170,6 +170,24 @@ def test_the_largest_numbers_can_be_drawn_and_many_are_thinned() -> None:
     assert chart.svg.count("h0") == 834
 
 
+def test_intervals_that_span_all_numbers_have_a_page(weather: Task) -> None:
+    largest = sys.float_info.max
+    steps = [
+        step(
+            t=t,
+            target={"high": largest * (-1) ** t},
+            prediction={"high": -largest},
+            interval={"high": (-largest, largest)},
+            scores={"high.abs_error": largest * (t % 2), "high.sq_error": largest * (t % 2)},
+        )
+        for t in range(12)
+    ]
+    summaries = summarise(weather, steps)
+    charts = trust_charts(weather, steps, summaries, styles(summaries), 0.9)
+    assert charts
+    assert not any("nan" in chart.svg or '"inf' in chart.svg for chart in charts)
+
+
 def test_of_many_labels_the_rare_ones_share_a_row_and_have_their_scores_apart() -> None:
     tag = Label("tag", options=tuple(f"tag {n}" for n in range(20)))
     steps = [

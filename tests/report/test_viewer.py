@@ -388,7 +388,7 @@ HOSTILE = '</script><script>window.taken=1</script><img src="http://192.0.2.1/x.
 def test_what_models_write_is_never_run_or_fetched(
     browser: Browser, weather: Task, records: list[StepRecord], tmp_path: Path
 ) -> None:
-    encoded = msgspec.json.encode(records)
+    encoded = msgspec.json.encode(trusting(records))
     for word in (b"rain", b"drizzle", b"recurrent", b"days-00", b"Patterns", b"after", b"highs", b" ", b"2013"):
         encoded = encoded.replace(b'"' + word, b'"' + HOSTILE.replace('"', '\\"').encode() + word)
     hostile = msgspec.json.decode(encoded, type=list[StepRecord])

@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeVar
 from markupsafe import Markup
 
 from llm_as_rnn.core.extras import Metric
-from llm_as_rnn.core.figures import mean
+from llm_as_rnn.core.figures import LARGEST, mean
 from llm_as_rnn.core.records import StepRecord
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.bands import band
@@ -105,7 +105,7 @@ class _Frame(NamedTuple):
         return LEFT + (WIDTH - LEFT - RIGHT) * (t - self.t_low) / (self.t_high - self.t_low)
 
     def y(self, value: float) -> float:
-        return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * (value - self.low) / (self.high - self.low)
+        return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * (drawable(value) - self.low) / (self.high - self.low)
 
 
 def styles(summaries: Sequence[MethodSummary]) -> list[Style]:
@@ -195,6 +195,7 @@ def line_chart(
     values = [value for line in lines for _, value in (*line.points, *ideal)]
     values += [min(max(end, lower), upper) for line in lines for _, *ends in line.band for end in ends]
     steps = [t for line in lines for t, _ in (*line.points, *ideal)]
+    values = list(map(drawable, values))
     ticks = [tick for tick in nice_ticks(min(values), max(values), 5) if lower <= tick <= upper]
     first, last = min(steps), max(steps)
     last = last if last > first else first + 1
@@ -210,6 +211,11 @@ def line_chart(
     return Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
         WIDTH, HEIGHT, f"{name} by {axis.title}, a line for each method", Markup("").join(parts)
     )
+
+
+def drawable(value: float) -> float:
+    """Keep a value so far from the ends of the range of floats that a picture of any two of them has a height."""
+    return min(max(value, -LARGEST / 8), LARGEST / 8)
 
 
 def nice_ticks(low: float, high: float, count: int) -> list[float]:

@@ -9,10 +9,9 @@ from markupsafe import Markup
 
 from llm_as_rnn.core.fields import Number
 from llm_as_rnn.core.fields.verdict import number_in
-from llm_as_rnn.core.figures import LARGEST
 from llm_as_rnn.core.records import StepRecord
 from llm_as_rnn.metrics.trusted import is_covered
-from llm_as_rnn.report.charts import Chart, Style, nice_ticks, thinned
+from llm_as_rnn.report.charts import Chart, Style, drawable, nice_ticks, thinned
 
 SIDE = 300
 LEFT, TOP, BOTTOM, RIGHT = 52, 12, 44, 16
@@ -37,13 +36,8 @@ def dots(field: Number, steps: Iterable[StepRecord]) -> list[Dot]:
         came = number_in((step.target or {}).get(field.name))
         said = number_in((step.prediction or {}).get(field.name))
         if came is not None and said is not None:
-            found.append(Dot(_bounded(came), _bounded(said), is_covered(field, step)))
+            found.append(Dot(drawable(came), drawable(said), is_covered(field, step)))
     return found
-
-
-def _bounded(value: float) -> float:
-    """Keep a value so far from the end of the range of floats that a picture of any two has a width."""
-    return min(max(value, -LARGEST / 8), LARGEST / 8)
 
 
 def scatter_chart(field: Number, steps: Iterable[StepRecord], look: Style) -> Chart | None:
