@@ -194,8 +194,8 @@ def test_large_sets_are_cut_and_say_so() -> None:
     record = step(prediction={"tag": "tag 1"}, target=None, among={"tag": options[:20]}, chance={"tag": 0.1})
     data = shown(viewer_data(task, [record], None))
     (said,) = data["traces"][0]["steps"][0]["said"]
-    assert data["pool"][said["among"]] == list(options[:12])
-    assert said["more"] == 8
+    assert data["pool"][said["among"]] == list(options[:6])
+    assert said["more"] == 14
     assert "held" not in said
 
 

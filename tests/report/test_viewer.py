@@ -304,6 +304,20 @@ def test_the_page_is_as_wide_as_the_window(viewer: Viewer, width: int) -> None:
     assert viewer.page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+def test_long_labels_do_not_widen_the_page(browser: Browser, weather: Task, tmp_path: Path) -> None:
+    plain = msgspec.json.encode(trusting(weather_journal(["recurrent"], 1, 6)))
+    long = plain.replace(b'"rain"', b'"' + b"SharesIssuedInPeriodUnderArrangements" * 2 + b'"')
+    records = msgspec.json.decode(long, type=list[StepRecord])
+    path = tmp_path / "report.html"
+    write_report(path, weather, RUN, records, summarise(weather, records))
+    viewer = Viewer(browser.new_page(), path)
+    viewer.page.set_viewport_size({"width": 400, "height": 800})
+    for t in range(6):
+        viewer.open(f"#method=recurrent&sequence=days-00&t={t}")
+        assert viewer.page.evaluate("document.documentElement.scrollWidth") <= 400
+    viewer.page.close()
+
+
 def test_dark_and_light_are_both_readable(viewer: Viewer) -> None:
     script = "getComputedStyle(document.body).backgroundColor + getComputedStyle(document.body).color"
     looks = set()

@@ -292,7 +292,7 @@ def _step(task: Task, step: StepRecord, made: Memory | None, diff: MemoryDiff, p
 MOST_CHANCES = 3
 """Options of a field whose chances are shown."""
 
-MOST_AMONG = 12
+MOST_AMONG = 6
 """Options of a set that are shown."""
 
 
