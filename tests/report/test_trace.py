@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -14,8 +15,10 @@ from llm_as_rnn.core.fields import Field, Label, Number, Ranked
 from llm_as_rnn.core.records import Feedback, Message, Status, StepRecord, Value
 from llm_as_rnn.core.task import Columns, MemorySection, Task
 from llm_as_rnn.report.trace import ViewerData, cap_length, script_json, viewer_data
+from llm_as_rnn.runs.directory import RunDirectory
 from tests.metrics.steps import call, step
 from tests.report.journal import late, weather_journal
+from tests.runs.test_execute import OPTIONS, go
 
 
 def shown(data: ViewerData) -> Any:
@@ -181,7 +184,11 @@ def test_what_was_said_of_trust_is_told_field_by_field(weather: Task) -> None:
     def named(figures: list[tuple[int, float]]) -> list[tuple[str, float]]:
         return [(data["pool"][text], chance) for text, chance in figures]
 
-    assert (sky["chance"], data["pool"][sky["among"]], sky["held"]) == (0.55, ["rain", "sun"], True)
+    assert (sky["chance"], [data["pool"][option] for option in data["pool"][sky["among"]]], sky["held"]) == (
+        0.55,
+        ["rain", "sun"],
+        True,
+    )
     assert named(sky["given"]) == [("rain", 0.55), ("fog", 0.25)]
     assert named(sky["told"])[:2] == [("sun", 0.8), ("rain", 0.1)]
     assert (high["interval"], high["held"], high["abstained"]) == (["9.0", "15.0"], False, True)
@@ -194,7 +201,7 @@ def test_large_sets_are_cut_and_say_so() -> None:
     record = step(prediction={"tag": "tag 1"}, target=None, among={"tag": options[:20]}, chance={"tag": 0.1})
     data = shown(viewer_data(task, [record], None))
     (said,) = data["traces"][0]["steps"][0]["said"]
-    assert data["pool"][said["among"]] == list(options[:6])
+    assert [data["pool"][option] for option in data["pool"][said["among"]]] == list(options[:6])
     assert said["more"] == 14
     assert "held" not in said
 
@@ -265,3 +272,18 @@ def test_a_journal_that_went_through_json_gives_the_same(weather: Task) -> None:
     records = weather_journal(sequences=1, steps=3)
     again = msgspec.json.decode(msgspec.json.encode(records), type=list[StepRecord])
     assert shown(viewer_data(weather, again, 5)) == shown(viewer_data(weather, records, 5))
+
+
+def test_the_memory_that_is_shown_as_the_predictions_own_is_the_one_that_its_prompt_held(tmp_path: Path) -> None:
+    go(tmp_path / "run", msgspec.structs.replace(OPTIONS, delay=3))
+    directory = RunDirectory(tmp_path / "run")
+    data = shown(viewer_data(directory.info().task, directory.records(), None, asked=directory.prompts().messages))
+    seen = 0
+    for trace in data["traces"]:
+        for one in trace["steps"] if trace["method"] == "recurrent" else []:
+            lines = [data["pool"][line] for _, lines in one["calls"][0]["asked"] for line in lines]
+            for _, items in one["memory"].get("shown", []):
+                for item in items:
+                    seen += 1
+                    assert any(data["pool"][item] in line for line in lines)
+    assert seen

@@ -96,7 +96,7 @@ class SaidView(Shown, frozen=True):
     chance: float | None = None
     interval: tuple[str, str] | None = None
     among: int | None = None
-    """A place in the pool: the options of the set, as one list."""
+    """A place in the pool: the places of the set's options, as one list."""
     more: int = 0
     """How many further options are in the set."""
     held: bool | None = None
@@ -316,7 +316,7 @@ def _said(field: Field, step: StepRecord, pool: _Pool) -> SaidView | None:
         name,
         chance=None if chance is None else round(chance, 2),
         interval=None if ends is None else (_show(field, ends[0]), _show(field, ends[1])),
-        among=pool.add(list(among[:MOST_AMONG])) if among else None,
+        among=pool.add([pool.add(option) for option in among[:MOST_AMONG]]) if among else None,
         more=max(len(among) - MOST_AMONG, 0),
         held=is_covered(field, step),
         abstained=name in step.abstained,

@@ -132,7 +132,7 @@
       const words = [];
       if (said.chance !== undefined) words.push(`right with a chance of ${said.chance.toFixed(2)}`);
       if (said.interval) words.push(`between ${said.interval[0]} and ${said.interval[1]}${unit(said.field)}`);
-      if (said.among !== undefined) words.push(`among ${pooled(said.among).join(", ")}${said.more ? ` and ${said.more} more` : ""}`);
+      if (said.among !== undefined) words.push(`among ${pooled(said.among).map(pooled).join(", ")}${said.more ? ` and ${said.more} more` : ""}`);
       row.append(element("span", { class: "body" }, `${said.field}: ${words.join("; ")}`));
       if (said.held !== undefined) row.append(element("span", { class: said.held ? "status good" : "status bad" }, said.held ? "held" : "missed"));
       if (said.abstained) row.append(element("span", { class: "status bad" }, "held back"));
