@@ -6,6 +6,8 @@ import random
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import msgspec
+
 from llm_as_rnn.core.records import Call, Feedback, Memory, Message, Role, Section, Status, StepRecord, Update, Value
 from llm_as_rnn.core.task import Task, load_task
 from llm_as_rnn.metrics.scores import step_scores
@@ -66,6 +68,40 @@ def weather_journal(
         for sequence, records in days.items()
         for step in _track(task, method, sequence, records, _rng(seed, method, sequence))
     ]
+
+
+def trusting(records: Sequence[StepRecord]) -> list[StepRecord]:
+    """Give the same steps as predictions that also say how far they can be trusted; every fifth is held back."""
+    return [_trusting(record) if record.prediction else record for record in records]
+
+
+def _trusting(record: StepRecord) -> StepRecord:
+    rng = _rng(record.method, record.sequence, record.t)
+    said, high = str((record.prediction or {})["sky"]), (record.prediction or {})["high"]
+    assert isinstance(high, float)
+    chance = round(rng.uniform(0.3, 0.9), 3)
+    other = SKIES[(SKIES.index(said) + 1) % len(SKIES)]
+    model = {said: round(rng.uniform(0.4, 1.0), 3)} if rng.random() < 0.8 else {other: 0.7, said: 0.2}
+    width = rng.uniform(2, 8)
+    return msgspec.structs.replace(
+        record,
+        distribution={"sky": {said: chance}},
+        chance={"sky": chance},
+        among={"sky": (said, other)},
+        interval={"high": (round(high - width, 1), round(high + width, 1))},
+        abstained=("sky",) if record.t % 5 == 4 else (),
+        calls=tuple(msgspec.structs.replace(call, chances={"sky": model}) for call in record.calls),
+    )
+
+
+def late(records: Sequence[StepRecord], delay: int) -> list[StepRecord]:
+    """Give the same steps as a run writes them whose outcomes come so late: predicted with earlier memories."""
+    before = {(record.method, record.sequence, record.t): record.memory_before for record in records}
+    found = []
+    for record in records:
+        memory = before[record.method, record.sequence, max(record.t - delay + 1, 0)]
+        found.append(msgspec.structs.replace(record, memory_version=memory.version if memory else None))
+    return found
 
 
 def weather_prompts(records: Sequence[StepRecord]) -> Prompts:

@@ -20,7 +20,7 @@ from llm_as_rnn.metrics.summary import summarise
 from llm_as_rnn.report.html import render_report, write_report
 from llm_as_rnn.report.html import settings as render_settings
 from tests.metrics.steps import step
-from tests.report.journal import METHODS, RUN, weather_journal
+from tests.report.journal import METHODS, RUN, trusting, weather_journal
 from tests.report.page import Page
 
 HOSTILE = "</script><script>alert(1)</script>"
@@ -48,9 +48,10 @@ def test_the_page_says_what_run_it_is(page: Page) -> None:
 def test_the_table_and_charts_need_no_script(page: Page) -> None:
     text = page.text()
     rows = [attributes for tag, attributes in page.tags if tag == "th" and attributes.get("scope") == "row"]
-    assert len(rows) == 6 + (4 + 1) + 5 + 6
+    assert len(rows) == 6 + (4 + 1) + 5 + 6 + 6 * 5  # the last ones: 6 matrices of 5 labels
     assert all(text.count(method) >= 3 for method in METHODS)
     assert sum(attributes.get("class") == "chart" for tag, attributes in page.tags if tag == "svg") == 4
+    assert sum(attributes.get("class") == "chart square" for tag, attributes in page.tags if tag == "svg") == 6
 
 
 def test_the_page_asks_for_nothing_from_outside(page: Page) -> None:
@@ -60,7 +61,7 @@ def test_the_page_asks_for_nothing_from_outside(page: Page) -> None:
         for name, value in attributes.items()
         if name in ("src", "href", "action", "srcset", "data", "poster", "background")
     }
-    assert addresses == {"data:,", "#results", "#curves", "#steps", "#settings"}
+    assert addresses == {"data:,", "#results", "#curves", "#answers-by-method", "#steps", "#settings"}
     style = page.text("style")
     assert "url(" not in style
     assert "@import" not in style
@@ -96,17 +97,26 @@ def hostile_record(text: str) -> StepRecord:
         memory_tokens=5,
         update=Update("accepted", text),
         feedback=Feedback(text, text, (text,), {text: text}),
-        calls=(Call(text, text, 5, 5, None, 0.1, 0, text, role="predict"),),
+        calls=(Call(text, text, 5, 5, None, 0.1, 0, text, role="predict", chances={"sky": {f"{text} not": 0.6}}),),
         scores={"sky.accuracy": 1.0, "high.abs_error": 0.0, "high.sq_error": 0.0},
         problem=text,
         notes=(text,),
+        recalled=(f"{text} -> {text}",),
+        distribution={"sky": {text: 0.4, f"{text} not": 0.3}},
+        believed={"high": {text: 1.0}},
+        interval={"high": (1.0, 5.0)},
+        among={"sky": (text,)},
+        chance={"sky": 0.4},
+        abstained=(text,),
     )
 
 
 def hostile_page(text: str) -> Page:
     task = msgspec.structs.replace(load_task("weather"), title=text, name=text)
     run = {"spec": {"model": text, text: [text, text], "layout": text}, text: text, "versions": {text: text}}
-    return render(task, [hostile_record(text)], {**run, "status": text})
+    first = hostile_record(text)
+    second = msgspec.structs.replace(first, t=1, memory_version=7, prediction={"sky": f"{text} not", "high": 9.0})
+    return render(task, [first, second], {**run, "status": text})
 
 
 @settings(max_examples=60)
@@ -177,6 +187,40 @@ def test_steps_without_outcomes_have_a_page(weather: Task) -> None:
     page = render(weather, [step(target=None), step(t=1, target=None, prediction=None, status=Status.ENGINE_ERROR)])
     assert "No step has an outcome yet." in page.text()
     assert len(page.data["traces"][0]["steps"]) == 2
+
+
+def test_parts_with_nothing_to_show_are_absent(weather: Task) -> None:
+    bare = render(weather, [step(target=None)])
+    told = {name for _, attributes in bare.tags for name in [attributes.get("id")] if name}
+    assert not told & {"answers-by-method", "trust"}
+    assert "Find, then follow" not in bare.text()
+    assert "own answer" not in bare.text()
+    records = trusting(weather_journal(sequences=2))
+    case = Memory((Section("Patterns", ("a day -> rain, 9.0",)),))
+    held = msgspec.structs.replace(records[0], memory_before=case, memory_version=0)
+    whole = render(weather, [held, *records[1:]])
+    told = {name for _, attributes in whole.tags for name in [attributes.get("id")] if name}
+    assert told >= {"answers-by-method", "trust"}
+    assert "Find, then follow" in whole.text("h3")
+    assert "own answer" in whole.text("h3")
+    links = {attributes.get("href") for tag, attributes in whole.tags if tag == "a"}
+    assert links >= {"#answers-by-method", "#trust"}
+
+
+def test_what_is_said_of_trust_does_not_make_the_page_heavy(weather: Task) -> None:
+    records = weather_journal(METHODS[:5], sequences=8, steps=60)
+    sizes = [
+        len(render_report(weather, RUN, steps, summarise(weather, steps)).encode())
+        for steps in (records, trusting(records))
+    ]
+    assert sizes[1] < 1.5 * sizes[0]
+
+
+def test_the_aim_is_what_the_run_was_asked_for(weather: Task) -> None:
+    records = trusting(weather_journal(["zero_shot"], 2, 12))
+    asked = {**RUN, "spec": {**RUN["spec"], "settings": {**RUN["spec"]["settings"], "coverage": 0.8}}}
+    assert "aimed at: 0.8" in render(weather, records, asked).text("span")
+    assert "aimed at: 0.9" in render(weather, records).text("span")
 
 
 def test_a_large_run_stays_small(weather: Task) -> None:

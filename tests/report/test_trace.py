@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -12,10 +13,12 @@ from hypothesis import strategies as st
 
 from llm_as_rnn.core.fields import Field, Label, Number, Ranked
 from llm_as_rnn.core.records import Feedback, Message, Status, StepRecord, Value
-from llm_as_rnn.core.task import MemorySection, Task
+from llm_as_rnn.core.task import Columns, MemorySection, Task
 from llm_as_rnn.report.trace import ViewerData, cap_length, script_json, viewer_data
+from llm_as_rnn.runs.directory import RunDirectory
 from tests.metrics.steps import call, step
-from tests.report.journal import weather_journal
+from tests.report.journal import late, weather_journal
+from tests.runs.test_execute import OPTIONS, go
 
 
 def shown(data: ViewerData) -> Any:
@@ -153,9 +156,94 @@ def test_advice_is_told_with_who_was_believed_most_first(weather: Task) -> None:
     assert [(pool[text], weight) for text, weight in sky["believed"]] == [
         ("linear", 0.7), ("recurrent", 0.2), ("majority", 0.1),
     ]  # fmt: skip
-    assert [pool[text] for text, _ in sky["chances"]] == ["sun", "fog", "rain"]
-    assert (high["field"], high.get("chances", [])) == ("high", [])
+    assert high["field"] == "high"
+    (said,) = first["said"]
+    assert [(pool[text], chance) for text, chance in said["given"]] == [("sun", 0.6), ("fog", 0.2), ("rain", 0.1)]
     assert "advice" not in second
+    assert "said" not in second
+
+
+def test_what_was_said_of_trust_is_told_field_by_field(weather: Task) -> None:
+    record = step(
+        target={"sky": "sun", "high": 20.0},
+        prediction={"sky": "rain", "high": 12.0},
+        distribution={"sky": {"rain": 0.55, "fog": 0.25}},
+        chance={"sky": 0.55},
+        among={"sky": ("rain", "sun")},
+        interval={"high": (9.04, 15.0)},
+        abstained=("high",),
+        calls=(
+            call(chances={"sky": {"snow": 0.9}}),
+            call(chances={"sky": {"sun": 0.8, "rain": 0.1}}),
+            call(role="update", chances={"sky": {"fog": 1.0}}),
+        ),
+    )
+    data = shown(viewer_data(weather, [record], None))
+    sky, high = data["traces"][0]["steps"][0]["said"]
+
+    def named(figures: list[tuple[int, float]]) -> list[tuple[str, float]]:
+        return [(data["pool"][text], chance) for text, chance in figures]
+
+    assert (sky["chance"], [data["pool"][option] for option in data["pool"][sky["among"]]], sky["held"]) == (
+        0.55,
+        ["rain", "sun"],
+        True,
+    )
+    assert named(sky["given"]) == [("rain", 0.55), ("fog", 0.25)]
+    assert named(sky["told"])[:2] == [("sun", 0.8), ("rain", 0.1)]
+    assert (high["interval"], high["held"], high["abstained"]) == (["9.0", "15.0"], False, True)
+    assert "abstained" not in sky
+
+
+def test_large_sets_are_cut_and_say_so() -> None:
+    options = tuple(f"tag {number}" for number in range(30))
+    task = Task("t", "T", "", "", "", (Label("tag", options=options),), (MemorySection("Patterns", ""),))
+    record = step(prediction={"tag": "tag 1"}, target=None, among={"tag": options[:20]}, chance={"tag": 0.1})
+    data = shown(viewer_data(task, [record], None))
+    (said,) = data["traces"][0]["steps"][0]["said"]
+    assert [data["pool"][option] for option in data["pool"][said["among"]]] == list(options[:6])
+    assert said["more"] == 14
+    assert "held" not in said
+
+
+@pytest.mark.parametrize(
+    ("observation", "date"),
+    [
+        ({"high": 9.0, "date": "May 6"}, "May 6"),
+        ({"visit": 3, "week": 2}, "3"),
+        ({"day": 0}, "0"),
+        ({"date": None, "time": ""}, None),
+        ({"high": 9.0}, None),
+    ],
+)
+def test_a_step_has_the_date_of_its_observation(observation: dict[str, Any], date: str | None) -> None:
+    task = Task("t", "T", "", "", "", (SKY,), (MemorySection("P", ""),), data=Columns({"sky": "next"}, order="visit"))
+    data = shown(viewer_data(task, [step(observation=observation)], None))
+    place = data["traces"][0]["steps"][0].get("when")
+    assert (None if place is None else data["pool"][place]) == date
+
+
+def test_the_memory_that_made_a_prediction_is_told_where_outcomes_come_late(weather: Task) -> None:
+    records = weather_journal(["recurrent"], 1, 12)
+    by_version = {record.memory_before.version: record.memory_before for record in records if record.memory_before}
+    data = shown(viewer_data(weather, late(records, 3), None))
+    seen = 0
+    for record, one in zip(late(records, 3), data["traces"][0]["steps"], strict=True):
+        memory = one["memory"]
+        assert memory["made"] == record.memory_version
+        assert record.memory_before is not None
+        if record.memory_version == record.memory_before.version:
+            assert "shown" not in memory
+            assert "before" not in memory
+            continue
+        seen += 1
+        assert record.memory_version is not None
+        assert memory["before"] == record.memory_before.version
+        made = by_version[record.memory_version]
+        told = [(name, tuple(data["pool"][item] for item in items)) for name, items in memory["shown"]]
+        assert told == [(section.name, section.items) for section in made.sections]
+    assert seen >= 8
+    assert all("shown" not in one["memory"] for one in shown(viewer_data(weather, records, None))["traces"][0]["steps"])
 
 
 def test_long_texts_are_cut_and_say_so(weather: Task) -> None:
@@ -184,3 +272,18 @@ def test_a_journal_that_went_through_json_gives_the_same(weather: Task) -> None:
     records = weather_journal(sequences=1, steps=3)
     again = msgspec.json.decode(msgspec.json.encode(records), type=list[StepRecord])
     assert shown(viewer_data(weather, again, 5)) == shown(viewer_data(weather, records, 5))
+
+
+def test_the_memory_that_is_shown_as_the_predictions_own_is_the_one_that_its_prompt_held(tmp_path: Path) -> None:
+    go(tmp_path / "run", msgspec.structs.replace(OPTIONS, delay=3))
+    directory = RunDirectory(tmp_path / "run")
+    data = shown(viewer_data(directory.info().task, directory.records(), None, asked=directory.prompts().messages))
+    seen = 0
+    for trace in data["traces"]:
+        for one in trace["steps"] if trace["method"] == "recurrent" else []:
+            lines = [data["pool"][line] for _, lines in one["calls"][0]["asked"] for line in lines]
+            for _, items in one["memory"].get("shown", []):
+                for item in items:
+                    seen += 1
+                    assert any(data["pool"][item] in line for line in lines)
+    assert seen

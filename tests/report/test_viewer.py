@@ -17,7 +17,7 @@ from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.summary import summarise
 from llm_as_rnn.report.html import write_report
 from llm_as_rnn.runs.asked import Prompts
-from tests.report.journal import RUN, weather_journal, weather_prompts
+from tests.report.journal import RUN, late, trusting, weather_journal, weather_prompts
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -304,6 +304,20 @@ def test_the_page_is_as_wide_as_the_window(viewer: Viewer, width: int) -> None:
     assert viewer.page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+def test_long_labels_do_not_widen_the_page(browser: Browser, weather: Task, tmp_path: Path) -> None:
+    plain = msgspec.json.encode(trusting(weather_journal(["recurrent"], 1, 6)))
+    long = plain.replace(b'"rain"', b'"' + b"SharesIssuedInPeriodUnderArrangements" * 2 + b'"')
+    records = msgspec.json.decode(long, type=list[StepRecord])
+    path = tmp_path / "report.html"
+    write_report(path, weather, RUN, records, summarise(weather, records))
+    viewer = Viewer(browser.new_page(), path)
+    viewer.page.set_viewport_size({"width": 400, "height": 800})
+    for t in range(6):
+        viewer.open(f"#method=recurrent&sequence=days-00&t={t}")
+        assert viewer.page.evaluate("document.documentElement.scrollWidth") <= 400
+    viewer.page.close()
+
+
 def test_dark_and_light_are_both_readable(viewer: Viewer) -> None:
     script = "getComputedStyle(document.body).backgroundColor + getComputedStyle(document.body).color"
     looks = set()
@@ -321,11 +335,65 @@ def test_without_javascript_table_and_charts_remain(
     page = browser.new_page(java_script_enabled=False)
     page.goto(path.as_uri())
     assert page.locator("#results table").first.is_visible()
-    assert page.locator("svg.chart").count() == 4
+    assert page.locator("#curves svg.chart").count() == 4
     assert page.locator("svg.chart").first.is_visible()
+    assert _panels(page) == [True, False, False, False, False, False]
+    page.click(".tabs label:nth-of-type(4)")
+    assert _panels(page) == [False, False, False, True, False, False]
     assert not page.locator("#viewer").is_visible()
     assert page.locator("noscript p").is_visible()
     page.close()
+
+
+def _panels(page: Page) -> list[bool]:
+    return [panel.is_visible() for panel in page.locator(".tabs > .panel").all()]
+
+
+def test_keys_choose_a_method_without_walking_through_the_steps(viewer: Viewer) -> None:
+    viewer.page.click(".tabs label:nth-of-type(1)")
+    viewer.page.keyboard.press("ArrowRight")
+    assert _panels(viewer.page) == [False, True, False, False, False, False]
+    assert viewer.t == 0
+
+
+def test_a_step_tells_how_far_to_trust_it_its_date_and_its_memory(
+    browser: Browser, weather: Task, records: list[StepRecord], tmp_path: Path
+) -> None:
+    path = tmp_path / "report.html"
+    told = late(trusting(records), 3)
+    write_report(path, weather, RUN, told, summarise(weather, told))
+    viewer = Viewer(browser.new_page(), path)
+    by_version = {r.memory_before.version: r.memory_before for r in records[::-1] if r.memory_before and _first(r)}
+    for record in filter(_first, told):
+        viewer.open(f"#method=recurrent&sequence=days-00&t={record.t}")
+        assert viewer.text("#position").endswith(f", {record.observation['date']}")
+        made = viewer.page.locator("#memory .made")
+        assert f"version {record.memory_version}" in viewer.text("#memory")
+        assert record.memory_before is not None
+        if record.memory_version != record.memory_before.version:
+            assert record.memory_version is not None
+            assert made.locator("li").all_inner_texts() == _items(by_version[record.memory_version])
+            assert f"when the memory was at version {record.memory_before.version}" in viewer.text("#memory")
+        said = viewer.text("#said")
+        if record.prediction is None:
+            assert said == ""
+            continue
+        low, high = record.interval["high"]
+        assert f"high: between {low} and {high} degrees C" in said
+        assert f"right with a chance of {record.chance['sky']:.2f}; among {', '.join(record.among['sky'])}" in said
+        assert "chances: " in said
+        assert "as the model said: " in said
+        assert ("held back" in said) == bool(record.abstained)
+        row = viewer.page.locator("#said li").nth(1).inner_text()
+        came = (record.target or {}).get("high")
+        word = "" if came is None else "held" if low <= float(str(came)) <= high else "missed"
+        assert row.endswith(f"degrees C{word}")
+    assert viewer.complaints == []
+    viewer.page.close()
+
+
+def _first(record: StepRecord) -> bool:
+    return (record.method, record.sequence) == ("recurrent", "days-00")
 
 
 HOSTILE = '</script><script>window.taken=1</script><img src="http://192.0.2.1/x.png" onerror="window.taken=1">'
@@ -334,7 +402,7 @@ HOSTILE = '</script><script>window.taken=1</script><img src="http://192.0.2.1/x.
 def test_what_models_write_is_never_run_or_fetched(
     browser: Browser, weather: Task, records: list[StepRecord], tmp_path: Path
 ) -> None:
-    encoded = msgspec.json.encode(records)
+    encoded = msgspec.json.encode(trusting(records))
     for word in (b"rain", b"drizzle", b"recurrent", b"days-00", b"Patterns", b"after", b"highs", b" ", b"2013"):
         encoded = encoded.replace(b'"' + word, b'"' + HOSTILE.replace('"', '\\"').encode() + word)
     hostile = msgspec.json.decode(encoded, type=list[StepRecord])

@@ -17,11 +17,13 @@ from llm_as_rnn.core.records import Status, StepRecord
 from llm_as_rnn.metrics.estimates import PairedDifference
 from llm_as_rnn.metrics.judged import agreement_in_words, agreements, in_words, judging
 from llm_as_rnn.metrics.summary import MethodSummary, failed_calls, summarise
+from llm_as_rnn.report.answers import answers
 from llm_as_rnn.report.charts import advice_charts, score_charts, styles
 from llm_as_rnn.report.html import write_page, write_report
 from llm_as_rnn.report.pictures import write_pictures
 from llm_as_rnn.report.regrets import regret_charts
 from llm_as_rnn.report.tables import evidence, plain_table, results_table
+from llm_as_rnn.report.trust import trust_charts
 from llm_as_rnn.report.versus import Run, paired_results, render_comparison, require_same_data
 from llm_as_rnn.runs.directory import RunDirectory, RunInfo
 from llm_as_rnn.runs.execute import needs_model
@@ -92,9 +94,13 @@ def draw(directory: RunDirectory) -> list[Path]:
     """
     with waiting("drawing pictures"):
         info, records = directory.info(), directory.records()
-        looks = styles(summarise(info.task, records))
+        coverage = info.spec.settings.coverage
+        summaries = summarise(info.task, records, coverage)
+        looks = styles(summaries)
         drawn = (draw(info.task, records, looks) for draw in (score_charts, regret_charts, advice_charts))
         charts = [chart for charts in drawn for chart in charts]
+        charts += trust_charts(info.task, records, summaries, looks, coverage)
+        charts += [chart for view in answers(info.task, records, looks) for chart in view.charts]
         return write_pictures(directory.path / "pictures", charts, private=info.credentialed)
 
 

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 
 from llm_as_rnn.cases.case import came
 from llm_as_rnn.core.outcomes import same_outcome
-from llm_as_rnn.core.records import Record, StepRecord, Target
+from llm_as_rnn.core.records import Memory, Record, StepRecord, Target
 from llm_as_rnn.core.task import Task
+from llm_as_rnn.metrics.memories import predicting
 
 
 class Following(Record, frozen=True):
@@ -50,8 +51,10 @@ def following(task: Task, records: Iterable[StepRecord]) -> Following | None:
         None for a method without cases.
     """
     steps, held, right, wrong = 0, 0, list[bool](), list[bool]()
+    records = list(records)
+    memories = predicting(records)
     for record in records:
-        cases = _outcomes(task, record)
+        cases = _outcomes(task, memories.get((record.method, record.sequence, record.t)))
         if not record.target or not cases:
             continue
         steps += 1
@@ -65,9 +68,9 @@ def following(task: Task, records: Iterable[StepRecord]) -> Following | None:
     return Following(steps, held / steps, len(right) / steps, _share(right), _share(wrong))
 
 
-def _outcomes(task: Task, record: StepRecord) -> list[Target]:
-    """Give what came in the cases of the memory that the prediction was made with."""
-    sections = record.memory_before.sections if record.memory_before else ()
+def _outcomes(task: Task, memory: Memory | None) -> list[Target]:
+    """Give what came in the cases of the memory that a prediction was made with."""
+    sections = memory.sections if memory else ()
     found = (came(task, item) for section in sections for item in section.items)
     return [outcome for outcome in found if outcome is not None]
 

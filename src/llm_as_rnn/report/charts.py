@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from markupsafe import Markup
 
 from llm_as_rnn.core.extras import Metric
-from llm_as_rnn.core.figures import mean
+from llm_as_rnn.core.figures import LARGEST, mean
 from llm_as_rnn.core.records import StepRecord
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.bands import band
 from llm_as_rnn.metrics.curves import by_sequence, running
 from llm_as_rnn.metrics.scores import task_metrics
 from llm_as_rnn.metrics.summary import MethodSummary, by_method
+
+Point = TypeVar("Point")
 
 WIDTH, HEIGHT = 540, 270
 LEFT, RIGHT, TOP, BOTTOM = 46, 122, 12, 40
@@ -42,6 +44,8 @@ MARKERS = (
 """Outlines around the origin, one a colour."""
 
 MARKS_A_LINE = 7
+FEW_POINTS = 12
+"""A line of no more points than these has a mark at each."""
 HOVERS_A_LINE = 60
 """How many points of a line tell their value; more would only make the page heavy."""
 
@@ -62,11 +66,22 @@ class Style(NamedTuple):
         ).format(self.colour, " dashed" if self.dashed else "", MARKERS[self.colour])
 
 
+class Axis(NamedTuple):
+    """What runs along the bottom: its title, what a point on it is called, and whether there are whole numbers only."""
+
+    title: str
+    short: str
+    whole: bool = False
+
+
+TIME = Axis("timestep t", "t", whole=True)
+
+
 class Line(NamedTuple):
     """One method's curve: t and score; around it the band in which the truth may lie: t, lower and upper end."""
 
     style: Style
-    points: Sequence[tuple[int, float]]
+    points: Sequence[tuple[float, float]]
     band: Sequence[tuple[int, float, float]] = ()
 
 
@@ -90,7 +105,7 @@ class _Frame(NamedTuple):
         return LEFT + (WIDTH - LEFT - RIGHT) * (t - self.t_low) / (self.t_high - self.t_low)
 
     def y(self, value: float) -> float:
-        return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * (value - self.low) / (self.high - self.low)
+        return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * (drawable(value) - self.low) / (self.high - self.low)
 
 
 def styles(summaries: Sequence[MethodSummary]) -> list[Style]:
@@ -150,8 +165,17 @@ def _score_chart(metric: Metric, lines: Sequence[Line], latest: int | None) -> C
     return Chart(f"{metric.title}, {what}", f"{better} is better", svg)
 
 
-def line_chart(lines: Sequence[Line], name: str, upper: float = math.inf, lower: float = 0.0) -> Markup:
-    """Draw lines over timesteps.
+def line_chart(
+    lines: Sequence[Line],
+    name: str,
+    upper: float = math.inf,
+    lower: float = 0.0,
+    *,
+    axis: Axis = TIME,
+    ideal: Sequence[tuple[float, float]] = (),
+    hovers: int = HOVERS_A_LINE,
+) -> Markup:
+    """Draw lines over timesteps, or over something else.
 
     Parameters
     ----------
@@ -161,23 +185,37 @@ def line_chart(lines: Sequence[Line], name: str, upper: float = math.inf, lower:
         What the values are.
     upper, lower : float
         The highest and the lowest possible value.
+    axis : Axis
+        What they are drawn over.
+    ideal : sequence of (float, float)
+        The line on which all would best be, if there is one; two points or more.
+    hovers : int
+        How many points of a line tell their value at most.
     """
-    values = [value for line in lines for _, value in line.points]
+    values = [value for line in lines for _, value in (*line.points, *ideal)]
     values += [min(max(end, lower), upper) for line in lines for _, *ends in line.band for end in ends]
-    steps = [t for line in lines for t, _ in line.points]
+    steps = [t for line in lines for t, _ in (*line.points, *ideal)]
+    values = list(map(drawable, values))
     ticks = [tick for tick in nice_ticks(min(values), max(values), 5) if lower <= tick <= upper]
     first, last = min(steps), max(steps)
-    frame = _Frame(first, max(last, first + 1), min(ticks[0], *values), max(ticks[-1], *values))
+    last = last if last > first else first + 1
+    frame = _Frame(first, last, min(ticks[0], *values), max(ticks[-1], *values))
     parts = [
-        *_axes(frame, ticks),
+        *_axes(frame, ticks, axis),
+        *([_ideal(ideal, frame)] if ideal else []),
         *(_band(line, frame) for line in lines if line.band),
         *(_line(line, frame) for line in lines),
         *_names(lines, frame),
-        *(_hovers(line, frame) for line in lines),
+        *(_hovers(line, frame, axis, hovers) for line in lines),
     ]
     return Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
-        WIDTH, HEIGHT, f"{name} over timesteps, a line for each method", Markup("").join(parts)
+        WIDTH, HEIGHT, f"{name} by {axis.title}, a line for each method", Markup("").join(parts)
     )
+
+
+def drawable(value: float) -> float:
+    """Keep a value so far from the ends of the range of floats that a picture of any two of them has a height."""
+    return min(max(value, -LARGEST / 8), LARGEST / 8)
 
 
 def nice_ticks(low: float, high: float, count: int) -> list[float]:
@@ -199,7 +237,7 @@ def nice_ticks(low: float, high: float, count: int) -> list[float]:
     return [round(i * step, digits) for i in range(first, last + 1)]
 
 
-def _axes(frame: _Frame, ticks: Sequence[float]) -> list[Markup]:
+def _axes(frame: _Frame, ticks: Sequence[float], axis: Axis) -> list[Markup]:
     right, bottom = WIDTH - RIGHT, HEIGHT - BOTTOM
     digits = max(len(f"{tick:g}".partition(".")[2]) for tick in ticks)
     parts: list[Markup] = []
@@ -212,20 +250,25 @@ def _axes(frame: _Frame, ticks: Sequence[float]) -> list[Markup]:
             )
         )
     for t in nice_ticks(frame.t_low, frame.t_high, 6):
-        if t == int(t) and frame.t_low <= t <= frame.t_high:
+        if (t == int(t) or not axis.whole) and frame.t_low <= t <= frame.t_high:
             x = frame.x(t)
             parts.append(Markup('<path class="axis" d="M{:.1f} {}v4"/>').format(x, bottom))
             parts.append(
-                Markup('<text class="tick" x="{:.1f}" y="{}" text-anchor="middle">{:.0f}</text>').format(
-                    x, bottom + 17, t
+                Markup('<text class="tick" x="{:.1f}" y="{}" text-anchor="middle">{}</text>').format(
+                    x, bottom + 17, f"{t:.0f}" if axis.whole else f"{t:g}"
                 )
             )
     parts.append(Markup('<path class="axis" d="M{} {}H{}"/>').format(LEFT, bottom, right))
     middle = (LEFT + right) / 2
     parts.append(
-        Markup('<text class="tick" x="{}" y="{}" text-anchor="middle">timestep t</text>').format(middle, HEIGHT - 5)
+        Markup('<text class="tick" x="{}" y="{}" text-anchor="middle">{}</text>').format(middle, HEIGHT - 5, axis.title)
     )
     return parts
+
+
+def _ideal(points: Sequence[tuple[float, float]], frame: _Frame) -> Markup:
+    path = "L".join(f"{frame.x(t):.1f} {frame.y(value):.1f}" for t, value in points)
+    return Markup('<path class="ideal" d="M{}"/>').format(path)
 
 
 def _line(line: Line, frame: _Frame) -> Markup:
@@ -234,7 +277,7 @@ def _line(line: Line, frame: _Frame) -> Markup:
         Markup('<path class="mark" transform="translate({:.1f} {:.1f})" d="{}"/>').format(
             frame.x(t), frame.y(value), MARKERS[line.style.colour]
         )
-        for t, value in _thinned(line.points, MARKS_A_LINE)
+        for t, value in thinned(line.points, FEW_POINTS if len(line.points) <= FEW_POINTS else MARKS_A_LINE)
     )
     return Markup('<g class="series-{}"><path class="line{}" d="M{}"/>{}</g>').format(
         line.style.colour, " dashed" if line.style.dashed else "", path, marks
@@ -248,13 +291,12 @@ def _band(line: Line, frame: _Frame) -> Markup:
     return Markup('<path class="band series-{}" d="M{}z"/>').format(line.style.colour, path)
 
 
-def _hovers(line: Line, frame: _Frame) -> Markup:
+def _hovers(line: Line, frame: _Frame, axis: Axis, most: int) -> Markup:
     """Lay what can be pointed at over all lines, so that none hides another's."""
+    hover = Markup('<circle class="hover" cx="{:.1f}" cy="{:.1f}" r="6"><title>{}, {} = {}: {:.3g}</title></circle>')
     return Markup("").join(
-        Markup('<circle class="hover" cx="{:.1f}" cy="{:.1f}" r="6"><title>{}, t = {}: {:.3g}</title></circle>').format(
-            frame.x(t), frame.y(value), line.style.method, t, value
-        )
-        for t, value in _thinned(line.points, HOVERS_A_LINE)
+        hover.format(frame.x(t), frame.y(value), line.style.method, axis.short, t if axis.whole else f"{t:.3g}", value)
+        for t, value in thinned(line.points, most)
     )
 
 
@@ -313,7 +355,7 @@ def spread(places: Sequence[float], gap: float, low: float, high: float) -> list
     return [min(max(place, low), last) + i * gap for i, place in enumerate(fitted)]
 
 
-def _thinned(points: Sequence[tuple[int, float]], most: int) -> list[tuple[int, float]]:
+def thinned(points: Sequence[Point], most: int) -> list[Point]:
     """Keep some points, evenly spaced, the last one always."""
     stride = max(1, math.ceil(len(points) / most))
     return list(reversed(points[::-1][::stride]))

@@ -23,12 +23,15 @@ from llm_as_rnn.catalogue import asks_model
 from llm_as_rnn.core.errors import RunError
 from llm_as_rnn.core.files import write_atomically
 from llm_as_rnn.core.records import StepRecord
+from llm_as_rnn.core.settings import Settings
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.summary import MethodSummary, failed_calls
 from llm_as_rnn.report import tables
+from llm_as_rnn.report.answers import answers
 from llm_as_rnn.report.charts import advice_charts, score_charts, styles
 from llm_as_rnn.report.regrets import regret_charts
 from llm_as_rnn.report.trace import script_json, viewer_data
+from llm_as_rnn.report.trust import choosing_table, trust_charts, trust_table
 from llm_as_rnn.runs.asked import NO_PROMPTS, Prompts
 from llm_as_rnn.runs.versions import Event
 
@@ -114,7 +117,7 @@ def render_report(
     prompts: Prompts = NO_PROMPTS,
 ) -> str:
     """Make a run's page; parameters as for `write_report`."""
-    budget = _spec(run).get("budget")
+    budget, coverage = _spec(run).get("budget"), _coverage(run)
     looks = styles(summaries)
     data = viewer_data(
         task,
@@ -142,6 +145,11 @@ def render_report(
             *regret_charts(task, records, looks),
             *advice_charts(task, records, looks),
         ],
+        followed=tables.followed(summaries),
+        choosing=choosing_table(task, records, looks),
+        trust=trust_table(task, summaries),
+        trust_charts=trust_charts(task, records, summaries, looks, coverage),
+        answers=answers(task, records, looks),
         lessons=lessons,
         settings=settings(run),
         data=Markup(script_json(data)),  # noqa: S704 - script_json escapes what could end the tag
@@ -221,6 +229,12 @@ def _spec(run: Mapping[str, Any]) -> Mapping[str, Any]:
     spec = _part(run, "spec")
     rest = {name: value for name, value in spec.items() if name != "settings"}
     return {**rest, **_part(spec, "settings")}
+
+
+def _coverage(run: Mapping[str, Any]) -> float:
+    """Give what intervals and sets were asked to hold: what is usual where the run does not say."""
+    found = _spec(run).get("coverage")
+    return float(found) if isinstance(found, int | float) else Settings().coverage
 
 
 def _show(value: Any) -> str:

@@ -64,6 +64,15 @@ COSTS = (
 )
 """What follows the scores in every results table."""
 
+FOLLOWING = (
+    Column("steps", "steps with an outcome whose prediction was made with a memory that holds cases"),
+    Column("held", "share of these at which a case of the memory had the outcome that came"),
+    Column("found", "share of these at which the case that was shown again, the most alike, had it"),
+    Column("followed", "of the steps at which it had, the share that was answered as it said"),
+    Column("misled", "of the others at which a case was shown again, the share that was answered as it said"),
+)
+"""What is told of memories that hold cases (see `metrics.following`)."""
+
 KINDS_OF_EVIDENCE = ("beyond_reference", "model_adds", "gain")
 """Fields of `Score` that say how a method stands beside the others, in the order of their rows."""
 
@@ -235,6 +244,24 @@ def corrections(task: Task, summaries: Sequence[MethodSummary]) -> Results | Non
         for summary in summaries
     ]
     return Results(columns, tuple(sorted(rows, key=lambda row: row.is_reference)))
+
+
+def followed(summaries: Sequence[MethodSummary]) -> Results | None:
+    """Lay out what became of the cases in memories: held, found, followed, misled; None if no memory had any."""
+    told = [(summary, summary.following) for summary in summaries if summary.following is not UNSET]
+    rows = tuple(
+        Row(
+            summary.method,
+            (Cell(str(found.steps)), *map(_share_cell, (found.held, found.found, found.followed, found.misled))),
+            summary.is_reference,
+        )
+        for summary, found in told
+    )
+    return Results(FOLLOWING, rows) if rows else None
+
+
+def _share_cell(share: float | None) -> Cell:
+    return Cell(NONE if share is None else f"{share:.2f}")
 
 
 def _cell_text(cell: Cell) -> Text:

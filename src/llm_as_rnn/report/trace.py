@@ -11,12 +11,16 @@ from types import MappingProxyType
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from llm_as_rnn.cases.case import came
 from llm_as_rnn.core.fields import Field, Number, Ranked, entries
-from llm_as_rnn.core.records import Call, Message, StepRecord, Value
+from llm_as_rnn.core.records import Call, Memory, Message, StepRecord, Value
 from llm_as_rnn.core.task import Task
+from llm_as_rnn.metrics.memories import predicting
 from llm_as_rnn.metrics.scores import field_metrics
+from llm_as_rnn.metrics.told import as_said
+from llm_as_rnn.metrics.trusted import is_covered
 from llm_as_rnn.report.diff import Item, MemoryDiff
 
 TEXT_CHARS = 5_000_000
@@ -77,6 +81,31 @@ class MemoryView(Shown, frozen=True):
     version: int
     sections: list[tuple[str, list[tuple[int, int | None, str, Any]]]]
     tokens: int | None = None
+    made: int | None = None
+    """The version that the prediction was made with; None where the journal does not hold it."""
+    shown: list[tuple[str, list[int]]] = []
+    """That memory, places of its items by section, where it is not the one that the update began with."""
+    before: int | None = None
+    """The version that the update began with, where it is another."""
+
+
+class SaidView(Shown, frozen=True):
+    """What the prediction said of how far one field's answer can be trusted; options are places in the pool."""
+
+    field: str
+    chance: float | None = None
+    interval: tuple[str, str] | None = None
+    among: int | None = None
+    """A place in the pool: the places of the set's options, as one list."""
+    more: int = 0
+    """How many further options are in the set."""
+    held: bool | None = None
+    """Whether the outcome lay in interval or set, once it is known."""
+    abstained: bool = False
+    given: list[tuple[int, float]] = []
+    """The likeliest options, as they were given."""
+    told: list[tuple[int, float]] = []
+    """The same as the model said it, where that is known."""
 
 
 class StepView(Shown, frozen=True):
@@ -99,13 +128,15 @@ class StepView(Shown, frozen=True):
     recalled: list[RecalledView] = []
     """The one most like the observation first."""
     advice: list[AdviceView] = []
+    said: list[SaidView] = []
+    when: int | None = None
+    """The date of the observation, if it has one: a place in the pool."""
 
 
 class AdviceView(Shown, frozen=True):
-    """What an answer's field was made of: the likeliest options, and how far each adviser was believed, most first."""
+    """What an answer's field was made of: how far each adviser was believed, most first."""
 
     field: str
-    chances: list[tuple[int, float]]
     believed: list[tuple[int, float]]
 
 
@@ -230,12 +261,13 @@ def _texts(step: StepRecord) -> Iterable[str]:
         yield step.feedback.text
 
 
-def _steps(task: Task, steps: Iterable[StepRecord], pool: _Pool) -> list[StepView]:
-    diff = MemoryDiff()
-    return [_step(task, step, diff, pool) for step in sorted(steps, key=lambda step: step.t)]
+def _steps(task: Task, steps: Sequence[StepRecord], pool: _Pool) -> list[StepView]:
+    diff, memories = MemoryDiff(), predicting(steps)
+    ordered = sorted(steps, key=lambda step: step.t)
+    return [_step(task, step, memories.get((step.method, step.sequence, step.t)), diff, pool) for step in ordered]
 
 
-def _step(task: Task, step: StepRecord, diff: MemoryDiff, pool: _Pool) -> StepView:
+def _step(task: Task, step: StepRecord, made: Memory | None, diff: MemoryDiff, pool: _Pool) -> StepView:
     return StepView(
         t=step.t,
         observation=pool.add({name: _written(value) for name, value in step.observation.items()}),
@@ -248,23 +280,65 @@ def _step(task: Task, step: StepRecord, diff: MemoryDiff, pool: _Pool) -> StepVi
         notes=step.notes,
         feedback=pool.text(step.feedback.text) if step.feedback else None,
         feedback_kind=step.feedback.kind if step.feedback else "",
-        memory=_memory(step, diff, pool),
+        memory=_memory(step, made, diff, pool),
         calls=[_call(call, names, pool) for call, names in zip(step.calls, _names(step), strict=True)],
         recalled=[_recalled(task, step, note, pool) for note in reversed(step.recalled)],
         advice=[_advice(step, name, pool) for name in step.believed],
+        said=[said for field in task.answer if (said := _said(field, step, pool))],
+        when=pool.add(date) if (date := when(task, step.observation)) else None,
     )
 
 
 MOST_CHANCES = 3
 """Options of a field whose chances are shown."""
 
+MOST_AMONG = 6
+"""Options of a set that are shown."""
+
 
 def _advice(step: StepRecord, name: str, pool: _Pool) -> AdviceView:
-    def ranked(figures: Mapping[str, float]) -> list[tuple[int, float]]:
-        order = sorted(figures.items(), key=lambda pair: -pair[1])
-        return [(pool.add(text), round(figure, 3)) for text, figure in order]
+    return AdviceView(name, _ranked(step.believed[name], pool))
 
-    return AdviceView(name, ranked(step.distribution.get(name, {}))[:MOST_CHANCES], ranked(step.believed[name]))
+
+def _ranked(figures: Mapping[str, float], pool: _Pool) -> list[tuple[int, float]]:
+    order = sorted(figures.items(), key=lambda pair: -pair[1])
+    return [(pool.add(text), round(figure, 2)) for text, figure in order]
+
+
+def _said(field: Field, step: StepRecord, pool: _Pool) -> SaidView | None:
+    """Tell what was said of one field's answer; None where nothing was."""
+    name = field.name
+    ends, among, chance = step.interval.get(name), step.among.get(name, ()), step.chance.get(name)
+    given, told = step.distribution.get(name, {}), as_said(field, step)
+    if ends is None and chance is None and not (among or given or told):
+        return None
+    return SaidView(
+        name,
+        chance=None if chance is None else round(chance, 2),
+        interval=None if ends is None else (_show(field, ends[0]), _show(field, ends[1])),
+        among=pool.add([pool.add(option) for option in among[:MOST_AMONG]]) if among else None,
+        more=max(len(among) - MOST_AMONG, 0),
+        held=is_covered(field, step),
+        abstained=name in step.abstained,
+        given=_ranked(given, pool)[:MOST_CHANCES],
+        told=_ranked(told, pool)[:MOST_CHANCES],
+    )
+
+
+DATES = ("date", "day", "datetime", "timestamp", "time")
+"""What an observation's date is called, where the task does not say."""
+
+
+def when(task: Task, observation: Mapping[str, Any]) -> str:
+    """Give an observation's date: what the task puts steps in order by, else what is called so; empty without one.
+
+    >>> from llm_as_rnn.core.task import load_task
+    >>> when(load_task("weather"), {"high": 12.0, "date": "May 6"}), when(load_task("weather"), {"high": 12.0})
+    ('May 6', '')
+    """
+    order = (task.data.order,) if task.data is not UNSET else ()
+    found = (observation.get(name) for name in (*order, *DATES) if name)
+    return next((_written(value) for value in found if isinstance(value, str | int | float) and value != ""), "")
 
 
 def _names(step: StepRecord) -> Sequence[Sequence[str]]:
@@ -277,12 +351,21 @@ def _recalled(task: Task, step: StepRecord, note: str, pool: _Pool) -> RecalledV
     return RecalledView(pool.add(note), list(verdicts), [name for name, found in verdicts.items() if found.right])
 
 
-def _memory(step: StepRecord, diff: MemoryDiff, pool: _Pool) -> MemoryView | None:
+def _memory(step: StepRecord, made: Memory | None, diff: MemoryDiff, pool: _Pool) -> MemoryView | None:
     if step.memory_after is None:
         return None
+    before = step.memory_before.version if step.memory_before else None
+    same = made is None or made.version == before
     sections = diff.step(step.t, step.memory_before, step.memory_after)
     shown = [(name, [_item(item, pool) for item in items]) for name, items in sections.items()]
-    return MemoryView(step.memory_after.version, shown, step.memory_tokens)
+    return MemoryView(
+        step.memory_after.version,
+        shown,
+        step.memory_tokens,
+        made=made.version if made else None,
+        shown=[] if same or not made else [(one.name, [pool.add(item) for item in one.items]) for one in made.sections],
+        before=None if same else before,
+    )
 
 
 def _item(item: Item, pool: _Pool) -> tuple[int, int | None, str, Any]:

@@ -30,6 +30,7 @@
 
   const pooled = (place) => data.pool[place];
   const unit = (name) => (data.units[name] ? ` ${data.units[name]}` : "");
+  const dated = (step) => (step.when === undefined ? "" : `, ${pooled(step.when)}`);
   const number = (value) => value.toLocaleString("en");
   const unique = (values) => [...new Set(values)];
   const hasMemory = () => trace.steps.some((step) => step.memory);
@@ -68,7 +69,7 @@
   function showStep(step) {
     slider.value = at;
     slider.setAttribute("aria-valuetext", `t = ${step.t}`);
-    byId("position").textContent = `t = ${step.t} (${at + 1} of ${trace.steps.length})`;
+    byId("position").textContent = `t = ${step.t} (${at + 1} of ${trace.steps.length})${dated(step)}`;
     byId("previous").disabled = at === 0;
     byId("next").disabled = at === trace.steps.length - 1;
     byId("observation").replaceChildren(
@@ -77,6 +78,7 @@
       ]),
     );
     showAnswers(step);
+    showSaid(step);
     showRecalled(step);
     showAdvice(step);
     showFeedback(step);
@@ -122,12 +124,28 @@
     byId("recalled").replaceChildren(...(rows.length ? [element("h3", {}, title), element("ul", { class: "recalled" }, ...rows)] : []));
   }
 
+  const ranked = (figures) => figures.map(([text, figure]) => `${pooled(text)} ${figure.toFixed(2)}`).join(", ");
+
+  function showSaid(step) {
+    const rows = (step.said || []).map((said) => {
+      const row = element("li", {}), given = said.given || [], told = said.told || [];
+      const words = [];
+      if (said.chance !== undefined) words.push(`right with a chance of ${said.chance.toFixed(2)}`);
+      if (said.interval) words.push(`between ${said.interval[0]} and ${said.interval[1]}${unit(said.field)}`);
+      if (said.among !== undefined) words.push(`among ${pooled(said.among).map(pooled).join(", ")}${said.more ? ` and ${said.more} more` : ""}`);
+      row.append(element("span", { class: "body" }, `${said.field}: ${words.join("; ")}`));
+      if (said.held !== undefined) row.append(element("span", { class: said.held ? "status good" : "status bad" }, said.held ? "held" : "missed"));
+      if (said.abstained) row.append(element("span", { class: "status bad" }, "held back"));
+      if (given.length) row.append(element("p", { class: "prose detail" }, `chances: ${ranked(given)}`));
+      if (told.length) row.append(element("p", { class: "prose detail" }, `as the model said: ${ranked(told)}`));
+      return row;
+    });
+    byId("said").replaceChildren(...(rows.length ? [element("h3", {}, "How far to trust it"), element("ul", { class: "recalled" }, ...rows)] : []));
+  }
+
   function showAdvice(step) {
-    const told = (figures) => figures.map(([text, figure]) => `${pooled(text)} ${figure.toFixed(2)}`).join(", ");
-    const rows = (step.advice || []).map((advice) => element("li", {},
-      element("span", { class: "body" }, `${advice.field}: believed ${told(advice.believed)}`),
-      ...((advice.chances || []).length ? [element("p", { class: "prose" }, `chances ${told(advice.chances)}`)] : []),
-    ));
+    const rows = (step.advice || []).map((advice) =>
+      element("li", {}, element("span", { class: "body" }, `${advice.field}: believed ${ranked(advice.believed)}`)));
     byId("advice").replaceChildren(...(rows.length ? [element("h3", {}, "Advice"), element("ul", { class: "recalled" }, ...rows)] : []));
   }
 
@@ -153,7 +171,8 @@
       byId("memory").replaceChildren(element("h3", {}, "Memory"), element("p", { class: "note" }, why));
       return;
     }
-    const parts = [element("h3", {}, "Memory after this step", element("span", { class: "status" }, `version ${memory.version}`))];
+    const parts = [...predictedWith(memory), element("h3", {}, "Memory after this step", element("span", { class: "status" }, `version ${memory.version}`))];
+    if (memory.before !== undefined) parts.push(element("p", { class: "note" }, `Its outcome came late, when the memory was at version ${memory.before}: what is marked changed from there.`));
     if (memory.tokens !== undefined) parts.push(...fillBar(memory.tokens));
     for (const [name, items] of memory.sections) {
       parts.push(
@@ -162,6 +181,19 @@
       );
     }
     byId("memory").replaceChildren(...parts);
+  }
+
+  // With late outcomes the memory that made the prediction is an earlier one than the one that its update began with.
+  function predictedWith(memory) {
+    if (memory.made === undefined) return [];
+    if (memory.before === undefined) return [element("p", { class: "note made" }, `The prediction was made with version ${memory.made}.`)];
+    return [
+      element("h3", {}, "Memory that made the prediction", element("span", { class: "status" }, `version ${memory.made}`)),
+      element("div", { class: "made" }, ...(memory.shown || []).flatMap(([name, items]) => [
+        element("p", { class: "section-name" }, name),
+        items.length ? element("ul", { class: "recalled" }, ...items.map((item) => element("li", {}, pooled(item)))) : element("p", { class: "note" }, "empty"),
+      ])),
+    ];
   }
 
   function fillBar(tokens) {
@@ -242,7 +274,7 @@
     fields.forEach((name, row) => svg.append(...fieldRow(name, row)));
     if (hasMemory()) svg.append(...memoryRow(fields.length * ROW, width));
     steps.forEach((step, place) => {
-      const hit = shape("rect", { class: "hit", x: NAME_WIDTH + place * slot, y: 0, width: slot, height }, shape("title", {}, `t = ${step.t}`));
+      const hit = shape("rect", { class: "hit", x: NAME_WIDTH + place * slot, y: 0, width: slot, height }, shape("title", {}, `t = ${step.t}${dated(step)}`));
       hit.addEventListener("click", () => go(place));
       svg.append(hit);
     });
@@ -316,8 +348,8 @@
   byId("next").addEventListener("click", () => go(at + 1));
   document.addEventListener("keydown", (event) => {
     const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    // Lists and what scrolls sideways have a use of their own for these keys.
-    if (!step || event.altKey || event.ctrlKey || event.metaKey || event.target.closest("select, .scroll")) return;
+    // Lists, choices and what scrolls sideways have a use of their own for these keys.
+    if (!step || event.altKey || event.ctrlKey || event.metaKey || event.target.closest("select, .scroll, .tabs")) return;
     event.preventDefault();
     go(at + step);
   });
