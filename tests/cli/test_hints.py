@@ -29,7 +29,6 @@ SOURCES = Path(llm_as_rnn.__file__).parent
 OPTION = re.compile(r"(?<![\w-])--([a-z][a-z-]*)")
 
 WHERE = {
-    "cli/data.py": ("data show",),
     "cli/engines.py": ("run", "judge"),
     "cli/judge.py": ("judge",),
     "cli/predict.py": ("predict",),

@@ -109,7 +109,9 @@ def our_loop(task: Task, method: str, delay: int) -> list[StepRecord]:
         for t, (x, y) in enumerate(rows(task.answer[0]))
     )
     records: list[StepRecord] = []
-    settings = Settings("line", "completion", "separate", budget=64, rule="auto")
+    settings = Settings(
+        "line", "completion", "separate", budget=64, rule="auto", chances=True, calibrate=True, choose=True
+    )
     built = build(method, task, settings, Prompts())
     engine = ScriptedEngine(by_prompt)
     sequence = Sequence(SequenceInfo("stream"), steps)

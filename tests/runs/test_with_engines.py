@@ -179,7 +179,7 @@ def test_the_embedded_model_keeps_the_form(
     engine = LlamaCppEngine(model_file, slots=2, threads=1)  # other tests run on the other cores
     sequences = 2 if style == "completion" and len(methods) > 1 else 1
     options = run_options(
-        "weather", methods, sequences=sequences, steps=2, budget=64, form=form, style=style, layout=layout
+        "weather", methods, sequences=sequences, steps=2, budget=64, form=form, style=style, layout=layout, choose=False
     )
     info, records = go(engine, tmp_path / "run", options)
     assert (info.status, info.failures) == ("finished", {})

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import UNSET
 
 from llm_as_rnn.core.errors import AnswerError, DatasetError, UsageError
-from llm_as_rnn.core.records import Record
+from llm_as_rnn.core.records import Record, writable_all
 from llm_as_rnn.core.task import Task, load_task
 from llm_as_rnn.datasets.base import Brought, Dataset, Maker, Row
 from llm_as_rnn.datasets.formats import read_data
@@ -70,7 +70,9 @@ def make(source: Dataset, paths: Many[Path], language: str = "", length: int | N
     maker = _maker(source, paths, language, length)
     files = tuple(Brought(path, read_data(path)) for path in paths)
     task = load_task(source.name)
-    kept, left = _known(task, maker.rows(files, language))
+    # A mapping or a template that is written in Python may spell out what no file can hold: a lone surrogate.
+    rows = [Row(row.line, writable_all(row.cells)) for row in maker.rows(files, language)]
+    kept, left = _known(task, rows)
     if not kept:
         raise DatasetError(f"{paths[0]}: {_unknown(task, left)}", "take the file as its publisher has it")
     notices = (f"{paths[0]}: {len(left)} rows are left out: {_unknown(task, left)}",) if left else ()
