@@ -18,10 +18,12 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import httpx2
+import msgspec
 import pytest
 
+from llm_as_rnn.core.chances import full
 from llm_as_rnn.core.errors import EngineError, EngineUnavailableError, MissingExtraError, ModelError
-from llm_as_rnn.core.records import AnswerFormat, Completion, Message, Request, Sampling
+from llm_as_rnn.core.records import AnswerFormat, Completion, Message, Place, Request, Sampling
 from llm_as_rnn.core.task import load_task
 from llm_as_rnn.engines import models
 from llm_as_rnn.engines.llamacpp import LlamaCppEngine
@@ -313,3 +315,26 @@ def in_child(engine: LlamaCppEngine, write: int) -> None:
 
     with os.fdopen(write, "w") as said:
         said.write(asyncio.run(run()))
+
+
+@pytest.mark.model
+def test_it_tells_how_likely_it_held_each_option(model_file: Path) -> None:
+    options = ("sun", "rain", "fog")
+    text = "rain, 3 -> rain\n\nsun, 20 -> sun\n\nsun, 21 -> sun\n\nfog, 5 ->"
+    wanted = msgspec.structs.replace(SKY, places=(Place("sky", r"^\s*", options),))
+    chat = msgspec.structs.replace(OBJECT, places=(Place("sky", r'"sky"\s*:\s*"', ("sun", "rain"), quoted=True),))
+    asked = [
+        line(text, answer=wanted),
+        line(text, answer=SKY),
+        line("Answer in JSON with sky and high.", answer=chat, style="chat", sampling=Sampling(max_tokens=48)),
+    ]
+
+    async def ask(engine: LlamaCppEngine) -> list[Completion]:
+        return [await engine.complete(request) for request in asked]
+
+    told, silent, object_ = on(model_file, ask)
+    assert silent.chances == {}
+    assert silent.text == told.text
+    chances = full(options, told.chances["sky"])
+    assert max(chances, key=lambda option: chances[option]) == told.text.strip()
+    assert full(("sun", "rain"), object_.chances["sky"])[json.loads(object_.text)["sky"]] > 0.5
