@@ -21,6 +21,7 @@ from llm_as_rnn.core.records import Call, Completion, Feedback, Memory, Section,
 from llm_as_rnn.metrics.judged import Judgement
 from llm_as_rnn.runs.directory import JUDGEMENTS
 from llm_as_rnn.runs.journal import PROMPTS, STEPS, Expected, Journal, read_journal, read_lines, whole
+from llm_as_rnn.runs.lines import StepLines
 
 
 def record(t: int, raw: str = "") -> StepRecord:
@@ -358,3 +359,25 @@ def test_a_full_disk_leaves_whole_lines(tmp_path: Path, monkeypatch: pytest.Monk
         monkeypatch.undo()
         journal.append(record(1))
     assert read_journal(path) == [record(0), record(1)]
+
+
+def test_options_of_sets_are_named_by_their_places_once_they_were_named() -> None:
+    writing, reading = StepLines(), StepLines()
+    tags = tuple(f"tag of a long name {number}" for number in range(100))
+    sizes = []
+    for t, among in enumerate((tags, tags[::-1], (*tags[40:60], "another"), tags[3:90])):
+        record = msgspec.structs.replace(bare_record(t), among={"tag": among})
+        line = writing.line(record)
+        sizes.append(len(line))
+        assert reading.record(line).among == record.among
+        for lines in (writing, reading):
+            lines.passed(record)
+    assert sizes[0] > 2_000
+    assert sizes[1] < 800
+    assert sizes[3] < sizes[2] < 400
+
+
+def bare_record(t: int) -> StepRecord:
+    return StepRecord(
+        "m", "s", t, {}, None, {"tag": "x"}, Status.OK, "", None, None, None, None, Update("skipped"), None, (), {}
+    )

@@ -229,7 +229,7 @@ class StepLine(Sparse, frozen=True):
     distribution: dict[str, dict[str, float]] = {}
     believed: dict[str, dict[str, float]] = {}
     interval: dict[str, tuple[float, float]] = {}
-    among: dict[str, tuple[str, ...]] = {}
+    among: dict[str, tuple[Part, ...]] = {}
     chance: dict[str, float] = {}
     abstained: tuple[str, ...] = ()
 
@@ -237,16 +237,21 @@ class StepLine(Sparse, frozen=True):
 _AS_THEY_ARE = (
     "method", "sequence", "t", "observation", "update", "target", "prediction", "status", "feedback", "scores",
     "problem", "notes", "lessons", "taught", "counts", "recalled",
-    "distribution", "believed", "interval", "among", "chance", "abstained",
+    "distribution", "believed", "interval", "chance", "abstained",
 )  # fmt: skip
 
 
 class StepLines(Lines[StepRecord]):
-    """Lines of steps in today's format."""
+    """Lines of steps in today's format.
+
+    Sets of options, which may be many and long, name those that stood in a set before by their places.
+    """
 
     def __init__(self) -> None:
         self._decoder = msgspec.json.Decoder(StepLine)
         self._left: dict[tuple[str, str], Memory | None] = {}
+        self._options: list[str] = []
+        self._places: dict[str, int] = {}
 
     def kept(self, record: StepRecord) -> StepRecord:
         """Give all of it."""
@@ -264,6 +269,7 @@ class StepLines(Lines[StepRecord]):
         line = sparse(
             StepLine,
             **{name: getattr(record, name) for name in _AS_THEY_ARE},
+            among={field: parts(options, self._places) for field, options in record.among.items()},
             raw=unless(record.raw, _last_answer(record.calls)),
             memory_version=unless(record.memory_version, before.version if before else None),
             memory_before=unless(before, self._left.get((record.method, record.sequence))),
@@ -285,6 +291,7 @@ class StepLines(Lines[StepRecord]):
         asked = tuple(call.asked for call in read.calls)
         return StepRecord(
             **{name: getattr(read, name) for name in _AS_THEY_ARE},
+            among={field: texts(said, self._options) for field, said in read.among.items()},
             raw=given(read.raw, _last_answer(calls)),
             memory_version=given(read.memory_version, before.version if before else None),
             memory_before=before,
@@ -295,8 +302,12 @@ class StepLines(Lines[StepRecord]):
         )
 
     def passed(self, record: StepRecord) -> None:
-        """Remember what the step left."""
+        """Remember what the step left, and the options that it named."""
         self._left[record.method, record.sequence] = record.memory_after
+        for option in (option for options in record.among.values() for option in options):
+            if option not in self._places:
+                self._places[option] = len(self._options)
+                self._options.append(option)
 
 
 def unless(value: T | Any, follows: Any) -> Any:
