@@ -24,8 +24,8 @@ from llm_as_rnn.trust.calibration import Calibration, adjusted
 from llm_as_rnn.trust.pool import Pool, pooled
 
 MODEL, CASES = "model", "cases"
-AT_FIRST = {MODEL: 0.7, CASES: 0.5}
-"""How far they are followed before the first outcome."""
+AT_FIRST = {MODEL: 1.0, CASES: 0.0}
+"""How far they are followed before the first outcome: the model has read the cases, and is taken at its word."""
 
 
 class Choice(Record, frozen=True):
