@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from random import Random
 
 import numpy as np
 import pytest
@@ -212,3 +213,14 @@ def test_options_stand_in_the_order_in_which_they_are_to_be_believed() -> None:
     assert ranking(ills, ("gout", "cold"), {}, {"flu": 9}) == ["gout", "cold", "flu"]
     assert counted(ills, {"flu": 1}, ("FLU", "gout")) == {"flu": 2}
     assert option_of(ills, ("ague",)) is None and counted(ills, {}, ("ague",)) == {}
+
+
+@pytest.mark.parametrize("at", [0, 3, 100])
+def test_one_large_error_is_not_remembered_for_ever(at: int) -> None:
+    random, tracker, widths = Random(2), Tracker(), []
+    for t in range(300):
+        score = 90.0 if t == at else abs(random.gauss(0, 1))
+        most = threshold(tracker, 0.9)
+        widths.append(90.0 if most is None else most)
+        tracker = tracked(tracker, score, covered=most is None or score <= most, coverage=0.9)
+    assert sorted(widths[200:])[50] < 3

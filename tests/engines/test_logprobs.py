@@ -55,6 +55,7 @@ def test_nothing_is_read_where_nobody_asked_or_thoughts_stand_in_the_way() -> No
     [None, 3, [], {}, {"content": None}, {"content": [None, 3, {"token": 4}]}, {"tokens": "sun"}, {"tokens": [None]},
      {"content": [listed("sun", "high", top_logprobs=3)]}, {"content": [listed("sun", float("nan"))]},
      {"content": [{"token": "sun", "bytes": [999], "logprob": None}]},
+     {"content": [listed("sun", -(10**400), top_logprobs=[listed("fog", -(10**400))])]},
      {"tokens": ["sun"], "top_logprobs": [{"sun": None}], "token_logprobs": 3}],
 )  # fmt: skip
 def test_what_is_broken_tells_nothing_and_spoils_nothing(told: Any) -> None:

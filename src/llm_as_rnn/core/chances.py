@@ -23,6 +23,9 @@ LEAST = 1e-4
 MOST_KEPT = 24
 """So many options are kept with their chances, the likeliest; a journal's lines must have an end."""
 
+MOST_DEEP = 64
+"""Tokens of one option that are followed: whoever writes an answer may be anybody."""
+
 UNLISTED = 0.5
 """A token that is not listed is less likely than the least of those that are: by this much, at a guess."""
 
@@ -74,8 +77,9 @@ def read_chances(places: Sequence[Place], tokens: Sequence[Token]) -> dict[str, 
         lead = re.compile(place.lead.encode()).search(written)
         if lead is not None and lead.end() < len(written):
             spread = _spread(_notation(place), _from(tokens, lead.end()))
-            if spread:
-                found[place.name] = likeliest(spread)
+            kept = likeliest(spread) if math.fsum(spread.values()) > 0 else {}
+            if kept:
+                found[place.name] = kept
     return found
 
 
@@ -150,7 +154,7 @@ def _spread(options: Mapping[str, bytes], rest: _Rest) -> dict[str, float]:
         if instead:
             return _shared(instead, chances, 1 / math.fsum(branch.chance for branch in instead.values()))
         tokens = tokens[1:]
-    for number, token in enumerate(tokens):
+    for number, token in enumerate(tokens[:MOST_DEEP]):
         before = None if number else rest.before
         branches = _branches(token, before, left)
         on = _bare(token.text, before)

@@ -14,7 +14,7 @@ from llm_as_rnn.core.records import Request
 
 MOST_TOKENS = 512
 """So many tokens of an answer are looked at; one that names an option is shorter."""
-MOST_OTHERS = 256
+MOST_OTHERS = 64
 """So many alternatives of each."""
 LOGPROBS = "logprobs"
 
@@ -92,6 +92,9 @@ def _summed(pairs: Iterator[tuple[bytes, float]] | Any) -> dict[bytes, float]:
 
 def _chance(logprob: Any) -> float:
     """Give a chance; 0 for what is none."""
-    if isinstance(logprob, bool) or not isinstance(logprob, int | float) or math.isnan(logprob):
+    if isinstance(logprob, bool) or not isinstance(logprob, int | float):
         return 0.0
-    return math.exp(min(float(logprob), 0.0))
+    try:
+        return math.exp(min(float(logprob), 0.0)) if not math.isnan(logprob) else 0.0
+    except OverflowError:  # a whole number of hundreds of digits
+        return 0.0

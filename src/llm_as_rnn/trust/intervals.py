@@ -128,7 +128,8 @@ def tracked(tracker: Tracker, score: float, *, covered: bool, coverage: float) -
     if _is_short(tracker.steps, coverage):
         quantile = max(tracker.quantile, finite(score))
     else:
-        quantile = max(finite(tracker.quantile + RATE * max(recent) * missed), 0.0)
+        # Never above all that came of late: one large error at the start would be remembered for ever.
+        quantile = max(min(finite(tracker.quantile + RATE * max(recent) * missed), max(recent)), 0.0)
     is_saved = covered and tracker.balance <= -LIMIT  # what was said was the answer alone, and it came
     # Rounded, so that what should add up to nothing does.
     balance = tracker.balance if is_saved else round(tracker.balance + missed, 9)

@@ -10,6 +10,8 @@ from llm_as_rnn.datasets.publishers.common import made_by_users, rows_of, scatte
 COLUMNS = ("AGE", "SEX", "English Pathology", "English Evidences")
 SEX = {"F": "female", "M": "male"}
 
+OLDEST = 130
+
 YES = "True"
 """How the answer to a question of yes and no is written; what is denied is not listed."""
 
@@ -27,6 +29,8 @@ def rows(files: tuple[Brought, ...], _: str) -> list[Row]:
 
 def _patient(file: Brought, row: Row) -> Row:
     age, sex, disease, evidences = (str(row.cells[name]).strip() for name in COLUMNS)
+    if not (age.isdecimal() and int(age) <= OLDEST):
+        raise wrong(file, row.line, f"AGE is {age!r}, no number of years")
     if sex not in SEX:
         raise wrong(file, row.line, f"SEX is {sex!r}, neither F nor M")
     found = findings(evidences)
