@@ -1,7 +1,7 @@
 """Our own time a step where notes are cases: python benchmarks/cases.py [--steps N] [--budgets B,B] [TABLE.jsonl].
 
 The rules append, cases and hybrid on a stand-in for a model, with memories that are full from the start: of a made-up
-stream of phrases, of Seattle's weather, of the probe of marks, of a table of intents (see `benchmarks/intents.yaml`)
+stream of phrases, of Seattle's weather, of the probe of marks, of a table of intents (the task `intents`)
 where one is named; then of notes as long as a book, and of short ones where what is observed is as long as a book.
 Tokens are words and line ends; answering and counting are not in the figures. Printed are the cases that the memory
 held, the mean milliseconds of a prediction and of what is learned from its outcome, and a digest of everything asked
@@ -44,7 +44,6 @@ T = TypeVar("T")
 
 RULES = ("append", "cases", "hybrid")
 BUDGETS = (300, 1_000, 3_000, 10_000)
-INTENTS = Path(__file__).parent / "intents.yaml"
 FRAMES = (
     "what is another word for < {} > that I could use here ?",
     "give me a word that says the opposite of < {} > please",
@@ -103,7 +102,7 @@ def shipped(name: str, steps: int) -> Stream:
 
 def table(path: Path, steps: int) -> Stream:
     """Give the steps of all sequences of a table of intents, one after the other."""
-    task = load_task(str(INTENTS))
+    task = load_task("intents")
     read = read_table(path, task)
     cut = read.cut(Selection(read.count("development"), read.longest("development")))
     every = [step for sequence in cut for step in sequence.steps]

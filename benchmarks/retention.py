@@ -16,6 +16,7 @@ from pathlib import Path
 from statistics import fmean
 
 from following import items, nearest
+
 from llm_as_rnn.catalogue import build
 from llm_as_rnn.core.fields import ARROW
 from llm_as_rnn.core.prompts import Prompts
@@ -29,7 +30,7 @@ from llm_as_rnn.engines.drive import drive_walk
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.runs.walk import walk
 
-INTENTS = load_task(str(Path(__file__).parent / "intents.yaml"))
+INTENTS = load_task("intents")
 FOLLOWED = 0.75
 PROBE = Selection(sequences=60, steps=24)
 

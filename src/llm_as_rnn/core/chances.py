@@ -18,7 +18,10 @@ import msgspec
 from llm_as_rnn.core.records import Place
 
 LEAST = 1e-4
-"""A chance below is not kept: all options that are not named share what is left of 1."""
+"""A chance below is not kept: all options that are not named share what is left of 1.
+
+Nor is one taken for smaller where chances are corrected or pooled: one that is 0 would be a veto for ever.
+"""
 
 MOST_KEPT = 24
 """So many options are kept with their chances, the likeliest; a journal's lines must have an end."""
@@ -103,6 +106,15 @@ def full(options: Sequence[str], named: Mapping[str, float]) -> dict[str, float]
     chances = {option: named.get(option, rest) for option in options}
     whole = math.fsum(chances.values())
     return {option: chance / whole for option, chance in chances.items()} if whole else chances
+
+
+def completed(options: Sequence[str], told: Mapping[str, float]) -> dict[str, float]:
+    """Give every option's chance where some were told; where none were, or nobody lists the options, what was told.
+
+    >>> completed(("rain", "sun"), {"sun": 0.75}), completed(("rain", "sun"), {}), completed((), {"a note": 0.5})
+    ({'rain': 0.25, 'sun': 0.75}, {}, {'a note': 0.5})
+    """
+    return full(options, told) if told and options else dict(told)
 
 
 def likeliest(spread: Mapping[str, float]) -> dict[str, float]:

@@ -7,12 +7,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from llm_as_rnn.core.chances import full
-from llm_as_rnn.core.fields import Field, entries
+from llm_as_rnn.core.chances import completed
+from llm_as_rnn.core.fields import Field
 from llm_as_rnn.core.figures import mean
-from llm_as_rnn.core.folding import fold
 from llm_as_rnn.core.records import StepRecord
-from llm_as_rnn.trust.abstention import chance
+from llm_as_rnn.trust.abstention import chance, is_right
 
 
 def as_said(field: Field, step: StepRecord) -> dict[str, float]:
@@ -31,7 +30,7 @@ def as_said(field: Field, step: StepRecord) -> dict[str, float]:
         return {}
     said = [call.chances[field.name] for call in step.calls if call.role == "predict" and field.name in call.chances]
     told = said[-1] if said else {}
-    return full(field.options, told) if told and field.options else told
+    return completed(field.options, told)
 
 
 def before_correction(field: Field, steps: Iterable[StepRecord]) -> list[StepRecord]:
@@ -92,11 +91,11 @@ def chosen_otherwise(field: Field, steps: Iterable[StepRecord]) -> Chosen | None
     alone, given, changed = list[bool](), list[bool](), 0
     for step in steps:
         said, outcome = as_said(field, step), (step.target or {}).get(field.name)
-        answer = next(iter(entries((step.prediction or {}).get(field.name))), None)
+        answer = (step.prediction or {}).get(field.name)
         if step.memory_version is None or not said or outcome is None or answer is None:
             continue
-        own, came = max(said, key=lambda option: said[option]), fold(next(iter(entries(outcome)), ""))
-        changed += fold(own) != fold(answer)
-        alone.append(fold(own) == came)
-        given.append(fold(answer) == came)
+        own = max(said, key=lambda option: said[option])
+        changed += not is_right(field, answer, own)
+        alone.append(is_right(field, own, outcome))
+        given.append(is_right(field, answer, outcome))
     return Chosen(len(given), changed, mean(alone), mean(given)) if changed else None

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from llm_as_rnn.core.chances import full
+from llm_as_rnn.core.chances import completed
 from llm_as_rnn.core.fields import Field, Number, entries
 from llm_as_rnn.core.fields.verdict import number_in
 from llm_as_rnn.core.figures import finite, mean
@@ -247,13 +247,14 @@ def calibration_error(bins: Sequence[Bin]) -> float | None:
 
 def _of_outcome(field: Field, step: StepRecord) -> float:
     came = fold(_first((step.target or {})[field.name]))
-    chances = _spread(field, step)
+    chances = completed(field.options, step.distribution[field.name])
     return next((chance for option, chance in chances.items() if fold(option) == came), 0.0)
 
 
 def _brier(field: Field, step: StepRecord) -> float:
     came = _of_outcome(field, step)
-    return math.fsum(chance * chance for chance in _spread(field, step).values()) + 1 - 2 * came
+    chances = completed(field.options, step.distribution[field.name])
+    return math.fsum(chance * chance for chance in chances.values()) + 1 - 2 * came
 
 
 def _first(value: object) -> str:
@@ -314,8 +315,3 @@ def error(field: Field, step: StepRecord) -> float:
     if verdict is None:
         return 0.0
     return abs(verdict.off or 0.0) if isinstance(field, Number) else float(not verdict.right)
-
-
-def _spread(field: Field, step: StepRecord) -> dict[str, float]:
-    told = step.distribution[field.name]
-    return full(field.options, told) if field.options else told

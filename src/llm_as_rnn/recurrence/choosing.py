@@ -20,6 +20,7 @@ from llm_as_rnn.core.records import Prediction, Record, Target, Value
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.trust import calibration as calibrations
 from llm_as_rnn.trust import pool as pools
+from llm_as_rnn.trust.abstention import is_right
 from llm_as_rnn.trust.calibration import Calibration, adjusted
 from llm_as_rnn.trust.pool import Pool, pooled
 
@@ -82,7 +83,7 @@ def choose(task: Task, choices: Choices, prediction: Prediction, fits: Fits) -> 
         said = {MODEL: full(field.options, told), CASES: votes(field.options, _of(field, fits))}
         given = pooled(choice.pool, {**said, MODEL: adjusted(choice.calibration, said[MODEL])})
         best = _best(field, given, values[field.name])
-        if field.compare(best, values[field.name]) != field.compare(values[field.name], values[field.name]):
+        if not is_right(field, best, values[field.name]):
             notes.append(f"{field.name}: the model wrote {field.show(values[field.name])}")
         values[field.name], chances[field.name] = best, likeliest(given)
         evidence[field.name] = {source: likeliest(spread) for source, spread in said.items()}

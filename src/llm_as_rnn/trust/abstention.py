@@ -39,7 +39,7 @@ def chance(answer: Value, chances: Mapping[str, float], right: int, known: int) 
 
 
 def is_right(field: Field, answer: Value, outcome: Value) -> bool:
-    """Tell whether an answer was right: the same as anywhere else (see `BaseField.compare`)."""
+    """Tell whether an answer was right, or the same as another one: as anywhere else (see `BaseField.compare`)."""
     verdict = field.compare(answer, outcome)
     return verdict is not None and verdict.right
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from llm_as_rnn.core.chances import full, likeliest
+from llm_as_rnn.core.chances import completed, full, likeliest
 from llm_as_rnn.core.fields import Field, Number
 from llm_as_rnn.core.fields.verdict import number_in
 from llm_as_rnn.core.method import Calls, Learned, Method
@@ -174,7 +174,7 @@ class Assured:
                 if number is not None:
                     intervals[field.name] = interval(field, known.tracker, known.reach, number, coverage)
             elif not field.is_open:
-                spread = _spread(field, prediction)
+                spread = completed(field.options, prediction.distribution.get(field.name, {}))
                 chances[field.name] = chance(answer, spread, known.right, known.known)
                 if field.options:
                     order = ranking(field, answer, spread, known.seen)
@@ -222,7 +222,7 @@ class Assured:
         said, option = prediction.among.get(field.name), option_of(field, outcome)
         tracker = known.tracker
         if said is not None and option is not None:
-            spread = _spread(field, prediction)
+            spread = completed(field.options, prediction.distribution.get(field.name, {}))
             order = ranking(field, answer, spread, known.seen)
             score = scores(order, spread)[order.index(option)]
             tracker = tracked(tracker, score, covered=option in said, coverage=self.settings.coverage)
@@ -241,12 +241,6 @@ class Assured:
     def _answers(self, prediction: Prediction) -> list[tuple[Field, Value]]:
         values = prediction.values or {}
         return [(field, values[field.name]) for field in self.task.answer if field.name in values]
-
-
-def _spread(field: Field, prediction: Prediction) -> dict[str, float]:
-    """Give all chances of a prediction; none where it tells none."""
-    told = prediction.distribution.get(field.name, {})
-    return full(field.options, told) if told and field.options else told
 
 
 @cache

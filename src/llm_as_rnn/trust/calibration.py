@@ -19,6 +19,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from llm_as_rnn.core.chances import LEAST
 from llm_as_rnn.core.records import Record
 
 SURE_OF_SLOPE = 10.0
@@ -27,9 +28,6 @@ SURE_OF_BIAS = 20.0
 
 ALIKE = 2.0
 """In so many steps, before the first, all options were as likely: one step alone tells no leaning."""
-
-LEAST = 1e-4
-"""No chance is taken for smaller: one that is 0 could never be corrected."""
 
 
 class Calibration(Record, frozen=True):

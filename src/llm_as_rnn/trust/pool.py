@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from llm_as_rnn.core.chances import LEAST
 from llm_as_rnn.core.records import Record
 
 SURE = 4.0
@@ -25,9 +26,6 @@ SURE = 4.0
 
 FADED = 0.98
 """What an outcome's curvature keeps at each further one: half is gone after 35."""
-
-LEAST = 1e-4
-"""No chance is taken for smaller: one that is 0 would be a veto for ever."""
 
 Spread = Mapping[str, float]
 """The chance of each option."""
