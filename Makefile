@@ -55,7 +55,7 @@ test-long: .venv/.developing
 test-all: test test-long
 
 check: .venv/.developing
-	$(BIN)/ruff check
+	$(BIN)/ruff check --no-cache
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo

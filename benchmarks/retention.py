@@ -16,7 +16,6 @@ from pathlib import Path
 from statistics import fmean
 
 from following import items, nearest
-
 from llm_as_rnn.catalogue import build
 from llm_as_rnn.core.fields import ARROW
 from llm_as_rnn.core.prompts import Prompts
