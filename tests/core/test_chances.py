@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_as_rnn.core.answers import AnswerSpec
-from llm_as_rnn.core.chances import LEAST, MOST_KEPT, Token, full, likeliest, read_chances
+from llm_as_rnn.core.chances import LEAST, MOST_KEPT, Token, Untold, full, likeliest, read_chances, shared_out, untold
 from llm_as_rnn.core.fields import Label, Number, Ranked
 from llm_as_rnn.core.records import Place
 
@@ -123,6 +123,42 @@ def test_whatever_the_tokens_are_chances_are_chances(drawn: list[tuple[str, dict
         assert list(whole) == list(SKIES)
         assert all(0 <= chance <= 1 for chance in whole.values())
         assert math.fsum(whole.values()) == pytest.approx(1)
+
+
+def test_the_likeliest_branch_that_was_not_taken_is_untold() -> None:
+    options = ("card lost", "card stolen", "card late", "fee high", "fee new", "top up")
+    told = {"top up": 0.5, "card lost": 0.1, "card stolen": 0.1, "card late": 0.1, "fee high": 0.1, "fee new": 0.1}
+    assert untold(options, told) == Untold(options[:3], pytest.approx(0.3))
+    apart = shared_out(options, told, Untold(options[:3], 0.3), {"card late": 0.9, "card lost": 0.1})
+    expected = {**told, "card late": 0.27, "card lost": 0.03, "card stolen": 0.0}
+    assert full(options, apart) == pytest.approx(expected, abs=1e-3)
+    assert untold(options, {**apart, "card stolen": 0.0001}) == Untold(options[3:5], pytest.approx(0.2))
+
+
+def test_options_too_unlikely_to_be_kept_belong_to_their_branch_as_well() -> None:
+    options = (*(f"card {number}" for number in range(40)), "fee")
+    told = likeliest({**dict.fromkeys(options, 0.01), "fee": 0.6})
+    assert len(told) < len(options)
+    branch = untold(options, told)
+    assert branch is not None
+    assert branch.options == options[:40]
+    assert branch.chance == pytest.approx(0.4, abs=0.01)
+
+
+def test_what_begins_otherwise_or_hardly_matters_is_left_alone() -> None:
+    assert untold(SKIES, {"rain": 0.5, "fog": 0.25, "sun": 0.25}) is None
+    assert untold(SKIES, {"rain": 0.96, "sun": 0.02, "snow": 0.02}) is None
+    assert untold(SKIES, {}) is None
+
+
+@given(st.dictionaries(st.sampled_from(SKIES), st.sampled_from([0.1, 0.2, 0.3]), max_size=3), st.data())
+def test_sharing_out_moves_nothing_out_of_the_branch(told: dict[str, float], data: st.DataObject) -> None:
+    branch = untold(SKIES, told)
+    if branch is not None:
+        within = data.draw(st.dictionaries(st.sampled_from(branch.options), st.floats(0.01, 1), max_size=2))
+        before, after = full(SKIES, told), full(SKIES, shared_out(SKIES, told, branch, within))
+        others = [option for option in SKIES if option not in branch.options]
+        assert [after[option] for option in others] == pytest.approx([before[option] for option in others], abs=1e-3)
 
 
 def test_only_the_likeliest_are_kept_and_the_others_share_the_rest() -> None:

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from llm_as_rnn.core.chances import full
+from llm_as_rnn.core.fields import Label
 from llm_as_rnn.core.records import Completion, Observation, Prediction, Request, SequenceInfo, Status
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.recurrence.choosing import CASES, MODEL, Choice, choose, learned
@@ -130,6 +131,33 @@ def test_draws_stand_in_where_no_chances_are_told() -> None:
     assert prediction.values == {"sky": "sun"}
     assert 0.6 < chances["sun"] < 0.9
     assert chances["rain"] > chances["fog"] > 0
+
+
+def apart(request: Request) -> Completion:
+    """Answer with a branch of its own, and with what is likelier among the others where they alone are asked for."""
+    (place,) = request.answer.places or ()
+    if len(place.options) == 4:
+        return Completion(" fog", chances={"sky": {"fog": 0.5, "rain": 0.1, "snow": 0.2, "sun": 0.2}})
+    assert place.options == ("sun", "snow")
+    assert "rain" not in (request.answer.gbnf or "")
+    return Completion(" snow", chances={"sky": {"snow": 0.75, "sun": 0.25}})
+
+
+@pytest.mark.parametrize(("branches", "calls"), [(0, 1), (1, 2), (3, 2)])
+def test_options_that_begin_alike_are_told_apart_by_a_call_of_their_own(branches: int, calls: int) -> None:
+    asked: list[Request] = []
+
+    def noted(request: Request) -> Completion:
+        asked.append(request)
+        return apart(request)
+
+    skies = msgspec.structs.replace(TASK, answer=(Label("sky", options=("rain", "sun", "snow", "fog")),))
+    built = bare("zero_shot", skies, form="line", style="completion", chances=True, branches=branches)
+    made = by_hand(built.predict(built.start(SequenceInfo("s")), Observation("s", 0, {"seen": "dew"})), noted)
+    assert len(asked) == calls
+    assert {request.messages for request in asked} == {asked[0].messages}
+    assert made.values == {"sky": "fog"}
+    assert made.distribution["sky"]["snow"] == pytest.approx(0.3 if branches else 0.2)
 
 
 def test_a_surprise_is_what_was_held_unlikely() -> None:

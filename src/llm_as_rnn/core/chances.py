@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from typing import NamedTuple
 
 import msgspec
@@ -28,6 +29,9 @@ MOST_KEPT = 24
 
 MOST_DEEP = 64
 """Tokens of one option that are followed: whoever writes an answer may be anybody."""
+
+MATTERS = 0.05
+"""A branch that is less likely is not worth a call of its own."""
 
 UNLISTED = 0.5
 """A token that is not listed is less likely than the least of those that are: by this much, at a guess."""
@@ -127,6 +131,74 @@ def likeliest(spread: Mapping[str, float]) -> dict[str, float]:
     best = sorted(spread, key=lambda option: -spread[option])[:MOST_KEPT]
     shares = {option: float(f"{spread[option] / whole:.4g}") for option in best}
     return {option: share for option, share in shares.items() if share >= LEAST}
+
+
+class Untold(NamedTuple):
+    """Options of one branch that an answer did not take: their chances are known together alone.
+
+    Attributes
+    ----------
+    options : tuple of str
+        Two at least, which begin alike.
+    chance : float
+        That of all of them.
+    """
+
+    options: tuple[str, ...]
+    chance: float
+
+
+def untold(options: Sequence[str], told: Mapping[str, float]) -> Untold | None:
+    """Find the likeliest branch whose options were all told the same chance; None where none matters.
+
+    Parameters
+    ----------
+    options : sequence of str
+        All there are.
+    told : mapping of str to float
+        Their chances, as `read_chances` gives them.
+
+    Examples
+    --------
+    >>> untold(("card lost", "card stolen", "fee"), {"fee": 0.8, "card lost": 0.1, "card stolen": 0.1})
+    Untold(options=('card lost', 'card stolen'), chance=0.2)
+    >>> untold(("card lost", "card stolen", "fee"), {"fee": 0.8, "card lost": 0.15, "card stolen": 0.05}) is None
+    True
+    """
+    chances = full(options, told)
+    alike: dict[tuple[float, str], list[str]] = {}
+    for option in options:
+        if option in told:
+            alike.setdefault((told[option], option[:1]), []).append(option)
+    branches = []
+    for few in alike.values():
+        if len(few) > 1:
+            beginning = _beginning(few)
+            # Those that were too unlikely to be kept belong to it as well.
+            all_ = tuple(o for o in options if o.startswith(beginning) and (o in few or o not in told))
+            branches.append(Untold(all_, math.fsum(chances[option] for option in all_)))
+    best = max(branches, key=lambda branch: branch.chance, default=None)
+    return best if best is not None and best.chance >= MATTERS else None
+
+
+def shared_out(
+    options: Sequence[str], told: Mapping[str, float], branch: Untold, within: Mapping[str, float]
+) -> dict[str, float]:
+    """Share the chance of a branch out as its options' chances among themselves say.
+
+    >>> shared_out(("card lost", "card stolen", "fee"), {"fee": 0.8, "card lost": 0.1, "card stolen": 0.1},
+    ...     Untold(("card lost", "card stolen"), 0.2), {"card lost": 0.75, "card stolen": 0.25})
+    {'fee': 0.8, 'card lost': 0.15, 'card stolen': 0.05}
+    """
+    inner = full(branch.options, within)
+    return likeliest({**full(options, told), **{option: branch.chance * inner[option] for option in branch.options}})
+
+
+def _beginning(texts: Sequence[str]) -> str:
+    """Give what all of them begin with: what the first and the last in the alphabet's order do."""
+    return "".join(
+        one for one, _ in takewhile(lambda pair: pair[0] == pair[1], zip(min(texts), max(texts), strict=False))
+    )
 
 
 class _Rest(NamedTuple):

@@ -15,9 +15,9 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 import msgspec
 
 from llm_as_rnn.core.answers import AnswerSpec
-from llm_as_rnn.core.chances import likeliest
+from llm_as_rnn.core.chances import likeliest, shared_out, untold
 from llm_as_rnn.core.errors import AnswerError, UsageError
-from llm_as_rnn.core.fields import entries
+from llm_as_rnn.core.fields import Label, entries
 from llm_as_rnn.core.prompts import Prompts
 from llm_as_rnn.core.records import (
     AnswerFormat,
@@ -227,7 +227,34 @@ class Asker:
         chances = dict(asked.chances)
         if self.settings.draws and asked.value is not None and self._format.places and not chances:
             chances = yield from self._drawn(request, asked.value)
+        elif self.settings.branches and chances:
+            chances = yield from self._told_apart(request, chances)
         return Prediction(asked.value, asked.status, asked.raw, asked.problem, distribution=chances)
+
+    def _told_apart(
+        self, request: Request, chances: Mapping[str, dict[str, float]]
+    ) -> Calls[dict[str, dict[str, float]]]:
+        """Ask for the likeliest options that share the beginning that the answer did not take: among them alone."""
+        told = dict(chances)
+        for field in self.task.answer:
+            if not isinstance(field, Label):
+                continue
+            for _ in range(self.settings.branches):
+                branch = untold(field.options, told.get(field.name, {}))
+                if branch is None:
+                    break
+                within = (yield self._among(request, field, branch.options)).chances.get(field.name)
+                if not within:
+                    break
+                told[field.name] = shared_out(field.options, told[field.name], branch, within)
+        return told
+
+    def _among(self, request: Request, field: Label, options: tuple[str, ...]) -> Request:
+        """Ask the same again, and let it be answered with some of a field's options alone."""
+        few = msgspec.structs.replace(field, options=options)
+        fields = tuple(few if one.name == field.name else one for one in self.answer.fields)
+        spec = AnswerSpec(self.answer.name, fields, self.answer.notation)
+        return msgspec.structs.replace(request, answer=msgspec.structs.replace(spec.format, places=spec.places))
 
     def _drawn(self, request: Request, answer: Mapping[str, Value]) -> Calls[dict[str, dict[str, float]]]:
         """Estimate chances from repeated draws: how often each option came, and half a time more (see `likeliest`)."""

@@ -219,6 +219,9 @@ class Settings(Record, frozen=True):
         them out (see `recurrence.choosing`).
     bare : bool
         Whether advice is also taken of the model without a memory, so that no memory can do lasting harm.
+    branches : int
+        How many further calls a label may take to tell apart options that begin alike and that the answer did not
+        take; 0 to let them share their chance alike.
     draws : int
         How many further answers are drawn at temperature 1, and counted, where chances are wanted and the engine tells
         none; 0 to go without.
@@ -307,6 +310,10 @@ class Settings(Record, frozen=True):
     draws: Annotated[
         int,
         knob("Further answers that are drawn for chances where the engine tells none; each costs a call.", least=0),
+    ] = 0
+    branches: Annotated[
+        int,
+        knob("Further calls to tell apart options that begin alike, where the model holds them likely.", least=0),
     ] = 0
     coverage: Annotated[
         float, knob("How often the outcome is to lie in the interval or set of a prediction.", check=require_coverage)

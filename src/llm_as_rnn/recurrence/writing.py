@@ -28,7 +28,7 @@ from llm_as_rnn.core.records import (
 from llm_as_rnn.core.settings import Settings
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.recurrence.budget import Sections, measured
-from llm_as_rnn.recurrence.memory import Bounds, answer_format, lined_up, read_memory, written
+from llm_as_rnn.recurrence.memory import Bounds, answer_format, read_memory, written
 
 
 class Step(NamedTuple):
@@ -96,19 +96,17 @@ class Writer:
 
         Beside it stand these cases as the memory has them.
 
-        Where cases are recalled, the memory shows those that bear on x_t last, the most alike at the very end: small
-        models follow what they read last. One that has a blank is recalled filled in, in the form of x_t.
+        Small models follow what they read last. The memory keeps its order all the same, so that an engine finds what
+        it has read of it in its cache: only the cases that are shown again differ from step to step. One that has a
+        blank is recalled filled in, in the form of x_t.
         """
         shown = self.shown(sequence, observation)
         line = self.task.show(observation, "case", sequence.about)
         items = _notes(lessons, memory)
         most = self.settings.recall or 0
-        resemblance = Resemblance(items)
-        closest = resemblance.closest(line, most)
+        closest = Resemblance(items).closest(line, most)
         recalled = [text for item in closest for text in as_asked(item, line, self.settings.echo)]
-        last = resemblance.ranked(line) if most else []
-        told = "" if lessons is None else str(lined_up(lessons, last))
-        system = self.asker.render("recurrence/system", memory=str(lined_up(memory, last)), lessons=told)
+        system = self.asker.render("recurrence/system", memory=str(memory), lessons=str(lessons or ""))
         asking = self.asker.render("recurrence/predict", observation=shown, recalled=recalled)
         return (Message("system", system), Message("user", asking)), tuple(closest)
 
