@@ -132,7 +132,7 @@ def test_the_likeliest_branch_that_was_not_taken_is_untold() -> None:
     apart = shared_out(options, told, Untold(options[:3], 0.3), {"card late": 0.9, "card lost": 0.1})
     expected = {**told, "card late": 0.27, "card lost": 0.03, "card stolen": 0.0}
     assert full(options, apart) == pytest.approx(expected, abs=1e-3)
-    assert untold(options, {**apart, "card stolen": 0.0001}) == Untold(options[3:5], pytest.approx(0.2))
+    assert untold(options, {**apart, "card stolen": 0.0001}) == Untold(options[3:5], pytest.approx(0.2, abs=1e-3))
 
 
 def test_options_too_unlikely_to_be_kept_belong_to_their_branch_as_well() -> None:
