@@ -27,7 +27,6 @@ from llm_as_rnn.core.prompts import Prompts
 from llm_as_rnn.core.records import Memory, Message, Observation, Section, StepRecord
 from llm_as_rnn.core.settings import Settings
 from llm_as_rnn.engines.resolve import resolve
-from llm_as_rnn.recurrence.memory import lined_up
 
 TASK = retention.INTENTS
 SETTLED = 40
@@ -40,7 +39,7 @@ FORMS: dict[str, Form] = {
     "the nearest again": lambda memory, like, shown: (memory, again(like, shown)),
     "the nearest twice": lambda memory, like, shown: (memory, again(like, shown, 2)),
     "the nearest at the end, and again": lambda memory, like, shown: (
-        lined_up(memory, like.ranked(shown)[-1:]),
+        at_the_end(memory, like.closest(shown, 1)),
         again(like, shown),
     ),
     "in order, the nearest again": lambda memory, like, shown: (ordered(memory, like, shown), again(like, shown)),
@@ -64,8 +63,15 @@ def again(like: Resemblance, shown: str, echo: int = 1) -> list[str]:
 
 
 def ordered(memory: Memory, like: Resemblance, shown: str) -> Memory:
-    """Put the cases like a line last, as the recurrent method does."""
-    return lined_up(memory, like.ranked(shown))
+    """Put the cases like a line last, the nearest at the very end."""
+    return at_the_end(memory, [fit.key for fit in like.fits(shown, len(like.cases))])
+
+
+def at_the_end(memory: Memory, last: list[str]) -> Memory:
+    """Put some cases at the end of their section, in this order."""
+    place = {item: number for number, item in enumerate(last)}
+    sections = (Section(s.name, tuple(sorted(s.items, key=lambda i: place.get(i, -1)))) for s in memory.sections)
+    return Memory(tuple(sections))
 
 
 async def main(path: str, model: str, budget: int, steps: int) -> None:

@@ -89,9 +89,6 @@ class ScannedMemory:
         found = self.fits(shown, but)
         return [item for score, _, item in found[-most:] if score >= found[-1][0] - AS_WELL] if most else []
 
-    def ranked(self, shown: str) -> list[str]:
-        return [item for _, _, item in self.fits(shown)]
-
     def same(self, shown: str, but: str = "") -> list[str]:
         found = self.fits(shown, but)
         best = found[-1][0] if found else 0.0
@@ -108,7 +105,6 @@ def test_the_index_finds_what_comparing_all_cases_finds(
     found, plain = Resemblance(items), ScannedMemory(items)
     assert found.same(shown, but=but) == plain.same(shown, but)
     assert found.closest(shown, most, but=but) == plain.closest(shown, most, but)
-    assert found.ranked(shown) == plain.ranked(shown)
     assert found.same(shown) == plain.same(shown)
     assert found.fits(shown, most) == [(score, item) for score, _, item in plain.fits(shown)[-most:]] * bool(most)
 
@@ -356,7 +352,7 @@ def test_a_step_reads_its_own_note_alone_and_compares_each_case_a_few_times_at_t
     for number in (50, 200):
         items = memory(number)
         stage = Stage(rule, lambda _: " sun", budget=size(*items), recall=2).holding(*items, t=number)
-        Resemblance(items).ranked("")
+        Resemblance(items).fits("", 1)
         work.begin()
         read = parse.computed
         by_hand_predict(stage, f"a box marked n{number} or so")
@@ -402,9 +398,9 @@ def test_one_line_is_asked_of_a_memory_once(work: Work) -> None:
 
 def test_a_memory_is_taken_in_once_whoever_asks(work: Work) -> None:
     for _ in range(3):
-        Resemblance(phrases(9)).ranked("ship")
+        Resemblance(phrases(9)).fits("ship", 1)
     assert work.taken_in == 9
-    Resemblance([*phrases(10)[1:], "a note"]).ranked("ship")
+    Resemblance([*phrases(10)[1:], "a note"]).fits("ship", 1)
     assert work.taken_in == 10
 
 

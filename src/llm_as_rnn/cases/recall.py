@@ -180,10 +180,6 @@ class Resemblance:
         enough = fits[-1].score - AS_WELL if fits else 0.0
         return [fit.key for fit in fits if fit.score >= enough]
 
-    def ranked(self, shown: str) -> list[str]:
-        """Give all cases that have something in common with a line, the one that fits best last."""
-        return [fit.key for fit in self.fits(shown, len(self.cases))]
-
     def same(self, shown: str, *, but: str = "") -> list[str]:
         """Give the cases that fit a line best, if they fit so well that they are about the same thing."""
         fits = self._found(shown, 1, SAME_THING, but)

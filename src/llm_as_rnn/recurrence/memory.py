@@ -48,20 +48,6 @@ def tidy_items(texts: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(item for item in map(tidy_item, texts) if item))
 
 
-def lined_up(memory: Memory, last: Sequence[str]) -> Memory:
-    """Give the memory with some of its items at the end of their sections, in the order in which they are given.
-
-    >>> print(lined_up(Memory((Section("Marks", ("bovi", "tarel", "ulo")),)), ["tarel", "bovi"]))
-    ## Marks
-    - ulo
-    - tarel
-    - bovi
-    """
-    place = {item: number for number, item in enumerate(last)}
-    sections = (Section(s.name, tuple(sorted(s.items, key=lambda i: place.get(i, -1)))) for s in memory.sections)
-    return msgspec.structs.replace(memory, sections=tuple(sections))
-
-
 def to_json(memory: Memory) -> str:
     """Write a memory as a JSON answer would be written: section names and their items."""
     return msgspec.json.encode({section.name: section.items for section in memory.sections}).decode()
