@@ -54,6 +54,10 @@ METHODS: dict[str, Factory] = {
 DEFAULT_METHODS = (ZeroShot.name, FullHistory.name, MemPrompt.name, Recurrent.name, ADVISED)
 """Those of a run that names none: the paper's, and advice. All of them would take more than twice as many calls."""
 
+DEFAULT_METHOD = ADVISED
+"""That of a stream that names none: it asks the model as often as ``recurrent``, and its answers also go by what costs
+nothing, as far as outcomes bear that out."""
+
 REFERENCES: dict[str, Factory] = {
     RepeatLast.name: RepeatLast,
     MajoritySoFar.name: MajoritySoFar,

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from itertools import chain, count
 from typing import Any, TypeVar
 
+from llm_as_rnn.catalogue import DEFAULT_METHOD
 from llm_as_rnn.core.door import BYTE_ORDER_MARK, plain, plain_fields
 from llm_as_rnn.core.engine import Engine, EngineInfo
 from llm_as_rnn.core.errors import MissingExtraError, TaskError, UsageError
@@ -254,7 +255,7 @@ class LLMClassifier(_Adapter, base.Classifier):
         *,
         instructions: str = "Say which label belongs to the record.",
         labels: tuple[Any, ...] | None = None,
-        method: str = "recurrent",
+        method: str = DEFAULT_METHOD,
         model: str = DEFAULT_MODEL,
         engine: Engine | None = None,
         base_url: str | None = None,
@@ -401,7 +402,7 @@ class LLMRegressor(_Adapter, base.Regressor):
         high: float = 1e6,
         unit: str = "",
         decimals: int = 2,
-        method: str = "recurrent",
+        method: str = DEFAULT_METHOD,
         model: str = DEFAULT_MODEL,
         engine: Engine | None = None,
         base_url: str | None = None,

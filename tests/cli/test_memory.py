@@ -203,7 +203,7 @@ def test_an_edited_item_is_one_line_on_a_terminal_and_two_elsewhere() -> None:
         (["show", "broken.json"], "the saved state cannot be read"),
         (["show", "LEARNER", "--version", "9"], "there are 0 to 2"),
         (["show", "LEARNER", "--version", "two"], "two"),
-        (["show", "LEARNER", "--method", "zero_shot"], "no memory of the method 'zero_shot' (there is recurrent)"),
+        (["show", "LEARNER", "--method", "zero_shot"], "no memory of the method 'zero_shot' (there is advised)"),
         (["diff", "LEARNER", "0"], "B"),
         (["diff", "LEARNER", "0", "7"], "no version 7"),
         (["restore", "LEARNER"], "--version"),

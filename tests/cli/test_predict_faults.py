@@ -247,10 +247,10 @@ def test_a_prediction_without_an_answer_is_made_again_when_its_line_comes_again(
     def down(request: Request) -> str:
         raise EngineError("the server answers 500")
 
-    state = tmp_path / "state.json"
-    code, answers, _ = ask(state, [{"id": "a", "x": X}], engine=ScriptedEngine(down, INFO))
+    state, alone = tmp_path / "state.json", ["--method", "recurrent"]
+    code, answers, _ = ask(state, [{"id": "a", "x": X}], *alone, engine=ScriptedEngine(down, INFO))
     assert (code, answers[0]["status"], answers[0]["prediction"]) == (0, "engine_error", None)
-    code, answers, _ = ask(state, [{"id": "a", "x": X}])
+    code, answers, _ = ask(state, [{"id": "a", "x": X}], *alone)
     assert (code, answers[0]["status"], len(stream_of(state)["waiting"])) == (0, "ok", 1)
 
 

@@ -198,7 +198,7 @@ class Outage(ScriptedEngine):
 
 def test_a_prediction_that_failed_is_asked_again_under_its_id(days: list[Sequence]) -> None:
     fields, outage = days[0].steps[0].observation.fields, Outage(answer, INFO)
-    with Learner("weather", engine=outage, budget=100) as learner:
+    with Learner("weather", method="recurrent", engine=outage, budget=100) as learner:
         first = learner.predict_one(fields)
         assert (first.values, first.prediction.status) == (None, "engine_error")
         outage.well = True
@@ -207,6 +207,16 @@ def test_a_prediction_that_failed_is_asked_again_under_its_id(days: list[Sequenc
         asked = len(outage.requests)
         assert learner.predict_one(fields, first.id) == again
         assert len(outage.requests) == asked, "one that has an answer is not asked again"
+
+
+def test_others_answer_for_a_model_that_does_not_and_it_is_said(days: list[Sequence]) -> None:
+    outage = Outage(answer, INFO)
+    with Learner("weather", engine=outage, budget=100) as learner:
+        made = learner.predict_one(days[0].steps[0].observation.fields)
+        assert (made.prediction.status, made.values is None) == ("ok", False)
+        assert made.prediction.problem.startswith("recurrent gave no answer: ")
+        outage.well = True
+        assert learner.predict_one(days[0].steps[1].observation.fields).prediction.problem == ""
 
 
 class TestMistakesAreNamed:
@@ -290,7 +300,7 @@ def test_a_notebook_shows_little(days: list[Sequence]) -> None:
         assert len(repr(p)) < 120
         assert len(repr(learnt)) < 1500
         assert "stream" not in learnt._fields
-        assert repr(learner) == "Learner('weather', method='recurrent', 5 steps, 0 waiting, memory version 5)"
+        assert repr(learner) == "Learner('weather', method='advised', 5 steps, 0 waiting, memory version 5)"
 
 
 class Counted(ScriptedEngine):
@@ -395,7 +405,7 @@ class TestAfterTheEnd:
             learner = AsyncLearner("weather", engine=engine(), budget=100)
             with pytest.raises(UsageError, match=r"was not entered \(write: async with"):
                 await learner.predict_one(fields)
-            assert repr(learner) == "AsyncLearner('weather', method='recurrent', not open)"
+            assert repr(learner) == "AsyncLearner('weather', method='advised', not open)"
             await learner.__aenter__()
             await learner.predict_one(fields, "a")
             with pytest.raises(UsageError, match="entered once"):

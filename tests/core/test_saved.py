@@ -193,7 +193,8 @@ class TestBudget:
         path = tmp_path / "state.json"
         self.begun(path)
         stream = json.loads(unsealed(path.read_bytes()))["stream"]
-        stream["state"]["own"]["memory"]["sections"][0]["items"] = ["word " * 200]
+        adviser = stream["state"]["own"]["states"][0]
+        adviser["own"]["memory"]["sections"][0]["items"] = ["word " * 200]
         unchecked(path, stream=stream)
         with pytest.raises(UsageError, match="more than the budget of 100"):
             Learner.load(path, engine=engine())

@@ -41,7 +41,7 @@ def counting_engine() -> Counting:
 def test_it_is_opened_and_closed_by_its_owner_alone(engine: Counting) -> None:
     with SharedEngine(engine=engine) as shared:
         assert (engine.opened, engine.closed) == (1, 0)
-        with Learner("weather", engine=shared) as one:
+        with Learner("weather", engine=shared, method="recurrent") as one:
             other = Learner("weather", engine=shared, method="memprompt")
             assert one.predict_one(DAY).values == {"sky": "rain", "high": 9.5}
         with pytest.raises(UsageError, match="after close"):

@@ -107,13 +107,13 @@ def test_a_restored_text_is_what_the_next_prediction_sees(tmp_path: Path, days: 
         learn(one, days[0], slice(0, 3))
         waiting = one.predict_one(days[0].steps[3].observation.fields)
         first, last = one.versions[1].memory, one.versions[3].memory
-        before, tallies = one.versions, one.stream.state.own.scorecard
+        before, tallies = one.versions, one.stream.state.own.states[0].own.scorecard
         restored = one.restore(1)
         assert (restored.version, restored.sections, restored.tokens) == (4, first.sections, first.tokens)
         assert one.memory == restored
         assert one.versions == (*before, Version(restored, None, "version 1 restored"))
         assert one.waiting == (waiting,)
-        assert one.stream.state.own.scorecard == tallies
+        assert one.stream.state.own.states[0].own.scorecard == tallies
         one.save(tmp_path / "learner.json")
     with Learner.load(tmp_path / "learner.json", engine=ScriptedEngine(answerer, INFO)) as two:
         log.clear()

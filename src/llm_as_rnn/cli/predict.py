@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, TextIO
 import click
 import msgspec
 
+from llm_as_rnn.catalogue import DEFAULT_METHOD
 from llm_as_rnn.cli.engines import engine_options
 from llm_as_rnn.cli.learning import locked, prompts_option, remote_data_option, setting_options
 from llm_as_rnn.cli.main import DONE, SOME_FAILED
@@ -54,7 +55,7 @@ class Line(msgspec.Struct, forbid_unknown_fields=True):
     help="File that keeps what was learned; begun if it is not there.",
 )
 @click.option("--model", "-m", help=f"As for `run` [default: {DEFAULT_MODEL}].")
-@click.option("--method", help="Who predicts [default: recurrent].")
+@click.option("--method", help=f"Who predicts [default: {DEFAULT_METHOD}].")
 @click.option(
     "--about",
     multiple=True,

@@ -29,8 +29,9 @@ class Learner(Live):
     task : Task or str
         What is to be predicted: the name of a shipped task, the path of a task file, or a `Task`.
     method : str
-        Who predicts: ``recurrent``, which is the default, another one of `catalogue.METHODS` (``full_history``,
-        ``streaming_icl``, ...), or the name of a reference, for which no model is loaded.
+        Who predicts: ``advised`` unless another is named, which goes by the model and its memory and by what costs
+        nothing (repeating, looking up), as far as outcomes bear each out; ``recurrent`` for the model and its memory
+        alone, another one of `catalogue.METHODS`, or the name of a reference, for which no model is loaded.
     model : str
         The model string, as on the command line; by default the small model that is fetched once.
     engine : Engine or SharedEngine, optional

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Self
 
 import msgspec
 
-from llm_as_rnn.catalogue import asks_model, build, require_method
+from llm_as_rnn.catalogue import DEFAULT_METHOD, asks_model, build, require_method
 from llm_as_rnn.catalogue import resolve as settle
 from llm_as_rnn.core.door import plain, plain_fields, plain_id
 from llm_as_rnn.core.engine import Engine
@@ -87,7 +87,7 @@ class Live:
         self,
         task: Task | str,
         *,
-        method: str = "recurrent",
+        method: str = DEFAULT_METHOD,
         model: str = DEFAULT_MODEL,
         engine: Engine | SharedEngine | None = None,
         base_url: str | None = None,

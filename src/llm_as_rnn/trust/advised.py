@@ -125,6 +125,8 @@ class Advised:
             values,
             Status.OK,
             self.task.spec("line").show(values),
+            # The others answer for it: whoever pays for a model wants to know all the same.
+            f"{self._names[0]} gave no answer: {first.problem or first.status}" if first.values is None else "",
             notes=first.notes,
             recalled=first.recalled,
             distribution=chances,
