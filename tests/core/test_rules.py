@@ -42,7 +42,9 @@ def test_an_unknown_rule_is_refused() -> None:
         (0, 3, (ONE, TWO, "alpha bravo golf -> fog")),
     ],
 )
-def test_the_memory_keeps_its_order_and_the_case_most_like_a_step_is_read_last(recall: int, echo: int, order: tuple[str, ...]) -> None:
+def test_the_memory_keeps_its_order_and_the_case_most_like_a_step_is_read_last(
+    recall: int, echo: int, order: tuple[str, ...]
+) -> None:
     stage = Stage("cases", recall=recall, echo=echo).holding(ONE, TWO, "alpha bravo golf -> fog")
     (system, asked), recalled = stage.method.writer.context(
         stage.state.sequence, stage.state.memory, Observation("s", 1, {"seen": "alpha bravo"})

@@ -203,9 +203,12 @@ class Reader:
 
 
 def form(answer: Mapping[str, Any]) -> dict[str, Any]:
-    """Give an answer without what depends on the model: what it predicts, and how long its notes are."""
+    """Give an answer without what depends on the model: the figures, the option that it took, how long its notes are."""
     told = {**answer, "memory_tokens": "memory_tokens" in answer}
-    return {**told, "prediction": list(answer.get("prediction", ()))}
+    of_fields = {name: list(value) for name, value in answer.items() if isinstance(value, dict)}
+    among = {name: sorted(options) for name, options in answer.get("among", {}).items()}
+    advisers = {name: list(row) for name, row in answer.get("believed", {}).items()}
+    return {**told, **of_fields, "among": among, "believed": advisers}
 
 
 def run(words: list[str]) -> int:
