@@ -88,7 +88,7 @@ def test_what_is_decided_later_is_not_decided_yet() -> None:
     asked = wanted({"seed": 4}, Settings)
     assert {name for name, value in asked.items() if value is None} == {
         "form", "style", "layout", "budget", "feedback", "rule", "recall", "echo", "chances", "choose", "calibrate",
-        "abstain_above", "abstain_wider",
+        "abstain_above", "abstain_wider", "hide_empty",
     }  # fmt: skip
 
 

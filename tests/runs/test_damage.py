@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from llm_as_rnn.catalogue import ADVISED, DEFAULT_METHODS
 from llm_as_rnn.cli.main import main
 from llm_as_rnn.core.errors import RunError, SpecMismatchError
 from llm_as_rnn.core.files import sealed, unsealed
@@ -17,7 +18,7 @@ from llm_as_rnn.runs.directory import RunDirectory
 from llm_as_rnn.runs.journal import STEPS, read_journal, whole
 from llm_as_rnn.runs.lines import EarlierSteps
 from tests.helpers import content
-from tests.runs.test_execute import go
+from tests.runs.test_execute import OPTIONS, go
 
 Lines = list[bytes]
 
@@ -105,7 +106,13 @@ def test_a_change_of_what_is_not_there_is_found(run: Path, items: Any) -> None:
 
 
 @pytest.mark.parametrize("version", [1, 2])
-def test_a_run_of_an_earlier_version_is_reported_and_resumed(run: Path, version: int) -> None:
+def test_a_run_of_an_earlier_version_is_reported_and_resumed(tmp_path: Path, version: int) -> None:
+    run = tmp_path / "run"
+    options = msgspec.structs.replace(
+        OPTIONS, methods=tuple(name for name in DEFAULT_METHODS if name != ADVISED)
+    )  # there was none then
+    go(run, options)
+
     def as_then() -> list[StepRecord]:
         return [EarlierSteps().kept(step) for step in content(run)]
 
@@ -115,7 +122,7 @@ def test_a_run_of_an_earlier_version_is_reported_and_resumed(run: Path, version:
     journal.write_bytes(b"".join(old))
     assert content(run) == before
     journal.write_bytes(b"".join(old[:-5]) + old[-5][:40])
-    go(run, resume=True)
+    go(run, options, resume=True)
     assert content(run) == before
     assert journal.read_bytes().count(b"\n") == len(old)
     assert (b'"check"' in journal.read_bytes()) is (version == 2)

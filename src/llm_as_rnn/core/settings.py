@@ -30,7 +30,7 @@ AUTO = "auto"
 PAPER_BUDGET = 4096
 """Tokens of a memory in the paper (appendix C)."""
 
-LATER = ("chances", "calibrate", "choose")
+LATER = ("chances", "calibrate", "choose", "hide_empty")
 """What runs and learners of earlier versions did not have: off where it is not stored, on where nothing is said."""
 
 SamplingName = Literal["greedy", "paper"]
@@ -217,6 +217,8 @@ class Settings(Record, frozen=True):
     choose : bool
         Whether an option is chosen by the model's chances and the memory's cases together, weighed as outcomes bear
         them out (see `recurrence.choosing`).
+    hide_empty : bool
+        Whether a prediction is shown only those sections of the memory that say something.
     bare : bool
         Whether advice is also taken of the model without a memory, so that no memory can do lasting harm.
     branches : int
@@ -302,6 +304,9 @@ class Settings(Record, frozen=True):
             "Choose among options by the model's chances and the memory's cases together.",
             default="on; it needs chances, and notes that are cases",
         ),
+    ] = False
+    hide_empty: Annotated[
+        bool, knob("Show a prediction no section of the memory that says nothing yet.", default="on")
     ] = False
     bare: Annotated[
         bool,

@@ -39,6 +39,22 @@ def initial_memory(task: Task) -> Memory:
     return Memory(tuple(Section(section.name, items) for section in task.memory))
 
 
+def telling(memory: Memory, task: Task) -> Memory:
+    """Leave out the sections that say nothing, as a prediction is shown a memory.
+
+    >>> from llm_as_rnn.core.task import load_task
+    >>> weather = load_task("weather")
+    >>> str(telling(initial_memory(weather), weather))
+    ''
+    >>> nothing = tidy_items([weather.initial])
+    >>> print(telling(Memory((Section("Patterns", ("rain -> sun",)), Section("Corrections", nothing))), weather))
+    ## Patterns
+    - rain -> sun
+    """
+    nothing = ((), tidy_items([task.initial]))
+    return Memory(tuple(section for section in memory.sections if section.items not in nothing), memory.version)
+
+
 def tidy_items(texts: Iterable[str]) -> tuple[str, ...]:
     """Tidy several items; empty ones and repetitions go.
 

@@ -28,7 +28,7 @@ from llm_as_rnn.core.records import (
 from llm_as_rnn.core.settings import Settings
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.recurrence.budget import Sections, measured
-from llm_as_rnn.recurrence.memory import Bounds, answer_format, read_memory, written
+from llm_as_rnn.recurrence.memory import Bounds, answer_format, read_memory, telling, written
 
 
 class Step(NamedTuple):
@@ -106,9 +106,15 @@ class Writer:
         most = self.settings.recall or 0
         closest = Resemblance(items).closest(line, most)
         recalled = [text for item in closest for text in as_asked(item, line, self.settings.echo)]
-        system = self.asker.render("recurrence/system", memory=str(memory), lessons=str(lessons or ""))
-        asking = self.asker.render("recurrence/predict", observation=shown, recalled=recalled)
+        told, taught = self._told(memory), self._told(lessons)
+        system = self.asker.render("recurrence/system", memory=told, lessons=taught)
+        asking = self.asker.render("recurrence/predict", observation=shown, recalled=recalled, memory=told or taught)
         return (Message("system", system), Message("user", asking)), tuple(closest)
+
+    def _told(self, memory: Memory | None) -> str:
+        if memory is None:
+            return ""
+        return str(telling(memory, self.task) if self.settings.hide_empty else memory)
 
     def fits(
         self, sequence: SequenceInfo, memory: Memory, observation: Observation, lessons: Memory | None = None

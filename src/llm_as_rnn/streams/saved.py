@@ -11,7 +11,7 @@ import msgspec
 from llm_as_rnn.core.errors import DamagedError, LlmAsRnnError, UsageError
 from llm_as_rnn.core.files import is_sealed, read_file, require_file, sealed, unsealed, write_atomically
 from llm_as_rnn.core.records import Record, SequenceInfo
-from llm_as_rnn.core.settings import Settings, knobs
+from llm_as_rnn.core.settings import LATER, Settings, knobs
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.streams.online import Stream, StreamSettings
 
@@ -165,6 +165,7 @@ def _decoded(content: bytes, path: Path) -> Saved:
         if version > 1 and not is_checked:
             unsealed(content)
         saved = msgspec.json.decode(content, type=Saved)
+        saved = msgspec.structs.replace(saved, choices=dict.fromkeys(LATER, False) | saved.choices)
         return saved if version == FORMAT else _modern(saved)
     except DamagedError as error:
         raise DamagedError(f"{path} is damaged: {error.message}", error.hint) from error
