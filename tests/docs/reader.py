@@ -203,7 +203,7 @@ class Reader:
 
 
 def form(answer: Mapping[str, Any]) -> dict[str, Any]:
-    """Give an answer without what depends on the model: the figures, the option that it took, how long its notes are."""
+    """Give an answer without what depends on the model: the figures, the option, how long its notes are."""
     told = {**answer, "memory_tokens": "memory_tokens" in answer}
     of_fields = {name: list(value) for name, value in answer.items() if isinstance(value, dict)}
     among = {name: sorted(options) for name, options in answer.get("among", {}).items()}
