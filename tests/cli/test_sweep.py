@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from llm_as_rnn.cli.process import interrupts
-from llm_as_rnn.core.engine import EngineInfo
+from llm_as_rnn.core.engine import Engine, EngineInfo
 from llm_as_rnn.core.errors import RequestRefusedError
 from llm_as_rnn.core.records import Request
 from llm_as_rnn.engines.scripted import ScriptedEngine
+from llm_as_rnn.engines.spending import Meter
 from llm_as_rnn.runs.directory import RunDirectory
 from llm_as_rnn.runs.sweep import load_sweep
 from tests.cli.commands import Ended, command
@@ -37,10 +38,10 @@ def engines(monkeypatch: pytest.MonkeyPatch) -> list[ScriptedEngine]:
     """Have every model be a script that answers what is asked for, and keep those that were made."""
     made_here: list[ScriptedEngine] = []
 
-    def script(model: str, **_server: Any) -> ScriptedEngine:
+    def script(model: str, meter: Meter | None = None, **_server: Any) -> Engine:
         host = "192.0.2.9" if "elsewhere" in model else ""
         made_here.append(ScriptedEngine(answer, EngineInfo(model, "d", context_window=32_768, host=host)))
-        return made_here[-1]
+        return made_here[-1] if meter is None else meter.watch(made_here[-1])
 
     monkeypatch.setattr("llm_as_rnn.cli.running.resolve", script)
     monkeypatch.setattr("llm_as_rnn.cli.judge.resolve", script)
@@ -289,3 +290,32 @@ def test_a_sweep_with_other_settings_is_not_gone_on_with(mine: str, engines: lis
     finished(mine, "-m", "openai:one", "--out", "out")
     ended = finished(mine, "-m", "openai:one", "--steps", "3", "--out", "out", "--resume", code=2)
     assert "this run was begun with other settings: steps was 2, now 3" in ended.stderr
+
+
+def test_a_sweep_that_has_spent_its_limit_stops_and_goes_on(
+    mine: str, here: Path, engines: list[ScriptedEngine]
+) -> None:
+    finished(mine, "--out", "whole")
+    calls = asked(engines)
+    engines.clear()
+    stopped = finished(mine, "--out", "cut", "--max-tokens", "200", code=1)
+    assert "tokens were used, of 200 (--max-tokens)" in stopped.stderr
+    assert "--out cut" in stopped.stderr
+    first = asked(engines)
+    assert 0 < first < calls
+    assert not (here / "cut/llamacpp-smollm2-135m/b").exists(), "the next run is not begun"
+    finished(mine, "--out", "cut", "--resume")
+    assert asked(engines) == calls
+    for name in ("a", "b"):
+        whole, cut = (RunDirectory(here / out / "llamacpp-smollm2-135m" / name).records() for out in ("whole", "cut"))
+        assert [(r.sequence, r.t, r.prediction) for r in whole] == [(r.sequence, r.t, r.prediction) for r in cut]
+
+
+def test_a_dry_run_makes_nothing(mine: str, here: Path, engines: list[ScriptedEngine]) -> None:
+    told = finished(mine, "--out", "dry", "--dry-run", "--measure", "0")
+    assert asked(engines) == 0
+    assert not (here / "dry").exists()
+    assert re.search(r"zero_shot +4 ", told.stdout)
+    assert "in all: 8 calls" in told.stdout
+    finished(mine, "--out", "dry", "--dry-run", "--measure", "1")
+    assert asked(engines) == 2, "a step of one sequence of each run"

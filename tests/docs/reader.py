@@ -116,6 +116,7 @@ class Reader:
             "console": self._session,
             "csv": self._save,
             "yaml": self._save,
+            "toml": self._save,
             "text": self._compare,
         }
         python = PythonCodeBlockParser(doctest_optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)

@@ -13,7 +13,7 @@ from llm_as_rnn.core.records import Status
 from llm_as_rnn.runs.directory import RunDirectory
 from tests.docs.reader import NOT_RUN, PAGES, ROOT, Reader, commands, name_of, not_run
 
-KNOWN = {"python", "sh", "console", "csv", "yaml", "text", ""}
+KNOWN = {"python", "sh", "console", "csv", "yaml", "toml", "text", ""}
 """The languages of blocks; one without a language shows what was printed, or a picture."""
 
 

@@ -25,6 +25,8 @@ from llm_as_rnn.cli.running import (
     require_concurrency,
     require_resumable,
     running_options,
+    show_outlook,
+    take_spending,
     words_to_judge,
 )
 from llm_as_rnn.core.prompts import EVERY_ROOM, Prompts
@@ -127,11 +129,15 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
     choices |= {name: value for name, value in few.items() if choices[name] is None}
     if methods is not None:
         choices["methods"] = tuple(name.strip() for name in methods.split(",") if name.strip())
+    spending = take_spending(choices)
     options = Options(task=task, concurrency=concurrency, settings=take_settings(choices), **choices)
     _check(options, out, resume=resume, retry_failed=retry_failed)
     notice = pause_notice()
     server = {"base_url": base_url, "timeout": timeout, "patience": patience, "on_pause": notice}
-    engine = engine_of(model, options, cache, context=context, slots=concurrency, **server)
+    engine = engine_of(model, options, cache, context=context, slots=concurrency, meter=spending.meter, **server)
+    if spending.dry_run:
+        show_outlook(options, engine, model, spending)
+        return DONE
     directory = RunDirectory(out or _new_folder(loaded.name, engine.info.model))
     how = judge_options(options, judge_times)
     judging = None if judge is None else judge_of(loaded, judge, how, directory, server)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import click
 from platformdirs import user_cache_path
 
+from llm_as_rnn.cli.engines import Seconds
 from llm_as_rnn.cli.judge import prepare
-from llm_as_rnn.cli.progress import download_progress
+from llm_as_rnn.cli.outlook import outlook_remarks, outlook_table
+from llm_as_rnn.cli.progress import console, download_progress, waiting
 from llm_as_rnn.core.engine import Engine
 from llm_as_rnn.core.errors import UsageError
 from llm_as_rnn.core.task import Task
@@ -18,8 +22,10 @@ from llm_as_rnn.datasets.terms import require_local
 from llm_as_rnn.engines.cache import CacheMode
 from llm_as_rnn.engines.idle import IdleEngine
 from llm_as_rnn.engines.resolve import resolve
+from llm_as_rnn.engines.spending import Limits, Meter, read_prices
 from llm_as_rnn.runs.directory import RunDirectory
 from llm_as_rnn.runs.execute import Options, needs_model
+from llm_as_rnn.runs.forecast import MEASURED, Forecast, forecast
 from llm_as_rnn.runs.judging import MOST_TIMES, JudgeOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -37,6 +43,22 @@ _OPTIONS = [
         default="off",
         show_default=True,
         help="Keep the model's answers, and reuse them for the same questions.",
+    ),
+    click.option("--max-tokens", type=click.IntRange(min=1), help="Stop when so many were read and written."),
+    click.option("--max-cost", type=float, help="Stop when so much was spent, by --prices."),
+    click.option("--max-time", type=Seconds(), help="Stop asking after so many seconds."),
+    click.option(
+        "--prices",
+        type=click.Path(path_type=Path),
+        help="A TOML file of what models cost, a million tokens: prompt, completion and cached for each.",
+    ),
+    click.option("--dry-run", is_flag=True, help="Say what it would take in calls, tokens and money, and make no run."),
+    click.option(
+        "--measure",
+        type=click.IntRange(min=0),
+        default=MEASURED,
+        show_default=True,
+        help="Steps of one sequence that --dry-run asks of each method, to measure; 0 for no call at all.",
     ),
     click.option(
         "--judge", help="Judge the answers after the run: a model, named as for --model [default: not judged]."
@@ -56,6 +78,53 @@ def running_options(command: F) -> F:
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
+
+
+class Spending(NamedTuple):
+    """What a command may spend, and whether it only says what it would.
+
+    Attributes
+    ----------
+    meter : Meter
+        Who counts.
+    dry_run : bool
+        Whether nothing is to be run.
+    measure : int
+        Steps that are measured then.
+    """
+
+    meter: Meter
+    dry_run: bool
+    measure: int
+
+
+def take_spending(choices: dict[str, Any]) -> Spending:
+    """Take what was said of spending out of a command's options.
+
+    Raises
+    ------
+    UsageError
+        If the prices cannot be read, or a cost is limited without any.
+    """
+    path, cost = choices.pop("prices"), choices.pop("max_cost")
+    if cost is not None and not 0 < cost < math.inf:
+        raise UsageError(f"a limit of {cost:g} leaves nothing to spend", "correct --max-cost")
+    if cost is not None and path is None:
+        raise UsageError("a cost is limited, and nobody says what a token costs", "name a table: --prices FILE")
+    limits = Limits(choices.pop("max_tokens"), cost, choices.pop("max_time"))
+    prices = {} if path is None else read_prices(path)
+    return Spending(Meter(limits, prices), choices.pop("dry_run"), choices.pop("measure"))
+
+
+def show_outlook(options: Options, engine: Engine, model: str, spending: Spending) -> list[Forecast]:
+    """Show what a run would take, and give it."""
+    with waiting("walking through the run"):
+        outlook = asyncio.run(forecast(options, engine, spending.measure))
+    price = spending.meter.prices.get(model)
+    console.print(outlook_table(outlook, price))
+    for line in outlook_remarks(outlook, price):
+        console.print(line, style="dim")
+    return outlook.methods
 
 
 def require_concurrency(concurrency: int | None) -> None:

@@ -17,16 +17,20 @@ from llm_as_rnn.cli.engines import engine_options, given_again
 from llm_as_rnn.cli.judge import judge_and_show
 from llm_as_rnn.cli.learning import prompts_option, remote_data_option, setting_options, take_settings
 from llm_as_rnn.cli.main import DONE, SOME_FAILED
+from llm_as_rnn.cli.outlook import together
 from llm_as_rnn.cli.process import INTERRUPTED, interrupts
 from llm_as_rnn.cli.progress import PauseNotice, RunProgress, console, pause_notice, say, waiting
 from llm_as_rnn.cli.results import show
 from llm_as_rnn.cli.running import (
+    Spending,
     engine_of,
     judge_of,
     judge_options,
     require_concurrency,
     require_resumable,
     running_options,
+    show_outlook,
+    take_spending,
     words_to_judge,
 )
 from llm_as_rnn.core.errors import RunError, UsageError
@@ -41,6 +45,7 @@ from llm_as_rnn.report.sweeps import Done, as_data, as_markdown, remarks, sweep_
 from llm_as_rnn.report.tables import plain_table
 from llm_as_rnn.runs.directory import RunDirectory
 from llm_as_rnn.runs.execute import execute, needs_model
+from llm_as_rnn.runs.forecast import Forecast
 from llm_as_rnn.runs.sweep import NO_MODEL, Planned, Sweep, Wanted, folders, is_finished, load_sweep, plan
 
 
@@ -54,6 +59,7 @@ class _How(NamedTuple):
     judge: str | None
     judge_times: int
     server: dict[str, Any]
+    asking: dict[str, Any]
     notice: PauseNotice
 
 
@@ -129,6 +135,7 @@ def sweep(  # noqa: PLR0913, PLR0917 - one argument an option
     named = None if methods is None else tuple(one.strip() for one in methods.split(",") if one.strip())
     for method in named or ():
         require_method(method)
+    spending = take_spending(choices)
     settings = take_settings(choices)
     wanted(settings, Settings)
     asked = Wanted(only=only, data=_paths(data), methods=named, settings=settings, **choices)
@@ -143,11 +150,18 @@ def sweep(  # noqa: PLR0913, PLR0917 - one argument an option
     notice = pause_notice()
     server = {"base_url": base_url, "timeout": timeout, "patience": patience, "on_pause": notice}
     folder = out or Path("runs") / f"{Path(name).stem}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-    how = _How(folder, resume, retry_failed, cache, judge, judge_times, {**server, "context": context}, notice)
+    asking = {**server, "context": context, "meter": spending.meter}
+    how = _How(folder, resume, retry_failed, cache, judge, judge_times, server, asking, notice)
     jobs = _jobs(here, models or found.models or (DEFAULT_MODEL,))
-    _require_free(how)
     _require_allowed(jobs, how)
+    if spending.dry_run:
+        _show_outlooks(jobs, how, spending)
+        return DONE
+    _require_free(how)
     for job in jobs:
+        if spending.meter.reached:
+            _say_how_to_go_on(f"stopped: {spending.meter.reached}", how)
+            return SOME_FAILED
         if not _make(job, how, base_url):
             return INTERRUPTED
     return _conclude(found, planned, jobs, folder)
@@ -190,7 +204,7 @@ def _directory(job: _Job, how: _How) -> RunDirectory:
 
 
 def _engine(job: _Job, how: _How) -> Any:
-    server = dict(how.server)
+    server = dict(how.asking)
     if not job.model.startswith("openai:"):
         server["base_url"] = None
     return engine_of(job.model, job.planned.options, how.cache, slots=job.planned.options.concurrency, **server)
@@ -203,9 +217,7 @@ def _make(job: _Job, how: _How, base_url: str | None) -> bool:
     ways = judge_options(options, how.judge_times)
     judge = None
     if judging:
-        judge = judge_of(
-            job.planned.task, judging, ways, directory, {k: v for k, v in how.server.items() if k != "context"}
-        )
+        judge = judge_of(job.planned.task, judging, ways, directory, how.server)
     say(f"\n{job.folder}/{job.planned.run.name}")
     if how.resume and is_finished(job.planned, job.model, directory) and not _to_retry(directory, how):
         say("it is finished already")
@@ -241,17 +253,27 @@ def _run(job: _Job, how: _How, directory: RunDirectory) -> bool:
             done = (
                 f"{watcher.done} of {watcher.total} steps of this run are kept" if watcher.total else "it had not begun"
             )
-            say(f"interrupted; {done}. To go on:\n{indent(given_again(_again(how)), '  ')}")
+            _say_how_to_go_on(f"interrupted; {done}", how)
             return False
     return True
 
 
-def _again(how: _How) -> list[str]:
-    """Give the words of the command that goes on."""
+def _show_outlooks(jobs: Sequence[_Job], how: _How, spending: Spending) -> None:
+    """Show what each run would take, and all of them."""
+    every: list[Forecast] = []
+    for job in jobs:
+        if needs_model(job.planned.options.methods):
+            say(f"\n{job.folder}/{job.planned.run.name}")
+            every += show_outlook(job.planned.options, _engine(job, how), job.model, spending)
+    whole = together(every)
+    console.print(f"\nin all: {whole.calls:,.0f} calls, {whole.prompt + whole.completion:,.0f} tokens", style="bold")
+
+
+def _say_how_to_go_on(why: str, how: _How) -> None:
     words = [word for word in sys.argv[1:] if word != "--resume"]
     if not any(word == "--out" or word.startswith("--out=") for word in words):
         words += ["--out", str(how.out)]
-    return [*words, "--resume"]
+    say(f"{why}. To go on:\n{indent(given_again([*words, '--resume']), '  ')}")
 
 
 def _conclude(found: Sweep, planned: Sequence[Planned], jobs: Sequence[_Job], out: Path) -> int:

@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from difflib import SequenceMatcher
+from itertools import takewhile
 
 from llm_as_rnn.core.kept import Kept
 
@@ -40,6 +41,16 @@ def _split(text: str) -> tuple[str, ...]:
 
 
 _split_before = Kept(_split, characters=MOST_KEPT)
+
+
+def beginning_of(texts: Sequence[str]) -> str:
+    """Give what all of some texts begin with: what the first and the last in the alphabet's order do.
+
+    >>> beginning_of(["card lost", "card late", "card limit"])
+    'card l'
+    """
+    pairs = zip(min(texts), max(texts), strict=False)
+    return "".join(one for one, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def can_be_lined_up(one: Sequence[str], other: Sequence[str]) -> bool:

@@ -11,11 +11,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from itertools import takewhile
 from typing import NamedTuple
 
 import msgspec
 
+from llm_as_rnn.core.alignment import beginning_of
 from llm_as_rnn.core.records import Place
 
 LEAST = 1e-4
@@ -173,7 +173,7 @@ def untold(options: Sequence[str], told: Mapping[str, float]) -> Untold | None:
     branches = []
     for few in alike.values():
         if len(few) > 1:
-            beginning = _beginning(few)
+            beginning = beginning_of(few)
             # Those that were too unlikely to be kept belong to it as well.
             all_ = tuple(o for o in options if o.startswith(beginning) and (o in few or o not in told))
             branches.append(Untold(all_, math.fsum(chances[option] for option in all_)))
@@ -192,13 +192,6 @@ def shared_out(
     """
     inner = full(branch.options, within)
     return likeliest({**full(options, told), **{option: branch.chance * inner[option] for option in branch.options}})
-
-
-def _beginning(texts: Sequence[str]) -> str:
-    """Give what all of them begin with: what the first and the last in the alphabet's order do."""
-    return "".join(
-        one for one, _ in takewhile(lambda pair: pair[0] == pair[1], zip(min(texts), max(texts), strict=False))
-    )
 
 
 class _Rest(NamedTuple):

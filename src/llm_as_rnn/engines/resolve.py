@@ -16,6 +16,7 @@ from llm_as_rnn.engines.patience import PATIENCE, OnPause, PatientEngine
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.engines.secrecy import Address, account, address
 from llm_as_rnn.engines.sources import Progress
+from llm_as_rnn.engines.spending import Meter
 
 DEFAULT_MODEL = f"llamacpp:{DEFAULT_NAME}"
 """The model string where the user names none."""
@@ -40,6 +41,7 @@ def resolve(  # noqa: PLR0913 - a keyword each for what a user may say of an eng
     patience: float | None = None,
     on_pause: OnPause | None = None,
     progress: Progress | None = None,
+    meter: Meter | None = None,
 ) -> Engine:
     """Make the engine that a model string names; it is not open yet.
 
@@ -64,6 +66,8 @@ def resolve(  # noqa: PLR0913 - a keyword each for what a user may say of an eng
         Told when such a wait begins, and when it is over.
     progress : callable, optional
         Told how far a download is.
+    meter : Meter, optional
+        Counts what is spent, and stops at its limits; answers from a cache cost nothing.
 
     Raises
     ------
@@ -92,6 +96,8 @@ def resolve(  # noqa: PLR0913 - a keyword each for what a user may say of an eng
         engine = PatientEngine(server, PATIENCE if patience is None else patience, on_pause)
     else:
         engine = ScriptedEngine.from_file(Path(name))
+    if meter is not None:
+        engine = meter.watch(engine)
     if cache_folder is not None and cache_mode == "record":
         return CachedEngine(model, cache_folder, cache_mode, engine, endpoint=place.url, account=kept_as)
     return engine

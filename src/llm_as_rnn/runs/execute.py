@@ -29,7 +29,7 @@ from llm_as_rnn.core.method import Method
 from llm_as_rnn.core.prompts import Prompts
 from llm_as_rnn.core.records import Record, Request, StepRecord
 from llm_as_rnn.core.task import Task, load_task
-from llm_as_rnn.datasets.base import Dataset, Sequence, Split
+from llm_as_rnn.datasets.base import Dataset, Selection, Sequence, Split
 from llm_as_rnn.datasets.registry import dataset
 from llm_as_rnn.datasets.tables import Table, read_table
 from llm_as_rnn.datasets.terms import require_local
@@ -144,6 +144,52 @@ def make_spec(
     )
 
 
+class Material(NamedTuple):
+    """What a run is made of, besides the model.
+
+    Attributes
+    ----------
+    task : Task
+        What is predicted.
+    prompts : Prompts
+        The templates.
+    table : Table or None
+        The user's own data.
+    source : Dataset or None
+        In its place, the task's dataset.
+    cut : callable
+        Cuts its sequences.
+    """
+
+    task: Task
+    prompts: Prompts
+    table: Table | None
+    source: Dataset | None
+    cut: Callable[[Selection], list[Sequence]]
+
+    @property
+    def digest(self) -> str:
+        """Fingerprint of the folder that a shipped dataset reads, if it reads one of the user's."""
+        return self.source.digest if self.source else ""
+
+
+def gather(options: Options) -> Material:
+    """Read what a run is made of.
+
+    Raises
+    ------
+    UsageError
+        If task, data or templates are broken, or do not fit each other.
+    """
+    task = load_task(options.task)
+    table = own_data(options.data, task)
+    prompts = Prompts.with_folder(options.prompts)
+    if table is not None:
+        return Material(task, prompts, table, None, table.cut)
+    source = shipped_data(options.data, task)
+    return Material(task, prompts, None, source, source.load)
+
+
 def usual_size(task: Task) -> tuple[int, int]:
     """Say how many sequences and steps of a task's shipped dataset a run takes where nothing else is said."""
     source = dataset(task.dataset)
@@ -227,20 +273,13 @@ async def execute(
     LlmAsRnnError
         If the run cannot be begun, or its journal cannot be written.
     """
-    task = load_task(options.task)
-    table = own_data(options.data, task)
-    source = None
-    if table is None:
-        source = shipped_data(options.data, task)
-        cut = source.load
-    else:
-        cut = table.cut
-    prompts = Prompts.with_folder(options.prompts)
+    found = gather(options)
+    task, prompts, table, source, cut = found
     confirmed = directory.confirmed() if resume else ()
     confirmed = require_local(task, engine.info, options.allow_remote_data, confirmed)
     await engine.open()
     try:
-        spec = make_spec(options, task, prompts, engine.info, table, source.digest if source else "")
+        spec = make_spec(options, task, prompts, engine.info, table, found.digest)
         if resume and directory.holds_run:
             spec = spec.as_begun(directory.info().spec, (*options.methods, *_named(options.settings)))
         sequences = cut(spec.selection)

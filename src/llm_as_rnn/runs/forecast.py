@@ -1,0 +1,210 @@
+"""What a run would take, before it is paid for: calls, tokens, money and time of each method.
+
+The run is walked through with answers that are made up, so that every prompt is the one that a run would send but for
+what the model would have written in it. A few steps are asked of the model itself, if that is wanted: they tell how
+its tokens compare with the estimate, how long its answers are, and how long they take.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from collections.abc import Sequence as Many
+from statistics import fmean
+from typing import NamedTuple
+
+import msgspec
+
+from llm_as_rnn.catalogue import advisers, asks_model, build
+from llm_as_rnn.core.alignment import beginning_of
+from llm_as_rnn.core.engine import Engine, EngineInfo
+from llm_as_rnn.core.prompts import Prompts
+from llm_as_rnn.core.records import Call, Completion, Request, StepRecord
+from llm_as_rnn.core.task import Task
+from llm_as_rnn.datasets.base import Sequence
+from llm_as_rnn.datasets.terms import require_local
+from llm_as_rnn.engines.drive import drive_walk
+from llm_as_rnn.engines.estimate import estimate_tokens
+from llm_as_rnn.engines.filling import fill
+from llm_as_rnn.engines.scripted import ScriptedEngine
+from llm_as_rnn.engines.spending import Price
+from llm_as_rnn.runs.execute import Options, gather, make_spec
+from llm_as_rnn.runs.spec import RunSpec
+from llm_as_rnn.runs.walk import walk
+
+MEASURED = 2
+"""Steps of one sequence that are asked of each method, where nobody says how many."""
+
+WALKED = 3
+"""Sequences that are walked through; the others are taken to be like them."""
+
+NOTE = "it often comes so again"
+"""Stands for what a model writes of its own."""
+
+
+class Forecast(NamedTuple):
+    """What a method would take.
+
+    Attributes
+    ----------
+    method : str
+        Which.
+    steps : int
+        In all sequences.
+    calls, prompt, cached, completion : float
+        Calls, and tokens that are read, that are read from a cache, and that are written.
+    seconds : float or None
+        Time on the engine, one call after the other; None where nothing was measured.
+    """
+
+    method: str
+    steps: int
+    calls: float
+    prompt: float
+    cached: float
+    completion: float
+    seconds: float | None
+
+    def cost(self, price: Price) -> float:
+        """Give what it would cost."""
+        return price.of(self.prompt, self.cached, self.completion)
+
+
+class Outlook(NamedTuple):
+    """What a run would take.
+
+    Attributes
+    ----------
+    spec : RunSpec
+        The run.
+    methods : list of Forecast
+        Of those that ask the model.
+    measured : int
+        Calls to the model that were made to find out.
+    slots : int
+        Calls that are answered at the same time without taking each other's time: 1 on this machine.
+    """
+
+    spec: RunSpec
+    methods: list[Forecast]
+    measured: int
+    slots: int
+
+
+async def forecast(options: Options, engine: Engine, measure: int = MEASURED) -> Outlook:
+    """Say what a run would take.
+
+    Parameters
+    ----------
+    options : Options
+        The run.
+    engine : Engine
+        Who would answer; opened, asked and closed here if anything is to be measured.
+    measure : int
+        Steps of one sequence that are asked of each method; 0 for no call at all.
+
+    Raises
+    ------
+    LlmAsRnnError
+        If the run could not be begun.
+    """
+    found = gather(options)
+    require_local(found.task, engine.info, options.allow_remote_data, ())
+    calls: dict[str, list[Call]] = {}
+    if measure:
+        await engine.open()
+    try:
+        spec = make_spec(options, found.task, found.prompts, engine.info, found.table, found.digest)
+        sequences = found.cut(spec.selection)
+        # Advice takes what others of the run say, and asks nobody; alone it asks what its advisers ask.
+        names = [name for name in spec.methods if asks_model(name) and not _is_told(name, found.task, spec)]
+        if measure:
+            first = msgspec.structs.replace(sequences[0], steps=sequences[0].steps[:measure])
+            for name in names:
+                calls[name] = await _calls(name, [first], found.task, spec, found.prompts, engine)
+    finally:
+        if measure:
+            await engine.close()
+    made = []
+    for name in names:
+        imagined = _Imagined(engine.info)
+        few = sequences[:WALKED]
+        guessed = await _calls(name, few, found.task, spec, found.prompts, imagined.engine)
+        share = sum(len(one.steps) for one in sequences) / sum(len(one.steps) for one in few)
+        beginning = guessed[: len(calls.get(name, ()))]
+        made.append(_forecast(name, sequences, guessed, share, calls.get(name, []), beginning))
+    slots = engine.info.slots if engine.info.host else 1
+    return Outlook(spec, made, sum(map(len, calls.values())), slots)
+
+
+def _is_told(name: str, task: Task, spec: RunSpec) -> bool:
+    asked = [adviser for adviser in advisers(name, task, spec.settings) if asks_model(adviser)]
+    return bool(asked) and set(asked) <= set(spec.methods)
+
+
+async def _calls(
+    name: str, sequences: Many[Sequence], task: Task, spec: RunSpec, prompts: Prompts, engine: Engine
+) -> list[Call]:
+    """Walk through sequences, and give the calls that were made."""
+    method = build(name, task, spec.settings, prompts)
+    made: list[Call] = []
+
+    def keep(record: StepRecord) -> None:
+        made.extend(record.calls)
+
+    for sequence in sequences:
+        await drive_walk(walk(method, sequence, task, delay=spec.delay), engine, keep)
+    return made
+
+
+class _Imagined:
+    """Answers anything with something of the right form, and counts tokens as far as that can be estimated."""
+
+    def __init__(self, info: EngineInfo) -> None:
+        self.engine = ScriptedEngine(self._answer, msgspec.structs.replace(info, host=""))
+        self._before: dict[str, str] = {}
+
+    def _answer(self, request: Request) -> Completion:
+        text = fill(request.answer, NOTE, 2)
+        prompt = request.prompt
+        tokens = max(estimate_tokens(prompt), 1)
+        known = max((len(beginning_of([prompt, one])) for one in self._before.values()), default=0)
+        self._before[request.role] = prompt + text
+        cached = int(tokens * known / max(len(prompt), 1))
+        return Completion(
+            text, prompt_tokens=tokens, completion_tokens=max(estimate_tokens(text), 1), cached_tokens=cached
+        )
+
+
+def _forecast(
+    name: str,
+    sequences: Many[Sequence],
+    guessed: Many[Call],
+    share: float,
+    measured: Many[Call],
+    beginning: Many[Call],
+) -> Forecast:
+    """Put together what was imagined and what was measured."""
+    longer = _ratio(sum(call.prompt_tokens for call in measured), sum(call.prompt_tokens for call in beginning))
+    written = _by_role(measured)
+    lasting = fmean(call.seconds for call in measured) if measured else None
+    return Forecast(
+        name,
+        sum(len(one.steps) for one in sequences),
+        share * len(guessed),
+        share * longer * sum(call.prompt_tokens for call in guessed),
+        share * longer * sum(call.cached_tokens or 0 for call in guessed),
+        share * sum(written.get(call.role, call.completion_tokens) for call in guessed),
+        None if lasting is None else share * len(guessed) * lasting,
+    )
+
+
+def _ratio(real: float, guessed: float) -> float:
+    return real / guessed if real and guessed else 1.0
+
+
+def _by_role(calls: Iterable[Call]) -> Mapping[str, float]:
+    lengths: dict[str, list[int]] = defaultdict(list)
+    for call in calls:
+        lengths[call.role].append(call.completion_tokens)
+    return {role: fmean(found) for role, found in lengths.items()}
