@@ -27,9 +27,8 @@ def foreseen(engine: ScriptedEngine, measure: int) -> Outlook:
 
 def counted(request: Request) -> Completion:
     """Answer as the run's script does, with three tokens for each that is estimated."""
-    text = answer(request)
-    said = text if isinstance(text, str) else text.text
-    return Completion(said, prompt_tokens=3 * estimate_tokens(request.prompt), completion_tokens=77, seconds=0.5)
+    tokens = 3 * estimate_tokens(request.prompt)
+    return Completion(answer(request), prompt_tokens=tokens, completion_tokens=77, seconds=0.5)
 
 
 def test_the_calls_are_those_that_the_run_makes(tmp_path: Path) -> None:
