@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 from html.parser import HTMLParser
 from typing import Any
@@ -56,4 +58,13 @@ class Page(HTMLParser):
     @property
     def data(self) -> Any:
         """The viewer's data."""
-        return json.loads(next(text for attributes, text in self.scripts if attributes.get("id") == "data"))
+        texts = {attributes.get("id"): text for attributes, text in self.scripts}
+
+        def unpacked(name: str) -> Any:
+            return json.loads(gzip.decompress(base64.b64decode(texts[name])))
+
+        index = json.loads(texts["data"])
+        traces = [{**trace, "steps": unpacked(f"steps-{number}")} for number, trace in enumerate(index["traces"])]
+        blocks = [name for name in texts if name and name.startswith("pool-")]
+        pool = [value for number in range(len(blocks)) for value in unpacked(f"pool-{number}")]
+        return {**index, "traces": traces, "pool": pool}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 from llm_as_rnn.core.fields import Field, Label, Number, Ranked
 from llm_as_rnn.core.records import Feedback, Message, Status, StepRecord, Value
 from llm_as_rnn.core.task import Columns, MemorySection, Task
-from llm_as_rnn.report.trace import ViewerData, cap_length, script_json, viewer_data
+from llm_as_rnn.report.trace import ViewerData, cap_length, packed, script_json, viewer_data
 from llm_as_rnn.runs.directory import RunDirectory
 from tests.metrics.steps import call, step
 from tests.report.journal import late, weather_journal
@@ -274,16 +276,39 @@ def test_a_journal_that_went_through_json_gives_the_same(weather: Task) -> None:
     assert shown(viewer_data(weather, again, 5)) == shown(viewer_data(weather, records, 5))
 
 
+def test_a_trace_names_the_blocks_that_it_needs(weather: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llm_as_rnn.report.trace.BLOCK", 7)
+    data = viewer_data(weather, weather_journal(sequences=2, steps=6), 160)
+    page = packed(data)
+    parts = {one.id: json.loads(gzip.decompress(base64.b64decode(one.text))) for one in page.parts}
+    index = json.loads(page.head)
+    whole = [value for number in range(-(-len(data.pool) // 7)) for value in parts[f"pool-{number}"]]
+    assert whole == shown(data)["pool"]
+    assert index["block"] == 7
+    used = [set(trace["uses"]) for trace in index["traces"]]
+    assert all(len(one) < len(whole) / 7 for one in used), "a part of the pool is enough for each"
+    for number, _ in enumerate(index["traces"]):
+        steps = parts[f"steps-{number}"]
+        assert steps == shown(data)["traces"][number]["steps"]
+        named = {one[what] for one in steps for what in ("observation", "raw")} | {
+            call["text"] for one in steps for call in one.get("calls", [])
+        }
+        assert {place // 7 for place in named} <= used[number]
+
+
 def test_the_memory_that_is_shown_as_the_predictions_own_is_the_one_that_its_prompt_held(tmp_path: Path) -> None:
     go(tmp_path / "run", msgspec.structs.replace(OPTIONS, delay=3))
     directory = RunDirectory(tmp_path / "run")
-    data = shown(viewer_data(directory.info().task, directory.records(), None, asked=directory.prompts().messages))
+    task = directory.info().task
+    data = shown(viewer_data(task, directory.records(), None, asked=directory.prompts().messages))
     seen = 0
     for trace in data["traces"]:
         for one in trace["steps"] if trace["method"] == "recurrent" else []:
             lines = [data["pool"][line] for _, lines in one["calls"][0]["asked"] for line in lines]
             for _, items in one["memory"].get("shown", []):
                 for item in items:
+                    if data["pool"][item] == task.initial:  # a section that says nothing is not shown
+                        continue
                     seen += 1
                     assert any(data["pool"][item] in line for line in lines)
     assert seen

@@ -61,6 +61,11 @@ class Viewer:
         self.page.goto(f"{self.address}{where}")
         self.page.wait_for_selector("#viewer:not([hidden])")
 
+    def choose(self, selector: str, value: str) -> None:
+        """Choose another trace, and wait until its steps are unpacked."""
+        self.page.select_option(selector, value)
+        self.page.wait_for_selector("#viewer:not([aria-busy])")
+
     def text(self, selector: str) -> str:
         return str(self.page.inner_text(selector))
 
@@ -204,17 +209,17 @@ def test_an_item_keeps_its_number_while_it_lives(viewer: Viewer) -> None:
 def test_methods_without_a_memory_show_their_calls(viewer: Viewer, records: list[StepRecord]) -> None:
     page = viewer.page
     page.click("#next")
-    page.select_option("#method", "zero_shot")
+    viewer.choose("#method", "zero_shot")
     assert viewer.t == 1
     assert "keeps no memory" in viewer.text("#memory")
     record = find(records, "zero_shot", "days-00", 1)
     assert page.locator("#call-list pre.answer").all_inner_texts() == [call.text for call in record.calls]
     assert f"{record.calls[0].prompt_tokens} tokens read" in viewer.text("#call-list")
-    page.select_option("#method", "recurrent")
+    viewer.choose("#method", "recurrent")
     assert not page.locator("#call-list").is_visible()
     page.click("#calls-title")
     assert page.locator("#call-list pre.answer").first.is_visible()
-    page.select_option("#method", "majority")
+    viewer.choose("#method", "majority")
     assert viewer.text("#calls-title") == "no model calls"
 
 
@@ -268,14 +273,14 @@ def test_recalled_notes_say_whether_they_were_followed(
             assert row.replace(note, "").strip() == word
             seen.add(word)
     assert seen >= {"", "followed", "not followed", "followed in sky"}
-    viewer.page.select_option("#method", "zero_shot")
+    viewer.choose("#method", "zero_shot")
     assert viewer.text("#recalled") == ""
 
 
 def test_the_address_leads_back_to_a_step(viewer: Viewer) -> None:
     page = viewer.page
-    page.select_option("#method", "memprompt")
-    page.select_option("#sequence", "days-01")
+    viewer.choose("#method", "memprompt")
+    viewer.choose("#sequence", "days-01")
     page.click("#next")
     where = "#" + page.url.partition("#")[2]
     viewer.open(where)

@@ -30,7 +30,7 @@ from llm_as_rnn.report import tables
 from llm_as_rnn.report.answers import answers
 from llm_as_rnn.report.charts import advice_charts, score_charts, styles
 from llm_as_rnn.report.regrets import regret_charts
-from llm_as_rnn.report.trace import script_json, viewer_data
+from llm_as_rnn.report.trace import packed, viewer_data
 from llm_as_rnn.report.trust import choosing_table, trust_charts, trust_table
 from llm_as_rnn.runs.asked import NO_PROMPTS, Prompts
 from llm_as_rnn.runs.versions import Event
@@ -119,12 +119,14 @@ def render_report(
     """Make a run's page; parameters as for `write_report`."""
     budget, coverage = _spec(run).get("budget"), _coverage(run)
     looks = styles(summaries)
-    data = viewer_data(
-        task,
-        records,
-        budget if isinstance(budget, int) else None,
-        asked=prompts.messages,
-        unasked=prompts.problem,
+    data = packed(
+        viewer_data(
+            task,
+            records,
+            budget if isinstance(budget, int) else None,
+            asked=prompts.messages,
+            unasked=prompts.problem,
+        )
     )
     return environment.get_template("report.html.j2").render(
         task=task,
@@ -152,7 +154,8 @@ def render_report(
         answers=answers(task, records, looks),
         lessons=lessons,
         settings=settings(run),
-        data=Markup(script_json(data)),  # noqa: S704 - script_json escapes what could end the tag
+        data=Markup(data.head),  # noqa: S704 - script_json escapes what could end the tag
+        parts=data.parts,
         style=asset("palette.css", "charts.css", "report.css"),
         script=asset("viewer.js"),
     )

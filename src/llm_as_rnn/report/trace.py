@@ -2,13 +2,18 @@
 
 Texts that come up again (an observation under each method, an item that an update left alone) are stored once, in a
 pool, and named by their place in it. What is too long for a page is cut, the longest texts first: the journal has all.
+
+The page holds them compressed, in parts: the steps of a trace, and the pool in blocks. The viewer unpacks those that it
+shows, so that opening a page of many thousand steps takes no longer than one of few.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import base64
+import gzip
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import UNSET
@@ -146,6 +151,8 @@ class TraceView(Shown, frozen=True):
     method: str
     sequence: str
     steps: list[StepView]
+    uses: list[int] = []
+    """The blocks of the pool that they name texts of."""
 
 
 class ViewerData(Shown, frozen=True):
@@ -159,6 +166,52 @@ class ViewerData(Shown, frozen=True):
     """Why what was asked is not there, where it is not."""
 
 
+class Part(NamedTuple):
+    """A part of the viewer's data as the page holds it: its id, and gzipped JSON as base64."""
+
+    id: str
+    text: str
+
+
+class Packed(NamedTuple):
+    """The viewer's data as the page holds it.
+
+    Attributes
+    ----------
+    head : str
+        JSON, for a script tag: all but steps and pool.
+    parts : list of Part
+        The steps of each trace, and the pool in blocks.
+    """
+
+    head: str
+    parts: list[Part]
+
+
+class TraceIndex(Shown, frozen=True):
+    """What is known of a trace before its steps are unpacked."""
+
+    method: str
+    sequence: str
+    memory: bool
+    uses: list[int]
+
+
+class ViewerIndex(Shown, frozen=True):
+    """What is known of all before anything is unpacked."""
+
+    traces: list[TraceIndex]
+    units: dict[str, str]
+    block: int
+    """Values in a block of the pool."""
+    budget: int | None = None
+    unasked: str = ""
+
+
+BLOCK = 2_000
+"""Values of the pool that are packed together."""
+
+
 class _Pool:
     """Values by number, each stored once; long texts are cut at ``cap`` characters, and messages at ``most``."""
 
@@ -168,6 +221,12 @@ class _Pool:
         self._asked = asked
         self._most = most
         self._places: dict[bytes, int] = {}
+        self._used: set[int] = set()
+
+    def used(self) -> list[int]:
+        """Give the blocks that were named since this was last asked."""
+        blocks, self._used = sorted(self._used), set()
+        return blocks
 
     def text(self, text: str) -> int:
         return self.add(_cut(text, self._cap))
@@ -184,6 +243,7 @@ class _Pool:
         if key not in self._places:
             self._places[key] = len(self.values)
             self.values.append(value)
+        self._used.add(self._places[key] // BLOCK)
         return self._places[key]
 
 
@@ -219,12 +279,32 @@ def viewer_data(
     tracks: dict[tuple[str, str], list[StepRecord]] = {}
     for record in records:
         tracks.setdefault((record.method, record.sequence), []).append(record)
-    traces = [TraceView(*names, _steps(task, steps, pool)) for names, steps in tracks.items()]
+    traces = [TraceView(*names, _steps(task, steps, pool), pool.used()) for names, steps in tracks.items()]
     units = {field.name: field.unit for field in task.answer if isinstance(field, Number) and field.unit}
     return ViewerData(pool.values, traces, units, budget, unasked)
 
 
-def script_json(data: ViewerData) -> str:
+def packed(data: ViewerData) -> Packed:
+    """Pack the viewer's data for a page."""
+    traces = [
+        TraceIndex(one.method, one.sequence, any(step.memory for step in one.steps), one.uses) for one in data.traces
+    ]
+    index = ViewerIndex(traces, data.units, BLOCK, data.budget, data.unasked)
+    return Packed(script_json(index), list(_parts(data)))
+
+
+def _parts(data: ViewerData) -> Iterator[Part]:
+    for number, trace in enumerate(data.traces):
+        yield Part(f"steps-{number}", _packed(trace.steps))
+    for number, begin in enumerate(range(0, len(data.pool), BLOCK)):
+        yield Part(f"pool-{number}", _packed(data.pool[begin : begin + BLOCK]))
+
+
+def _packed(values: Any) -> str:
+    return base64.b64encode(gzip.compress(msgspec.json.encode(values), mtime=0)).decode()
+
+
+def script_json(data: Shown) -> str:
     r"""Encode for a script tag: whatever stands in the journal, no tag can begin or end in it.
 
     >>> print(script_json(ViewerData(["</script>"], [], {})))

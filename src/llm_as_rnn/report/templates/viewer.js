@@ -1,6 +1,6 @@
 "use strict";
 // The trace viewer. It only ever sets text, never markup: what it shows was written by models.
-(() => {
+(async () => {
   const data = JSON.parse(document.getElementById("data").textContent);
   if (!data.traces.length) return;
 
@@ -10,7 +10,7 @@
   const SIGNS = { "=": "", "+": "+", "-": "−", "~": "~" };
   const CLASSES = { "=": "same", "+": "added", "-": "removed", "~": "edited" };
   const SIGN_NAMES = { "+": "added", "-": "removed", "~": "edited" };
-  let trace, at = 0;
+  let trace, wanted, at = 0;
 
   // Building blocks ------------------------------------------------------------------------------------------------
 
@@ -28,38 +28,69 @@
     return made;
   }
 
-  const pooled = (place) => data.pool[place];
+  const pooled = (place) => pool[place];
   const unit = (name) => (data.units[name] ? ` ${data.units[name]}` : "");
   const dated = (step) => (step.when === undefined ? "" : `, ${pooled(step.when)}`);
   const number = (value) => value.toLocaleString("en");
   const unique = (values) => [...new Set(values)];
   const hasMemory = () => trace.steps.some((step) => step.memory);
 
+  // Unpacking: a trace's steps, and the blocks of the pool that they name texts of -----------------------------------
+
+  const pool = [], unpacking = new Map();
+
+  async function unpack(id) {
+    const bytes = Uint8Array.from(atob(byId(id).textContent), (letter) => letter.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    return JSON.parse(await new Response(stream).text());
+  }
+
+  function once(id, keep) {
+    if (!unpacking.has(id)) unpacking.set(id, unpack(id).then(keep));
+    return unpacking.get(id);
+  }
+
+  function load(one) {
+    const steps = once(`steps-${data.traces.indexOf(one)}`, (found) => { one.steps = found; });
+    const blocks = (one.uses || []).map((number) => once(`pool-${number}`, (values) => {
+      values.forEach((value, place) => { pool[number * data.block + place] = value; });
+    }));
+    return Promise.all([steps, ...blocks]);
+  }
+
   // Which step -----------------------------------------------------------------------------------------------------
 
-  function chooseTrace(method, sequence) {
+  // Whether it was chosen: not if another one was while it was unpacked.
+  async function chooseTrace(method, sequence) {
     const ofMethod = data.traces.filter((one) => one.method === method);
-    trace = ofMethod.find((one) => one.sequence === sequence) || ofMethod[0];
+    const chosen = wanted = ofMethod.find((one) => one.sequence === sequence) || ofMethod[0];
+    byId("viewer").setAttribute("aria-busy", "true");
+    await load(chosen);
+    if (wanted !== chosen) return false;
+    byId("viewer").removeAttribute("aria-busy");
+    trace = chosen;
     methodBox.value = method;
     sequenceBox.replaceChildren(...ofMethod.map((one) => element("option", {}, one.sequence)));
     sequenceBox.value = trace.sequence;
     slider.max = trace.steps.length - 1;
     byId("calls").open = !hasMemory();
+    return true;
   }
 
   function go(place) {
+    if (!trace) return; // a key that was pressed while the first steps were unpacked
     at = Math.max(0, Math.min(trace.steps.length - 1, place));
     showStep(trace.steps[at]);
     const where = new URLSearchParams({ method: trace.method, sequence: trace.sequence, t: trace.steps[at].t });
     history.replaceState(null, "", `#${where}`);
   }
 
-  function restore() {
+  async function restore() {
     const where = new URLSearchParams(location.hash.slice(1));
     const methods = unique(data.traces.map((one) => one.method));
-    const favourite = data.traces.find((one) => one.steps.some((step) => step.memory)) || data.traces[0];
+    const favourite = data.traces.find((one) => one.memory) || data.traces[0];
     const method = methods.includes(where.get("method")) ? where.get("method") : favourite.method;
-    chooseTrace(method, where.get("sequence"));
+    await chooseTrace(method, where.get("sequence"));
     at = Math.max(0, trace.steps.findIndex((step) => String(step.t) === where.get("t")));
     return where.has("t");
   }
@@ -332,9 +363,9 @@
 
   // Start ----------------------------------------------------------------------------------------------------------
 
-  function changeTrace(method, sequence) {
+  async function changeTrace(method, sequence) {
     const t = trace.steps[at].t;
-    chooseTrace(method, sequence);
+    if (!(await chooseTrace(method, sequence))) return;
     drawTimeline();
     const same = trace.steps.findIndex((step) => step.t === t);
     go(same < 0 ? 0 : same);
@@ -353,10 +384,13 @@
     event.preventDefault();
     go(at + step);
   });
-  new ResizeObserver(drawTimeline).observe(byId("timeline"));
-
-  const linked = restore();
+  if (!window.DecompressionStream) {
+    byId("steps").append(element("p", { class: "note" }, "This browser is too old to unpack the steps."));
+    return;
+  }
+  const linked = await restore();
   byId("viewer").hidden = false;
+  new ResizeObserver(drawTimeline).observe(byId("timeline"));
   drawTimeline();
   showStep(trace.steps[at]);
   if (linked) byId("steps").scrollIntoView();
