@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 from llm_as_rnn.core.chances import completed
 from llm_as_rnn.core.fields import Field, Number, entries
 from llm_as_rnn.core.fields.verdict import number_in
-from llm_as_rnn.core.figures import finite, mean
+from llm_as_rnn.core.figures import finite, mean, scale
 from llm_as_rnn.core.folding import fold
 from llm_as_rnn.core.records import Record, StepRecord
 from llm_as_rnn.core.task import Task
@@ -301,12 +302,14 @@ def selective_risk(field: Field, steps: Iterable[StepRecord]) -> list[Kept]:
         ((_width(field, step) if is_number else -step.chance[field.name], error(field, step)) for step in told),
         key=lambda pair: pair[0],
     )
-    points, errors = [], []
-    for place, (doubt, off) in enumerate(sure):
-        errors.append(off)
-        if place + 1 == len(sure) or sure[place + 1][0] != doubt:
-            points.append(Kept(len(errors) / len(sure), mean(errors), abs(doubt)))
-    return points
+    unit = scale(off for _, off in sure)
+    sums = accumulate(off / unit for _, off in sure)
+    doubts = [doubt for doubt, _ in sure]
+    return [
+        Kept(kept / len(sure), finite(total / kept * unit), abs(doubt))
+        for kept, ((doubt, after), total) in enumerate(zip(pairwise([*doubts, None]), sums, strict=True), 1)
+        if doubt != after
+    ]
 
 
 def error(field: Field, step: StepRecord) -> float:
