@@ -307,7 +307,7 @@ def selective_risk(field: Field, steps: Iterable[StepRecord]) -> list[Kept]:
     doubts = [doubt for doubt, _ in sure]
     return [
         Kept(kept / len(sure), finite(total / kept * unit), abs(doubt))
-        for kept, ((doubt, after), total) in enumerate(zip(pairwise([*doubts, None]), sums, strict=True), 1)
+        for kept, ((doubt, after), total) in enumerate(zip(pairwise([*doubts, math.nan]), sums, strict=True), 1)
         if doubt != after
     ]
 
