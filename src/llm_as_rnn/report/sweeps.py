@@ -141,7 +141,7 @@ def remarks(sweep: Sweep, planned: Iterable[Planned], done: Iterable[Done]) -> l
 
 def as_markdown(sweep: Sweep, content: Results, said: Iterable[str]) -> str:
     """Write a sweep's table as a page."""
-    notes = "\n".join(f"- {line[:1].upper()}{line[1:]}" for line in said)
+    notes = "\n".join(f"- {line}" for line in said)
     return f"# {sweep.title}\n\n{markdown(content)}\n\n{notes}\n"
 
 
