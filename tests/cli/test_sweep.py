@@ -128,7 +128,7 @@ def test_a_run_without_its_data_is_left_out_with_one_line(here: Path, engines: l
     lines = [line for line in ended.stderr.splitlines() if line.startswith("mimic")]
     assert lines == ["mimic is left out: its data does not come with this package (bring it: --data mimic=PATH)"]
     page = (here / "out" / "sweep.md").read_text(encoding="utf-8")
-    assert "- Mimic was left out: its data does not come with this package" in page
+    assert "- mimic was left out: its data does not come with this package" in page
     assert sorted(path.name for path in (here / "out" / "openai-one").iterdir()) == ["sp500", "weather"]
     assert json.loads((here / "out" / "sweep.json").read_bytes())["left_out"].keys() == {"mimic"}
 

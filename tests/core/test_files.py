@@ -174,3 +174,10 @@ def test_scores_are_read_back_before_they_are_saved(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"scores\.json cannot be written: it would be read as something else"):
         RunDirectory(tmp_path).write("scores.json", {"mae": float("nan")})
     assert read_file(tmp_path / "scores.json") == b'{\n  "mae": 1.5\n}\n'
+
+
+def test_what_cannot_be_written_is_called_by_the_name_that_was_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "missing" / "table.jsonl"
+    with pytest.raises(FileNotFoundError) as refused:
+        write_atomically(path, b"{}")
+    assert refused.value.filename == str(path)

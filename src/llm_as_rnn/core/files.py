@@ -182,7 +182,11 @@ def write_atomically(path: Path, content: bytes, *, private: bool = False) -> No
     with suppress(FileNotFoundError):
         require_file(target)
     _clear_abandoned(target.parent)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".writing")
+    try:
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".writing")
+    except OSError as error:
+        error.filename = str(path)  # the temporary file is nothing that a message should name
+        raise
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
