@@ -74,6 +74,25 @@ def test_one_sequence_has_no_interval_and_the_terminal_says_why(tmp_path: Path) 
         assert ("in brackets: 95 % bootstrap intervals over sequences" in said) is not says
 
 
+@pytest.mark.parametrize(
+    ("kept", "says"),
+    [
+        (slice(None), ""),
+        (slice(-3), "steps are missing in the journal, which was cut: "),
+        (slice(1), "steps are missing in the journal, which was cut: it holds none"),
+    ],
+)
+def test_a_journal_that_was_cut_at_whole_lines_is_noticed(tmp_path: Path, kept: slice, says: str) -> None:
+    run = tmp_path / "run"
+    options = ("--methods", "majority", "--sequences", "2", "--steps", "5", "--out", str(run))
+    assert command("run", "weather", *options).returncode == 0
+    journal = run / "steps.jsonl"
+    journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[kept]))
+    told = " ".join(command("report", str(run)).stdout.split())
+    assert says in told
+    assert ("steps are missing" in told) is bool(says)
+
+
 def test_a_killed_run_is_not_called_running_and_a_running_one_is(tmp_path: Path) -> None:
     out = tmp_path / "run"
     with FakeServer() as server:

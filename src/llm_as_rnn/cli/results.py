@@ -208,6 +208,8 @@ def _remarks(info: RunInfo, summaries: Sequence[MethodSummary]) -> list[str]:
         remarks.append("some answers were cut short by thinking: a run with a larger --thinking leaves room for it")
     if info.status != "finished":
         remarks.append(f"this run is not complete: {_why_incomplete(info)}")
+    elif missing := _missing(info, summaries):
+        remarks.append(f"steps are missing in the journal, which was cut: {missing}")
     if info.engine.left_out:
         remarks.append(
             f"the server refused these fields of requests, so they were left out: {', '.join(info.engine.left_out)}"
@@ -218,6 +220,15 @@ def _remarks(info: RunInfo, summaries: Sequence[MethodSummary]) -> list[str]:
     if any(summary.failed for summary in summaries):
         remarks.append("steps without a usable answer count as wrong, and as the farthest end of a number's range")
     return [*remarks, *_of_intervals(summaries)]
+
+
+def _missing(info: RunInfo, summaries: Sequence[MethodSummary]) -> str:
+    """Say which methods of a run that came to its end have fewer steps than others; empty if none has."""
+    steps = dict.fromkeys(info.spec.methods, 0) | {one.method: one.steps for one in summaries}
+    most = max(steps.values(), default=0)
+    if not most:
+        return "it holds none"
+    return ", ".join(f"{name} has {found} of {most}" for name, found in steps.items() if found < most)
 
 
 def _of_intervals(summaries: Sequence[MethodSummary]) -> list[str]:

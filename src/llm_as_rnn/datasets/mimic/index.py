@@ -148,7 +148,8 @@ def open_index(folder: Path, cache: Path, progress: Progress) -> Index:
                 _clear(cache, folder)
                 _make(folder, path, digest, progress)
     except OSError as error:
-        raise DatasetError(f"the index {path} cannot be written: {error.strerror or error}", "make room there") from error
+        why = error.strerror or error
+        raise DatasetError(f"the index {path} cannot be written: {why}", "make room there") from error
     return Index(path)
 
 
