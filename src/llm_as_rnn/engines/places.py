@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from functools import lru_cache
 
 _BOUND: set[str] = set()
 """Names that were once taken for this machine: whoever relied on it is never led elsewhere (see `is_bound`)."""
@@ -38,7 +39,7 @@ def is_here(host: str | None) -> bool:
         return host == ""
     found = addresses(host)
     here = bool(found) and all(map(_is_loopback, found))
-    if here and not _is_address(host):
+    if here and not is_address(host):
         _BOUND.add(host)
     return here
 
@@ -60,13 +61,17 @@ def loopback(host: str) -> list[str]:
 
 def addresses(host: str) -> list[str]:
     """Look up the addresses that a name stands for; an address stands for itself, and no network is asked."""
+    if is_address(host):
+        return [host]
     try:
         return sorted({str(entry[4][0]) for entry in socket.getaddrinfo(host, None)})
     except (OSError, UnicodeError):
         return []
 
 
-def _is_address(host: str) -> bool:
+@lru_cache(maxsize=256)
+def is_address(host: str) -> bool:
+    """Tell whether a host is an address: then nothing has to be looked up."""
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -74,6 +79,7 @@ def _is_address(host: str) -> bool:
     return True
 
 
+@lru_cache(maxsize=256)
 def _is_loopback(text: str) -> bool:
     address = ipaddress.ip_address(text)
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None

@@ -32,7 +32,7 @@ import msgspec
 from llm_as_rnn._version import __version__
 from llm_as_rnn.core.errors import EngineBusyError, EngineError, EngineUnavailableError, UsageError
 from llm_as_rnn.core.records import writable
-from llm_as_rnn.engines.places import is_bound, is_here, loopback
+from llm_as_rnn.engines.places import is_address, is_bound, is_here, loopback
 from llm_as_rnn.engines.refusals import Refusal, read_refusal
 from llm_as_rnn.engines.replies import one_line
 from llm_as_rnn.engines.secrecy import Address, Redactor, address, credentials
@@ -330,13 +330,14 @@ def _on_this_machine(inner: httpx2.AsyncBaseTransport) -> httpx2.AsyncBaseTransp
 
         async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
             host = request.url.host
-            there = await asyncio.to_thread(loopback, host)
+            # Only a name may take time to be looked up.
+            there = loopback(host) if is_address(host) else await asyncio.to_thread(loopback, host)
             if not there:
                 raise EngineUnavailableError(f"{host} no longer stands for this machine", "name 127.0.0.1 instead")
             request.extensions = {**request.extensions, "sni_hostname": host}  # for TLS it keeps its name
             url = request.url
             for place, found in enumerate(there):
-                request.url = url.copy_with(host=found)
+                request.url = url if found == host else url.copy_with(host=found)
                 try:
                     return await inner.handle_async_request(request)
                 except httpx2.ConnectError:
