@@ -166,7 +166,7 @@ def about_run(part: Table) -> str:
             f"style `{settings['style']}`, sampling `{settings['sampling']}`."
         )
     version = origin.versions.get("llm-as-rnn", "")
-    return f"{said} Version {version}, {origin.started[:10]}; every step is in [steps/](steps/{origin.name}.csv)."
+    return f"{said} Version {version}, {origin.started[:10]}; every step is in [steps/](steps/{origin.name}.csv.gz)."
 
 
 TRUSTED = (("coverage", "coverage of 0.9"), ("calibration_error", "calibration error"), ("log_loss", "log loss"))

@@ -4,12 +4,15 @@ A table has a row for each step of each method: what ``keep.py`` keeps (status, 
 the memory), who was believed, and for each field that is a label or a number its answer, its outcome, the chances that
 both were given, and the interval around a number. Scores are not kept, since they follow from these; of fields of other
 kinds it is the scores alone that are, because a text may not be ours to pass on. Observations, notes and prompts are
-never in a table. Beside it lies a file that says where it is from, with the task by which it is scored.
+never in a table. It is packed, to a sixth of its size; what reads CSV reads ``.csv.gz`` as well. Beside it lies a file
+that says where it is from, with the task by which it is scored.
 """
 
 from __future__ import annotations
 
 import csv
+import gzip
+import io
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -101,17 +104,23 @@ def write(folder: Path, origin: Origin, steps: Sequence[StepRecord]) -> Path:
     scores = [name for name in every if f"{name.partition('.')[0]}." not in known]
     columns = [f"{field.name} {part}" for field in fields for part in PARTS]
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{origin.name}.csv"
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow((*keep.COLUMNS, BELIEVED, *columns, *scores))
-        for step in steps:
-            given = (figure(step.scores.get(name), 6) for name in scores)
-            cells = (cell for field in fields for cell in field_cells(field, step))
-            writer.writerow((*keep.cells(step), believed(step), *cells, *given))
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow((*keep.COLUMNS, BELIEVED, *columns, *scores))
+    for step in steps:
+        given = (figure(step.scores.get(name), 6) for name in scores)
+        cells = (cell for field in fields for cell in field_cells(field, step))
+        writer.writerow((*keep.cells(step), believed(step), *cells, *given))
+    path = table_of(folder, origin)
+    write_atomically(path, gzip.compress(text.getvalue().encode(), mtime=0))
     content = msgspec.json.format(msgspec.json.encode(origin), indent=2)
-    write_atomically(path.with_suffix(".json"), content + b"\n")
+    write_atomically(folder / f"{origin.name}.json", content + b"\n")
     return path
+
+
+def table_of(folder: Path, origin: Origin) -> Path:
+    """Name the file of a table."""
+    return folder / f"{origin.name}.csv.gz"
 
 
 def field_cells(field: Field, step: StepRecord) -> tuple[str, ...]:
@@ -159,7 +168,7 @@ def origins(folder: Path) -> list[Origin]:
 
 def read(folder: Path, origin: Origin) -> list[StepRecord]:
     """Read a table; its steps are scored by the task."""
-    with (folder / f"{origin.name}.csv").open(newline="", encoding="utf-8") as file:
+    with gzip.open(table_of(folder, origin), "rt", newline="", encoding="utf-8") as file:
         return [_step(origin.task, row) for row in csv.DictReader(file)]
 
 
