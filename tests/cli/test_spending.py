@@ -70,6 +70,12 @@ def test_a_dry_run_says_what_it_would_cost_and_makes_nothing(asked: list[Request
     assert not Path("run").exists()
 
 
+def test_a_dry_run_of_references_costs_nothing(asked: list[Request]) -> None:
+    told = command("run", "weather", "--methods", "majority", "--dry-run").stdout
+    assert told == "no method of this run asks a model: it costs nothing\n"
+    assert not asked
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [

@@ -43,6 +43,9 @@ def together(methods: Sequence[Forecast]) -> Forecast:
 def outlook_remarks(outlook: Outlook, price: Price | None) -> Iterator[str]:
     """Say in words what the figures are, and what they are not."""
     spec = outlook.spec
+    if not outlook.methods:
+        yield "no method of this run asks a model: it costs nothing"
+        return
     yield (
         f"{spec.sequences} sequences of at most {spec.steps} steps with {spec.model}; references, and advice by "
         "methods of the run, ask nobody"

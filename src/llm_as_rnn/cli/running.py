@@ -121,7 +121,8 @@ def show_outlook(options: Options, engine: Engine, model: str, spending: Spendin
     with waiting("walking through the run"):
         outlook = asyncio.run(forecast(options, engine, spending.measure))
     price = spending.meter.prices.get(model)
-    console.print(outlook_table(outlook, price))
+    if outlook.methods:
+        console.print(outlook_table(outlook, price))
     for line in outlook_remarks(outlook, price):
         console.print(line, style="dim")
     return outlook.methods
