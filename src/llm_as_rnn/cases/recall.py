@@ -25,7 +25,7 @@ SAME_THING = 0.52
 AS_WELL = 0.1
 """How much less than the best one a case may fit a line and still be shown beside it."""
 
-AT_HAND = 8
+AT_HAND = 96
 """Indexes that are kept: of as many sequences that run side by side."""
 
 MOST_FEATURES = 1_000_000
