@@ -274,7 +274,7 @@ def test_a_late_outcome_is_found_in_its_steps_place() -> None:
 
 def test_what_is_kept_of_indexes_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     shelf = recall.Shelf(parse)
-    for number in range(30):
+    for number in range(recall.AT_HAND + 9):
         with shelf.index((f"w{number} -> sun", f"v{number} -> sun")) as index:
             assert len(index) == 2
     assert len(shelf._kept) == recall.AT_HAND
