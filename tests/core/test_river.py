@@ -21,7 +21,7 @@ from llm_as_rnn.core.errors import TaskError, UsageError
 from llm_as_rnn.core.fields import Field, Label, Number
 from llm_as_rnn.core.prompts import Prompts
 from llm_as_rnn.core.records import Observation, Request, SequenceInfo, StepRecord
-from llm_as_rnn.core.settings import Settings
+from llm_as_rnn.core.settings import LATER, Settings
 from llm_as_rnn.core.task import MemorySection, Task
 from llm_as_rnn.datasets.base import Sequence, Step
 from llm_as_rnn.engines.drive import drive_walk
@@ -109,9 +109,8 @@ def our_loop(task: Task, method: str, delay: int) -> list[StepRecord]:
         for t, (x, y) in enumerate(rows(task.answer[0]))
     )
     records: list[StepRecord] = []
-    settings = Settings(
-        "line", "completion", "separate", budget=64, rule="auto", chances=True, calibrate=True, choose=True
-    )
+    settings = Settings("line", "completion", "separate", budget=64, rule="auto")
+    settings = msgspec.structs.replace(settings, **dict.fromkeys(LATER, True))
     built = build(method, task, settings, Prompts())
     engine = ScriptedEngine(by_prompt)
     sequence = Sequence(SequenceInfo("stream"), steps)

@@ -26,6 +26,7 @@ from llm_as_rnn.core.records import (
 )
 from llm_as_rnn.datasets.base import Sequence
 from llm_as_rnn.engines.scripted import ScriptedEngine
+from llm_as_rnn.recurrence.memory import telling
 from llm_as_rnn.runs.versions import versions
 from llm_as_rnn.streams.learner import AsyncLearner, Learner
 from llm_as_rnn.streams.online import LIMITS, Policy, Stream, Version, begin, pick, restore, revive
@@ -118,8 +119,8 @@ def test_a_restored_text_is_what_the_next_prediction_sees(tmp_path: Path, days: 
     with Learner.load(tmp_path / "learner.json", engine=ScriptedEngine(answerer, INFO)) as two:
         log.clear()
         two.predict_one(days[0].steps[4].observation.fields)
-        assert str(first) in log[0].prompt
-        assert str(last) not in log[0].prompt
+        assert str(telling(first, two.task)) in log[0].prompt
+        assert str(telling(last, two.task)) not in log[0].prompt
         target = days[0].steps[3].target
         assert target is not None
         assert two.learn_one(waiting.id, target).fate == "learned"

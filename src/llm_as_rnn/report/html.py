@@ -105,7 +105,7 @@ def write_page(path: Path, page: str, *, private: bool = False) -> None:
     try:
         write_atomically(path, page.encode("utf-8", "replace"), private=private)
     except OSError as error:
-        raise RunError(f"the report {path} cannot be written: {error.strerror}", "check the folder") from error
+        raise RunError(f"the report {path} cannot be written: {error.strerror or error}", "check the folder") from error
 
 
 def render_report(
