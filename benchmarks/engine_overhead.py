@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-import multiprocessing
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from multiprocessing.connection import Connection
 from typing import Any
 
 import httpx2
 
 from llm_as_rnn.core.records import Message, Request, Sampling
 from llm_as_rnn.engines.openai_compatible import OpenAICompatibleEngine
+from server import serving
 
 CALLS = 300
 ROUNDS = 3
@@ -34,46 +32,16 @@ BODY: dict[str, Any] = {
     "max_tokens": 16,
     "seed": 0,
 }
-REPLY = json.dumps(
-    {
-        "id": "1",
-        "object": "chat.completion",
-        "created": 1,
-        "model": "fake",
-        "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "rain, 12.0"}}],
-        "usage": {"prompt_tokens": 70, "completion_tokens": 6, "total_tokens": 76},
-    }
-).encode()
+REPLY = {
+    "id": "1",
+    "object": "chat.completion",
+    "created": 1,
+    "model": "fake",
+    "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "rain, 12.0"}}],
+    "usage": {"prompt_tokens": 70, "completion_tokens": 6, "total_tokens": 76},
+}
 
 Call = Callable[[], Awaitable[object]]
-
-
-async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answer the requests of one connection at once."""
-    with suppress(asyncio.IncompleteReadError, ConnectionError):
-        while True:
-            head = (await reader.readuntil(b"\r\n\r\n")).lower()
-            length = int(head.partition(b"content-length:")[2].split(b"\r\n", 1)[0] or 0)
-            await reader.readexactly(length)
-            status = b"404 Not Found" if head.startswith(b"get") else b"200 OK"
-            body = b"{}" if head.startswith(b"get") else REPLY
-            writer.write(
-                b"HTTP/1.1 %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s"
-                % (status, len(body), body)
-            )
-            await writer.drain()
-    writer.close()
-
-
-def serve(tell: Connection) -> None:
-    """Serve until the process is ended; tell the port first."""
-
-    async def run() -> None:
-        server = await asyncio.start_server(answer, "127.0.0.1", 0)
-        tell.send(server.sockets[0].getsockname()[1])
-        await server.serve_forever()
-
-    asyncio.run(run())
 
 
 async def timed(call: Call, workers: int) -> float:
@@ -123,15 +91,8 @@ async def measure(url: str) -> None:
 
 def main() -> None:
     """Start the server, measure, end it."""
-    context = multiprocessing.get_context("spawn")
-    hear, tell = context.Pipe(duplex=False)
-    server = context.Process(target=serve, args=(tell,), daemon=True)
-    server.start()
-    try:
-        asyncio.run(measure(f"http://127.0.0.1:{hear.recv()}/v1"))
-    finally:
-        server.terminate()
-        server.join()
+    with serving(REPLY) as url:
+        asyncio.run(measure(f"{url}/v1"))
 
 
 if __name__ == "__main__":

@@ -9,13 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import multiprocessing
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
-from contextlib import suppress
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -26,61 +22,16 @@ from llm_as_rnn.core.task import load_task
 from llm_as_rnn.engines.openai_compatible import OpenAICompatibleEngine
 from llm_as_rnn.runs.directory import RunDirectory
 from llm_as_rnn.runs.execute import Options, execute
+from server import serving
 
 CALLS = 640
 DELAY = 0.05
 TASK = "probe-recall"
 ANSWER = load_task(TASK).answer[0].options[0]
-REPLY = json.dumps(
-    {
-        "choices": [{"index": 0, "finish_reason": "stop", "text": f" {ANSWER}"}],
-        "usage": {"prompt_tokens": 70, "completion_tokens": 2, "total_tokens": 72},
-    }
-).encode()
-
-
-class Clock:
-    """When the first call came and the last answer went."""
-
-    def __init__(self) -> None:
-        self.first = self.last = 0.0
-        self.calls = 0
-
-
-async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, clock: Clock) -> None:
-    """Answer the requests of one connection: completions after a while, the clock's figures and all else at once."""
-    with suppress(asyncio.IncompleteReadError, ConnectionError):
-        while True:
-            head = (await reader.readuntil(b"\r\n\r\n")).lower()
-            length = int(head.partition(b"content-length:")[2].split(b"\r\n", 1)[0] or 0)
-            await reader.readexactly(length)
-            status, body = b"404 Not Found", b"{}"
-            if head.startswith(b"get /clock"):
-                status, body = b"200 OK", json.dumps([clock.calls, clock.last - clock.first]).encode()
-                clock.first, clock.calls = 0.0, 0
-            elif b"/completions" in head:
-                clock.first = clock.first or time.perf_counter()
-                await asyncio.sleep(DELAY)
-                clock.last, clock.calls = time.perf_counter(), clock.calls + 1
-                status, body = b"200 OK", REPLY
-            writer.write(
-                b"HTTP/1.1 %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s"
-                % (status, len(body), body)
-            )
-            await writer.drain()
-    writer.close()
-
-
-def serve(tell: Connection) -> None:
-    """Serve until the process is ended; tell the port first."""
-
-    async def run() -> None:
-        clock = Clock()
-        server = await asyncio.start_server(lambda r, w: answer(r, w, clock), "127.0.0.1", 0, backlog=512)
-        tell.send(server.sockets[0].getsockname()[1])
-        await server.serve_forever()
-
-    asyncio.run(run())
+REPLY = {
+    "choices": [{"index": 0, "finish_reason": "stop", "text": f" {ANSWER}"}],
+    "usage": {"prompt_tokens": 70, "completion_tokens": 2, "total_tokens": 72},
+}
 
 
 class Silent:
@@ -143,15 +94,8 @@ async def measure(url: str, in_flight: Sequence[int]) -> None:
 
 def main() -> None:
     """Start the server, measure, end it."""
-    context = multiprocessing.get_context("spawn")
-    hear, tell = context.Pipe(duplex=False)
-    server = context.Process(target=serve, args=(tell,), daemon=True)
-    server.start()
-    try:
-        asyncio.run(measure(f"http://127.0.0.1:{hear.recv()}/v1", [int(word) for word in sys.argv[1:]] or [8, 64]))
-    finally:
-        server.terminate()
-        server.join()
+    with serving(REPLY, DELAY) as url:
+        asyncio.run(measure(f"{url}/v1", [int(word) for word in sys.argv[1:]] or [8, 64]))
 
 
 if __name__ == "__main__":

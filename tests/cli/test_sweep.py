@@ -311,6 +311,21 @@ def test_a_sweep_that_has_spent_its_limit_stops_and_goes_on(
         assert [(r.sequence, r.t, r.prediction) for r in whole] == [(r.sequence, r.t, r.prediction) for r in cut]
 
 
+def test_a_judge_is_paid_for_as_well(here: Path, engines: list[ScriptedEngine]) -> None:
+    (here / "prices.toml").write_text('["openai:a"]\nprompt = 1.0\ncompletion = 1.0\n')
+    limited = ("--max-cost", "9", "--prices", "prices.toml")
+    asking = ("paper.yaml", "--only", "weather", *SMALL, "-m", "openai:a", "--judge", "openai:b", "--out", "out")
+    assert "nobody says what openai:b costs" in finished(*asking, *limited, code=2).stderr
+    assert asked(engines) == 0
+
+
+def test_what_a_run_leaves_nothing_for_is_not_judged(here: Path, engines: list[ScriptedEngine]) -> None:
+    asking = ("paper.yaml", "--only", "weather", *SMALL, "-m", "openai:a", "--judge", "openai:b", "--out", "out")
+    finished(*asking, "--max-tokens", "100", code=1)
+    assert sum(len(engine.requests) for engine in engines if engine.info.model == "openai:b") == 0
+    assert sum(len(engine.requests) for engine in engines if engine.info.model == "openai:a") > 0
+
+
 def test_a_dry_run_makes_nothing(mine: str, here: Path, engines: list[ScriptedEngine]) -> None:
     told = finished(mine, "--out", "dry", "--dry-run", "--measure", "0")
     assert asked(engines) == 0

@@ -5,25 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from rich.table import Table
-from rich.text import Text
 
+from llm_as_rnn.cli.progress import in_words
 from llm_as_rnn.engines.spending import Price
-from llm_as_rnn.report.tables import NONE
+from llm_as_rnn.report.tables import NONE, Cell, Column, Results, Row, plain_table
 from llm_as_rnn.runs.forecast import Forecast, Outlook
+
+COLUMNS = ("calls", "prompt tokens", "cached", "completion tokens", "cost", "time")
 
 
 def outlook_table(outlook: Outlook, price: Price | None) -> Table:
     """Give a table of what each method would take, and all of them."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("method")
-    for column in ("calls", "prompt tokens", "cached", "completion tokens", "cost", "time"):
-        table.add_column(column, justify="right")
-    for one in outlook.methods:
-        table.add_row(*_row(one, price, outlook.slots))
-    if len(outlook.methods) > 1:
-        table.add_section()
-        table.add_row(*_row(together(outlook.methods), price, outlook.slots))
-    return table
+    every = [*outlook.methods, together(outlook.methods)] if len(outlook.methods) > 1 else outlook.methods
+    rows = tuple(_row(one, price, outlook.slots) for one in every)
+    return plain_table(Results(tuple(Column(title, "") for title in COLUMNS), rows), "method")
 
 
 def together(methods: Sequence[Forecast]) -> Forecast:
@@ -58,27 +53,13 @@ def outlook_remarks(outlook: Outlook, price: Price | None) -> Iterator[str]:
         yield f'to see the cost: --prices FILE, with a table ["{spec.model}"]'
 
 
-def _row(one: Forecast, price: Price | None, slots: int) -> tuple[str | Text, ...]:
-    share = f"{one.cached / one.prompt:.0%}" if one.prompt else NONE
-    cost = NONE if price is None else f"{one.cost(price):.4g}"
-    return (
-        one.method,
+def _row(one: Forecast, price: Price | None, slots: int) -> Row:
+    cells = (
         f"{one.calls:,.0f}",
         f"{one.prompt:,.0f}",
-        share,
+        f"{one.cached / one.prompt:.0%}" if one.prompt else NONE,
         f"{one.completion:,.0f}",
-        cost,
-        NONE if one.seconds is None else _span(one.seconds / slots),
+        NONE if price is None else f"{one.cost(price):.4g}",
+        NONE if one.seconds is None else in_words(one.seconds / slots),
     )
-
-
-def _span(seconds: float) -> str:
-    """Give a time in words, as exactly as a forecast may be.
-
-    >>> [_span(seconds) for seconds in (0.4, 75, 5000)]
-    ['1 s', '75 s', '83 min']
-    """
-    minutes = seconds / 60
-    if minutes < 2:  # noqa: PLR2004 - below, seconds say more
-        return f"{max(seconds, 1):.0f} s"
-    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"  # noqa: PLR2004
+    return Row(one.method, tuple(map(Cell, cells)), is_reference=False)

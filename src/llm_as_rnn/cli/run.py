@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from textwrap import indent
 from typing import Any
 
 import click
 
 from llm_as_rnn.catalogue import DEFAULT_METHODS, METHODS, require_method
-from llm_as_rnn.cli.engines import engine_options, given_again
+from llm_as_rnn.cli.engines import engine_options
 from llm_as_rnn.cli.judge import judge_and_show
 from llm_as_rnn.cli.learning import prompts_option, remote_data_option, setting_options, take_settings
 from llm_as_rnn.cli.main import DONE, SOME_FAILED
@@ -20,6 +18,7 @@ from llm_as_rnn.cli.progress import RunProgress, pause_notice, say, waiting
 from llm_as_rnn.cli.results import show
 from llm_as_rnn.cli.running import (
     engine_of,
+    going_on,
     judge_of,
     judge_options,
     require_concurrency,
@@ -133,8 +132,9 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
     options = Options(task=task, concurrency=concurrency, settings=take_settings(choices), **choices)
     _check(options, out, resume=resume, retry_failed=retry_failed)
     notice = pause_notice()
-    server = {"base_url": base_url, "timeout": timeout, "patience": patience, "on_pause": notice}
-    engine = engine_of(model, options, cache, context=context, slots=concurrency, meter=spending.meter, **server)
+    meter = spending.meter
+    server = {"base_url": base_url, "timeout": timeout, "patience": patience, "on_pause": notice, "meter": meter}
+    engine = engine_of(model, options, cache, context=context, slots=concurrency, **server)
     if spending.dry_run:
         show_outlook(options, engine, model, spending)
         return DONE
@@ -150,7 +150,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
             _say_how_to_go_on(watcher, directory)
             return INTERRUPTED
     code = DONE if info.status == "finished" else SOME_FAILED
-    if judging is None:
+    if judging is None or meter.reached:
         show(directory)
     else:
         words = words_to_judge(directory, judging.info.model, how, base_url, options.prompts)
@@ -210,8 +210,5 @@ def _say_what_failed(info: RunInfo, directory: RunDirectory) -> None:
 
 
 def _say_how_to_go_on(watcher: RunProgress, directory: RunDirectory) -> None:
-    words = [word for word in sys.argv[1:] if word != "--resume"]
-    if not any(word == "--out" or word.startswith("--out=") for word in words):
-        words += ["--out", str(directory.path)]
     done = f"{watcher.done} of {watcher.total} steps are kept" if watcher.total else "nothing was begun"
-    say(f"interrupted; {done}. To go on:\n{indent(given_again([*words, '--resume']), '  ')}")
+    say(f"interrupted; {done}. {going_on(directory.path)}")

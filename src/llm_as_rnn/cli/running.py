@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import math
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from textwrap import indent
 from typing import Any, NamedTuple, TypeVar
 
 import click
 from platformdirs import user_cache_path
 
-from llm_as_rnn.cli.engines import Seconds
+from llm_as_rnn.cli.engines import Seconds, given_again
 from llm_as_rnn.cli.judge import prepare
 from llm_as_rnn.cli.outlook import outlook_remarks, outlook_table
 from llm_as_rnn.cli.progress import console, download_progress, waiting
@@ -114,6 +116,14 @@ def take_spending(choices: dict[str, Any]) -> Spending:
     limits = Limits(choices.pop("max_tokens"), cost, choices.pop("max_time"))
     prices = {} if path is None else read_prices(path)
     return Spending(Meter(limits, prices), choices.pop("dry_run"), choices.pop("measure"))
+
+
+def going_on(out: Path) -> str:
+    """Write the command that was given as it goes on with what is in its folder."""
+    words = [word for word in sys.argv[1:] if word != "--resume"]
+    if not any(word == "--out" or word.startswith("--out=") for word in words):
+        words += ["--out", str(out)]
+    return f"To go on:\n{indent(given_again([*words, '--resume']), '  ')}"
 
 
 def show_outlook(options: Options, engine: Engine, model: str, spending: Spending) -> list[Forecast]:

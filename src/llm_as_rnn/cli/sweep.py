@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from textwrap import indent
 from typing import Any, NamedTuple
 
 import click
 import msgspec
 
 from llm_as_rnn.catalogue import require_method
-from llm_as_rnn.cli.engines import engine_options, given_again
+from llm_as_rnn.cli.engines import engine_options
 from llm_as_rnn.cli.judge import judge_and_show
 from llm_as_rnn.cli.learning import prompts_option, remote_data_option, setting_options, take_settings
 from llm_as_rnn.cli.main import DONE, SOME_FAILED
@@ -24,6 +22,7 @@ from llm_as_rnn.cli.results import show
 from llm_as_rnn.cli.running import (
     Spending,
     engine_of,
+    going_on,
     judge_of,
     judge_options,
     require_concurrency,
@@ -39,6 +38,7 @@ from llm_as_rnn.core.prompts import EVERY_ROOM, Prompts
 from llm_as_rnn.core.settings import Settings, wanted
 from llm_as_rnn.datasets.terms import is_credentialed, require_local
 from llm_as_rnn.engines.resolve import DEFAULT_MODEL
+from llm_as_rnn.engines.spending import Meter
 from llm_as_rnn.metrics.judged import judged_fields
 from llm_as_rnn.metrics.summary import summarise
 from llm_as_rnn.report.sweeps import Done, as_data, as_markdown, remarks, sweep_table
@@ -59,7 +59,8 @@ class _How(NamedTuple):
     judge: str | None
     judge_times: int
     server: dict[str, Any]
-    asking: dict[str, Any]
+    context: int | None
+    meter: Meter
     notice: PauseNotice
 
 
@@ -148,10 +149,10 @@ def sweep(  # noqa: PLR0913, PLR0917 - one argument an option
     if not here:
         raise UsageError("nothing of this sweep can be run: its data is missing", "bring it, as the lines above say")
     notice = pause_notice()
-    server = {"base_url": base_url, "timeout": timeout, "patience": patience, "on_pause": notice}
+    meter = spending.meter
+    server = {"base_url": base_url, "timeout": timeout, "patience": patience, "on_pause": notice, "meter": meter}
     folder = out or Path("runs") / f"{Path(name).stem}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-    asking = {**server, "context": context, "meter": spending.meter}
-    how = _How(folder, resume, retry_failed, cache, judge, judge_times, server, asking, notice)
+    how = _How(folder, resume, retry_failed, cache, judge, judge_times, server, context, meter, notice)
     jobs = _jobs(here, models or found.models or (DEFAULT_MODEL,))
     _require_allowed(jobs, how)
     if spending.dry_run:
@@ -159,8 +160,8 @@ def sweep(  # noqa: PLR0913, PLR0917 - one argument an option
         return DONE
     _require_free(how)
     for job in jobs:
-        if spending.meter.reached:
-            _say_how_to_go_on(f"stopped: {spending.meter.reached}", how)
+        if meter.reached:
+            say(f"stopped: {meter.reached}. {going_on(folder)}")
             return SOME_FAILED
         if not _make(job, how, base_url):
             return INTERRUPTED
@@ -204,10 +205,11 @@ def _directory(job: _Job, how: _How) -> RunDirectory:
 
 
 def _engine(job: _Job, how: _How) -> Any:
-    server = dict(how.asking)
+    server = dict(how.server)
     if not job.model.startswith("openai:"):
         server["base_url"] = None
-    return engine_of(job.model, job.planned.options, how.cache, slots=job.planned.options.concurrency, **server)
+    options = job.planned.options
+    return engine_of(job.model, options, how.cache, context=how.context, slots=options.concurrency, **server)
 
 
 def _make(job: _Job, how: _How, base_url: str | None) -> bool:
@@ -223,7 +225,7 @@ def _make(job: _Job, how: _How, base_url: str | None) -> bool:
         say("it is finished already")
     elif not _run(job, how, directory):
         return False
-    if judge is None:
+    if judge is None or how.meter.reached:
         show(directory)
         return True
     words = words_to_judge(directory, judging or "", ways, base_url, options.prompts)
@@ -253,7 +255,7 @@ def _run(job: _Job, how: _How, directory: RunDirectory) -> bool:
             done = (
                 f"{watcher.done} of {watcher.total} steps of this run are kept" if watcher.total else "it had not begun"
             )
-            _say_how_to_go_on(f"interrupted; {done}", how)
+            say(f"interrupted; {done}. {going_on(how.out)}")
             return False
     return True
 
@@ -267,13 +269,6 @@ def _show_outlooks(jobs: Sequence[_Job], how: _How, spending: Spending) -> None:
             every += show_outlook(job.planned.options, _engine(job, how), job.model, spending)
     whole = together(every)
     console.print(f"\nin all: {whole.calls:,.0f} calls, {whole.prompt + whole.completion:,.0f} tokens", style="bold")
-
-
-def _say_how_to_go_on(why: str, how: _How) -> None:
-    words = [word for word in sys.argv[1:] if word != "--resume"]
-    if not any(word == "--out" or word.startswith("--out=") for word in words):
-        words += ["--out", str(how.out)]
-    say(f"{why}. To go on:\n{indent(given_again([*words, '--resume']), '  ')}")
 
 
 def _conclude(found: Sweep, planned: Sequence[Planned], jobs: Sequence[_Job], out: Path) -> int:
