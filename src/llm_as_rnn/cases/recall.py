@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from itertools import takewhile
 from operator import eq
 from typing import Generic, NamedTuple, TypeVar
@@ -30,6 +31,9 @@ AT_HAND = 96
 
 MOST_FEATURES = 1_000_000
 """Features of all cases in the indexes that are kept, together."""
+
+LINES = 2
+"""Lines whose answers a memory's cases keep: a step asks about its own again and again."""
 
 FEW = 2
 """Changes from one step to the next: an index that needs no more is the one of the step before."""
@@ -139,6 +143,14 @@ class Shelf(Generic[Row]):
         return best
 
 
+class _Answer(NamedTuple):
+    """The cases that fit a line: so many of the best, as long as they fit no less than ``least``."""
+
+    most: int
+    least: float
+    fits: list[Fit]
+
+
 class Resemblance:
     """How well the cases of a memory fit a line: see `index` for what counts.
 
@@ -151,7 +163,7 @@ class Resemblance:
 
     Attributes
     ----------
-    cases : list of str
+    cases : tuple of str
         Those that are.
 
     Examples
@@ -162,7 +174,8 @@ class Resemblance:
     """
 
     def __init__(self, items: Iterable[str]) -> None:
-        self.cases = [item for item in items if parse(item).came]
+        self.cases = tuple(item for item in items if parse(item).came)
+        self._answers: dict[tuple[str, str], _Answer] = {}
 
     def closest(self, shown: str, most: int, *, but: str = "") -> list[str]:
         """Give the cases that fit a line best, the best one last and the later of equals; those that fit less stay out.
@@ -183,7 +196,8 @@ class Resemblance:
     def same(self, shown: str, *, but: str = "") -> list[str]:
         """Give the cases that fit a line best, if they fit so well that they are about the same thing."""
         fits = self._found(shown, 1, SAME_THING, but)
-        return [fit.key for fit in fits if fit.score == fits[-1].score]
+        best = fits[-1].score if fits else 0.0
+        return [fit.key for fit in fits if fit.score == best] if best >= SAME_THING else []
 
     def fits(self, shown: str, most: int, *, but: str = "") -> list[Fit]:
         """Give the cases that fit a line best and how well they do, from 0 to 1, the best last and the later of equals.
@@ -193,11 +207,21 @@ class Resemblance:
         return self._found(shown, most, 0.0, but)[-most:] if most else []
 
     def _found(self, shown: str, most: int, least: float, but: str) -> list[Fit]:
-        """Give the cases that fit best and no less than that, and all that fit as well as the last of them."""
+        """Give at least the cases that fit best and no less than that, and all that fit as well as the last of them.
+
+        What was found when more was asked for is given again: who asks looks at the end of it.
+        """
+        known = self._answers.get((shown, but))
+        if known is None or known.most < most or known.least > least:
+            known = _Answer(most, least, self._compared(shown, most, least, but))
+            self._answers = dict([*self._answers.items(), ((shown, but), known)][-LINES:])
+        return known.fits
+
+    def _compared(self, shown: str, most: int, least: float, but: str) -> list[Fit]:
         if not self.cases:
             return []
         blanks = dict(self._without_blanks(shown))
-        with _memories.index(tuple(self.cases)) as index:
+        with _memories.index(self.cases) as index:
             found = index.best(shown, most + len(blanks) + self.cases.count(but), least)
             scores = {fit.key: fit.score for fit in found if fit.key not in blanks}
             scores.update((item, index.fit(*lines)) for item, lines in blanks.items())
@@ -213,6 +237,18 @@ class Resemblance:
                 one, other = aligned(case.seen, shown)
                 if (one, other) != (case.seen, shown):
                     yield item, (one, other)
+
+
+@lru_cache(maxsize=AT_HAND)
+def resemblance(items: tuple[str, ...]) -> Resemblance:
+    """Give the `Resemblance` of a memory's notes: the same one for the same notes, with what it was asked before.
+
+    As many are kept as sequences run side by side, since each asks several times a step.
+
+    >>> resemblance(("fog -> sun",)) is resemblance(("fog -> sun",))
+    True
+    """
+    return Resemblance(items)
 
 
 class Near(NamedTuple):

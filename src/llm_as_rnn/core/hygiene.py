@@ -15,7 +15,7 @@ import html
 import re
 import tomllib
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -179,21 +179,41 @@ def _plain(text: str) -> str:
     return unicodedata.normalize("NFC", re.sub("[\u0300-\u036f\u0640\u064b-\u0655]", "", parts))
 
 
-def _compiled(pattern: str, between: str, more: str) -> re.Pattern[str]:
-    body = _plain(pattern).replace(" ~ ", more).replace(" ", between)
-    # Chinese, Japanese and Korean put no blanks around words.
-    unspaced = not between or re.search(r"[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]", body)
-    return re.compile(body if unspaced else rf"(?<!\w)(?:{body})(?!\w)", re.MULTILINE)
-
-
 Finders = tuple[tuple[str, re.Pattern[str]], ...]
+
+
+class _Orders(NamedTuple):
+    """Patterns of orders, each with why it steers, and one that is found wherever any of them is.
+
+    To look for that one takes a fifth of the time, and most notes are no orders.
+    """
+
+    each: Finders
+    any: re.Pattern[str]
+
+
+def _orders(found: Iterable[tuple[str, str]], between: str, more: str) -> _Orders:
+    bodies = [(why, _plain(how).replace(" ~ ", more).replace(" ", between)) for why, how in found]
+    # Chinese, Japanese and Korean put no blanks around words.
+    unspaced = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]" if between else "")
+    words = "|".join(f"(?:{body})" for _, body in bodies if not unspaced.search(body))
+    others = [body for _, body in bodies if unspaced.search(body)]
+    each = ((why, body if unspaced.search(body) else _among_words(body)) for why, body in bodies)
+    return _Orders(
+        tuple((why, re.compile(body, re.MULTILINE)) for why, body in each),
+        re.compile("|".join([*([_among_words(words)] if words else []), *others]), re.MULTILINE),
+    )
+
+
+def _among_words(body: str) -> str:
+    return rf"(?<!\w)(?:{body})(?!\w)"
 
 
 class _Steering(NamedTuple):
     """All patterns, made to be searched for: orders among words, orders in words run together, and marks."""
 
-    in_words: Finders
-    in_one: Finders
+    in_words: _Orders
+    in_one: _Orders
     marks: Finders
 
 
@@ -205,8 +225,8 @@ def _steering() -> _Steering:
         (order.why, re.sub(r"\{([a-z_]+)\}", lambda name: found.words[name[1]], order.how)) for order in found.order
     ]
     return _Steering(
-        tuple((why, _compiled(how, r"[\W_]{1,6}", r"[\W_]{1,6}(?:\w+\W{1,4}){0,4}")) for why, how in orders),
-        tuple((why, _compiled(how, "", ".{0,30}")) for why, how in orders if why in ("override", "persona")),
+        _orders(orders, r"[\W_]{1,6}", r"[\W_]{1,6}(?:\w+\W{1,4}){0,4}"),
+        _orders([order for order in orders if order[0] in ("override", "persona")], "", ".{0,30}"),
         tuple((mark.why, re.compile(_plain(mark.how))) for mark in found.mark),
     )
 
@@ -244,8 +264,9 @@ def steers(text: str) -> str:
     return ""
 
 
-def _reason(reading: str, orders: Finders) -> str:
-    return next((why for why, pattern in (*orders, *_steering().marks) if pattern.search(reading)), "")
+def _reason(reading: str, orders: _Orders) -> str:
+    each = orders.each if orders.any.search(reading) else ()
+    return next((why for why, pattern in (*each, *_steering().marks) if pattern.search(reading)), "")
 
 
 def _folded(text: str) -> str:

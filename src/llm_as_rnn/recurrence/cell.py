@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from llm_as_rnn.core.method import Asker, Calls, Learned, count_tokens, said
+from llm_as_rnn.core.method import Asker, Calls, Learned, count_tokens
 from llm_as_rnn.core.outcomes import facts, is_told
 from llm_as_rnn.core.prompts import Prompts
 from llm_as_rnn.core.records import Feedback, Memory, Observation, Prediction, Record, SequenceInfo, Target, Update
@@ -202,21 +202,21 @@ class Recurrent:
         return after, Update("accepted", *proposal.why), proposal
 
     def _predict(self, state: RecurrentState, memory: Memory, observation: Observation) -> Calls[Prediction]:
-        context, recalled = self.writer.context(state.sequence, memory, observation, _text(state.lessons))
+        lessons = _text(state.lessons)
+        # All that fit are looked for first, and the nearest, which the prompt shows, are then known.
+        fits = self.writer.fits(state.sequence, memory, observation, lessons) if self.chooses else []
+        context, recalled = self.writer.context(state.sequence, memory, observation, lessons)
         prediction = yield from self.asker.predict(context, observation)
         prediction = msgspec.structs.replace(prediction, recalled=recalled)
         if not self.chooses:
             return prediction
-        fits = self.writer.fits(state.sequence, memory, observation, _text(state.lessons))
         return choose(self.task, state.choices, prediction, fits)
 
     def _step(
         self, state: RecurrentState, observation: Observation, prediction: Prediction, target: Target | None
     ) -> Step:
-        lessons = _text(state.lessons)
-        context, _ = self.writer.context(state.sequence, state.memory, observation, lessons)
         return Step(
-            messages=(*context, said(prediction.raw)),
+            messages=(),
             memory=state.memory,
             sequence=state.sequence,
             observation=observation,
@@ -227,7 +227,7 @@ class Recurrent:
             error=0.0 if target is None else error_of(self.task, prediction.values, target),
             now=max(state.now, observation.t),
             consolidated=state.consolidated,
-            lessons=lessons,
+            lessons=_text(state.lessons),
             surprise=None if target is None else surprise_of(self.task, prediction, target),
         )
 

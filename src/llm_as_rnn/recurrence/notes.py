@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from llm_as_rnn.cases.blanks import BLANK
 from llm_as_rnn.cases.case import came, parse
-from llm_as_rnn.cases.recall import Resemblance
+from llm_as_rnn.cases.recall import Resemblance, resemblance
 from llm_as_rnn.core.alignment import tokens
 from llm_as_rnn.core.outcomes import same_outcome
 from llm_as_rnn.core.records import Record, Section, Target
@@ -86,10 +86,10 @@ def credit(
     in the observation, by whether it helped: whether the outcome was expected more than most, where the model tells
     chances (``helped``), else whether the answer was right.
     """
-    items = list(items)
+    items = tuple(items)
     # What was made of two cases has helped: that is when they were merged.
     ledger = {item: ledger.get(item, Credit(helped=int(BLANK in item), born=now)) for item in items}
-    memory = Resemblance(items)
+    memory = resemblance(items)
     for item in memory.same(shown) or memory.closest(shown, 1):
         ledger[item] = ledger[item].after(right=same_outcome(task, came(task, item), target), followed=right)
     for item in items:
@@ -108,7 +108,7 @@ def foretold(items: Iterable[str], task: Task, shown: str, target: Target) -> tu
 
     The parameters are those of `credit`.
     """
-    same = Resemblance(items).same(shown)
+    same = resemblance(tuple(items)).same(shown)
     return (any(same_outcome(task, came(task, item), target) for item in same),) if same else ()
 
 
@@ -159,8 +159,7 @@ def spare(
 
     The parameters are those of `worst`.
     """
-    items = [item for section in sections for item in section.items]
-    memory = Resemblance(items)
+    memory = resemblance(tuple(item for section in sections for item in section.items))
 
     def order(item: str) -> tuple[int, float]:
         credit = ledger.get(item, Credit())

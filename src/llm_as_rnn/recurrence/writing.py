@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from llm_as_rnn.cases.case import as_asked, came, case
-from llm_as_rnn.cases.recall import Resemblance
+from llm_as_rnn.cases.recall import resemblance
 from llm_as_rnn.core.answers import AnswerSpec
 from llm_as_rnn.core.errors import AnswerError
 from llm_as_rnn.core.hygiene import tidy_item
-from llm_as_rnn.core.method import Asked, Asker, Calls
+from llm_as_rnn.core.method import Asked, Asker, Calls, said
 from llm_as_rnn.core.outcomes import verdict
 from llm_as_rnn.core.prompts import examples_in
 from llm_as_rnn.core.records import (
@@ -32,8 +32,9 @@ from llm_as_rnn.recurrence.memory import Bounds, answer_format, read_memory, tel
 
 
 class Step(NamedTuple):
-    """One step on its way: the conversation so far, and all that is known of the step.
+    """One step on its way: the conversation about it so far, and all that is known of the step.
 
+    ``messages`` are empty until the model is asked about the step again: then they begin with its prediction.
     ``target`` is None, and ``facts`` are empty, where learning goes by a judge alone.
     ``error`` is 0 for a right answer and 1 for one as wrong as can be; ``surprise`` says in nats how unlikely the model
     held what came, or None where it does not tell; ``now`` is what the clock says that notes age
@@ -57,7 +58,7 @@ class Step(NamedTuple):
     surprise: float | None = None
 
     @property
-    def items(self) -> list[str]:
+    def items(self) -> tuple[str, ...]:
         """All notes that were shown, the lessons' first."""
         return _notes(self.lessons, self.memory)
 
@@ -104,7 +105,7 @@ class Writer:
         line = self.task.show(observation, "case", sequence.about)
         items = _notes(lessons, memory)
         most = self.settings.recall or 0
-        closest = Resemblance(items).closest(line, most)
+        closest = resemblance(items).closest(line, most)
         recalled = [text for item in closest for text in as_asked(item, line, self.settings.echo)]
         told, taught = self._told(memory), self._told(lessons)
         system = self.asker.render("recurrence/system", memory=told, lessons=taught)
@@ -121,8 +122,8 @@ class Writer:
     ) -> list[tuple[float, Target]]:
         """Say how well each case of the memory fits x_t, in [0, 1], and what came of it."""
         line = self.task.show(observation, "case", sequence.about)
-        resemblance = Resemblance(_notes(lessons, memory))
-        found = ((fit.score, came(self.task, fit.key)) for fit in resemblance.fits(line, len(resemblance.cases)))
+        known = resemblance(_notes(lessons, memory))
+        found = ((fit.score, came(self.task, fit.key)) for fit in known.fits(line, len(known.cases)))
         return [(score, target) for score, target in found if target is not None]
 
     def shown(self, sequence: SequenceInfo, observation: Observation) -> str:
@@ -136,8 +137,15 @@ class Writer:
         told["verdict"] = "" if step.target is None else verdict(self.task, step.prediction, step.target)
         prompt = self.asker.render(f"recurrence/{name}", facts=step.facts, **told, **values)
         chained = self.settings.layout == "chained"
-        before = step.messages if chained else (Message("system", self.task.instructions.strip()),)
+        before = self._so_far(step) if chained else (Message("system", self.task.instructions.strip()),)
         return (*before, Message("user", prompt))
+
+    def _so_far(self, step: Step) -> tuple[Message, ...]:
+        """Give the conversation about a step; it begins with the prompt of its prediction, and the answer."""
+        if step.messages:
+            return step.messages
+        context, _ = self.context(step.sequence, step.memory, step.observation, step.lessons)
+        return (*context, said(step.prediction.raw))
 
     def ask_fields(
         self,
@@ -191,8 +199,8 @@ class Writer:
         return asked.value
 
 
-def _notes(*levels: Memory | None) -> list[str]:
-    return [item for level in levels if level for section in level.sections for item in section.items]
+def _notes(*levels: Memory | None) -> tuple[str, ...]:
+    return tuple(item for level in levels if level for section in level.sections for item in section.items)
 
 
 def length(sections: Sections) -> Calls[int]:

@@ -1,7 +1,8 @@
 """What the model was asked, kept beside a run's journal: each message once, under its digest (``prompts.jsonl``).
 
-The journal names the messages of each call, so they are on the disk before the step's line is. Nothing but the report
-needs them: a run whose prompts were lost or damaged is read and gone on with like any other.
+The journal names the messages of each call, so they are written before the step's line is; but only the journal waits for
+the disk at each step. Nothing but the report needs the prompts: a run that lost the last of them in a power cut, or all
+of them, is read and gone on with like any other.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ class RunJournal:
             self._heard.update({name: message for name, message in named.items() if name not in self._known})
 
     def append(self, record: StepRecord) -> None:
-        """Commit a step: when this returns, it is on the disk, and what was asked at it was there before.
+        """Commit a step: when this returns, it is on the disk; what was asked at it was written before.
 
         Raises
         ------
@@ -106,8 +107,8 @@ class RunJournal:
         names = dict.fromkeys(chain.from_iterable(record.asked))
         new = [(name, message) for name in names if (message := self._heard.pop(name, None))]
         if self._prompts is not None:
-            for place, (name, message) in enumerate(new, 1):
-                self._prompts.append(message, durably=place == len(new))
+            for name, message in new:
+                self._prompts.append(message, durably=False)
                 self._known.add(name)
         self._steps.append(record)
 

@@ -296,6 +296,7 @@ class Journal:
         self._private = private
         mode = OWNER_FILE if private else 0o644
         self._lock = FileLock(path.with_suffix(LOCK), timeout=0, mode=mode)
+        self._behind = False  # whether the disk may lack what was written last
 
     def __enter__(self) -> Self:
         try:
@@ -317,8 +318,14 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        os.close(self._file)
-        self._lock.release()
+        try:
+            if self._behind:
+                os.fsync(self._file)
+        except OSError as error:
+            raise RunError(f"{self.path} cannot be written: {error.strerror}", "check the folder") from error
+        finally:
+            os.close(self._file)
+            self._lock.release()
 
     def append(self, record: Record, *, durably: bool = True) -> None:
         """Commit one record: when this returns, it is on the disk, and what is read there is what was given.
@@ -328,7 +335,7 @@ class Journal:
         record : Record
             The next one.
         durably : bool
-            Whether it has to be on the disk now, and not only when a later one is.
+            Whether it has to be on the disk now. If not it is there when a later one is, or the journal was closed.
 
         Raises
         ------
@@ -382,6 +389,7 @@ class Journal:
                 written += os.write(self._file, content[written:])
             if durably:
                 os.fsync(self._file)
+            self._behind = not durably
         except OSError:
             with suppress(OSError):  # what cannot even be cut off is a torn line, which is dropped on resume
                 os.ftruncate(self._file, end)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from llm_as_rnn.cases.blanks import blanked
 from llm_as_rnn.cases.case import came, merged, parse
-from llm_as_rnn.cases.recall import Resemblance
+from llm_as_rnn.cases.recall import resemblance
 from llm_as_rnn.core.method import Calls, at_once
 from llm_as_rnn.core.outcomes import same_outcome
 from llm_as_rnn.core.records import Feedback, Why
@@ -33,7 +33,7 @@ class Cases(Itemised):
         new, why_none = self.case_of(step)
         if why_none:
             return (yield from at_once(Proposal(None, why_none)))
-        same = Resemblance(step.items).same(parse(new).seen)
+        same = resemblance(step.items).same(parse(new).seen)
         wrong = [item for item in same if not same_outcome(self.task, came(self.task, item), step.target)]
         if same and not wrong:
             return (yield from self._known(step, new, same, ledger))
