@@ -179,7 +179,8 @@ def _plain(text: str) -> str:
     return unicodedata.normalize("NFC", re.sub("[\u0300-\u036f\u0640\u064b-\u0655]", "", parts))
 
 
-Finders = tuple[tuple[str, re.Pattern[str]], ...]
+Finders = tuple[tuple[str, str], ...]
+"""Patterns, each with why it steers. They are compiled when they are first searched for: that takes long."""
 
 
 class _Orders(NamedTuple):
@@ -189,7 +190,7 @@ class _Orders(NamedTuple):
     """
 
     each: Finders
-    any: re.Pattern[str]
+    any: str
 
 
 def _orders(found: Iterable[tuple[str, str]], between: str, more: str) -> _Orders:
@@ -199,10 +200,8 @@ def _orders(found: Iterable[tuple[str, str]], between: str, more: str) -> _Order
     words = "|".join(f"(?:{body})" for _, body in bodies if not unspaced.search(body))
     others = [body for _, body in bodies if unspaced.search(body)]
     each = ((why, body if unspaced.search(body) else _among_words(body)) for why, body in bodies)
-    return _Orders(
-        tuple((why, re.compile(body, re.MULTILINE)) for why, body in each),
-        re.compile("|".join([*([_among_words(words)] if words else []), *others]), re.MULTILINE),
-    )
+    together = "|".join([*([_among_words(words)] if words else []), *others])
+    return _Orders(tuple((why, f"(?m){body}") for why, body in each), f"(?m){together}")
 
 
 def _among_words(body: str) -> str:
@@ -219,7 +218,6 @@ class _Steering(NamedTuple):
 
 @cache
 def _steering() -> _Steering:
-    # When the first note is judged: compiling takes longer than importing all the rest of the core.
     found = steering_patterns()
     orders = [
         (order.why, re.sub(r"\{([a-z_]+)\}", lambda name: found.words[name[1]], order.how)) for order in found.order
@@ -227,7 +225,7 @@ def _steering() -> _Steering:
     return _Steering(
         _orders(orders, r"[\W_]{1,6}", r"[\W_]{1,6}(?:\w+\W{1,4}){0,4}"),
         _orders([order for order in orders if order[0] in ("override", "persona")], "", ".{0,30}"),
-        tuple((mark.why, re.compile(_plain(mark.how))) for mark in found.mark),
+        tuple((mark.why, _plain(mark.how)) for mark in found.mark),
     )
 
 
@@ -265,8 +263,8 @@ def steers(text: str) -> str:
 
 
 def _reason(reading: str, orders: _Orders) -> str:
-    each = orders.each if orders.any.search(reading) else ()
-    return next((why for why, pattern in (*each, *_steering().marks) if pattern.search(reading)), "")
+    each = orders.each if re.search(orders.any, reading) else ()
+    return next((why for why, pattern in (*each, *_steering().marks) if re.search(pattern, reading)), "")
 
 
 def _folded(text: str) -> str:

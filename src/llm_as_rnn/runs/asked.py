@@ -1,8 +1,8 @@
 """What the model was asked, kept beside a run's journal: each message once, under its digest (``prompts.jsonl``).
 
-The journal names the messages of each call, so they are written before the step's line is; but only the journal waits for
-the disk at each step. Nothing but the report needs the prompts: a run that lost the last of them in a power cut, or all
-of them, is read and gone on with like any other.
+The journal names the messages of each call, so they are written before the step's line is; but only the journal waits
+for the disk at each step. Nothing but the report needs the prompts: a run that lost the last of them in a power cut, or
+all of them, is read and gone on with like any other.
 """
 
 from __future__ import annotations

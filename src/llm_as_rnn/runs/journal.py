@@ -321,8 +321,9 @@ class Journal:
         try:
             if self._behind:
                 os.fsync(self._file)
-        except OSError as error:
-            raise RunError(f"{self.path} cannot be written: {error.strerror}", "check the folder") from error
+        except OSError as failed:
+            if error is None:  # else there is worse to tell
+                raise RunError(f"{self.path} cannot be written: {failed.strerror}", "check the folder") from failed
         finally:
             os.close(self._file)
             self._lock.release()
