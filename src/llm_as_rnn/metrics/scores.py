@@ -6,6 +6,8 @@ field's plausible range. So failing never pays.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from llm_as_rnn.core.extras import Metric
 from llm_as_rnn.core.fields import Field
 from llm_as_rnn.core.records import Target
@@ -14,6 +16,7 @@ from llm_as_rnn.metrics.extras import extra_metrics, extra_scores
 from llm_as_rnn.metrics.judged import judged_metrics
 
 
+@lru_cache(maxsize=256)
 def field_metrics(field: Field) -> tuple[Metric, ...]:
     """List the metrics of one field, the one to look at first in front.
 

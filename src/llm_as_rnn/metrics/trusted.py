@@ -18,6 +18,7 @@ from llm_as_rnn.core.figures import finite, mean, scale
 from llm_as_rnn.core.folding import fold
 from llm_as_rnn.core.records import Record, StepRecord
 from llm_as_rnn.core.task import Task
+from llm_as_rnn.metrics.scores import field_metrics
 
 PARTS = 5
 """Stretches of a stream whose coverage is told apart: an average can hide that it was too low first, then too high."""
@@ -314,6 +315,10 @@ def selective_risk(field: Field, steps: Iterable[StepRecord]) -> list[Kept]:
 
 def error(field: Field, step: StepRecord) -> float:
     """Say how wrong an answer was: 0 or 1 for what is right or wrong, the distance for a number."""
+    first = field_metrics(field)[0]
+    score = step.scores.get(first.name)
+    if score is not None and not field.is_open:
+        return 1.0 - score if first.is_share else score
     verdict = field.compare((step.prediction or {}).get(field.name), (step.target or {}).get(field.name))
     if verdict is None:
         return 0.0
