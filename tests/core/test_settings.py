@@ -15,9 +15,9 @@ import pytest
 
 import llm_as_rnn
 from llm_as_rnn.catalogue import resolve
-from llm_as_rnn.cli.judge import judge
-from llm_as_rnn.cli.predict import predict
-from llm_as_rnn.cli.run import run
+from llm_as_rnn.cli.commands.judge import judge
+from llm_as_rnn.cli.commands.predict import predict
+from llm_as_rnn.cli.commands.run import run
 from llm_as_rnn.core.engine import EngineInfo
 from llm_as_rnn.core.errors import UsageError
 from llm_as_rnn.core.settings import Settings, knobs, wanted

@@ -23,8 +23,8 @@ from llm_as_rnn.core.settings import Settings, knobs, wanted
 from llm_as_rnn.core.task import Task, load_task
 from llm_as_rnn.datasets.terms import is_credentialed, require_local
 from llm_as_rnn.engines.idle import IdleEngine
-from llm_as_rnn.engines.patience import OnPause
 from llm_as_rnn.engines.naming import DEFAULT_MODEL
+from llm_as_rnn.engines.patience import OnPause
 from llm_as_rnn.engines.resolve import resolve
 from llm_as_rnn.recurrence.budget import require_room
 from llm_as_rnn.streams.online import (
