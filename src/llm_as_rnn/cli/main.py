@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import logging
 import sys
 from contextlib import suppress
 from typing import Any
@@ -75,6 +74,8 @@ def cli(debug: bool) -> None:
       llm-as-rnn run --help               all settings of a run
       llm-as-rnn models list              models that can be fetched, and those that are here
     """
+    import logging  # noqa: PLC0415 - the overview of commands logs nothing, and it takes a while to import
+
     logging.basicConfig(level=logging.DEBUG if debug else logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
     # The HTTP clients report every request at these levels; of interest to nobody here.
     for name in ("httpx2", "httpcore2", "asyncio"):
