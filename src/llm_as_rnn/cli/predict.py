@@ -20,9 +20,10 @@ from llm_as_rnn.core.errors import EngineError, EngineUnavailableError, GivenUpW
 from llm_as_rnn.core.settings import knobs
 from llm_as_rnn.core.task import Task, load_task, shipped_tasks
 from llm_as_rnn.streams.learner import Learner
-from llm_as_rnn.streams.online import Limits, Stream, given_up_since, was_learned
+from llm_as_rnn.streams.online import Stream, given_up_since, was_learned
 from llm_as_rnn.streams.replaying import Id
 from llm_as_rnn.streams.saved import Saved, read_saved
+from llm_as_rnn.streams.settings import Limits
 
 BOM = b"\xef\xbb\xbf"
 """What some editors and spreadsheets put before the first line."""
