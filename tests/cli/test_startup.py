@@ -117,7 +117,7 @@ def test_what_a_command_does_takes_what_it_is_called_with(
     monkeypatch.setattr(f"llm_as_rnn.cli.commands.{words[0]}.body", compared)
     command = WORKING[words]
     assert command.callback is not None
-    command.callback(**{parameter.name: None for parameter in command.params if parameter.name is not None})
+    command.callback(**{str(parameter.name): None for parameter in command.params})
     assert len(calls) == 1
     assert calls[0].startswith(f"{words[0]}:")
 

@@ -15,7 +15,7 @@ from llm_as_rnn.cli.learning import take_settings
 from llm_as_rnn.cli.main import DONE, SOME_FAILED
 from llm_as_rnn.cli.process import INTERRUPTED, interrupts
 from llm_as_rnn.cli.progress import Bars, PauseNotice, download_progress, pause_notice, say
-from llm_as_rnn.cli.results import show
+from llm_as_rnn.cli.showing import show
 from llm_as_rnn.core.engine import Engine
 from llm_as_rnn.core.errors import UsageError
 from llm_as_rnn.core.prompts import EVERY_ROOM, Prompts

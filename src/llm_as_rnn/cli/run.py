@@ -12,7 +12,6 @@ from llm_as_rnn.cli.learning import take_settings
 from llm_as_rnn.cli.main import DONE, SOME_FAILED
 from llm_as_rnn.cli.process import INTERRUPTED, interrupts
 from llm_as_rnn.cli.progress import RunProgress, pause_notice, say, waiting
-from llm_as_rnn.cli.results import show
 from llm_as_rnn.cli.running import (
     engine_of,
     going_on,
@@ -24,6 +23,7 @@ from llm_as_rnn.cli.running import (
     take_spending,
     words_to_judge,
 )
+from llm_as_rnn.cli.showing import show
 from llm_as_rnn.core.prompts import EVERY_ROOM, Prompts
 from llm_as_rnn.core.settings import Settings, wanted
 from llm_as_rnn.core.task import Task, load_task

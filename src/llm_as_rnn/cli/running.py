@@ -13,7 +13,6 @@ from platformdirs import user_cache_path
 
 from llm_as_rnn.cli.engines import given_again
 from llm_as_rnn.cli.judge import prepare
-from llm_as_rnn.cli.outlook import outlook_remarks, outlook_table
 from llm_as_rnn.cli.progress import console, download_progress, waiting
 from llm_as_rnn.core.engine import Engine
 from llm_as_rnn.core.errors import UsageError
@@ -75,6 +74,8 @@ def going_on(out: Path) -> str:
 
 def show_outlook(options: Options, engine: Engine, model: str, spending: Spending) -> list[Forecast]:
     """Show what a run would take, and give it."""
+    from llm_as_rnn.cli.outlook import outlook_remarks, outlook_table  # noqa: PLC0415 - most runs are made at once
+
     with waiting("walking through the run"):
         outlook = asyncio.run(forecast(options, engine, spending.measure))
     price = spending.meter.prices.get(model)

@@ -16,7 +16,6 @@ from llm_as_rnn.cli.main import DONE, SOME_FAILED
 from llm_as_rnn.cli.outlook import together
 from llm_as_rnn.cli.process import INTERRUPTED, interrupts
 from llm_as_rnn.cli.progress import PauseNotice, RunProgress, console, pause_notice, say, waiting
-from llm_as_rnn.cli.results import show
 from llm_as_rnn.cli.running import (
     Spending,
     engine_of,
@@ -29,6 +28,7 @@ from llm_as_rnn.cli.running import (
     take_spending,
     words_to_judge,
 )
+from llm_as_rnn.cli.showing import show
 from llm_as_rnn.core.errors import RunError, UsageError
 from llm_as_rnn.core.files import make_folder, write_atomically
 from llm_as_rnn.core.prompts import EVERY_ROOM, Prompts
