@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -120,13 +120,15 @@ def until_first_call(arguments: list[str]) -> None:
 
     marks = {"imports": time.monotonic()}
 
-    def mark(owner: Any, function: str, *, before: str = "", after: str = "", then: Callable[[], None] = int) -> None:
+    def mark(owner: Any, function: str, *, before: str = "", after: str = "", ends: bool = False) -> None:
         inner = getattr(owner, function)
 
         async def marked(*given: Any, **named: Any) -> Any:
             if before:
                 marks.setdefault(before, time.monotonic())
-                then()
+            if ends:
+                os.write(1, json.dumps(marks).encode())
+                os._exit(0)  # the model's answer is not waited for
             result = await inner(*given, **named)
             if after:
                 marks.setdefault(after, time.monotonic())
@@ -134,13 +136,9 @@ def until_first_call(arguments: list[str]) -> None:
 
         setattr(owner, function, marked)
 
-    def leave() -> None:
-        os.write(1, json.dumps(marks).encode())
-        os._exit(0)  # a model that answers is not waited for
-
     mark(LlamaCppEngine, "open", before="set up", after="opening")
     mark(execute, "_rehearse", after="rehearsal")
-    mark(LlamaCppEngine, "complete", before="first call", then=leave)
+    mark(LlamaCppEngine, "complete", before="first call", ends=True)
     main.main(arguments)
 
 
