@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 from llm_as_rnn.core.task import Task, load_task
 from llm_as_rnn.datasets.base import Selection, Sequence
 from llm_as_rnn.datasets.registry import dataset
+from llm_as_rnn.engines.naming import DEFAULT_NAME
 
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 settings.load_profile("house")
@@ -32,7 +33,7 @@ def default_model(model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     folder = tmp_path / "models"
     folder.mkdir()
-    (folder / models.registered(models.DEFAULT_NAME).file).symlink_to(model_file.resolve())
+    (folder / models.registered(DEFAULT_NAME).file).symlink_to(model_file.resolve())
     monkeypatch.setenv(models.FOLDER_VARIABLE, str(folder))
 
 

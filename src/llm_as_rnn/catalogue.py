@@ -1,36 +1,35 @@
 """The methods by name: the one list that the command line, the library and the service read.
 
 A method of somebody else's gets a name by `register`, or by an entry point of the package that it comes in.
+
+A method is imported when it is built, and so is what is put around it: help, and options, need names alone.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from importlib.metadata import entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
-from llm_as_rnn.baselines.ace import Ace, AceBudget
-from llm_as_rnn.baselines.history import FullHistory, MemPrompt, ZeroShot
-from llm_as_rnn.baselines.references import Linear, MajoritySoFar, NearestCase, RepeatLast, Zero
-from llm_as_rnn.baselines.streaming_icl import StreamingICL
 from llm_as_rnn.core.engine import EngineInfo
 from llm_as_rnn.core.errors import UsageError
-from llm_as_rnn.core.method import Method
-from llm_as_rnn.core.prompts import Prompts
 from llm_as_rnn.core.settings import Settings
 from llm_as_rnn.core.settings import resolve as fill_in
-from llm_as_rnn.core.task import Task
-from llm_as_rnn.recurrence.cell import Recurrent
+from llm_as_rnn.core.shelf import Shelf
 from llm_as_rnn.recurrence.rules import suited, traits
-from llm_as_rnn.trust.advised import Advised
-from llm_as_rnn.trust.assured import Assured
 
-Factory = Callable[[Task, Settings, Prompts], Method]
+if TYPE_CHECKING:
+    from llm_as_rnn.core.method import Method
+    from llm_as_rnn.core.prompts import Prompts
+    from llm_as_rnn.core.task import Task
+
+Factory: TypeAlias = "Callable[[Task, Settings, Prompts], Method]"
 """How a method is built: its class, or a function."""
 
+ZERO_SHOT = "zero_shot"
+RECURRENT = "recurrent"
 ADVISED = "advised"
 FREE_ADVICE = "free_advice"
 
@@ -43,29 +42,37 @@ def _free_advice(task: Task, settings: Settings, prompts: Prompts) -> Method:
     return _by_advice(FREE_ADVICE, task, settings, prompts, {})
 
 
-METHODS: dict[str, Factory] = {
-    **{method.name: method for method in (ZeroShot, FullHistory, MemPrompt)},
-    StreamingICL.name: StreamingICL,
-    **{method.name: method for method in (Ace, AceBudget, Recurrent)},
-    ADVISED: _advised,
-}
+METHODS: Shelf[Factory] = Shelf(
+    {
+        ZERO_SHOT: "llm_as_rnn.baselines.history:ZeroShot",
+        "full_history": "llm_as_rnn.baselines.history:FullHistory",
+        "memprompt": "llm_as_rnn.baselines.history:MemPrompt",
+        "streaming_icl": "llm_as_rnn.baselines.streaming_icl:StreamingICL",
+        "ace": "llm_as_rnn.baselines.ace:Ace",
+        "ace_budget": "llm_as_rnn.baselines.ace:AceBudget",
+        RECURRENT: "llm_as_rnn.recurrence.cell:Recurrent",
+        ADVISED: f"{__name__}:_advised",
+    }
+)
 """Methods that ask a model, in the order in which tables show them."""
 
-DEFAULT_METHODS = (ZeroShot.name, FullHistory.name, MemPrompt.name, Recurrent.name, ADVISED)
+DEFAULT_METHODS = (ZERO_SHOT, "full_history", "memprompt", RECURRENT, ADVISED)
 """Those of a run that names none: the paper's, and advice. All of them would take more than twice as many calls."""
 
 DEFAULT_METHOD = ADVISED
 """That of a stream that names none: it asks the model as often as ``recurrent``, and its answers also go by what costs
 nothing, as far as outcomes bear that out."""
 
-REFERENCES: dict[str, Factory] = {
-    RepeatLast.name: RepeatLast,
-    MajoritySoFar.name: MajoritySoFar,
-    NearestCase.name: NearestCase,
-    Linear.name: Linear,
-    Zero.name: Zero,
-    FREE_ADVICE: _free_advice,
-}
+REFERENCES: Shelf[Factory] = Shelf(
+    {
+        "repeat_last": "llm_as_rnn.baselines.references:RepeatLast",
+        "majority": "llm_as_rnn.baselines.references:MajoritySoFar",
+        "nearest_case": "llm_as_rnn.baselines.references:NearestCase",
+        "linear": "llm_as_rnn.baselines.references:Linear",
+        "zero": "llm_as_rnn.baselines.references:Zero",
+        FREE_ADVICE: f"{__name__}:_free_advice",
+    }
+)
 """References that need no model."""
 
 ENTRY_POINTS = "llm_as_rnn.methods"
@@ -94,7 +101,7 @@ def register(name: str, factory: Factory) -> None:
 
     Examples
     --------
-    >>> register("zero_shot", ZeroShot)
+    >>> register("zero_shot", METHODS["zero_shot"])
     Traceback (most recent call last):
         ...
     llm_as_rnn.core.errors.UsageError: a method of your own cannot be called 'zero_shot' ...
@@ -106,14 +113,18 @@ def register(name: str, factory: Factory) -> None:
 
 def _factory(name: str) -> Factory | None:
     """Find a method by name; what a package offers is loaded when it is first named."""
-    known = {**METHODS, **REFERENCES, **_OWN}
-    if name not in known:
+    for shipped in (METHODS, REFERENCES):
+        if name in shipped:
+            return shipped[name]
+    if name not in _OWN:
+        from importlib.metadata import entry_points  # noqa: PLC0415 - slow, and seldom needed
+
         for offered in entry_points(group=ENTRY_POINTS, name=name):
             try:
                 register(name, offered.load())
             except (ImportError, AttributeError) as error:
                 raise UsageError(f"the method {name!r} cannot be loaded: {error}", f"see {offered.value}") from error
-    return known.get(name) or _OWN.get(name)
+    return _OWN.get(name)
 
 
 def advisers(name: str, task: Task, settings: Settings) -> tuple[str, ...]:
@@ -130,7 +141,7 @@ def advisers(name: str, task: Task, settings: Settings) -> tuple[str, ...]:
     ()
     """
     free = tuple(reference for reference in references(task) if reference != FREE_ADVICE)
-    asking = (Recurrent.name, ZeroShot.name) if settings.bare else (Recurrent.name,)
+    asking = (RECURRENT, ZERO_SHOT) if settings.bare else (RECURRENT,)
     return {ADVISED: (*asking, *free), FREE_ADVICE: free}.get(name, ())
 
 
@@ -146,12 +157,20 @@ def advised(name: str, task: Task, settings: Settings, prompts: Prompts, said: M
     said : mapping of str to Method
         What stands for an adviser: what it said in a run (see `trust.advised.Recorded`). Others are built.
     """
-    return Assured(_by_advice(name, task, settings, prompts, said), task, settings)
+    return _assured(_by_advice(name, task, settings, prompts, said), task, settings)
 
 
 def _by_advice(name: str, task: Task, settings: Settings, prompts: Prompts, said: Mapping[str, Method]) -> Method:
+    from llm_as_rnn.trust.advised import Advised  # noqa: PLC0415 - a method is being built
+
     by_name = [said.get(one) or build(one, task, settings, prompts) for one in advisers(name, task, settings)]
     return Advised(name, task, by_name)
+
+
+def _assured(method: Method, task: Task, settings: Settings) -> Method:
+    from llm_as_rnn.trust.assured import Assured  # noqa: PLC0415 - a method is being built
+
+    return Assured(method, task, settings)
 
 
 def references(task: Task) -> tuple[str, ...]:
@@ -163,7 +182,7 @@ def references(task: Task) -> tuple[str, ...]:
     >>> references(load_task("weather"))
     ('repeat_last', 'majority', 'nearest_case', 'linear', 'free_advice')
     """
-    unsuited = {kind.name for kind in (Linear, Zero) if not kind.suits(task)}
+    unsuited = {name for name, kind in REFERENCES.items() if not getattr(kind, "suits", lambda _: True)(task)}
     return tuple(name for name in REFERENCES if name not in unsuited)
 
 
@@ -189,7 +208,7 @@ def require_method(name: object) -> None:
     >>> require_method("recurrent:delta")
     """
     base, colon, rule = str(name).partition(":")
-    if not isinstance(name, str) or _factory(base) is None or (colon and base != Recurrent.name):
+    if not isinstance(name, str) or _factory(base) is None or (colon and base != RECURRENT):
         known = ", ".join([*METHODS, *REFERENCES, *_OWN])
         raise UsageError(f"there is no method {name!r}", f"choose from {known}, or register it")
     if colon:
@@ -205,13 +224,15 @@ def build(name: str, task: Task, settings: Settings, prompts: Prompts) -> Method
         If there is none of that name, the settings do not suit it, or it calls itself otherwise: a journal could not
         be read then.
     """
-    return Assured(_build(name, task, settings, prompts), task, settings)
+    return _assured(_build(name, task, settings, prompts), task, settings)
 
 
 def _build(name: str, task: Task, settings: Settings, prompts: Prompts) -> Method:
     require_method(name)
     base, _, rule = name.partition(":")
     if rule:
+        from llm_as_rnn.recurrence.cell import Recurrent  # noqa: PLC0415 - a method is being built
+
         return Recurrent(task, settings, prompts, rule)
     factory = _factory(base)
     assert factory is not None  # noqa: S101 - it is required above

@@ -21,7 +21,7 @@ from llm_as_rnn.core.fields import ARROW, Field, Label, Number
 from llm_as_rnn.core.folding import clash
 from llm_as_rnn.core.records import Request, Value
 from llm_as_rnn.core.task import MemorySection, Task, load_task
-from llm_as_rnn.engines.resolve import DEFAULT_MODEL
+from llm_as_rnn.engines.naming import DEFAULT_MODEL
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.streams.learner import Learner
 

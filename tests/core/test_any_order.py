@@ -19,7 +19,8 @@ from llm_as_rnn.core.records import Completion, Observation, Prediction, Request
 from llm_as_rnn.core.task import MemorySection, Task
 from llm_as_rnn.recurrence.notes import Credit
 from llm_as_rnn.recurrence.rules import RULES, traits
-from llm_as_rnn.streams.online import Policy, Stream, ask, begin, revive, tell
+from llm_as_rnn.streams.online import Stream, ask, begin, revive, tell
+from llm_as_rnn.streams.settings import Policy
 from tests.core.stage import Stage
 from tests.helpers import bare, by_hand, count, make
 

@@ -13,8 +13,8 @@ import yaml
 from click.testing import CliRunner
 
 from llm_as_rnn.catalogue import METHODS, REFERENCES
+from llm_as_rnn.cli.commands.predict import predict
 from llm_as_rnn.cli.main import main
-from llm_as_rnn.cli.predict import predict
 from llm_as_rnn.core.fields import Field, Label, Number, Ranked, Text
 from llm_as_rnn.core.records import Value
 from llm_as_rnn.core.task import MemorySection, Task, load_task, shipped_tasks

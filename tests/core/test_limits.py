@@ -13,8 +13,9 @@ from llm_as_rnn.core.method import Method
 from llm_as_rnn.core.records import SequenceInfo, Value
 from llm_as_rnn.datasets.base import Sequence
 from llm_as_rnn.streams.learner import Learner
-from llm_as_rnn.streams.online import LIMITS, Limits, Stream, ask, begin, given_up_since, revive, tell, was_learned
+from llm_as_rnn.streams.online import Stream, ask, begin, given_up_since, revive, tell, was_learned
 from llm_as_rnn.streams.replaying import CHECKPOINT, Id, Lesson, Waiting
+from llm_as_rnn.streams.settings import LIMITS, Limits
 from tests.core.test_learner import engine
 from tests.core.test_online import SEQUENCE, TASK, answer, method
 from tests.helpers import Answer, by_hand, listening, make

@@ -19,8 +19,9 @@ from llm_as_rnn.core.task import load_task
 from llm_as_rnn.datasets.base import Selection
 from llm_as_rnn.datasets.registry import dataset
 from llm_as_rnn.streams import replaying
-from llm_as_rnn.streams.online import Policy, Stream, ask, begin, revive, tell
+from llm_as_rnn.streams.online import Stream, ask, begin, revive, tell
 from llm_as_rnn.streams.replaying import CHECKPOINT
+from llm_as_rnn.streams.settings import Policy
 from tests.helpers import LINES, by_hand, listening, make
 
 TASK = load_task("weather")

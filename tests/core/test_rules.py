@@ -14,7 +14,8 @@ from llm_as_rnn.core.records import Completion, Form, Memory, Observation, Predi
 from llm_as_rnn.recurrence.guard import COLLAPSE
 from llm_as_rnn.recurrence.lessons import Lessons
 from llm_as_rnn.recurrence.notes import LATEST, Credit
-from llm_as_rnn.recurrence.rules import RULES, build_rule, without
+from llm_as_rnn.recurrence.rules import RULES, build_rule
+from llm_as_rnn.recurrence.rules.base import without
 from llm_as_rnn.recurrence.rules.hybrid import BETWEEN_CONSOLIDATIONS
 from tests.core.stage import UNKNOWN, Stage, size, sky_task
 from tests.helpers import by_hand, count

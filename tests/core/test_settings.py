@@ -15,16 +15,16 @@ import pytest
 
 import llm_as_rnn
 from llm_as_rnn.catalogue import resolve
-from llm_as_rnn.cli.judge import judge
-from llm_as_rnn.cli.predict import predict
-from llm_as_rnn.cli.run import run
+from llm_as_rnn.cli.commands.judge import judge
+from llm_as_rnn.cli.commands.predict import predict
+from llm_as_rnn.cli.commands.run import run
 from llm_as_rnn.core.engine import EngineInfo
 from llm_as_rnn.core.errors import UsageError
 from llm_as_rnn.core.settings import Settings, knobs, wanted
 from llm_as_rnn.recurrence.rules import RULES, suited, traits
-from llm_as_rnn.runs.judging import JUDGED_BY
+from llm_as_rnn.runs.defaults import JUDGED_BY
 from llm_as_rnn.streams.learner import Learner
-from llm_as_rnn.streams.online import StreamSettings
+from llm_as_rnn.streams.settings import StreamSettings
 
 ANEW = {"base_url", "context", "timeout", "patience", "prompts", "allow_remote_data"}
 """What is said of an engine and its data each time."""

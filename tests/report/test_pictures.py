@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 from markupsafe import Markup
 
-from llm_as_rnn.cli.report import report
+from llm_as_rnn.cli.commands.report import report
 from llm_as_rnn.core.errors import RunError
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.summary import summarise

@@ -16,10 +16,10 @@ import pytest
 from click.testing import CliRunner, Result
 from msgspec.structs import replace
 
+from llm_as_rnn.cli.commands.predict import predict as predict_command
+from llm_as_rnn.cli.commands.run import run as run_command
 from llm_as_rnn.cli.data import list_
 from llm_as_rnn.cli.main import DONE
-from llm_as_rnn.cli.predict import predict as predict_command
-from llm_as_rnn.cli.run import run as run_command
 from llm_as_rnn.core.engine import Engine, EngineInfo
 from llm_as_rnn.core.errors import EngineUnavailableError, UsageError
 from llm_as_rnn.core.records import Message, Request
@@ -402,8 +402,7 @@ def test_a_list_of_data_says_all_of_it_in_80_columns(secret: str, monkeypatch: p
     monkeypatch.setattr("llm_as_rnn.cli.data.console", narrow)
     entry = replace(DATASETS["secret"], ready=lambda: "pip install 'llm-as-rnn[secret]'")
     monkeypatch.setitem(DATASETS, "secret", entry)
-    assert list_.callback is not None
-    list_.callback()
+    list_()
     lines = narrow.export_text().splitlines()
     narrow.file.close()
     assert max(map(len, lines)) <= 80

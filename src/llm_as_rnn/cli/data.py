@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-import click
 from rich.table import Table
 from rich.text import Text
 
@@ -29,14 +28,8 @@ LEAKS_FOUND = 1
 """The exit code of a check that found leaks."""
 
 
-@click.group()
-def data() -> None:
-    """List and show the datasets, make tables of publishers' files, and check any data for leaks."""
-
-
-@data.command("list")
 def list_() -> None:
-    """List the datasets: what is predicted, from where, on what terms, and whether they are ready here."""
+    """Do what ``llm-as-rnn data list`` is told to."""
     table = Table(box=None, padding=(0, 2, 1, 0))  # two things in a cell, so that 80 columns are enough
     table.add_column(Text("task\n").append("size", "dim"), max_width=20)
     table.add_column(Text("predicts\n").append("ready here", "dim"), ratio=1)
@@ -53,25 +46,8 @@ def list_() -> None:
     console.print(table)
 
 
-@data.command()
-@click.argument("name")
-@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), help="The table, .jsonl [default: NAME.jsonl].")
-@click.option(
-    "--language", default="", help="For intents: a language of the templates [default: the folder's that FILE is in]."
-)
-@click.option("--length", type=int, help="For intents: questions of each sequence [default: 30].")
 def make(name: str, files: tuple[Path, ...], out: Path | None, language: str, length: int | None) -> None:
-    """Make the table of the dataset NAME from its publisher's own FILE, for a run's --data.
-
-    For finer, ddxplus and banking77 one file; for intents a task file and the file of templates. None of the data is
-    shipped: docs/datasets.md says where the files are, and whose.
-
-    \b
-    Examples:
-      llm-as-rnn data make finer finer_val_batched_500_samples.jsonl
-      llm-as-rnn data make intents tasks/hin/tasks_1000.jsonl src/templates/templates.py --out hindi.jsonl
-    """
+    """Do what ``llm-as-rnn data make`` is told to."""
     source, out = dataset(name), out or Path(f"{name}.jsonl")
     if out.suffix != ".jsonl":
         raise UsageError(f"{out}: tables are written as JSON lines", "name a file that ends in .jsonl with --out")
@@ -101,18 +77,8 @@ def _sizes(table: Data) -> str:
     )
 
 
-@data.command()
-@click.argument("task_name", metavar="TASK")
-@click.option("--steps", type=int, default=3, show_default=True, help="How many steps.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Chooses the sequence.")
-@click.option(
-    "--data",
-    "file",
-    type=click.Path(path_type=Path),
-    help="Your own data: a table for a task file, a folder for mimic.",
-)
 def show(task_name: str, steps: int, seed: int, file: Path | None) -> None:
-    """Show the first steps of a sequence of TASK: what the model sees, and the outcome."""
+    """Do what ``llm-as-rnn data show`` is told to."""
     if steps < 1:
         raise UsageError(f"steps must be at least 1, not {steps}", "correct --steps")
     task = load_task(task_name)
@@ -131,24 +97,8 @@ def show(task_name: str, steps: int, seed: int, file: Path | None) -> None:
         _print(f"  {task.show(step.observation, 'line', sequence.info.about)}{ARROW}{outcome}")
 
 
-@data.command()
-@click.argument("task_name", metavar="TASK")
-@click.option(
-    "--data",
-    "file",
-    type=click.Path(path_type=Path),
-    help="Your own data: a table for a task file, a folder for mimic.",
-)
-@click.option("--prompts", type=click.Path(path_type=Path), help="A folder of templates that replace shipped ones.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Chooses the sequences of a shipped dataset.")
 def check(task_name: str, file: Path | None, prompts: Path | None, seed: int) -> int:
-    """Check that nothing tells the outcomes of TASK before their time.
-
-    Runs all methods on your templates and data with marked outcomes and without a model, searches every request, and
-    compares the observations with the outcomes.
-
-    Exit codes: 0 no leak found, 1 leaks found, 2 bad usage or bad input.
-    """
+    """Do what ``llm-as-rnn data check`` is told to."""
     task = load_task(task_name)
     sequences, templates = _sequences(task, file, seed), Prompts.with_folder(prompts)
     with waiting("checking"):

@@ -8,27 +8,25 @@ from pathlib import Path
 from textwrap import indent
 from typing import Any
 
-import click
 from rich.progress import TaskID, TextColumn
 
-from llm_as_rnn.cli.engines import engine_options, given_again
-from llm_as_rnn.cli.learning import prompts_option, remote_data_option, setting_options, take_settings
+from llm_as_rnn.cli.engines import given_again
+from llm_as_rnn.cli.learning import take_settings
 from llm_as_rnn.cli.main import DONE, SOME_FAILED
 from llm_as_rnn.cli.process import INTERRUPTED, interrupts
 from llm_as_rnn.cli.progress import Bars, PauseNotice, download_progress, pause_notice, say
-from llm_as_rnn.cli.results import show
+from llm_as_rnn.cli.showing import show
 from llm_as_rnn.core.engine import Engine
 from llm_as_rnn.core.errors import UsageError
 from llm_as_rnn.core.prompts import EVERY_ROOM, Prompts
 from llm_as_rnn.core.records import Call
-from llm_as_rnn.core.settings import Settings
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.engines.resolve import resolve
 from llm_as_rnn.metrics.judged import Judgement
 from llm_as_rnn.metrics.summary import FailedCalls, failed_calls
 from llm_as_rnn.runs.directory import RunDirectory
 from llm_as_rnn.runs.execute import needs_model
-from llm_as_rnn.runs.judging import JUDGED_BY, JudgeOptions, judge_run, require_judged
+from llm_as_rnn.runs.judging import JudgeOptions, judge_run, require_judged
 
 
 class JudgingProgress(Bars):
@@ -71,19 +69,6 @@ class JudgingProgress(Bars):
         return failed_calls(self._calls)
 
 
-@click.command()
-@click.argument("run", metavar="DIR", type=click.Path(path_type=Path))
-@click.option(
-    "--judge",
-    "model",
-    help="Who judges, named as for `run --model` [default: the run's own model].",
-)
-@click.option("--times", type=int, default=1, show_default=True, help="Judgements of each answer.")
-@engine_options
-@click.option("--concurrency", type=int, help="Questions at a time [default: the engine's slots].")
-@setting_options(Settings, only=JUDGED_BY)
-@remote_data_option
-@prompts_option
 def judge(
     run: Path,
     model: str | None,
@@ -94,17 +79,7 @@ def judge(
     prompts: Path | None,
     **how: Any,
 ) -> int:
-    """Judge the answers of the run in DIR with a language model, and report again.
-
-    For tasks with judged fields. A judge sees an answer, the outcome and a rubric, and neither method nor step. What is
-    judged already is not asked again: an interrupted command goes on when it is given again, --times 3 after --times 1
-    asks twice more, and another judge starts anew.
-
-    \b
-    Examples:
-      llm-as-rnn judge runs/weather-text-1 --judge openai:MODEL --base-url http://localhost:8000/v1
-      llm-as-rnn judge runs/weather-text-1 --judge openai:MODEL --times 3
-    """
+    """Do what ``llm-as-rnn judge`` is told to."""
     options = JudgeOptions(settings=take_settings(how), **how)
     directory = RunDirectory(run)
     info = directory.info()

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import atexit
-import logging
 import sys
 from contextlib import suppress
-from importlib import import_module
 from typing import Any
 
 import click
@@ -23,6 +21,7 @@ from llm_as_rnn.cli.process import (
     require_output,
 )
 from llm_as_rnn.core.errors import LlmAsRnnError
+from llm_as_rnn.core.shelf import load
 
 COMMANDS = {
     "run": "Run methods over a task's sequences, and report.",
@@ -34,7 +33,7 @@ COMMANDS = {
     "models": "List, fetch and check model files.",
     "data": "List, show and check data: no outcome is told before its time.",
 }
-"""The subcommands, in the order in which help shows them; each is the module of its name."""
+"""The subcommands, in the order in which help shows them; each is in the module of its name in `commands`."""
 
 DONE, SOME_FAILED, BAD_USAGE, BUG = 0, 1, 2, 70
 
@@ -50,7 +49,7 @@ class LazyGroup(click.Group):
         """Import a subcommand."""
         if cmd_name not in COMMANDS:
             return None
-        command = getattr(import_module(f"llm_as_rnn.cli.{cmd_name}"), cmd_name)
+        command = load(f"llm_as_rnn.cli.commands.{cmd_name}:{cmd_name}")
         assert isinstance(command, click.Command)  # noqa: S101 - tells mypy what the modules hold
         return command
 
@@ -75,6 +74,8 @@ def cli(debug: bool) -> None:
       llm-as-rnn run --help               all settings of a run
       llm-as-rnn models list              models that can be fetched, and those that are here
     """
+    import logging  # noqa: PLC0415 - the overview of commands logs nothing, and it takes a while to import
+
     logging.basicConfig(level=logging.DEBUG if debug else logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
     # The HTTP clients report every request at these levels; of interest to nobody here.
     for name in ("httpx2", "httpcore2", "asyncio"):

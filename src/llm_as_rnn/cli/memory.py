@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import click
 import msgspec
@@ -23,17 +22,16 @@ from llm_as_rnn.core.settings import Settings
 from llm_as_rnn.datasets.terms import is_credentialed
 from llm_as_rnn.report.diff import Item, MemoryDiff
 from llm_as_rnn.runs.directory import RunDirectory
-from llm_as_rnn.runs.versions import LESSONS, Event, versions
-from llm_as_rnn.streams.online import Stream, StreamSettings, pick, revive
+from llm_as_rnn.runs.versions import Event, versions
+from llm_as_rnn.streams.online import Stream, pick, revive
 from llm_as_rnn.streams.online import restore as put_back
 from llm_as_rnn.streams.saved import Saved, checked, read_saved, write_saved
+from llm_as_rnn.streams.settings import StreamSettings
 
 NAMED = 6
 """Choices that an error names; a run may have hundreds of sequences."""
 
 COLOURS = {"+": "green", "-": "red"}
-
-F = TypeVar("F", bound=Callable[..., object])
 
 
 class Row(msgspec.Struct):
@@ -47,32 +45,8 @@ class Row(msgspec.Struct):
     memory: str | None
 
 
-def _which(command: F) -> F:
-    """Add what says which memory is meant."""
-    command = click.option(
-        "--sequence", help=f"Of a run: whose memory, where several have one; {LESSONS}: that which they share."
-    )(command)
-    command = click.option("--method", help="Of a run: which method's, where several keep one.")(command)
-    return click.argument("path", type=click.Path(path_type=Path))(command)
-
-
-@click.group()
-def memory() -> None:
-    """List, show, compare and restore the versions of a memory.
-
-    PATH is a run's folder, or the file of a learner or of `llm-as-rnn predict --state`. A memory that an update did not
-    change keeps its version's number.
-    """
-
-
-@memory.command("list")
-@_which
 def list_(path: Path, method: str | None, sequence: str | None) -> None:
-    """List the versions of the memory in PATH.
-
-    Steps of a run that left it as it was are listed too. A table on a terminal; else JSON lines, with each version's
-    text.
-    """
+    """Do what ``llm-as-rnn memory list`` is told to."""
     events = _history(path, method, sequence)
     if not console.is_terminal:
         for event in events:
@@ -90,11 +64,8 @@ def list_(path: Path, method: str | None, sequence: str | None) -> None:
     console.print(table)
 
 
-@memory.command()
-@_which
-@click.option("--version", type=int, help="Which [default: the latest].")
 def show(path: Path, method: str | None, sequence: str | None, version: int | None) -> None:
-    """Show one version of the memory in PATH."""
+    """Do what ``llm-as-rnn memory show`` is told to."""
     events = _history(path, method, sequence)
     found = events[-1].memory if version is None else _version(events, version)
     if console.is_terminal:
@@ -103,16 +74,8 @@ def show(path: Path, method: str | None, sequence: str | None, version: int | No
     click.echo(str(found))
 
 
-@memory.command()
-@_which
-@click.argument("a", type=int)
-@click.argument("b", type=int)
 def diff(path: Path, method: str | None, sequence: str | None, a: int, b: int) -> None:
-    """Show what changed from version A to version B.
-
-    It goes item by item. On a terminal, edited items are shown once with their changes coloured; else every line begins
-    with a space, + or -. Nothing is shown if nothing changed. An item that only moved has not changed.
-    """
+    """Do what ``llm-as-rnn memory diff`` is told to."""
     events = _history(path, method, sequence)
     before, after = _version(events, a), _version(events, b)
     changes = MemoryDiff().step(0, before, after)
@@ -127,15 +90,8 @@ def diff(path: Path, method: str | None, sequence: str | None, a: int, b: int) -
                 console.print(line, soft_wrap=True)
 
 
-@memory.command()
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--version", type=int, required=True, help="Which to put back.")
 def restore(file: Path, version: int) -> None:
-    """Put an earlier version back, as a new version.
-
-    Nothing is lost. FILE is that of a learner or of `llm-as-rnn predict --state`; predictions in it go on waiting. A
-    program that has it loaded does not see this, and writes over it. Whoever loads it next counts the memory anew.
-    """
+    """Do what ``llm-as-rnn memory restore`` is told to."""
     if file.is_dir():
         raise UsageError(f"{file} is a folder: a run's journal is never changed", "name a learner's file")
     read_saved(file)  # before a lock is left beside what is no such file

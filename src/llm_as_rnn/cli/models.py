@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import click
 from rich.table import Table
 from rich.text import Text
 
@@ -10,14 +9,8 @@ from llm_as_rnn.cli.progress import console, download_progress, waiting
 from llm_as_rnn.engines import models as files
 
 
-@click.group()
-def models() -> None:
-    """List, fetch and check model files for the embedded engine."""
-
-
-@models.command("list")
 def list_() -> None:
-    """List the registered models, and which of them are here."""
+    """Do what ``llm-as-rnn models list`` is told to."""
     table = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("model", "size", "licence", "asked as", "here"):
         table.add_column(heading, justify="right" if heading == "size" else "left")
@@ -30,19 +23,15 @@ def list_() -> None:
     console.print(f"folder: {files.models_folder()}", soft_wrap=True)
 
 
-@models.command()
-@click.argument("name")
 def pull(name: str) -> None:
-    """Fetch and check the model NAME, if it is not here."""
+    """Do what ``llm-as-rnn models pull`` is told to."""
     with download_progress(name.removeprefix("llamacpp:")) as progress:
         path = files.pull(name.removeprefix("llamacpp:"), progress)
     console.print(str(path), soft_wrap=True)
 
 
-@models.command()
-@click.argument("name")
 def show(name: str) -> None:
-    """Say all that is known of the model NAME, and check its file if it is here."""
+    """Do what ``llm-as-rnn models show`` is told to."""
     entry = files.registered(name.removeprefix("llamacpp:"))
     path = files.locate(entry.name)
     if path:

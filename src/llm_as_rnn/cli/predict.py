@@ -12,20 +12,18 @@ from typing import Any, BinaryIO, TextIO
 import click
 import msgspec
 
-from llm_as_rnn.catalogue import DEFAULT_METHOD
-from llm_as_rnn.cli.engines import engine_options
-from llm_as_rnn.cli.learning import locked, prompts_option, remote_data_option, setting_options
+from llm_as_rnn.cli.learning import locked
 from llm_as_rnn.cli.main import DONE, SOME_FAILED
 from llm_as_rnn.cli.progress import pause_notice, waiting
 from llm_as_rnn.core.door import plain_fields
 from llm_as_rnn.core.errors import EngineError, EngineUnavailableError, GivenUpWarning, LlmAsRnnError, UsageError
-from llm_as_rnn.core.settings import Settings, knobs
+from llm_as_rnn.core.settings import knobs
 from llm_as_rnn.core.task import Task, load_task, shipped_tasks
-from llm_as_rnn.engines.resolve import DEFAULT_MODEL
 from llm_as_rnn.streams.learner import Learner
-from llm_as_rnn.streams.online import Limits, Stream, StreamSettings, given_up_since, was_learned
+from llm_as_rnn.streams.online import Stream, given_up_since, was_learned
 from llm_as_rnn.streams.replaying import Id
 from llm_as_rnn.streams.saved import Saved, read_saved
+from llm_as_rnn.streams.settings import Limits
 
 BOM = b"\xef\xbb\xbf"
 """What some editors and spreadsheets put before the first line."""
@@ -46,42 +44,8 @@ class Line(msgspec.Struct, forbid_unknown_fields=True):
     y: dict[str, Any] | None = None
 
 
-@click.command()
-@click.argument("task")
-@click.option(
-    "--state",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="File that keeps what was learned; begun if it is not there.",
-)
-@click.option("--model", "-m", help=f"As for `run` [default: {DEFAULT_MODEL}].")
-@click.option("--method", help=f"Who predicts [default: {DEFAULT_METHOD}].")
-@click.option(
-    "--about",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="What stays the same in the stream, for tasks that show it: told when it is begun. May be repeated.",
-)
-@click.option("--take-task", is_flag=True, help="Go on with the task as it is now, if it was edited.")
-@setting_options(Settings, StreamSettings, but=("shared",))
-@prompts_option
-@engine_options
-@remote_data_option
-@click.option("--memory", "show_memory", is_flag=True, help="Show the memory at the end, on standard error.")
 def predict(task: str, state: Path, about: tuple[str, ...], take_task: bool, show_memory: bool, **given: Any) -> int:
-    """Predict a stream of TASK from standard input, and learn outcomes when they come.
-
-    \b
-    A line in                                  a line out
-      {"id": "a", "x": {"sky": "sun", ...}}      {"id": "a", "status": "ok", "prediction": {...}}
-      {"id": "a", "y": {"sky": "rain", ...}}     {"id": "a", "learned": "accepted", "memory_version": 1, ...}
-
-    Outcomes may come late, in any order, twice (once counts) or never. What a line changes is in the state file before
-    its answer is written: after a crash, send again what got no answer. A line that cannot be used is answered with
-    "error", and the exit code is then 1. An id is text or a whole number, and 7 is not "7"; a line without one gets "#"
-    and a number. A prediction whose status is "engine_error" is made again when its line is sent again. Where a limit
-    is reached, the answer says which, and names what was given up ("given_up").
-    """
+    """Do what ``llm-as-rnn predict`` is told to."""
     source, sink = _open_pipes(sys.stdin, sys.stdout)
     options = {name: given.pop(name) for name in ANEW} | {"on_pause": pause_notice()}
     chosen = {name: value for name, value in given.items() if value is not None}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import io
 import os
@@ -133,6 +132,7 @@ class Interrupts:
         KeyboardInterrupt
             If there was one, when all is put in order.
         """
+        import asyncio  # noqa: PLC0415 - what only shows help has no coroutine to run, and it takes a while to import
 
         async def main() -> T:
             loop, task = asyncio.get_running_loop(), asyncio.current_task()

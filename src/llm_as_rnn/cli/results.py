@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
-from llm_as_rnn.cli.progress import console, say, waiting
+from llm_as_rnn.cli.progress import waiting
 from llm_as_rnn.core.errors import UsageError
 from llm_as_rnn.core.records import Status, StepRecord
 from llm_as_rnn.metrics.estimates import PairedDifference
@@ -67,21 +66,6 @@ def _write_scores(
     scores = {"methods": summaries, **({"judging": judged, "agreement": agreed} if judged else {})}
     directory.write("scores.json", scores, private=info.credentialed)
     return told
-
-
-def show(directory: RunDirectory) -> None:
-    """Show a run as `show_run` does, and say how to see it if that is interrupted.
-
-    Raises
-    ------
-    KeyboardInterrupt
-        If it was.
-    """
-    try:
-        show_run(directory, console)
-    except KeyboardInterrupt:
-        say(f"the run itself is kept: llm-as-rnn report {shlex.quote(str(directory.path))} shows it")
-        raise
 
 
 def draw(directory: RunDirectory) -> list[Path]:

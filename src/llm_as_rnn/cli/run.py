@@ -6,16 +6,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import click
-
-from llm_as_rnn.catalogue import DEFAULT_METHODS, METHODS, require_method
-from llm_as_rnn.cli.engines import engine_options
+from llm_as_rnn.catalogue import require_method
 from llm_as_rnn.cli.judge import judge_and_show
-from llm_as_rnn.cli.learning import prompts_option, remote_data_option, setting_options, take_settings
+from llm_as_rnn.cli.learning import take_settings
 from llm_as_rnn.cli.main import DONE, SOME_FAILED
 from llm_as_rnn.cli.process import INTERRUPTED, interrupts
 from llm_as_rnn.cli.progress import RunProgress, pause_notice, say, waiting
-from llm_as_rnn.cli.results import show
 from llm_as_rnn.cli.running import (
     engine_of,
     going_on,
@@ -23,18 +19,17 @@ from llm_as_rnn.cli.running import (
     judge_options,
     require_concurrency,
     require_resumable,
-    running_options,
     show_outlook,
     take_spending,
     words_to_judge,
 )
+from llm_as_rnn.cli.showing import show
 from llm_as_rnn.core.prompts import EVERY_ROOM, Prompts
 from llm_as_rnn.core.settings import Settings, wanted
 from llm_as_rnn.core.task import Task, load_task
 from llm_as_rnn.datasets.base import Split
 from llm_as_rnn.datasets.registry import dataset
 from llm_as_rnn.datasets.tables import Table
-from llm_as_rnn.engines.resolve import DEFAULT_MODEL
 from llm_as_rnn.metrics.summary import MOST_REASONS
 from llm_as_rnn.runs.directory import RunDirectory, RunInfo
 from llm_as_rnn.runs.execute import Options, execute, own_data
@@ -46,48 +41,6 @@ FEW_STEPS = 8
 """Steps of a quick run on a user's own data; a shipped dataset knows how many it takes to see anything."""
 
 
-@click.command()
-@click.argument("task")
-@click.option(
-    "--model",
-    "-m",
-    default=DEFAULT_MODEL,
-    show_default=True,
-    help="llamacpp:NAME, llamacpp:FILE.gguf, openai:NAME or scripted:FILE.jsonl.",
-)
-@click.option(
-    "--methods",
-    help=f"Comma-separated, of {', '.join(METHODS)}; recurrent:RULE names an update rule. The cheap references always "
-    f"run [default: {','.join(DEFAULT_METHODS)}].",
-)
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    help="Your own data: for a task file .csv, .tsv, .jsonl or .parquet; for mimic its folder.",
-)
-@click.option("--sequences", type=int, help="How many sequences [default: the task's; with --data all of the split].")
-@click.option("--steps", type=int, help="Most steps in each sequence [default: the task's; with --data all].")
-@click.option(
-    "--split",
-    type=click.Choice(["development", "held_out"]),
-    default="development",
-    show_default=True,
-    help="Tune on development alone; report on held_out.",
-)
-@click.option("--delay", type=int, default=0, show_default=True, help="How late outcomes come, in steps.")
-@setting_options(Settings)
-@prompts_option
-@engine_options
-@remote_data_option
-@running_options
-@click.option("--out", type=click.Path(path_type=Path), help="The run's folder [default: a new one in runs/].")
-@click.option("--resume", is_flag=True, help="Go on with the run in --out; begin it if there is none.")
-@click.option(
-    "--retry-failed",
-    is_flag=True,
-    help="With --resume: ask again where a call to the model failed, and go on from there; the old journal is kept.",
-)
-@click.option("--quick", is_flag=True, help="A short run: 4 sequences of few steps, 128 tokens of memory.")
 def run(  # noqa: PLR0913, PLR0917 - one argument an option
     task: str,
     model: str,
@@ -106,18 +59,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
     judge_times: int,
     **choices: Any,
 ) -> int:
-    """Run methods over the sequences of TASK (a shipped task's name, or a task file), and report.
-
-    Every method predicts each step before it is told the outcome. What happens is written to the run's folder step by
-    step; an interrupted run goes on with --resume.
-
-    \b
-    Examples:
-      llm-as-rnn run weather --quick
-      llm-as-rnn run weather -m llamacpp:qwen2.5-coder-1.5b --methods zero_shot,recurrent
-      llm-as-rnn run my_task.yaml --data my.csv
-      llm-as-rnn run weather -m openai:MODEL --base-url http://localhost:8000/v1
-    """
+    """Do what ``llm-as-rnn run`` is told to."""
     loaded = load_task(task)
     # Read here as well, so that no model is fetched for data that is broken.
     with waiting("reading the data"):

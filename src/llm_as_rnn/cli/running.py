@@ -5,17 +5,14 @@ from __future__ import annotations
 import asyncio
 import math
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from textwrap import indent
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
-import click
 from platformdirs import user_cache_path
 
-from llm_as_rnn.cli.engines import Seconds, given_again
+from llm_as_rnn.cli.engines import given_again
 from llm_as_rnn.cli.judge import prepare
-from llm_as_rnn.cli.outlook import outlook_remarks, outlook_table
 from llm_as_rnn.cli.progress import console, download_progress, waiting
 from llm_as_rnn.core.engine import Engine
 from llm_as_rnn.core.errors import UsageError
@@ -27,59 +24,8 @@ from llm_as_rnn.engines.resolve import resolve
 from llm_as_rnn.engines.spending import Limits, Meter, read_prices
 from llm_as_rnn.runs.directory import RunDirectory
 from llm_as_rnn.runs.execute import Options, needs_model
-from llm_as_rnn.runs.forecast import MEASURED, Forecast, forecast
-from llm_as_rnn.runs.judging import MOST_TIMES, JudgeOptions
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-_OPTIONS = [
-    click.option(
-        "--concurrency",
-        type=int,
-        help="Sequences at a time; a model's answers can depend a little on how many there are [default: the engine's "
-        "slots].",
-    ),
-    click.option(
-        "--cache",
-        type=click.Choice(["off", "record", "replay"]),
-        default="off",
-        show_default=True,
-        help="Keep the model's answers, and reuse them for the same questions.",
-    ),
-    click.option("--max-tokens", type=click.IntRange(min=1), help="Stop when so many were read and written."),
-    click.option("--max-cost", type=float, help="Stop when so much was spent, by --prices."),
-    click.option("--max-time", type=Seconds(), help="Stop asking after so many seconds."),
-    click.option(
-        "--prices",
-        type=click.Path(path_type=Path),
-        help="A TOML file of what models cost, a million tokens: prompt, completion and cached for each.",
-    ),
-    click.option("--dry-run", is_flag=True, help="Say what it would take in calls, tokens and money, and make no run."),
-    click.option(
-        "--measure",
-        type=click.IntRange(min=0),
-        default=MEASURED,
-        show_default=True,
-        help="Steps of one sequence that --dry-run asks of each method, to measure; 0 for no call at all.",
-    ),
-    click.option(
-        "--judge", help="Judge the answers after the run: a model, named as for --model [default: not judged]."
-    ),
-    click.option(
-        "--judge-times",
-        type=click.IntRange(1, MOST_TIMES),
-        default=1,
-        show_default=True,
-        help="Judgements of each answer.",
-    ),
-]
-
-
-def running_options(command: F) -> F:
-    """Give a command the options that say how its runs are made, and not what they are."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+from llm_as_rnn.runs.forecast import Forecast, forecast
+from llm_as_rnn.runs.judging import JudgeOptions
 
 
 class Spending(NamedTuple):
@@ -128,6 +74,8 @@ def going_on(out: Path) -> str:
 
 def show_outlook(options: Options, engine: Engine, model: str, spending: Spending) -> list[Forecast]:
     """Show what a run would take, and give it."""
+    from llm_as_rnn.cli.outlook import outlook_remarks, outlook_table  # noqa: PLC0415 - most runs are made at once
+
     with waiting("walking through the run"):
         outlook = asyncio.run(forecast(options, engine, spending.measure))
     price = spending.meter.prices.get(model)

@@ -7,18 +7,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import click
 import msgspec
 
 from llm_as_rnn.catalogue import require_method
-from llm_as_rnn.cli.engines import engine_options
 from llm_as_rnn.cli.judge import judge_and_show
-from llm_as_rnn.cli.learning import prompts_option, remote_data_option, setting_options, take_settings
+from llm_as_rnn.cli.learning import take_settings
 from llm_as_rnn.cli.main import DONE, SOME_FAILED
 from llm_as_rnn.cli.outlook import together
 from llm_as_rnn.cli.process import INTERRUPTED, interrupts
 from llm_as_rnn.cli.progress import PauseNotice, RunProgress, console, pause_notice, say, waiting
-from llm_as_rnn.cli.results import show
 from llm_as_rnn.cli.running import (
     Spending,
     engine_of,
@@ -27,17 +24,17 @@ from llm_as_rnn.cli.running import (
     judge_options,
     require_concurrency,
     require_resumable,
-    running_options,
     show_outlook,
     take_spending,
     words_to_judge,
 )
+from llm_as_rnn.cli.showing import show
 from llm_as_rnn.core.errors import RunError, UsageError
 from llm_as_rnn.core.files import make_folder, write_atomically
 from llm_as_rnn.core.prompts import EVERY_ROOM, Prompts
 from llm_as_rnn.core.settings import Settings, wanted
 from llm_as_rnn.datasets.terms import is_credentialed, require_local
-from llm_as_rnn.engines.resolve import DEFAULT_MODEL
+from llm_as_rnn.engines.naming import DEFAULT_MODEL
 from llm_as_rnn.engines.spending import Meter
 from llm_as_rnn.metrics.judged import judged_fields
 from llm_as_rnn.metrics.summary import summarise
@@ -72,34 +69,6 @@ class _Job(NamedTuple):
     folder: str
 
 
-@click.command()
-@click.argument("name", metavar="SWEEP")
-@click.option(
-    "--model",
-    "-m",
-    "models",
-    multiple=True,
-    help="Who is asked, named as for `run`; several times for several, one after the other [default: the sweep's, else "
-    f"{DEFAULT_MODEL}].",
-)
-@click.option("--only", multiple=True, metavar="NAME", help="Only the run of this name; several times for several.")
-@click.option(
-    "--data",
-    multiple=True,
-    metavar="NAME=PATH",
-    help="Your own data for the run or task of this name, as for `run`; several times for several.",
-)
-@click.option("--methods", help="Comma-separated, in place of the sweep's.")
-@click.option("--sequences", type=int, help="How many sequences, in place of what the sweep says.")
-@click.option("--steps", type=int, help="Most steps in each sequence, in place of what the sweep says.")
-@setting_options(Settings)
-@prompts_option
-@engine_options
-@remote_data_option
-@running_options
-@click.option("--out", type=click.Path(path_type=Path), help="The sweep's folder [default: a new one in runs/].")
-@click.option("--resume", is_flag=True, help="Go on with the sweep in --out; what is finished there is not run again.")
-@click.option("--retry-failed", is_flag=True, help="With --resume: ask again where a call to the model failed.")
 def sweep(  # noqa: PLR0913, PLR0917 - one argument an option
     name: str,
     models: tuple[str, ...],
@@ -118,18 +87,7 @@ def sweep(  # noqa: PLR0913, PLR0917 - one argument an option
     retry_failed: bool,
     **choices: Any,
 ) -> int:
-    """Make the runs of SWEEP (a shipped sweep's name, or a sweep file) with each model, and one table of all.
-
-    Each run lies in a folder of its own, DIR/MODEL/NAME, which report and run --resume take as they take any. A run
-    whose data is not here is left out, and what to bring is said. The table is written to DIR/sweep.md and
-    DIR/sweep.json as well, beside figures that others published.
-
-    \b
-    Examples:
-      llm-as-rnn sweep paper.yaml -m openai:MODEL --base-url http://localhost:8000/v1 --data mimic=FOLDER
-      llm-as-rnn sweep paper.yaml --only weather --sequences 1 --steps 3 --budget 256
-      llm-as-rnn sweep my_sweep.yaml -m llamacpp:smollm2-135m -m llamacpp:qwen2.5-coder-1.5b --out runs/mine --resume
-    """
+    """Do what ``llm-as-rnn sweep`` is told to."""
     require_resumable(out, resume=resume, retry_failed=retry_failed)
     require_concurrency(choices["concurrency"])
     found = load_sweep(name)

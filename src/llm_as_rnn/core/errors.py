@@ -139,7 +139,7 @@ class AnswerError(LlmAsRnnError):
 
 
 class GivenUpWarning(UserWarning):
-    """A stream reached one of its limits (see `online.Limits`), and gave up or forgot what it names."""
+    """A stream reached one of its limits (see `streams.settings.Limits`), and gave up or forgot what it names."""
 
 
 def first_error(group: ExceptionGroup[E]) -> E:

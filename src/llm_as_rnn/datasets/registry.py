@@ -8,11 +8,11 @@ no package calls `register`. Whatever scores it offers (`Dataset.extras`), tasks
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, MutableMapping
-from importlib import import_module
 
 from llm_as_rnn.core.errors import DatasetError
 from llm_as_rnn.core.extras import Extra
 from llm_as_rnn.core.fields.stored import KINDS
+from llm_as_rnn.core.shelf import load
 from llm_as_rnn.datasets.base import Dataset
 
 GROUP = "llm_as_rnn.datasets"
@@ -130,9 +130,8 @@ def extras() -> Iterator[Extra]:
 
 
 def _load(name: str, place: str) -> Dataset:
-    module, _, attribute = place.partition(":")
     try:
-        found = getattr(import_module(module), attribute)
+        found = load(place)
     except (ImportError, AttributeError) as error:
         hint = "repair or remove the package that brings it"
         raise DatasetError(f"dataset {name!r} cannot be had from {place}: {error}", hint) from error

@@ -26,7 +26,6 @@ from llm_as_rnn.core.records import Form, Record, Style
 from llm_as_rnn.engines.sources import Progress, Source, SourceError, Wanted
 
 FOLDER_VARIABLE = "LLM_AS_RNN_MODELS"
-DEFAULT_NAME = "smollm2-135m"
 
 
 class ModelEntry(Record, frozen=True):

@@ -10,23 +10,14 @@ from llm_as_rnn.core.errors import ModelError, UsageError
 from llm_as_rnn.core.files import require_file
 from llm_as_rnn.engines.cache import CachedEngine, CacheMode
 from llm_as_rnn.engines.llamacpp import LlamaCppEngine
-from llm_as_rnn.engines.models import DEFAULT_NAME, REGISTRY, ModelEntry, pull, registered
+from llm_as_rnn.engines.models import REGISTRY, ModelEntry, pull, registered
+from llm_as_rnn.engines.naming import KINDS
 from llm_as_rnn.engines.openai_compatible import DEFAULT_SLOTS, OpenAICompatibleEngine, chosen_url
 from llm_as_rnn.engines.patience import PATIENCE, OnPause, PatientEngine
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.engines.secrecy import Address, account, address
 from llm_as_rnn.engines.sources import Progress
 from llm_as_rnn.engines.spending import Meter
-
-DEFAULT_MODEL = f"llamacpp:{DEFAULT_NAME}"
-"""The model string where the user names none."""
-
-KINDS = {
-    "llamacpp": "llamacpp:NAME or llamacpp:FILE.gguf",
-    "openai": "openai:MODEL",
-    "scripted": "scripted:FILE.jsonl",
-}
-"""The kinds of model strings, and how each is written."""
 
 
 def resolve(  # noqa: PLR0913 - a keyword each for what a user may say of an engine

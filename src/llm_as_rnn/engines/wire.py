@@ -126,7 +126,9 @@ class Wire:
             transport = None
             if here:
                 secure = self.address.scheme == "https"
-                transport = _on_this_machine(httpx2.AsyncHTTPTransport(trust_env=secure, limits=limits))
+                # Where there is no TLS no certificates are needed, and to read those of the system takes a while.
+                inner = httpx2.AsyncHTTPTransport(verify=secure, trust_env=secure, limits=limits)
+                transport = _on_this_machine(inner)
             self._client = httpx2.AsyncClient(
                 follow_redirects=False,
                 trust_env=not here,

@@ -26,7 +26,8 @@ from llm_as_rnn.recurrence.policy import (
     surprise_of,
     why_not,
 )
-from llm_as_rnn.recurrence.rules import Proposal, build_rule, suited, traits
+from llm_as_rnn.recurrence.rules import build_rule, suited, traits
+from llm_as_rnn.recurrence.rules.base import Proposal
 from llm_as_rnn.recurrence.scorecard import Tally
 from llm_as_rnn.recurrence.watch import Watch, has_fallen
 from llm_as_rnn.recurrence.writing import Step, Writer

@@ -17,7 +17,7 @@ from llm_as_rnn.core.task import Task
 from llm_as_rnn.recurrence.budget import fit
 from llm_as_rnn.recurrence.guard import refusal
 from llm_as_rnn.recurrence.notes import Credit, Ledger, is_covered
-from llm_as_rnn.recurrence.rules import Itemised
+from llm_as_rnn.recurrence.rules.base import Itemised
 from llm_as_rnn.recurrence.writing import Writer, length
 
 

@@ -28,12 +28,10 @@ from llm_as_rnn.engines.estimate import estimate_tokens
 from llm_as_rnn.engines.filling import fill
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.engines.spending import Price
+from llm_as_rnn.runs.defaults import MEASURED
 from llm_as_rnn.runs.execute import Options, gather, make_spec
 from llm_as_rnn.runs.spec import RunSpec
 from llm_as_rnn.runs.walk import walk
-
-MEASURED = 2
-"""Steps of one sequence that are asked of each method, where nobody says how many."""
 
 WALKED = 3
 """Sequences that are walked through; the others are taken to be like them."""

@@ -32,17 +32,12 @@ from llm_as_rnn.engines.drive import drive
 from llm_as_rnn.metrics import judged
 from llm_as_rnn.metrics.judged import Judgement, Pair, judged_fields
 from llm_as_rnn.recurrence.feedback import read_judgement
+from llm_as_rnn.runs.defaults import MOST_TIMES
 from llm_as_rnn.runs.directory import JUDGEMENTS, RunDirectory
 from llm_as_rnn.runs.journal import Journal
 
 REPEATED = RoleSampling(temperature=0.7)
 """Sampling of all judgements of a pair but the first, which is greedy: greedy ones would all be the same."""
-
-JUDGED_BY = ("form", "style", "sampling", "seed", "thinking")
-"""The settings that say how a judge is asked; the others are about learning."""
-
-MOST_TIMES = 100
-"""More judgements of a pair than these are a slip."""
 
 
 class JudgeOptions(Record, frozen=True):
@@ -55,7 +50,7 @@ class JudgeOptions(Record, frozen=True):
     concurrency : int, optional
         Questions in flight; the engine's slots by default, and never more.
     settings : mapping
-        How the judge is asked: values of `settings.Settings` by name; of these `JUDGED_BY` matter.
+        How the judge is asked: values of `settings.Settings` by name; of these `defaults.JUDGED_BY` matter.
     allow_remote_data : bool
         Whether the user confirms that the terms of the data cover an engine elsewhere (see `terms.require_local`).
     """

@@ -56,9 +56,9 @@ class Learner(Live):
         Whether the terms of credentialed data cover an engine that is not on this machine; without it, such an engine
         is refused.
     **choices
-        The fields of `settings.Settings` and `online.StreamSettings` by their names: ``budget=512``, ``rule="delta"``,
-        ``form="line"``, ``policy="replay"``, ``max_waiting=5000``, and so on. What is left out is chosen to suit the
-        model.
+        The fields of `core.settings.Settings` and `streams.settings.StreamSettings` by their names: ``budget=512``,
+        ``rule="delta"``, ``form="line"``, ``policy="replay"``, ``max_waiting=5000``, and so on. What is left out is
+        chosen to suit the model.
 
     Raises
     ------

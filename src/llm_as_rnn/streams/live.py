@@ -23,13 +23,13 @@ from llm_as_rnn.core.settings import Settings, knobs, wanted
 from llm_as_rnn.core.task import Task, load_task
 from llm_as_rnn.datasets.terms import is_credentialed, require_local
 from llm_as_rnn.engines.idle import IdleEngine
+from llm_as_rnn.engines.naming import DEFAULT_MODEL
 from llm_as_rnn.engines.patience import OnPause
-from llm_as_rnn.engines.resolve import DEFAULT_MODEL, resolve
+from llm_as_rnn.engines.resolve import resolve
 from llm_as_rnn.recurrence.budget import require_room
 from llm_as_rnn.streams.online import (
     Fate,
     Stream,
-    StreamSettings,
     Version,
     ask,
     begin,
@@ -43,6 +43,7 @@ from llm_as_rnn.streams.online import (
 )
 from llm_as_rnn.streams.replaying import Id, Waiting
 from llm_as_rnn.streams.saved import Saved, checked, read_saved, write_saved
+from llm_as_rnn.streams.settings import StreamSettings
 from llm_as_rnn.streams.shared import SharedEngine
 
 
@@ -61,7 +62,7 @@ class Learnt(NamedTuple):
     feedback : Feedback or None
         e_t, where the method has any.
     again : int
-        Later outcomes that were learned again (see `online.Policy`).
+        Later outcomes that were learned again (see `settings.Policy`).
     memory_version : int or None
         The version of the memory after it; None for methods that keep none.
     note : str

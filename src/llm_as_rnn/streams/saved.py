@@ -13,7 +13,8 @@ from llm_as_rnn.core.files import is_sealed, read_file, require_file, sealed, un
 from llm_as_rnn.core.records import Record, SequenceInfo
 from llm_as_rnn.core.settings import LATER, Settings, knobs
 from llm_as_rnn.core.task import Task
-from llm_as_rnn.streams.online import Stream, StreamSettings
+from llm_as_rnn.streams.online import Stream
+from llm_as_rnn.streams.settings import StreamSettings
 
 FORMAT = 4
 """Of the files that are written. Format 1 had no check of its bytes, up to format 2 some choices were in parts of their
@@ -34,7 +35,7 @@ class Saved(Record, frozen=True):
         Who predicts, and with which model.
     choices : dict
         How the model is asked, how it learns and how much is kept: every knob of `settings.Settings` and
-        `online.StreamSettings` by name; None where it is left to what suits the model.
+        `streams.settings.StreamSettings` by name; None where it is left to what suits the model.
     sequence : SequenceInfo
         The stream's name, and what stays the same in it.
     stream : msgspec.Raw

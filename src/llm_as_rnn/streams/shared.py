@@ -10,7 +10,8 @@ from typing import Any, Self
 from llm_as_rnn.core.engine import Engine, EngineInfo
 from llm_as_rnn.core.errors import UsageError
 from llm_as_rnn.engines.drive import CLOSED, FORKED, SyncDriver
-from llm_as_rnn.engines.resolve import DEFAULT_MODEL, resolve
+from llm_as_rnn.engines.naming import DEFAULT_MODEL
+from llm_as_rnn.engines.resolve import resolve
 
 
 class SharedEngine:

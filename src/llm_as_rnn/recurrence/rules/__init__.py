@@ -1,26 +1,24 @@
 """Update rules: how h_{t-1} and a step become a proposal for h_t. All keep to the same sections, text form and budget.
 
 A file a rule; each says of itself who writes the memory and what it needs (`Traits`). To add one is to add its file,
-and its name to `RULES`.
+and its name and place to `RULES`. A rule is imported when it is asked for, so that help can list the names at once.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from llm_as_rnn.core.errors import UsageError
 from llm_as_rnn.core.records import Form
 from llm_as_rnn.core.settings import AUTO, knows_outcomes
-from llm_as_rnn.recurrence.rules.append import Append
-from llm_as_rnn.recurrence.rules.base import Itemised, Proposal, Rule, Traits, without
-from llm_as_rnn.recurrence.rules.cases import Cases
-from llm_as_rnn.recurrence.rules.delta import Delta
-from llm_as_rnn.recurrence.rules.hybrid import Hybrid
-from llm_as_rnn.recurrence.rules.nothing import Nothing
-from llm_as_rnn.recurrence.rules.rewrite import Rewrite
-from llm_as_rnn.recurrence.writing import Writer
+from llm_as_rnn.core.shelf import Shelf
 
-__all__ = ["RULES", "Itemised", "Proposal", "Rule", "Traits", "build_rule", "suited", "table", "without"]
+if TYPE_CHECKING:
+    from llm_as_rnn.recurrence.rules.base import Rule, Traits
+    from llm_as_rnn.recurrence.writing import Writer
+
+REWRITE = "rewrite"
+"""The paper's rule, which needs nothing of a form."""
 
 
 class RuleType(Protocol):
@@ -34,7 +32,16 @@ class RuleType(Protocol):
         ...
 
 
-RULES: dict[str, RuleType] = {rule.name: rule for rule in (Rewrite, Delta, Cases, Hybrid, Append, Nothing)}
+_CLASSES = {
+    REWRITE: "rewrite:Rewrite",
+    "delta": "delta:Delta",
+    "cases": "cases:Cases",
+    "hybrid": "hybrid:Hybrid",
+    "append": "append:Append",
+    "none": "nothing:Nothing",
+}
+
+RULES: Shelf[RuleType] = Shelf({name: f"{__name__}.{place}" for name, place in _CLASSES.items()})
 """The rules by name, in the order in which help and tables list them."""
 
 
@@ -78,7 +85,7 @@ def suited(rule: str, form: Form, feedback: str) -> str:
         return rule
     known = knows_outcomes(feedback)
     by_form = (name for name, kind in RULES.items() if kind.traits.suits == form)
-    return next((name for name in by_form if known or not traits(name).needs_outcomes), Rewrite.name)
+    return next((name for name in by_form if known or not traits(name).needs_outcomes), REWRITE)
 
 
 def build_rule(name: str, writer: Writer) -> Rule:

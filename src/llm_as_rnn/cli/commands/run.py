@@ -1,0 +1,78 @@
+"""``llm-as-rnn run``: methods over the sequences of a task."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from llm_as_rnn.catalogue import DEFAULT_METHODS, METHODS
+from llm_as_rnn.cli.commands.later import body
+from llm_as_rnn.cli.commands.options import (
+    engine_options,
+    prompts_option,
+    remote_data_option,
+    running_options,
+    setting_options,
+)
+from llm_as_rnn.core.settings import Settings
+from llm_as_rnn.engines.naming import DEFAULT_MODEL
+
+
+@click.command()
+@click.argument("task")
+@click.option(
+    "--model",
+    "-m",
+    default=DEFAULT_MODEL,
+    show_default=True,
+    help="llamacpp:NAME, llamacpp:FILE.gguf, openai:NAME or scripted:FILE.jsonl.",
+)
+@click.option(
+    "--methods",
+    help=f"Comma-separated, of {', '.join(METHODS)}; recurrent:RULE names an update rule. The cheap references always "
+    f"run [default: {','.join(DEFAULT_METHODS)}].",
+)
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="Your own data: for a task file .csv, .tsv, .jsonl or .parquet; for mimic its folder.",
+)
+@click.option("--sequences", type=int, help="How many sequences [default: the task's; with --data all of the split].")
+@click.option("--steps", type=int, help="Most steps in each sequence [default: the task's; with --data all].")
+@click.option(
+    "--split",
+    type=click.Choice(["development", "held_out"]),
+    default="development",
+    show_default=True,
+    help="Tune on development alone; report on held_out.",
+)
+@click.option("--delay", type=int, default=0, show_default=True, help="How late outcomes come, in steps.")
+@setting_options(Settings)
+@prompts_option
+@engine_options
+@remote_data_option
+@running_options
+@click.option("--out", type=click.Path(path_type=Path), help="The run's folder [default: a new one in runs/].")
+@click.option("--resume", is_flag=True, help="Go on with the run in --out; begin it if there is none.")
+@click.option(
+    "--retry-failed",
+    is_flag=True,
+    help="With --resume: ask again where a call to the model failed, and go on from there; the old journal is kept.",
+)
+@click.option("--quick", is_flag=True, help="A short run: 4 sequences of few steps, 128 tokens of memory.")
+def run(**given: Any) -> Any:
+    """Run methods over the sequences of TASK (a shipped task's name, or a task file), and report.
+
+    Every method predicts each step before it is told the outcome. What happens is written to the run's folder step by
+    step; an interrupted run goes on with --resume.
+
+    \b
+    Examples:
+      llm-as-rnn run weather --quick
+      llm-as-rnn run weather -m llamacpp:qwen2.5-coder-1.5b --methods zero_shot,recurrent
+      llm-as-rnn run my_task.yaml --data my.csv
+      llm-as-rnn run weather -m openai:MODEL --base-url http://localhost:8000/v1
+    """
+    return body("run:run")(**given)
