@@ -18,6 +18,7 @@ from llm_as_rnn.core.errors import UsageError
 from llm_as_rnn.core.settings import Settings
 from llm_as_rnn.core.settings import resolve as fill_in
 from llm_as_rnn.core.shelf import Shelf
+from llm_as_rnn.core.variants import read_variant
 from llm_as_rnn.recurrence.rules import suited, traits
 
 if TYPE_CHECKING:
@@ -137,12 +138,17 @@ def advisers(name: str, task: Task, settings: Settings) -> tuple[str, ...]:
     ('recurrent', 'repeat_last', 'majority', 'nearest_case', 'linear')
     >>> advisers("advised", load_task("weather"), Settings(bare=True))[:2]
     ('recurrent', 'zero_shot')
+    >>> advisers("advised:budget=64", load_task("weather"), Settings())[:2]
+    ('recurrent:budget=64', 'repeat_last')
     >>> advisers("recurrent", load_task("weather"), Settings())
     ()
     """
+    variant = read_variant(name)
     free = tuple(reference for reference in references(task) if reference != FREE_ADVICE)
-    asking = (RECURRENT, ZERO_SHOT) if settings.bare else (RECURRENT,)
-    return {ADVISED: (*asking, *free), FREE_ADVICE: free}.get(name, ())
+    asking = (RECURRENT, ZERO_SHOT) if own_settings(name, settings).bare else (RECURRENT,)
+    # Whoever is heard answers as alone: what is made of it all is no matter of theirs.
+    heard = tuple(variant.like(method, but=("bare", "abstain_above", "abstain_wider")) for method in asking)
+    return {ADVISED: (*heard, *free), FREE_ADVICE: free}.get(variant.method, ())
 
 
 def advised(name: str, task: Task, settings: Settings, prompts: Prompts, said: Mapping[str, Method]) -> Method:
@@ -157,7 +163,7 @@ def advised(name: str, task: Task, settings: Settings, prompts: Prompts, said: M
     said : mapping of str to Method
         What stands for an adviser: what it said in a run (see `trust.advised.Recorded`). Others are built.
     """
-    return _assured(_by_advice(name, task, settings, prompts, said), task, settings)
+    return _assured(_by_advice(name, task, settings, prompts, said), name, task, settings)
 
 
 def _by_advice(name: str, task: Task, settings: Settings, prompts: Prompts, said: Mapping[str, Method]) -> Method:
@@ -167,10 +173,10 @@ def _by_advice(name: str, task: Task, settings: Settings, prompts: Prompts, said
     return Advised(name, task, by_name)
 
 
-def _assured(method: Method, task: Task, settings: Settings) -> Method:
+def _assured(method: Method, name: str, task: Task, settings: Settings) -> Method:
     from llm_as_rnn.trust.assured import Assured  # noqa: PLC0415 - a method is being built
 
-    return Assured(method, task, settings)
+    return Assured(method, task, own_settings(name, settings), name)
 
 
 def references(task: Task) -> tuple[str, ...]:
@@ -192,11 +198,15 @@ def asks_model(name: str) -> bool:
     >>> asks_model("recurrent:delta"), asks_model("nearest_case")
     (True, False)
     """
-    return name not in REFERENCES and bool(getattr(_OWN.get(name), "asks_model", True))
+    method = read_variant(name).method
+    return method not in REFERENCES and bool(getattr(_OWN.get(method), "asks_model", True))
 
 
 def require_method(name: object) -> None:
-    """Refuse a name that no method has: ``recurrent:RULE`` is the recurrent method with that update rule.
+    """Refuse a name that no method has.
+
+    ``recurrent:RULE`` is the recurrent method with that update rule, and a name may go on with settings of the method's
+    own, as often as wanted: ``recurrent:budget=64`` (see `variants`).
 
     Raises
     ------
@@ -205,14 +215,29 @@ def require_method(name: object) -> None:
 
     Examples
     --------
-    >>> require_method("recurrent:delta")
+    >>> require_method("recurrent:delta:budget=64")
     """
-    base, colon, rule = str(name).partition(":")
+    base, colon, rule = re.split(r":(?=\w+=)", str(name))[0].partition(":")
     if not isinstance(name, str) or _factory(base) is None or (colon and base != RECURRENT):
         known = ", ".join([*METHODS, *REFERENCES, *_OWN])
         raise UsageError(f"there is no method {name!r}", f"choose from {known}, or register it")
     if colon:
         traits(rule)
+    if read_variant(name).choices and base in REFERENCES:
+        raise UsageError(f"{base} is a reference, and has no settings", f"name it {base}")
+
+
+def own_settings(name: str, settings: Settings) -> Settings:
+    """Give the settings that a method has in a run, by its name and the run's.
+
+    >>> own_settings("recurrent:budget=64", Settings(budget=256)).budget
+    64
+    """
+    variant = read_variant(name)
+    if not variant.choices:
+        return settings
+    own = variant.settings(settings)
+    return msgspec.structs.replace(own, rule=suited(own.rule, own.form, own.feedback))
 
 
 def build(name: str, task: Task, settings: Settings, prompts: Prompts) -> Method:
@@ -224,21 +249,25 @@ def build(name: str, task: Task, settings: Settings, prompts: Prompts) -> Method
         If there is none of that name, the settings do not suit it, or it calls itself otherwise: a journal could not
         be read then.
     """
-    return _assured(_build(name, task, settings, prompts), task, settings)
+    return _assured(_build(name, task, settings, prompts), name, task, settings)
 
 
 def _build(name: str, task: Task, settings: Settings, prompts: Prompts) -> Method:
     require_method(name)
-    base, _, rule = name.partition(":")
-    if rule:
+    variant, own = read_variant(name), own_settings(name, settings)
+    if variant.method == ADVISED:
+        return _by_advice(name, task, settings, prompts, {})
+    if variant.rule:
         from llm_as_rnn.recurrence.cell import Recurrent  # noqa: PLC0415 - a method is being built
 
-        return Recurrent(task, settings, prompts, rule)
-    factory = _factory(base)
+        return Recurrent(task, own, prompts, variant.rule)
+    factory = _factory(variant.method)
     assert factory is not None  # noqa: S101 - it is required above
-    method = factory(task, settings, prompts)
-    if method.name != name:
-        raise UsageError(f"the method {name!r} calls itself {method.name!r}", "register it under its own name")
+    method = factory(task, own, prompts)
+    if method.name != variant.method:
+        raise UsageError(
+            f"the method {variant.method!r} calls itself {method.name!r}", "register it under its own name"
+        )
     return method
 
 

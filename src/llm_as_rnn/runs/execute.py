@@ -19,6 +19,7 @@ from llm_as_rnn.catalogue import (
     advisers,
     asks_model,
     build,
+    own_settings,
     references,
     require_method,
     resolve,
@@ -29,6 +30,7 @@ from llm_as_rnn.core.method import Method
 from llm_as_rnn.core.prompts import Prompts
 from llm_as_rnn.core.records import Record, Request, StepRecord
 from llm_as_rnn.core.task import Task, load_task
+from llm_as_rnn.core.variants import read_variant
 from llm_as_rnn.datasets.base import Dataset, Selection, Sequence, Split
 from llm_as_rnn.datasets.registry import dataset
 from llm_as_rnn.datasets.tables import Table, read_table
@@ -127,6 +129,7 @@ def make_spec(
         raise UsageError("no method was named", f"choose from {', '.join([*METHODS, *REFERENCES])}")
     for name in options.methods:
         require_method(name)
+        resolve({**options.settings, **read_variant(name).choices}, engine)  # what cannot work with it is refused
     every = (table.count(options.split), table.longest(options.split)) if table else usual_size(task)
     return RunSpec(
         task=task.name,
@@ -285,7 +288,8 @@ async def execute(
         sequences = cut(spec.selection)
         cast = _cast(task, spec, prompts)
         if needs_model(spec.methods):
-            await drive(require_room(task, spec.settings.budget), engine)
+            least = min(own_settings(name, spec.settings).budget for name in spec.methods)
+            await drive(require_room(task, least), engine)
         await _rehearse(task, spec, prompts, sequences[0])
         info = directory.begin(spec, task, engine.info, resume=resume, remote_data=confirmed)
         if retry_failed:
@@ -427,13 +431,14 @@ async def _rehearse(task: Task, spec: RunSpec, prompts: Prompts, sequence: Seque
 
     The rehearsal's answers are a memory that is too long and otherwise nonsense: every repair is asked for as well.
     """
-    memory = written(initial_memory(task), spec.settings.form)
-    settings = msgspec.structs.replace(spec.settings, budget=1)
+    form = spec.settings.form
 
     def answer(request: Request) -> str:
-        return memory if request.role in ("update", "compress") else ""
+        return written(initial_memory(task), form) if request.role in ("update", "compress") else ""
 
     first = msgspec.structs.replace(sequence, steps=sequence.steps[:1])
     for name in spec.methods:
-        method = build(name, task, settings, prompts)
+        own = own_settings(name, spec.settings)
+        form = own.form
+        method = build(read_variant(name).plain, task, msgspec.structs.replace(own, budget=1), prompts)
         await drive_walk(walk(method, first, task), ScriptedEngine(answer), lambda record: None)

@@ -21,6 +21,7 @@ from llm_as_rnn.core.prompts import Prompts
 from llm_as_rnn.core.records import Feedback, Memory, SequenceInfo, Update, Value
 from llm_as_rnn.core.settings import Settings, knobs, wanted
 from llm_as_rnn.core.task import Task, load_task
+from llm_as_rnn.core.variants import read_variant
 from llm_as_rnn.datasets.terms import is_credentialed, require_local
 from llm_as_rnn.engines.idle import IdleEngine
 from llm_as_rnn.engines.naming import DEFAULT_MODEL
@@ -106,6 +107,11 @@ class Live:
     ) -> None:
         self.task = load_task(task)
         require_method(method)
+        if read_variant(method).choices:
+            raise UsageError(
+                f"a stream has one method: {method} names settings as if it were one of several",
+                f"name it {read_variant(method).plain}, and its settings by their own options",
+            )
         self._method_name = method
         self._shared = engine if isinstance(engine, SharedEngine) else None
         engine = engine.engine if isinstance(engine, SharedEngine) else engine

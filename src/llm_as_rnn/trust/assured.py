@@ -91,11 +91,13 @@ class Assured:
         What is predicted.
     settings : Settings
         Its ``coverage``, ``abstain_above`` and ``abstain_wider`` are heeded.
+    name : str
+        What the method is called where it stands, if not as it calls itself (see `core.variants`).
     """
 
-    def __init__(self, method: Method, task: Task, settings: Settings) -> None:
+    def __init__(self, method: Method, task: Task, settings: Settings, name: str = "") -> None:
         self.method = method
-        self.name = method.name
+        self.name = name or method.name
         self.task = task
         self.settings = settings
         self.state_type: type[Any] = _state_type((method.state_type,))
