@@ -71,9 +71,10 @@ def asked(engines: list[ScriptedEngine]) -> int:
     return sum(len(engine.requests) for engine in engines)
 
 
-def table(page: Path) -> Iterator[dict[str, str]]:
-    """Read the table of a sweep's page."""
-    lines = [line for line in page.read_text(encoding="utf-8").splitlines() if line.startswith("|")]
+def table(page: Path, place: int = 0) -> Iterator[dict[str, str]]:
+    """Read a table of a sweep's page: the first, or the one that holds all against the best."""
+    part = page.read_text(encoding="utf-8").split("## Against the best")[place]
+    lines = [line for line in part.splitlines() if line.startswith("|")]
     head, _, *rows = (re.split(r"\s*(?<!\\)\|\s*", line)[1:-1] for line in lines)
     return (dict(zip(head, row, strict=True)) for row in rows)
 
@@ -334,3 +335,61 @@ def test_a_dry_run_makes_nothing(mine: str, here: Path, engines: list[ScriptedEn
     assert "in all: 8 calls" in told.stdout
     finished(mine, "--out", "dry", "--dry-run", "--measure", "1")
     assert asked(engines) == 2, "a step of one sequence of each run"
+
+
+GRID = """\
+title: Which budget?
+methods: [zero_shot, recurrent]
+grid: {recurrent: {budget: [60, 90], rule: [rewrite]}}
+seeds: [0, 1]
+runs:
+  - {name: a, task: weather, sequences: 3, steps: 4, metrics: [high.mae]}
+  - {name: b, task: weather, sequences: 2, steps: 2, metrics: [high.mae], seeds: [5]}
+"""
+
+
+def test_a_grid_is_one_table_of_its_cells_over_all_seeds(here: Path, engines: list[ScriptedEngine]) -> None:
+    (here / "grid.yaml").write_text(GRID)
+    models = ("-m", "openai:one", "-m", "openai:two")
+    ended = finished("grid.yaml", *models, "--out", "out")
+    assert sorted(path.name for path in (here / "out/openai-one").iterdir()) == ["a-seed0", "a-seed1", "b"]
+    cells = ("zero_shot", "recurrent:budget=60:rule=rewrite", "recurrent:budget=90:rule=rewrite")
+    runs = {seed: RunDirectory(here / f"out/openai-one/a-seed{seed}") for seed in (0, 1)}
+    assert [runs[seed].info().spec.settings.seed for seed in (0, 1)] == [0, 1]
+    assert runs[0].info().spec.methods[:3] == cells
+    rows = [row for row in table(here / "out/sweep.md") if row["method"] in cells]
+    assert [(row["method"], row["model"]) for row in rows] == [
+        (method, model) for method in cells for model in ("openai:one", "openai:two")
+    ]
+    off = [step.scores["high.abs_error"] for run in runs.values() for step in run.records() if step.method == cells[1]]
+    shown = next(row["a: high MAE"] for row in rows if row["method"] == cells[1])
+    assert shown.strip("*").startswith(f"{sum(off) / len(off):.2f}"[:3])
+    assert len(off) == 2 * 3 * 4
+
+    compared = list(table(here / "out/sweep.md", 1))
+    assert [row["method"] for row in compared][:2] == ["zero_shot, openai:one", "zero_shot, openai:two"]
+    for column in ("a: high MAE", "b: high MAE"):
+        assert [row[column] for row in compared].count("best") == 1
+    told = json.loads((here / "out/sweep.json").read_text())
+    assert {one["run"] for one in told["against_best"]} == {"a", "b"}
+    assert all(one["difference"]["mean"] >= 0 for one in told["against_best"]), "no error is below that of the best"
+    assert {one["seed"] for one in told["runs"]} == {0, 1, 5}
+
+    page = (here / "out/sweep.html").read_text(encoding="utf-8")
+    assert page.count('<svg class="chart') == 2
+    assert all(cell in page for cell in (*cells, "Against the best", "the runs of 2 seeds together"))
+    assert "sweep.html" in ended.stdout
+
+
+def test_a_users_seeds_and_methods_stand_before_the_grids(here: Path, engines: list[ScriptedEngine]) -> None:
+    (here / "grid.yaml").write_text(GRID)
+    finished("grid.yaml", "--only", "b", "--seeds", "3,4", "--methods", "recurrent:budget=70", "--out", "out")
+    for seed in (3, 4):
+        spec = RunDirectory(here / f"out/llamacpp-smollm2-135m/b-seed{seed}").info().spec
+        assert (spec.methods[0], spec.settings.seed) == ("recurrent:budget=70", seed)
+    finished("grid.yaml", "--only", "a", "--seed", "7", "--methods", "zero_shot", "--out", "one")
+    assert RunDirectory(here / "one/llamacpp-smollm2-135m/a").info().spec.settings.seed == 7
+    for words in ("0,x", "1,1", ""):
+        refused = command("sweep", "grid.yaml", "--seeds", words, "--out", "none")
+        assert refused.returncode == 2
+        assert "are not several seeds" in refused.stderr

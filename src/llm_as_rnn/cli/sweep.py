@@ -38,7 +38,19 @@ from llm_as_rnn.engines.naming import DEFAULT_MODEL
 from llm_as_rnn.engines.spending import Meter
 from llm_as_rnn.metrics.judged import judged_fields
 from llm_as_rnn.metrics.summary import summarise
-from llm_as_rnn.report.sweeps import Done, as_data, as_markdown, remarks, sweep_table
+from llm_as_rnn.report.sweeps import (
+    AGAINST,
+    Done,
+    Outcome,
+    against_best,
+    against_table,
+    as_data,
+    as_markdown,
+    remarks,
+    render_sweep,
+    scores_of,
+    sweep_table,
+)
 from llm_as_rnn.report.tables import plain_table
 from llm_as_rnn.runs.directory import RunDirectory
 from llm_as_rnn.runs.execute import execute, needs_model
@@ -75,6 +87,7 @@ def sweep(  # noqa: PLR0913, PLR0917 - one argument an option
     only: tuple[str, ...],
     data: tuple[str, ...],
     methods: str | None,
+    seeds: str | None,
     base_url: str | None,
     context: int | None,
     timeout: float | None,
@@ -97,13 +110,12 @@ def sweep(  # noqa: PLR0913, PLR0917 - one argument an option
     spending = take_spending(choices)
     settings = take_settings(choices)
     wanted(settings, Settings)
-    asked = Wanted(only=only, data=_paths(data), methods=named, settings=settings, **choices)
+    asked = Wanted(only, _paths(data), named, _seeds(seeds), settings=settings, **choices)
     with waiting("reading the data"):
         planned = plan(found, asked)
     here = [one for one in planned if not one.missing]
-    for one in planned:
-        if one.missing:
-            say(f"{one.run.name} is left out: {one.missing}")
+    for run, why in {one.run.name: one.missing for one in planned if one.missing}.items():
+        say(f"{run} is left out: {why}")
     if not here:
         raise UsageError("nothing of this sweep can be run: its data is missing", "bring it, as the lines above say")
     notice = pause_notice()
@@ -124,6 +136,14 @@ def sweep(  # noqa: PLR0913, PLR0917 - one argument an option
         if not _make(job, how, base_url):
             return INTERRUPTED
     return _conclude(found, planned, jobs, folder)
+
+
+def _seeds(seeds: str | None) -> tuple[int, ...]:
+    """Read N,N,..."""
+    words = (seeds or "").replace(" ", "").split(",") if seeds is not None else []
+    if not all(word.isdecimal() for word in words) or len(set(words)) < len(words):
+        raise UsageError(f"--seeds {seeds} are not several seeds", "write whole numbers: --seeds 0,1,2")
+    return tuple(map(int, words))
 
 
 def _paths(data: Sequence[str]) -> dict[str, Path]:
@@ -159,7 +179,7 @@ def _require_allowed(jobs: Sequence[_Job], how: _How) -> None:
 
 
 def _directory(job: _Job, how: _How) -> RunDirectory:
-    return RunDirectory(how.out / job.folder / job.planned.run.name)
+    return RunDirectory(how.out / job.folder / job.planned.folder)
 
 
 def _engine(job: _Job, how: _How) -> Any:
@@ -178,7 +198,7 @@ def _make(job: _Job, how: _How, base_url: str | None) -> bool:
     judge = None
     if judging:
         judge = judge_of(job.planned.task, judging, ways, directory, how.server)
-    say(f"\n{job.folder}/{job.planned.run.name}")
+    say(f"\n{job.folder}/{job.planned.folder}")
     if how.resume and is_finished(job.planned, job.model, directory) and not _to_retry(directory, how):
         say("it is finished already")
     elif not _run(job, how, directory):
@@ -223,7 +243,7 @@ def _show_outlooks(jobs: Sequence[_Job], how: _How, spending: Spending) -> None:
     every: list[Forecast] = []
     for job in jobs:
         if needs_model(job.planned.options.methods):
-            say(f"\n{job.folder}/{job.planned.run.name}")
+            say(f"\n{job.folder}/{job.planned.folder}")
             every += show_outlook(job.planned.options, _engine(job, how), job.model, spending)
     whole = together(every)
     console.print(f"\nin all: {whole.calls:,.0f} calls, {whole.prompt + whole.completion:,.0f} tokens", style="bold")
@@ -233,15 +253,22 @@ def _conclude(found: Sweep, planned: Sequence[Planned], jobs: Sequence[_Job], ou
     """Show the table of a whole sweep, and write it down."""
     with waiting("making the table"):
         done = [_done(job, out) for job in jobs]
-        content, said = sweep_table(found, planned, done), remarks(found, planned, done)
+        outcome = Outcome(found, planned, done)
+        content, said, against = sweep_table(outcome), remarks(outcome, planned), against_best(outcome)
+        compared = against_table(outcome, against) if against else None
     console.print(f"\n{found.title}", style="bold")
     console.print(plain_table(content, "method"))
+    if compared:
+        console.print("\nagainst the best", style="bold")
+        console.print(plain_table(compared, "method"))
+        console.print(AGAINST, style="dim")
     for line in said:
         console.print(line, style="dim")
     private = any(one.info.credentialed for one in done)
     pages = {
-        "sweep.md": as_markdown(found, content, said).encode(),
-        "sweep.json": msgspec.json.format(msgspec.json.encode(as_data(found, planned, done)), indent=2) + b"\n",
+        "sweep.md": as_markdown(found, content, compared, said).encode(),
+        "sweep.html": render_sweep(outcome, content, compared, said).encode(),
+        "sweep.json": msgspec.json.format(msgspec.json.encode(as_data(outcome, planned, against)), indent=2) + b"\n",
     }
     try:
         make_folder(out)
@@ -249,12 +276,13 @@ def _conclude(found: Sweep, planned: Sequence[Planned], jobs: Sequence[_Job], ou
             write_atomically(out / name, text, private=private)
     except OSError as error:
         raise RunError(f"the table cannot be written to {out}: {error.strerror}", "make room there") from error
-    console.print(f"table: {out / 'sweep.md'}", soft_wrap=True)
+    console.print(f"table: {out / 'sweep.md'}, page: {out / 'sweep.html'}", soft_wrap=True)
     return DONE if all(one.info.status == "finished" for one in done) else SOME_FAILED
 
 
 def _done(job: _Job, out: Path) -> Done:
-    folder = f"{job.folder}/{job.planned.run.name}"
+    folder = f"{job.folder}/{job.planned.folder}"
     directory = RunDirectory(out / folder)
     info = directory.info()
-    return Done(job.planned, job.model, folder, info, summarise(info.task, directory.records()))
+    records = directory.records()
+    return Done(job.planned, job.model, folder, info, summarise(info.task, records), scores_of(info.task, records))

@@ -66,9 +66,7 @@ class Variant(NamedTuple):
         >>> read_variant("advised:bare=on:budget=64").like("recurrent", but=("bare",))
         'recurrent:budget=64'
         """
-        return ":".join(
-            [method, *(f"{name}={_written(value)}" for name, value in self.choices.items() if name not in but)]
-        )
+        return with_settings(method, {name: value for name, value in self.choices.items() if name not in but})
 
 
 @lru_cache(maxsize=1024)
@@ -102,6 +100,15 @@ def read_variant(name: str) -> Variant:
             raise UsageError(f"{name} names {what} twice", "name it once")
         choices[what] = _read(known[what], value)
     return Variant(name, method, rule, choices)
+
+
+def with_settings(method: str, choices: Mapping[str, Any]) -> str:
+    """Name a method with settings of its own.
+
+    >>> with_settings("recurrent:delta", {"budget": 64, "watch": True})
+    'recurrent:delta:budget=64:watch=on'
+    """
+    return ":".join([method, *(f"{name}={_written(value)}" for name, value in choices.items())])
 
 
 def _read(knob: Knob, value: str) -> Any:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from itertools import accumulate
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from llm_as_rnn.core.extras import Metric
 from llm_as_rnn.core.figures import finite, mean, scale
 from llm_as_rnn.core.records import Record, StepRecord
+
+Key = TypeVar("Key", bound=Hashable)
 
 Scores = Mapping[str, Mapping[int, float]]
 """One method's scores by sequence and timestep (see `by_sequence`)."""
@@ -158,7 +160,7 @@ def less(ours: Scores, theirs: Scores) -> dict[str, dict[int, float]]:
     }
 
 
-def strongest(others: Mapping[str, Scores], metric: Metric) -> str | None:
+def strongest(others: Mapping[Key, Scores], metric: Metric) -> Key | None:
     """Name the best of several methods by the mean over its steps, the first of equals; None if none has a score."""
     means = {
         name: mean([score for steps in scores.values() for score in steps.values()])

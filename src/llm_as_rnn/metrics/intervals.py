@@ -72,7 +72,12 @@ def interval(
     Interval or None
         Over sequences; over stretches of steps where there is one sequence. None if that is shorter than 27 steps.
     """
-    aligned = Aligned(by_sequence(records, metric))
+    return interval_of(by_sequence(records, metric), level=level, draws=draws, seed=seed)
+
+
+def interval_of(scores: Scores, *, level: float = LEVEL, draws: int = DRAWS, seed: int = 0) -> Interval | None:
+    """Give the same of scores by sequence and timestep."""
+    aligned = Aligned(scores)
     return mean_interval(aligned.values[:, 0], aligned, level=level, draws=draws, seed=seed)
 
 

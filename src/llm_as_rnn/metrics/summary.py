@@ -13,7 +13,7 @@ from msgspec import UNSET, UnsetType
 from llm_as_rnn.core.figures import mean
 from llm_as_rnn.core.records import Call, Record, Status, StepRecord, UpdateOutcome
 from llm_as_rnn.core.task import Task
-from llm_as_rnn.metrics.curves import SelfCorrection, self_correction
+from llm_as_rnn.metrics.curves import Scores, SelfCorrection, by_sequence, self_correction
 from llm_as_rnn.metrics.estimates import Gain, Interval, PairedDifference
 from llm_as_rnn.metrics.following import Following, following
 from llm_as_rnn.metrics.scores import task_metrics
@@ -274,12 +274,15 @@ def _scores(task: Task, steps: Sequence[StepRecord]) -> dict[str, Score]:
 
 
 def _score(steps: Iterable[StepRecord], metric: str) -> Score | None:
-    from llm_as_rnn.metrics.intervals import interval  # noqa: PLC0415 - as above
+    return score_of(by_sequence(steps, metric))
 
-    scored = [step for step in steps if metric in step.scores]
-    if not scored:
-        return None
-    return Score(mean([step.scores[metric] for step in scored]), interval(scored, metric), len(scored))
+
+def score_of(found: Scores) -> Score | None:
+    """Give the mean of scores by sequence and timestep, with its interval; None where there are none."""
+    from llm_as_rnn.metrics.intervals import interval_of  # noqa: PLC0415 - as above
+
+    scores = [score for steps in found.values() for score in steps.values()]
+    return Score(mean(scores), interval_of(found), len(scores)) if scores else None
 
 
 def _root(squares: Score | None) -> Score | None:

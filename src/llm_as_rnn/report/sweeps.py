@@ -1,16 +1,30 @@
-"""What a sweep comes to: one table of all its runs and models, and the figures that others published beside ours."""
+"""What a sweep comes to: one table of all its runs and models, and the figures that others published beside ours.
+
+A *cell* of a sweep is a method with a model on a run: methods with settings of their own are methods like others (see
+`core.variants`), and what was run with several seeds is one run. A second table holds each cell against the best of its
+column, step by step.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
 from llm_as_rnn.core.extras import Metric
+from llm_as_rnn.core.records import StepRecord
+from llm_as_rnn.core.task import Task
+from llm_as_rnn.metrics.bands import band
+from llm_as_rnn.metrics.comparisons import corrected, difference
+from llm_as_rnn.metrics.curves import Scores, by_sequence, running, strongest
+from llm_as_rnn.metrics.estimates import PairedDifference
 from llm_as_rnn.metrics.scores import task_metrics
-from llm_as_rnn.metrics.summary import MethodSummary
-from llm_as_rnn.report.tables import Cell, Column, Results, Row, markdown, score_cells
+from llm_as_rnn.metrics.summary import MethodSummary, Score, by_method, score_of
+from llm_as_rnn.report.charts import COLOURS, Chart, Line, Style, line_chart
+from llm_as_rnn.report.html import asset, environment
+from llm_as_rnn.report.tables import Cell, Column, Results, Row, difference_cell, markdown, score_cells
 from llm_as_rnn.runs.directory import RunInfo
 from llm_as_rnn.runs.sweep import Planned, Published, Sweep
 
@@ -18,6 +32,14 @@ OURS_WITHOUT = "no model"
 """What stands for a reference's model."""
 
 PUBLISHED = "published"
+
+BEST = "best"
+
+STRIDE = 1_000_000
+"""What the timesteps of one seed's run are apart from those of the next, where both are put together."""
+
+MOST_LINES = COLOURS
+"""Cells that one chart shows: each needs a colour and a marker of its own."""
 
 
 class Done(NamedTuple):
@@ -35,6 +57,8 @@ class Done(NamedTuple):
         What it is, and how it ended.
     summaries : list of MethodSummary
         What it came to.
+    scores : mapping
+        Every step's scores, by method and the metric's name (see `scores_of`).
     """
 
     planned: Planned
@@ -42,41 +66,17 @@ class Done(NamedTuple):
     folder: str
     info: RunInfo
     summaries: list[MethodSummary]
+    scores: Mapping[tuple[str, str], Scores]
 
 
-def sweep_table(sweep: Sweep, planned: Sequence[Planned], done: Sequence[Done]) -> Results:
-    """Lay out a sweep: a row for each method and model, a column for each main metric of each run.
-
-    Published figures have rows of their own, below ours of the same method; references that no model is behind come
-    last, and once, whichever models there are. A column that nobody has a figure for is left out.
-
-    Parameters
-    ----------
-    sweep : Sweep
-        Which says what was published.
-    planned : sequence of Planned
-        All its runs, those that could not be made among them.
-    done : sequence of Done
-        Those that were made.
-    """
-    rows = _rows(sweep, planned, done)
-    columns, cells = [], []
-    for plan in planned:
-        for metric in _metrics(plan):
-            column = [_found(sweep, plan, metric, done, row) for row in rows]
-            if any(column):
-                columns.append(Column(f"{plan.run.name}: {metric.title}", metric.about))
-                cells.append(_cells(metric, column))
-    named = [
-        Row(row.method, (Cell(row.label), *line), row.is_reference) for row, *line in zip(rows, *cells, strict=True)
-    ]
-    return Results((Column("model", "who was asked"), *columns), tuple(named))
-
-
-def _metrics(plan: Planned) -> list[Metric]:
-    """List a run's main metrics, in the order in which it names them."""
-    there = {metric.mean: metric for metric in task_metrics(plan.task)}
-    return [there[name] for name in plan.run.metrics or there]
+def scores_of(task: Task, records: Iterable[StepRecord]) -> dict[tuple[str, str], Scores]:
+    """Give the scores of all methods of a run, by method and the metric's name."""
+    steps = by_method(records)
+    return {
+        (method, metric.name): by_sequence(own, metric.name)
+        for method, own in steps.items()
+        for metric in task_metrics(task)
+    }
 
 
 class _Row(NamedTuple):
@@ -90,48 +90,197 @@ class _Row(NamedTuple):
         kind, colon, name = self.model.rpartition(":")
         return f"{self.model} ({PUBLISHED})" if self.is_published else f"{kind}{colon}{name.rpartition('/')[2]}"
 
-
-def _rows(sweep: Sweep, planned: Sequence[Planned], done: Sequence[Done]) -> list[_Row]:
-    ours = dict.fromkeys(
-        _Row(one.method, OURS_WITHOUT if one.is_reference else run.model, one.is_reference)
-        for run in done
-        for one in run.summaries
-    )
-    there = {plan.run.name for plan in planned}
-    theirs = dict.fromkeys(
-        _Row(one.method, one.model, is_published=True) for one in sweep.published if one.run in there
-    )
-    every = [*ours, *theirs]
-    named = [method for plan in planned for method in plan.options.methods]
-    methods = list(dict.fromkeys([*sweep.methods, *named, *(row.method for row in every)]))
-    return sorted(every, key=lambda row: (row.is_reference, methods.index(row.method), row.is_published))
+    @property
+    def whole(self) -> str:
+        """The row's name where there is no column for the model."""
+        return f"{self.method}, {self.label}"
 
 
-def _found(sweep: Sweep, plan: Planned, metric: Metric, done: Sequence[Done], row: _Row) -> Any:
-    """Find a row's figure: a `Score` of ours, a `Published` one, or None."""
-    if row.is_published:
-        place = (plan.run.name, metric.mean, row.method, row.model)
-        return next((one for one in sweep.published if (one.run, one.metric, one.method, one.model) == place), None)
-    runs = (
-        one for one in done if one.planned.run.name == plan.run.name and (row.is_reference or one.model == row.model)
-    )
-    summaries = (one for run in runs for one in run.summaries if one.method == row.method)
-    return next((one.scores[metric.mean] for one in summaries if metric.mean in one.scores), None)
+class _Column(NamedTuple):
+    """One metric of one run of the sweep."""
+
+    run: str
+    metric: Metric
+
+    @property
+    def title(self) -> str:
+        return f"{self.run}: {self.metric.title}"
 
 
-def _cells(metric: Metric, column: Sequence[Any]) -> list[Cell]:
-    """Show a column: the best of ours is marked, and what was published stands as it was."""
-    ours = [None if isinstance(one, Published) else one for one in column]
-    return [
-        Cell(f"{one.value:g}") if isinstance(one, Published) else cell
-        for one, cell in zip(column, score_cells(metric, ours), strict=True)
+class Outcome:
+    """A sweep's figures, by row and column.
+
+    Parameters
+    ----------
+    sweep : Sweep
+        Which says what was published.
+    planned : sequence of Planned
+        All its runs, those that could not be made among them.
+    done : sequence of Done
+        Those that were made.
+    """
+
+    def __init__(self, sweep: Sweep, planned: Sequence[Planned], done: Sequence[Done]) -> None:
+        self.sweep = sweep
+        self.done = done
+        plans: dict[str, Planned] = {}
+        for plan in planned:
+            plans.setdefault(plan.run.name, plan)
+        self.plans = list(plans.values())
+        self.rows = self._rows()
+        self.columns = [_Column(plan.run.name, metric) for plan in self.plans for metric in _metrics(plan)]
+
+    def _rows(self) -> list[_Row]:
+        ours = dict.fromkeys(
+            _Row(one.method, OURS_WITHOUT if one.is_reference else run.model, one.is_reference)
+            for run in self.done
+            for one in run.summaries
+        )
+        there = {plan.run.name for plan in self.plans}
+        theirs = dict.fromkeys(
+            _Row(one.method, one.model, is_published=True) for one in self.sweep.published if one.run in there
+        )
+        every = [*ours, *theirs]
+        named = [method for plan in self.plans for method in plan.options.methods]
+        methods = list(dict.fromkeys([*self.sweep.methods, *named, *(row.method for row in every)]))
+        return sorted(every, key=lambda row: (row.is_reference, methods.index(row.method), row.is_published))
+
+    @property
+    def cells(self) -> list[_Row]:
+        """The rows of ours that asked a model."""
+        return [row for row in self.rows if not (row.is_reference or row.is_published)]
+
+    def seeds(self, run: str) -> int:
+        """Tell with how many seeds a run was made."""
+        return len({one.planned.folder for one in self.done if one.planned.run.name == run})
+
+    def published(self, row: _Row, column: _Column) -> Published | None:
+        """Give the figure that others published."""
+        place = (column.run, column.metric.mean, row.method, row.model)
+        found = (one for one in self.sweep.published if (one.run, one.metric, one.method, one.model) == place)
+        return next(found, None) if row.is_published else None
+
+    def score(self, row: _Row, column: _Column) -> Score | None:
+        """Give our figure: over the steps of all seeds."""
+        found = self._of(row, column)
+        if len(found) > 1:
+            return score_of(together([run.scores[row.method, column.metric.name] for run in found]))
+        summaries = (one for run in found for one in run.summaries if one.method == row.method)
+        return next((one.scores.get(column.metric.mean) for one in summaries), None)
+
+    def scores(self, row: _Row, column: _Column) -> list[Scores]:
+        """Give every step's score, seed by seed."""
+        return [run.scores[row.method, column.metric.name] for run in self._of(row, column)]
+
+    def _of(self, row: _Row, column: _Column) -> list[Done]:
+        """Give the runs that a cell is made of, one a seed: references say the same beside every model."""
+        found: dict[str, Done] = {}
+        for run in self.done:
+            mine = run.planned.run.name == column.run and (row.is_reference or run.model == row.model)
+            if mine and not row.is_published and (row.method, column.metric.name) in run.scores:
+                found.setdefault(run.planned.folder, run)
+        return list(found.values())
+
+
+def _metrics(plan: Planned) -> list[Metric]:
+    """List a run's main metrics, in the order in which it names them."""
+    there = {metric.mean: metric for metric in task_metrics(plan.task)}
+    return [there[name] for name in plan.run.metrics or there]
+
+
+def together(seeds: Sequence[Scores]) -> Scores:
+    """Put the scores of several seeds' runs together.
+
+    What a sequence has under one seed and under another stays one sequence, and so one unit that is resampled: the data
+    may be the same.
+
+    >>> together([{"a": {0: 1.0}}, {"a": {0: 0.0}, "b": {0: 1.0}}])
+    {'a': {0: 1.0, 1000000: 0.0}, 'b': {1000000: 1.0}}
+    """
+    found: dict[str, dict[int, float]] = {}
+    for number, scores in enumerate(seeds):
+        for sequence, own in scores.items():
+            found.setdefault(sequence, {}).update({t + number * STRIDE: score for t, score in own.items()})
+    return found
+
+
+def sweep_table(outcome: Outcome) -> Results:
+    """Lay out a sweep: a row for each method and model, a column for each main metric of each run.
+
+    Published figures have rows of their own, below ours of the same method; references that no model is behind come
+    last, and once, whichever models there are. A column that nobody has a figure for is left out.
+    """
+    columns, cells = [], []
+    for column in outcome.columns:
+        ours = [outcome.score(row, column) for row in outcome.rows]
+        theirs = [outcome.published(row, column) for row in outcome.rows]
+        if any(ours) or any(theirs):
+            columns.append(Column(column.title, column.metric.about))
+            shown = zip(theirs, score_cells(column.metric, ours), strict=True)
+            cells.append([cell if one is None else Cell(f"{one.value:g}") for one, cell in shown])
+    named = [
+        Row(row.method, (Cell(row.label), *line), row.is_reference)
+        for row, *line in zip(outcome.rows, *cells, strict=True)
     ]
+    return Results((Column("model", "who was asked"), *columns), tuple(named))
 
 
-def remarks(sweep: Sweep, planned: Iterable[Planned], done: Iterable[Done]) -> list[str]:
+class Against(NamedTuple):
+    """Each cell against the best of its column.
+
+    Attributes
+    ----------
+    best : mapping
+        The best cell of each column that has two.
+    found : mapping
+        The differences of the others to it, by cell and column.
+    """
+
+    best: Mapping[_Column, _Row]
+    found: Mapping[tuple[_Row, _Column], PairedDifference]
+
+
+def against_best(outcome: Outcome) -> Against | None:
+    """Take each cell's difference to the best of its column, on the steps that both have; None if there are no two.
+
+    The best is found on these very steps, and the best of several is partly the luckiest: differences to it are
+    somewhat too large. Their p values are corrected for all comparisons of the table by Holm's method.
+    """
+    rows = outcome.cells
+    found: dict[tuple[_Row, _Column], PairedDifference] = {}
+    best: dict[_Column, _Row] = {}
+    for column in outcome.columns:
+        scores = {row: together(seeds) for row in rows if (seeds := outcome.scores(row, column)) and any(seeds)}
+        first = strongest(scores, column.metric)
+        if first is None or len(scores) < 2:  # noqa: PLR2004 - a difference takes two
+            continue
+        best[column] = first
+        for row, own in scores.items():
+            compared = difference(own, scores[first], first.whole) if row != first else None
+            if compared:
+                found[row, column] = compared
+    return Against(best, corrected(found)) if found else None
+
+
+def against_table(outcome: Outcome, against: Against) -> Results:
+    """Lay the differences to the best out, a row for each cell."""
+
+    def cell(row: _Row, column: _Column) -> Cell:
+        return Cell(BEST) if against.best[column] == row else difference_cell(against.found.get((row, column)))
+
+    return Results(
+        tuple(Column(column.title, column.metric.about) for column in against.best),
+        tuple(Row(row.whole, tuple(cell(row, one) for one in against.best), False) for row in outcome.cells),
+    )
+
+
+def remarks(outcome: Outcome, planned: Iterable[Planned]) -> list[str]:
     """Say what a reader of the table should know: what was left out, what did not end well, whose figures these are."""
-    said = [f"{plan.run.name} was left out: {plan.missing}" for plan in planned if plan.missing]
-    said += [f"{one.folder} is not complete: it has {one.info.status}" for one in done if one.info.status == "failed"]
+    sweep, left_out = outcome.sweep, {plan.run.name: plan.missing for plan in planned if plan.missing}
+    said = [f"{name} was left out: {why}" for name, why in left_out.items()]
+    said += [f"{one.folder} is not complete: it has {one.info.status}" for one in outcome.done if _is_failed(one)]
+    seeds = {name: number for name in (plan.run.name for plan in outcome.plans) if (number := outcome.seeds(name)) > 1}
+    said += [f"{name}: the runs of {number} seeds together" for name, number in seeds.items()]
     said.append("ours: means over all steps with an outcome, in brackets 95 % bootstrap intervals")
     if sweep.published:
         sources = dict.fromkeys(one.source or sweep.source for one in sweep.published)
@@ -139,14 +288,63 @@ def remarks(sweep: Sweep, planned: Iterable[Planned], done: Iterable[Done]) -> l
     return [*said, *sweep.notes]
 
 
-def as_markdown(sweep: Sweep, content: Results, said: Iterable[str]) -> str:
-    """Write a sweep's table as a page."""
+def _is_failed(one: Done) -> bool:
+    return one.info.status == "failed"
+
+
+AGAINST = (
+    "Each minus the best of its column, on the steps that both have. Brackets: 95 % interval; p: sign-flip test, "
+    "corrected for the whole table by Holm's method. The best was chosen on these very steps, so that differences to "
+    "it are somewhat too large."
+)
+
+
+def as_markdown(sweep: Sweep, content: Results, compared: Results | None, said: Iterable[str]) -> str:
+    """Write a sweep's tables as a page."""
     notes = "\n".join(f"- {line}" for line in said)
-    return f"# {sweep.title}\n\n{markdown(content)}\n\n{notes}\n"
+    page = f"# {sweep.title}\n\n{markdown(content)}\n\n{notes}\n"
+    if compared:
+        page += f"\n## Against the best\n\n{markdown(compared)}\n\n{AGAINST}\n"
+    return page
 
 
-def as_data(sweep: Sweep, planned: Iterable[Planned], done: Iterable[Done]) -> dict[str, Any]:
+def charts(outcome: Outcome) -> list[Chart]:
+    """Draw each column's running mean over time, a line for each method and model, as many as can be told apart."""
+    drawn = []
+    for column in outcome.columns:
+        lines = []
+        for place, row in enumerate(outcome.cells[:MOST_LINES]):
+            seeds = outcome.scores(row, column)
+            tracks = running({f"{name} {n}": own for n, scores in enumerate(seeds) for name, own in scores.items()})
+            if tracks.rows:
+                lines.append(Line(Style(row.whole, place, dashed=False), tracks.curve, band(tracks)))
+        if lines:
+            better = "higher" if column.metric.higher_is_better else "lower"
+            svg = line_chart(lines, column.title, column.metric.best if column.metric.higher_is_better else math.inf)
+            drawn.append(Chart(column.title, f"running mean; {better} is better", svg))
+    return drawn
+
+
+def render_sweep(outcome: Outcome, content: Results, compared: Results | None, said: Sequence[str]) -> str:
+    """Make the sweep's page: its tables, and its curves."""
+    return environment.get_template("sweep.html.j2").render(
+        title=outcome.sweep.title,
+        credentialed=any(one.info.credentialed for one in outcome.done),
+        results=content,
+        differences=compared,
+        against=AGAINST,
+        remarks=said,
+        charts=charts(outcome),
+        looks=[Style(row.whole, place, dashed=False) for place, row in enumerate(outcome.cells[:MOST_LINES])],
+        hidden=max(len(outcome.cells) - MOST_LINES, 0),
+        folders=[one.folder for one in outcome.done],
+        style=asset("palette.css", "charts.css", "report.css"),
+    )
+
+
+def as_data(outcome: Outcome, planned: Iterable[Planned], against: Against | None) -> dict[str, Any]:
     """Give all of it as plain values: each run with every score of each method, and what was published."""
+    sweep = outcome.sweep
     return {
         "title": sweep.title,
         "runs": [
@@ -155,12 +353,28 @@ def as_data(sweep: Sweep, planned: Iterable[Planned], done: Iterable[Done]) -> d
                 "task": one.planned.task.name,
                 "model": one.model,
                 "folder": one.folder,
+                "seed": one.info.spec.settings.seed,
                 "status": one.info.status,
                 "methods": one.summaries,
             }
-            for one in done
+            for one in outcome.done
         ],
+        "against_best": _compared(against) if against else [],
         "left_out": {plan.run.name: plan.missing for plan in planned if plan.missing},
         "published": [msgspec.structs.replace(one, source=one.source or sweep.source) for one in sweep.published],
         "notes": sweep.notes,
     }
+
+
+def _compared(against: Against) -> list[dict[str, Any]]:
+    return [
+        {
+            "run": column.run,
+            "metric": column.metric.mean,
+            "method": row.method,
+            "model": row.model,
+            "best": {"method": against.best[column].method, "model": against.best[column].model},
+            "difference": difference,
+        }
+        for (row, column), difference in against.found.items()
+    ]

@@ -9,10 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from collections.abc import Sequence as Many
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from llm_as_rnn.catalogue import require_method
 from llm_as_rnn.core.documents import Documents, did_you_mean
@@ -21,6 +23,7 @@ from llm_as_rnn.core.prompts import Prompts
 from llm_as_rnn.core.records import Record
 from llm_as_rnn.core.settings import Settings, wanted
 from llm_as_rnn.core.task import Task, load_task
+from llm_as_rnn.core.variants import with_settings
 from llm_as_rnn.datasets.base import Split
 from llm_as_rnn.datasets.registry import dataset
 from llm_as_rnn.metrics.scores import task_metrics
@@ -29,6 +32,10 @@ from llm_as_rnn.runs.execute import Options, make_spec, needs_model, own_data, s
 
 NO_MODEL = "no-model"
 """The folder of runs that ask no model."""
+
+
+Values = tuple[bool | int | float | str, ...]
+"""What a setting is to be, one after the other."""
 
 
 class SweepRun(Record, frozen=True):
@@ -42,6 +49,11 @@ class SweepRun(Record, frozen=True):
         A shipped task's name, or a task file.
     methods : tuple of str
         Who takes part; the cheap references always do. Empty for those of the sweep.
+    grid : dict
+        Methods that take part once for each combination of some settings: by method, the values of each setting. Empty
+        for that of the sweep.
+    seeds : tuple of int
+        One run for each; the table tells of all their steps together. Empty for those of the sweep.
     sequences, steps, split, delay
         Which data, and how late outcomes come.
     settings : dict
@@ -53,6 +65,8 @@ class SweepRun(Record, frozen=True):
     name: str
     task: str
     methods: tuple[str, ...] = ()
+    grid: Mapping[str, Mapping[str, Values]] = {}
+    seeds: tuple[int, ...] = ()
     sequences: int | None = None
     steps: int | None = None
     split: Split = "held_out"
@@ -61,9 +75,11 @@ class SweepRun(Record, frozen=True):
     metrics: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse a name that could be no folder's."""
+        """Refuse a name that could be no folder's, and seeds that are no several ones."""
         if not re.fullmatch(r"\w[\w.-]*", self.name):
             raise ValueError(f"a run cannot be called {self.name!r}: letters, figures, '.', '_' and '-' make a name")
+        _require_seeds(self.seeds, self.settings)
+        _require_values(self.grid)
 
 
 class Published(Record, frozen=True):
@@ -104,6 +120,8 @@ class Sweep(Record, frozen=True):
         What is run, in this order.
     methods : tuple of str
         Methods of the runs that name none.
+    grid, seeds
+        Those of the runs that have none, as for `SweepRun`.
     settings : dict
         How the model is asked and how it learns in all runs; a run's own stand before these.
     models : tuple of str
@@ -119,6 +137,8 @@ class Sweep(Record, frozen=True):
     title: str
     runs: tuple[SweepRun, ...]
     methods: tuple[str, ...] = ()
+    grid: Mapping[str, Mapping[str, Values]] = {}
+    seeds: tuple[int, ...] = ()
     settings: Mapping[str, Any] = {}
     models: tuple[str, ...] = ()
     published: tuple[Published, ...] = ()
@@ -132,11 +152,35 @@ class Sweep(Record, frozen=True):
             raise ValueError("a sweep needs at least one run")
         if len(set(names)) < len(names):
             raise ValueError("two of the runs have the same name")
+        _require_seeds(self.seeds, self.settings)
+        folders = [folder for run in self.runs for folder in _folders_of(run, run.seeds or self.seeds)]
+        if len(set(folders)) < len(folders):
+            raise ValueError("two of the runs would have the same folder: call one otherwise")
+        _require_values(self.grid)
         if not all(run.methods or self.methods for run in self.runs):
             raise ValueError("methods are named neither by the sweep nor by each of its runs")
         for figure in self.published:
             if figure.run not in names:
                 raise ValueError(f"a published figure is of a run {figure.run!r}, and there is none of that name")
+
+
+def _require_seeds(seeds: Many[int], settings: Mapping[str, Any]) -> None:
+    if len(set(seeds)) < len(seeds) or any(seed < 0 for seed in seeds):
+        raise ValueError("seeds are whole numbers from 0 on, each another one")
+    if seeds and "seed" in settings:
+        raise ValueError("seed is named by the settings, and seeds beside them: leave one out")
+
+
+def _require_values(grid: Mapping[str, Mapping[str, Values]]) -> None:
+    for method, settings in grid.items():
+        for name, values in settings.items():
+            if not values or len(set(values)) < len(values):
+                raise ValueError(f"the grid of {method} names no values for {name}, or the same one twice")
+
+
+def _folders_of(run: SweepRun, seeds: Many[int]) -> list[str]:
+    """Name the folder of each seed's run: one alone is called as the run is."""
+    return [f"{run.name}-seed{seed}" for seed in seeds] if len(seeds) > 1 else [run.name]
 
 
 def _known(part: str, content: Mapping[str, Any]) -> Iterable[str]:
@@ -185,13 +229,30 @@ def load_sweep(name: str) -> Sweep:
 
 def _check(sweep: Sweep, run: SweepRun) -> None:
     task = load_task(run.task)
-    for method in (*sweep.methods, *run.methods):
+    for method in (*sweep.methods, *run.methods, *varied((), sweep.grid), *varied((), run.grid)):
         require_method(method)
     wanted({**sweep.settings, **run.settings}, Settings)
     known = [metric.mean for metric in task_metrics(task)]
     for name in (*run.metrics, *(one.metric for one in sweep.published if one.run == run.name)):
         if name not in known:
             raise UsageError(f"task {task.name} has no metric {name!r}", did_you_mean(name, known))
+
+
+def varied(methods: Many[str], grid: Mapping[str, Mapping[str, Values]]) -> tuple[str, ...]:
+    """Give methods and, in the place of each that a grid names, all its combinations of settings, by their names.
+
+    Those that only the grid names stand last.
+
+    >>> varied(("zero_shot", "recurrent"), {"recurrent": {"budget": (64, 256), "watch": (True,)}})
+    ('zero_shot', 'recurrent:budget=64:watch=on', 'recurrent:budget=256:watch=on')
+    """
+    found: list[str] = []
+    for method in (*methods, *(name for name in grid if name not in methods)):
+        settings = grid.get(method, {})
+        found += (
+            with_settings(method, dict(zip(settings, values, strict=True))) for values in product(*settings.values())
+        )
+    return tuple(dict.fromkeys(found))
 
 
 class Wanted(NamedTuple):
@@ -203,8 +264,8 @@ class Wanted(NamedTuple):
         Names of the runs that are wanted; empty for all.
     data : mapping of str to Path
         The user's own data, by the name of a run or of its task.
-    methods, sequences, steps, settings
-        In place of what the sweep says; settings by name.
+    methods, seeds, sequences, steps, settings
+        In place of what the sweep says; settings by name. Methods stand for its grid as well.
     prompts, concurrency, allow_remote_data
         As for `execute.Options`.
     """
@@ -212,6 +273,7 @@ class Wanted(NamedTuple):
     only: tuple[str, ...] = ()
     data: Mapping[str, Path] = {}
     methods: tuple[str, ...] | None = None
+    seeds: tuple[int, ...] = ()
     sequences: int | None = None
     steps: int | None = None
     settings: Mapping[str, Any] = {}
@@ -221,11 +283,26 @@ class Wanted(NamedTuple):
 
 
 class Planned(NamedTuple):
-    """A run as it will be made, or why it cannot be: ``missing`` says what its data lacks, and what to bring."""
+    """A run as it will be made, with one seed, or why it cannot be.
+
+    Attributes
+    ----------
+    run : SweepRun
+        What the sweep says of it.
+    task : Task
+        What is predicted.
+    options : Options
+        What it is.
+    folder : str
+        The name of its folder, which also tells its seed where there are several.
+    missing : str
+        What its data lacks, and what to bring; empty where it can be made.
+    """
 
     run: SweepRun
     task: Task
     options: Options
+    folder: str
     missing: str = ""
 
 
@@ -240,7 +317,8 @@ def plan(sweep: Sweep, asked: Wanted) -> list[Planned]:
     tasks = {run.name: load_task(run.task) for run in sweep.runs}
     _require_known("run", asked.only, tasks)
     _require_known("run or task", asked.data, [*tasks, *(task.name for task in tasks.values())])
-    return [_planned(sweep, run, tasks[run.name], asked) for run in sweep.runs if run.name in (asked.only or tasks)]
+    wanted_runs = [run for run in sweep.runs if run.name in (asked.only or tasks)]
+    return [planned for run in wanted_runs for planned in _planned(sweep, run, tasks[run.name], asked)]
 
 
 def _require_known(what: str, names: Iterable[str], known: Iterable[str]) -> None:
@@ -250,23 +328,32 @@ def _require_known(what: str, names: Iterable[str], known: Iterable[str]) -> Non
             raise UsageError(f"the sweep has no {what} {name!r}", did_you_mean(name, there))
 
 
-def _planned(sweep: Sweep, run: SweepRun, task: Task, asked: Wanted) -> Planned:
+def _planned(sweep: Sweep, run: SweepRun, task: Task, asked: Wanted) -> list[Planned]:
+    """Plan a run: once for each seed."""
     data = asked.data.get(run.name, asked.data.get(task.name))
-    methods = asked.methods if asked.methods is not None else run.methods or sweep.methods
+    methods = asked.methods
+    if methods is None:
+        methods = varied(run.methods or sweep.methods, run.grid or sweep.grid)
+    settings = {**sweep.settings, **run.settings, **asked.settings}
+    seeds = (asked.seeds or run.seeds or sweep.seeds) if asked.settings.get("seed") is None else ()
+    missing = _what_is_missing(task, data)
     options = Options(
         task=run.task,
         methods=methods,
         sequences=run.sequences if asked.sequences is None else asked.sequences,
         steps=run.steps if asked.steps is None else asked.steps,
         split=run.split,
-        settings={**sweep.settings, **run.settings, **asked.settings},
+        settings=settings,
         delay=run.delay,
         prompts=asked.prompts,
         concurrency=asked.concurrency,
         data=data,
         allow_remote_data=asked.allow_remote_data,
     )
-    return Planned(run, task, options, _what_is_missing(task, data))
+    seeded = [replace(options, settings={**settings, "seed": seed}) for seed in seeds] or [options]
+    return [
+        Planned(run, task, one, folder, missing) for one, folder in zip(seeded, _folders_of(run, seeds), strict=True)
+    ]
 
 
 def _what_is_missing(task: Task, data: Path | None) -> str:

@@ -36,7 +36,8 @@ from llm_as_rnn.engines.naming import DEFAULT_MODEL
     metavar="NAME=PATH",
     help="Your own data for the run or task of this name, as for `run`; several times for several.",
 )
-@click.option("--methods", help="Comma-separated, in place of the sweep's.")
+@click.option("--methods", help="Comma-separated, in place of the sweep's and of its grid.")
+@click.option("--seeds", metavar="N,N,...", help="One run for each of these, in place of the sweep's; one row for all.")
 @click.option("--sequences", type=int, help="How many sequences, in place of what the sweep says.")
 @click.option("--steps", type=int, help="Most steps in each sequence, in place of what the sweep says.")
 @setting_options(Settings)
@@ -51,8 +52,8 @@ def sweep(**given: Any) -> Any:
     """Make the runs of SWEEP (a shipped sweep's name, or a sweep file) with each model, and one table of all.
 
     Each run lies in a folder of its own, DIR/MODEL/NAME, which report and run --resume take as they take any. A run
-    whose data is not here is left out, and what to bring is said. The table is written to DIR/sweep.md and
-    DIR/sweep.json as well, beside figures that others published.
+    whose data is not here is left out, and what to bring is said. The table is written to DIR/sweep.md, DIR/sweep.html
+    and DIR/sweep.json as well, beside figures that others published.
 
     \b
     Examples:
