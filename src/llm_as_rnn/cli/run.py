@@ -30,6 +30,7 @@ from llm_as_rnn.core.task import Task, load_task
 from llm_as_rnn.datasets.base import Split
 from llm_as_rnn.datasets.registry import dataset
 from llm_as_rnn.datasets.tables import Table
+from llm_as_rnn.engines.resolve import split_model
 from llm_as_rnn.metrics.summary import MOST_REASONS
 from llm_as_rnn.runs.directory import RunDirectory, RunInfo
 from llm_as_rnn.runs.execute import Options, execute, own_data
@@ -61,6 +62,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
 ) -> int:
     """Do what ``llm-as-rnn run`` is told to."""
     loaded = load_task(task)
+    split_model(model)  # also where nobody asks one: a word that is misspelt is to be said, whatever it is for
     # Read here as well, so that no model is fetched for data that is broken.
     with waiting("reading the data"):
         table = own_data(choices["data"], loaded)

@@ -35,6 +35,7 @@ from llm_as_rnn.core.prompts import EVERY_ROOM, Prompts
 from llm_as_rnn.core.settings import Settings, wanted
 from llm_as_rnn.datasets.terms import is_credentialed, require_local
 from llm_as_rnn.engines.naming import DEFAULT_MODEL
+from llm_as_rnn.engines.resolve import split_model
 from llm_as_rnn.engines.spending import Meter
 from llm_as_rnn.metrics.judged import judged_fields
 from llm_as_rnn.metrics.summary import summarise
@@ -107,6 +108,8 @@ def sweep(  # noqa: PLR0913, PLR0917 - one argument an option
     named = None if methods is None else tuple(one.strip() for one in methods.split(",") if one.strip())
     for method in named or ():
         require_method(method)
+    for model in models:
+        split_model(model)
     spending = take_spending(choices)
     settings = take_settings(choices)
     wanted(settings, Settings)

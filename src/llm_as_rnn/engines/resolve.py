@@ -67,7 +67,7 @@ def resolve(  # noqa: PLR0913 - a keyword each for what a user may say of an eng
     UsageError
         If a cache is asked for without a folder.
     """
-    kind, name = _split(model)
+    kind, name = split_model(model)
     if base_url and kind != "openai":
         raise ModelError(f"{model} is not on a server, so it has no base URL", f"write {KINDS['openai']}")
     if cache_mode != "off" and cache_folder is None:
@@ -94,7 +94,19 @@ def resolve(  # noqa: PLR0913 - a keyword each for what a user may say of an eng
     return engine
 
 
-def _split(model: object) -> tuple[str, str]:
+def split_model(model: object) -> tuple[str, str]:
+    """Split a model string into its kind and its name, whether there is such a model or not.
+
+    Raises
+    ------
+    ModelError
+        If it is of no kind that there is.
+
+    Examples
+    --------
+    >>> split_model("llamacpp:smollm2-135m")
+    ('llamacpp', 'smollm2-135m')
+    """
     given = str(model)
     kind, _, name = given.partition(":")
     if isinstance(model, str) and kind in KINDS and name:

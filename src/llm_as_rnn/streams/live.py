@@ -26,7 +26,7 @@ from llm_as_rnn.datasets.terms import is_credentialed, require_local
 from llm_as_rnn.engines.idle import IdleEngine
 from llm_as_rnn.engines.naming import DEFAULT_MODEL
 from llm_as_rnn.engines.patience import OnPause
-from llm_as_rnn.engines.resolve import resolve
+from llm_as_rnn.engines.resolve import resolve, split_model
 from llm_as_rnn.recurrence.budget import require_room
 from llm_as_rnn.streams.online import (
     Fate,
@@ -121,7 +121,7 @@ class Live:
             )
             self._model = model
         else:
-            self._model = engine.info.model if engine else model
+            self._model = engine.info.model if engine else ":".join(split_model(model))
         self._engine: Engine = engine or IdleEngine(model)
         self._remote_data = require_local(self.task, self._engine.info, allow_remote_data, remote_data)
         self.choices = wanted(choices, Settings, StreamSettings)

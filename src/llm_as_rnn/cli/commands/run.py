@@ -31,8 +31,8 @@ from llm_as_rnn.engines.naming import DEFAULT_MODEL
 )
 @click.option(
     "--methods",
-    help=f"Comma-separated, of {', '.join(METHODS)}; recurrent:RULE names an update rule, and NAME:SETTING=VALUE gives a "
-    "method a setting of its own. The cheap references always run "
+    help=f"Comma-separated, of {', '.join(METHODS)}; recurrent:RULE names an update rule, and NAME:SETTING=VALUE gives "
+    "a method a setting of its own. The cheap references always run "
     f"[default: {','.join(DEFAULT_METHODS)}].",
 )
 @click.option(
