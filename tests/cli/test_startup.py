@@ -36,7 +36,7 @@ ROOMS = frozenset({"baselines", "cases", "datasets", "leakage", "metrics", "repo
 NEEDED = frozenset(
     {
         "_version", "catalogue", "cli", "cli.main", "cli.process", "core", "core.engine", "core.errors", "core.extras",
-        "core.records", "core.settings", "core.shelf", "engines", "engines.naming", "recurrence", "recurrence.rules",
+        "core.records", "core.settings", "core.shelf", "core.variants", "engines", "engines.naming", "recurrence", "recurrence.rules",
         "runs", "runs.defaults", "runs.versions", "streams", "streams.settings",
     }
 )  # fmt: skip
