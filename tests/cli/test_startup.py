@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 
 HEAVY = frozenset(
     {
-        "asyncio", "datasets", "email", "filelock", "httpx2", "importlib.metadata", "jinja2", "numpy", "polars", "rich",
+        "asyncio", "email", "filelock", "hashlib", "httpx2", "importlib.metadata", "jinja2", "numpy", "polars", "rich",
         "scipy", "ssl", "xllamacpp", "yaml",
     }
 )  # fmt: skip
@@ -36,8 +36,8 @@ ROOMS = frozenset({"baselines", "cases", "datasets", "leakage", "metrics", "repo
 NEEDED = frozenset(
     {
         "_version", "catalogue", "cli", "cli.main", "cli.process", "core", "core.engine", "core.errors", "core.extras",
-        "core.records", "core.settings", "core.shelf", "core.variants", "engines", "engines.naming", "recurrence", "recurrence.rules",
-        "runs", "runs.defaults", "runs.versions", "streams", "streams.settings",
+        "core.records", "core.settings", "core.shelf", "core.variants", "engines", "engines.naming", "recurrence",
+        "recurrence.rules", "runs", "runs.defaults", "runs.versions", "streams", "streams.settings",
     }
 )  # fmt: skip
 """All that help needs of this program, besides `cli.commands`."""
