@@ -18,12 +18,13 @@ from llm_as_rnn.cli.commands import later
 from llm_as_rnn.cli.main import cli
 from llm_as_rnn.core.shelf import Shelf
 from llm_as_rnn.recurrence.rules import RULES
+from tests.cli.test_kill import script
 
 ROOT = Path(__file__).parents[2]
 
 HEAVY = frozenset(
     {
-        "asyncio", "datasets", "email", "filelock", "httpx2", "importlib.metadata", "jinja2", "numpy", "polars", "rich",
+        "asyncio", "email", "filelock", "hashlib", "httpx2", "importlib.metadata", "jinja2", "numpy", "polars", "rich",
         "scipy", "ssl", "xllamacpp", "yaml",
     }
 )  # fmt: skip
@@ -35,8 +36,8 @@ ROOMS = frozenset({"baselines", "cases", "datasets", "leakage", "metrics", "repo
 NEEDED = frozenset(
     {
         "_version", "catalogue", "cli", "cli.main", "cli.process", "core", "core.engine", "core.errors", "core.extras",
-        "core.records", "core.settings", "core.shelf", "engines", "engines.naming", "recurrence", "recurrence.rules",
-        "runs", "runs.defaults", "runs.versions", "streams", "streams.settings",
+        "core.records", "core.settings", "core.shelf", "core.variants", "engines", "engines.naming", "recurrence",
+        "recurrence.rules", "runs", "runs.defaults", "runs.versions", "streams", "streams.settings",
     }
 )  # fmt: skip
 """All that help needs of this program, besides `cli.commands`."""
@@ -94,6 +95,32 @@ def test_so_does_the_library_until_one_of_its_names_is_used() -> None:
     modules = imported("import llm_as_rnn")
     assert not HEAVY & modules
     assert of_ours(modules) == {"_version", "core", "core.extras"}
+
+
+BEGINS = """
+import os, sys
+from llm_as_rnn.runs.directory import RunDirectory
+from llm_as_rnn.cli.main import main
+
+def begins(*_, **__):
+    os.write(2, " ".join(sys.modules).encode())
+    os._exit(0)
+
+RunDirectory.begin = begins
+main()
+"""
+"""A command that ends where its run begins: the model is open and rehearsed with, and nothing was asked yet."""
+
+
+def test_a_run_begins_before_anything_is_imported_that_it_needs_at_its_end(tmp_path: Path) -> None:
+    words = ["run", "probe-recall", "--quick", "-m", script(tmp_path), "--out", str(tmp_path / "run")]
+    result = subprocess.run(
+        [sys.executable, "-c", BEGINS, *words], capture_output=True, text=True, check=True, timeout=60
+    )
+    modules = set(result.stderr.split())
+    assert {"llm_as_rnn.recurrence.cell", "llm_as_rnn.trust.advised"} <= modules, "its methods are built"
+    assert not {"numpy", "scipy", "httpx2", "polars", "xllamacpp"} & modules
+    assert not {name for name in of_ours(modules) if name.startswith(("report", "leakage", "cli.results"))}
 
 
 @pytest.mark.parametrize("words", WORKING, ids=" ".join)

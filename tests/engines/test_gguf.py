@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from llm_as_rnn.engines.gguf import has_chat_template
+from llm_as_rnn.engines.gguf import CHAT_TEMPLATE, has_chat_template
 from tests.engines.test_families import GEMMA, gguf
 
 HUGE = (2**31, 2**32 - 1, 2**62, 2**63, 2**64 - 1)
@@ -25,6 +25,22 @@ def header(*entries: tuple[str, int, bytes], count: int | None = None) -> bytes:
 
 def nested(depth: int) -> bytes:
     return b"".join(struct.pack("<IQ", 9, 1) for _ in range(depth)) + struct.pack("<IQ", 0, 0)
+
+
+@pytest.mark.parametrize(("length", "there"), [(None, False), (0, False), (12, True)])
+def test_a_template_is_found_behind_a_vocabulary(tmp_path: Path, length: int | None, there: bool) -> None:
+    words = b"".join(struct.pack("<Q", len(word)) + word for word in (b"", b"a", "é".encode(), b"GGUF" * 100))
+    entries = [
+        ("tokenizer.ggml.tokens", 9, struct.pack("<IQ", 8, 4) + words),
+        ("lists of texts", 9, struct.pack("<IQIQ", 9, 1, 8, 4) + words),
+        ("tokenizer.ggml.scores", 9, struct.pack("<IQ", 6, 2) + bytes(8)),
+        ("general.name", 8, struct.pack("<Q", 1) + b"m"),
+    ]
+    if length is not None:
+        entries.append((CHAT_TEMPLATE, 8, struct.pack("<Q", length) + b"x" * length))
+    path = tmp_path / "m.gguf"
+    path.write_bytes(header(*entries))
+    assert has_chat_template(path) == there
 
 
 @pytest.mark.parametrize("huge", HUGE)

@@ -7,6 +7,7 @@ import errno
 import gzip
 import os
 import socket
+import ssl
 import tracemalloc
 import zlib
 from collections.abc import Callable
@@ -221,6 +222,23 @@ class TestEnvironment:
             asyncio.run(self.opened(ELSEWHERE))
         with FakeServer() as server:
             asyncio.run(self.opened(server.url))
+
+    @pytest.mark.parametrize(("scheme", "reads"), [("http", False), ("https", True)])
+    def test_certificates_are_read_where_there_is_tls(
+        self, monkeypatch: pytest.MonkeyPatch, scheme: str, reads: bool
+    ) -> None:
+        """To read those of a system takes longer than to ask an engine on this machine what it is."""
+        contexts: list[ssl.SSLContext] = []
+        monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", lambda self, *_, **__: contexts.append(self))
+
+        async def opened() -> None:
+            line = Wire(f"{scheme}://127.0.0.1:9/v1", "", timeout=5.0, retries=0)
+            await line.open()
+            await line.close()
+
+        asyncio.run(opened())
+        assert bool(contexts) == reads
+        assert all(context.verify_mode == ssl.CERT_REQUIRED and context.check_hostname for context in contexts)
 
     @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
     def test_too_many_files(self, monkeypatch: pytest.MonkeyPatch, number: int) -> None:

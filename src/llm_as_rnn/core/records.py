@@ -6,7 +6,6 @@ They are msgspec structs: typed, frozen, and quick to encode. Names follow the p
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple
@@ -296,7 +295,9 @@ class Message(Record, frozen=True):
     @property
     def digest(self) -> str:
         """A short fingerprint of role and text, by which a journal names it."""
-        return hashlib.sha256(f"{self.role}\n{self.content}".encode()).hexdigest()[:16]
+        from hashlib import sha256  # noqa: PLC0415 - help needs these records, and no hash
+
+        return sha256(f"{self.role}\n{self.content}".encode()).hexdigest()[:16]
 
 
 class Sampling(Record, frozen=True):
