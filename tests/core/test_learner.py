@@ -291,6 +291,11 @@ def test_a_reference_alone_loads_no_model(tmp_path: Path, days: list[Sequence]) 
         Learner("weather", method="recurent", model="llamacpp:nobody/has/this.gguf")
 
 
+def test_a_model_that_is_misspelt_is_refused_also_where_nobody_asks_one() -> None:
+    with pytest.raises(ModelError, match="names no model"):
+        Learner("weather", method="repeat_last", model="opnai:x")
+
+
 def test_a_notebook_shows_little(days: list[Sequence]) -> None:
     with Learner("weather", engine=engine(), budget=100, rule="rewrite", feedback="scorecard") as learner:
         run(learner, days[0], slice(0, 4))
