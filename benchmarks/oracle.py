@@ -1,8 +1,8 @@
 """Made-up questions, a model that knows their answers, and the faults of a bad day: what `peers.py` measures with.
 
-A question is an English phrase around a made-up word, and the word alone decides what the user wanted. So the model can
-answer a prompt of any form: it takes the last word between ``< >`` in it. Whoever gets another answer than the right one
-was given it by what stands between the model and the user.
+A question is an English phrase around a made-up word, and the word alone decides what the user wanted. So the model
+can answer a prompt of any form: it takes the last word between ``< >`` in it. Whoever gets another answer than the
+right one was given it by what stands between the model and the user.
 """
 
 from __future__ import annotations
@@ -22,7 +22,11 @@ from server import Reply
 PHRASES = {
     "antonym": ("what is the contrary of < {} > ?", "which word turns < {} > around ?", "i want the reverse of < {} >"),
     "definition": ("< {} > means what ?", "explain the word < {} > to me", "how would you put < {} > in other words ?"),
-    "homophone": ("what sounds just as < {} > does ?", "which word is said like < {} > ?", "an echo of < {} > , please"),
+    "homophone": (
+        "what sounds just as < {} > does ?",
+        "which word is said like < {} > ?",
+        "an echo of < {} > , please",
+    ),
     "sentence": ("put < {} > to use", "let me see < {} > at work", "how does one say something with < {} > in it ?"),
     "synonym": ("what else can i say for < {} > ?", "a twin for < {} > , please", "which word stands in for < {} > ?"),
 }

@@ -1,14 +1,15 @@
-"""This project, other frameworks and bare loops at the same work, against the same local engine.
+"""What a step costs: our project, other frameworks and bare loops at the same work, against the same local engine.
 
-    python benchmarks/peers.py [measure] [--peers a,b] [--quick] [--out FILE]    measure, and keep the figures
-    python benchmarks/peers.py page [--out FILE]                                 write the page of kept figures
+    python benchmarks/peers.py [--peers a,b] [--quick] [--out FILE]     measure, and keep the figures
+    python benchmarks/speed_page.py [FILE]                              write the page of kept figures
 
 The work: streams of questions with outcomes (`oracle.py`); each step predicts, then learns, and the memory is kept. The
 engine is a server in a process of its own that answers at once, or after 50 ms, and knows every answer. Each program
 stands in ``benchmarks/peers/``, written as its documentation would have it, and runs in an environment of its own, made
 in ``build/peers`` with the exact versions of ``benchmarks/peers/requirements``. Rounds of all programs follow each
 other, so that what disturbs the machine disturbs all of them. Then each meets a server that fails every fourth call.
-It takes about ten minutes, environments apart. FILE is ``docs/results/speed.json`` unless it is named.
+It takes about ten minutes, environments apart; a busy machine makes fewer
+rounds. FILE is ``docs/results/speed.json`` unless it is named.
 """
 
 from __future__ import annotations
@@ -29,7 +30,6 @@ from typing import Any, NamedTuple
 import msgspec
 
 import oracle
-import speed_page
 from server import serving
 
 ROOT = Path(__file__).parents[1]
@@ -42,6 +42,8 @@ IN_FLIGHT = (1, 8)
 STEPS = 20
 ROUNDS = 3
 SHARE, FAULT_SEED, FAULT_STEPS, FAULT_ROUNDS = 0.25, 22, 15, 2
+SECONDS = 480.0
+"""No round is begun that would not be done by then, going by those before: a busy machine gets fewer."""
 PATIENCE = 150.0
 """Seconds after which a program is ended that is not done."""
 
@@ -184,9 +186,13 @@ def started(peer: Peer) -> dict[str, Any]:
 
 
 def timed(names: Sequence[str], rounds: int, steps: int) -> dict[str, list[dict[str, Any]]]:
-    """Time all programs in turn, round after round."""
+    """Time all programs in turn, round after round, as long as there is time for another round."""
     times: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+    begun = time.monotonic()
     for number in range(rounds):
+        taken = time.monotonic() - begun
+        if number and taken + taken / number > SECONDS:
+            break
         # Each round begins with another program, so that none is always the one after the heaviest.
         for name in [*names[number % len(names) :], *names[: number % len(names)]]:
             say(f"round {number + 1} of {rounds}: {name}")
@@ -215,6 +221,28 @@ def faulty(names: Sequence[str], rounds: int, steps: int) -> dict[str, list[dict
     return found
 
 
+def keep(measured: dict[str, Any], path: Path) -> None:
+    """Keep the figures, with as many digits as mean something."""
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(short(measured)), indent=1) + b"\n")
+
+
+def short(value: Any) -> Any:
+    """Give a value without what only this machine's clocks know, and with five digits.
+
+    >>> short({"cpu": 0.123456789, "begun": 12.5, "calls": 3})
+    {'cpu': 0.12346, 'calls': 3}
+    """
+    match value:
+        case dict():
+            return {name: short(one) for name, one in value.items() if name not in ("begun", "first", "posts")}
+        case list():
+            return [short(one) for one in value]
+        case float():
+            return float(f"{value:.5g}")
+        case _:
+            return value
+
+
 def machine() -> dict[str, Any]:
     """Describe the machine in plain words."""
     return {
@@ -237,7 +265,7 @@ def measure(names: Sequence[str], *, quick: bool) -> dict[str, Any]:
     return {
         "machine": machine(),
         "quick": quick,
-        "rounds": rounds,
+        "rounds": len(times[names[0]]),
         "steps": steps,
         "in_flight": list(IN_FLIGHT),
         "faults": {"share": SHARE, "steps": FAULT_STEPS * max(IN_FLIGHT), "rounds": 1 if quick else FAULT_ROUNDS},
@@ -262,21 +290,16 @@ def say(line: str) -> None:
 def main() -> None:
     """Do what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="?", choices=["measure", "page"], default="measure")
     parser.add_argument("--peers", default=",".join(PEERS), help="which programs, with commas between them")
     parser.add_argument("--quick", action="store_true", help="one short round, to see that everything works")
     parser.add_argument("--out", type=Path, default=KEPT, help="where the figures are kept")
     asked = parser.parse_args()
-    if asked.what == "measure":
-        names = asked.peers.split(",")
-        unknown = sorted(set(names) - set(PEERS))
-        if unknown:
-            parser.error(f"there is no peer {', '.join(unknown)}; there are {', '.join(PEERS)}")
-        measured = msgspec.json.format(msgspec.json.encode(measure(names, quick=asked.quick)), indent=1)
-        asked.out.write_bytes(measured + b"\n")
-    page = asked.out.with_suffix(".md")
-    page.write_text(speed_page.page(json.loads(asked.out.read_bytes())), encoding="utf-8")
-    say(f"{asked.out} and {page.name}")
+    names = asked.peers.split(",")
+    unknown = sorted(set(names) - set(PEERS))
+    if unknown:
+        parser.error(f"there is no peer {', '.join(unknown)}; there are {', '.join(PEERS)}")
+    keep(measure(names, quick=asked.quick), asked.out)
+    say(str(asked.out))
 
 
 if __name__ == "__main__":

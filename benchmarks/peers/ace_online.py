@@ -5,10 +5,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import harness
 from ace import Agent, EnvironmentResult, OnlineACE, Reflector, Sample, Skillbook, SkillManager, TaskEnvironment
 from ace.llm_providers import LiteLLMClient
-
-import harness
 
 
 class Known(TaskEnvironment):  # type: ignore[misc]  # its types are in an environment of its own

@@ -4,9 +4,8 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import httpx2
-
 import harness
+import httpx2
 
 
 @asynccontextmanager

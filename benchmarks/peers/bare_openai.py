@@ -4,10 +4,9 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import harness
 from openai import AsyncOpenAI
 from openai.types.chat import ChatCompletionMessageParam
-
-import harness
 
 
 @asynccontextmanager

@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 from typing import Literal
 
 import dspy
-
 import harness
 
 

@@ -1,4 +1,4 @@
-"""This project as a library: an `AsyncLearner` for each stream, all on one engine."""
+"""Our project as a library: an `AsyncLearner` for each stream, all on one engine."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import harness
+
 from llm_as_rnn import AsyncLearner, SharedEngine
 
 SETTINGS: dict[str, Any] = {"rule": "cases", "form": "line", "style": "completion", "budget": harness.BUDGET}
@@ -16,7 +17,9 @@ async def connect(url: str) -> AsyncIterator[harness.Begin]:
     """Give a learner for each stream."""
     task = str(Path(__file__).with_name("task.yaml"))
     async with AsyncExitStack() as stack:
-        engine = await stack.enter_async_context(SharedEngine(f"openai:{harness.MODEL}", base_url=url, slots=harness.AT_ONCE))
+        engine = await stack.enter_async_context(
+            SharedEngine(f"openai:{harness.MODEL}", base_url=url, slots=harness.AT_ONCE)
+        )
 
         async def begin(name: str) -> harness.Step:
             learner = AsyncLearner(task, method="recurrent", engine=engine, sequence=name, **SETTINGS)

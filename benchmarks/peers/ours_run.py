@@ -1,4 +1,4 @@
-"""This project as a run: every step durable in a journal before the next, references and statistics besides."""
+"""Our project as a run: every step durable in a journal before the next, references and statistics besides."""
 
 import csv
 import tempfile
@@ -7,12 +7,13 @@ from itertools import count
 from pathlib import Path
 
 import harness
+from ours_learner import SETTINGS
+
 from llm_as_rnn.core.records import StepRecord
 from llm_as_rnn.datasets.tables import part_of
 from llm_as_rnn.engines.resolve import resolve
 from llm_as_rnn.runs.directory import RunDirectory
 from llm_as_rnn.runs.execute import Options, execute
-from ours_learner import SETTINGS
 
 
 class Noting:
