@@ -8,8 +8,8 @@ engine is a server in a process of its own that answers at once, or after 50 ms,
 stands in ``benchmarks/peers/``, written as its documentation would have it, and runs in an environment of its own, made
 in ``build/peers`` with the exact versions of ``benchmarks/peers/requirements``. Rounds of all programs follow each
 other, so that what disturbs the machine disturbs all of them. Then each meets a server that fails every fourth call.
-It takes about ten minutes, environments apart; a busy machine makes fewer
-rounds. FILE is ``docs/results/speed.json`` unless it is named.
+It takes about ten minutes, environments apart; a busy machine makes fewer rounds. FILE is ``docs/results/speed.json``
+unless it is named.
 """
 
 from __future__ import annotations
@@ -53,8 +53,6 @@ class Peer(NamedTuple):
 
     Attributes
     ----------
-    title : str
-        What tables call it.
     program : str
         Its file in ``benchmarks/peers``.
     environment : str
@@ -63,25 +61,23 @@ class Peer(NamedTuple):
         The packages whose versions are told.
     """
 
-    title: str
     program: str
     environment: str
     shown: tuple[str, ...]
 
 
 PEERS = {
-    "httpx2": Peer("bare loop, httpx2", "bare_httpx2", "", ("httpx2",)),
-    "openai": Peer("bare loop, openai", "bare_openai", "openai", ("openai", "httpx2", "pydantic")),
-    "learner": Peer("this project, Learner", "ours_learner", "", ("llm-as-rnn", "httpx2", "msgspec")),
-    "run": Peer("this project, a run", "ours_run", "", ("llm-as-rnn", "httpx2", "msgspec")),
-    "dspy": Peer("DSPy", "dspy_demos", "dspy", ("dspy", "litellm", "openai", "pydantic")),
+    "httpx2": Peer("bare_httpx2", "", ("httpx2",)),
+    "openai": Peer("bare_openai", "openai", ("openai", "httpx2", "pydantic")),
+    "learner": Peer("ours_learner", "", ("llm-as-rnn", "httpx2", "msgspec")),
+    "run": Peer("ours_run", "", ("llm-as-rnn", "httpx2", "msgspec")),
+    "dspy": Peer("dspy_demos", "dspy", ("dspy", "litellm", "openai", "pydantic")),
     "langgraph": Peer(
-        "LangGraph, ChatOpenAI",
         "langgraph_thread",
         "langgraph",
         ("langgraph", "langchain-openai", "langchain-core", "openai"),
     ),
-    "ace": Peer("ace-framework", "ace_online", "ace", ("ace-framework", "litellm", "instructor", "openai")),
+    "ace": Peer("ace_online", "ace", ("ace-framework", "litellm", "instructor", "openai")),
 }
 
 QUIET = {
@@ -272,7 +268,6 @@ def measure(names: Sequence[str], *, quick: bool) -> dict[str, Any]:
         "seconds": round(time.monotonic() - begun),
         "peers": {
             name: {
-                "title": PEERS[name].title,
                 "versions": versions(PEERS[name]),
                 "timed": times[name],
                 "faulty": failed[name],

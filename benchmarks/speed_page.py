@@ -22,6 +22,17 @@ BARE = "httpx2"
 OURS = ("learner", "run")
 MEGA = 1e6
 
+TITLES = {
+    "httpx2": "httpx2 loop",
+    "openai": "openai loop",
+    "learner": "our Learner",
+    "run": "our run",
+    "dspy": "DSPy",
+    "langgraph": "LangGraph",
+    "ace": "ace-framework",
+}
+"""What tables call the programs, in their order."""
+
 ABOUT = {
     "httpx2": (
         "Sixteen past steps in the prompt of `/completions`. Nothing is tried again, nothing is kept, no "
@@ -80,7 +91,7 @@ class Figures:
 
     def __init__(self, measured: Mapping[str, Any]) -> None:
         self.whole = measured
-        self.peers: dict[str, Any] = measured["peers"]
+        self.peers: dict[str, Any] = {peer: measured["peers"][peer] for peer in TITLES if peer in measured["peers"]}
 
     def rounds(self, peer: str, cell: str) -> list[dict[str, Any]]:
         """Give a cell of each round, in order; an empty one where the program did not end."""
@@ -123,10 +134,6 @@ class Figures:
         found = self.faulty(peer)
         return sum(one[what] for one in found) / sum(one["steps"] for one in found) if found else None
 
-    def title(self, peer: str) -> str:
-        """Name a program."""
-        return str(self.peers[peer]["title"])
-
 
 def page(measured: Mapping[str, Any]) -> str:
     """Write the page."""
@@ -139,7 +146,7 @@ def page(measured: Mapping[str, Any]) -> str:
         "\n".join(f"{number}. {sentence}" for number, sentence in enumerate(findings(figures), 1)),
         "## Time of a call",
         (
-            "Milliseconds a call, medians of the rounds; in brackets how many times the bare loop's of the same "
+            "Milliseconds a call, medians of the rounds; in brackets how many times the httpx2 loop's of the same "
             "round, and the "
             "lowest and highest of the rounds. The first two columns are CPU time of the asking process, with an "
             "engine "
@@ -157,11 +164,11 @@ def page(measured: Mapping[str, Any]) -> str:
             "after all of them; seconds from the command to the first call that the server saw."
         ),
         markdown(sizes(figures), "program"),
-        f"## With {measured['faults']['share']:.0%} faults",
+        f"## With {per_cent(measured['faults']['share'])} faults",
         about_faults(measured),
         markdown(faults(figures), "program"),
         "## What each program is",
-        "\n".join(f"- **{figures.title(peer)}** ({told(figures, peer)}). {ABOUT[peer]}" for peer in figures.peers),
+        "\n".join(f"- **{TITLES[peer]}** ({told(figures, peer)}). {ABOUT[peer]}" for peer in figures.peers),
         "## How to repeat it",
         REPEAT,
     ]
@@ -175,10 +182,10 @@ python benchmarks/peers.py --quick --peers httpx2,learner --out quick.json
 python benchmarks/speed_page.py             # this page again, of the figures kept
 ```
 
-The programs are in `benchmarks/peers/`, one file each, beside the whole lists of versions that their environments are made
-of. One that could be written better, by its own documentation, is a mistake here. Not measured are frameworks that are
-not in the tables (LangMem and Mem0, which keep long-term memories by calls of their own, among them), other versions, real
-models, other machines, and how much anybody learns."""
+The programs are in `benchmarks/peers/`, one file each, beside the whole lists of versions that their environments are
+made of. One that could be written better, by its own documentation, is a mistake here. Frameworks that are not in the
+tables have not been measured (LangMem and Mem0 among them, which keep long-term memories by calls of their own), nor
+other versions, real models, other machines, and how much anybody learns."""
 
 
 def opening(measured: Mapping[str, Any]) -> str:
@@ -200,6 +207,15 @@ def opening(measured: Mapping[str, Any]) -> str:
         f"({machine['system']}, {machine['architecture']}, Python {machine['python']}), {machine['date']}. "
         "The server and the program share these cores. Trust ratios, and no milliseconds."
     )
+
+
+def per_cent(share: float) -> str:
+    """Write a share.
+
+    >>> per_cent(0.254)
+    '25 %'
+    """
+    return f"{share * 100:.0f} %"
 
 
 def counted(number: int, what: str) -> str:
@@ -226,8 +242,8 @@ class Measure(NamedTuple):
 MEASURES = (
     Measure("CPU, 1 at a time", "CPU a call, a stream after another", "instant, 1", "cpu"),
     Measure("CPU, 8 at a time", "CPU a call, 8 streams at a time", "instant, 8", "cpu"),
-    Measure("wall, 1 at a time, 50 ms", "wall time a call of 50 ms, a stream after another", "50 ms, 1", "wall"),
-    Measure("wall, 8 at a time, 50 ms", "wall time a call of 50 ms, 8 streams at a time", "50 ms, 8", "wall"),
+    Measure("wall, 1 at a time, 50 ms", "Wall time a call of 50 ms, a stream after another", "50 ms, 1", "wall"),
+    Measure("wall, 8 at a time, 50 ms", "Wall time a call of 50 ms, 8 streams at a time", "50 ms, 8", "wall"),
 )
 
 
@@ -248,7 +264,7 @@ def times(figures: Figures) -> Results:
             text = NONE if value is None else f"{value * 1000:.2f}"
             detail = f"(x{ratio.middle:.2f}; {ratio.low:.2f} to {ratio.high:.2f})" if ratio and peer != BARE else ""
             cells.append(Cell(text, detail, least))
-        rows.append(Row(figures.title(peer), tuple(cells), is_reference=False))
+        rows.append(Row(TITLES[peer], tuple(cells), is_reference=False))
     return Results(tuple(Column(measure.title, "") for measure in MEASURES), tuple(rows))
 
 
@@ -289,7 +305,7 @@ def sizes(figures: Figures) -> Results:
             (figures.starts(peer, "seconds"), 1, 1.0),
         )
         cells = tuple(Cell(NONE if value is None else f"{value * unit:.{digits}f}") for value, digits, unit in values)
-        rows.append(Row(figures.title(peer), cells, is_reference=False))
+        rows.append(Row(TITLES[peer], cells, is_reference=False))
     return Results(tuple(Column(title, "") for title in SIZES), tuple(rows))
 
 
@@ -300,7 +316,8 @@ def about_faults(measured: Mapping[str, Any]) -> str:
     """Say what goes wrong, and how it is counted."""
     faults = measured["faults"]
     return (
-        f"Of the calls that come, {faults['share']:.0%} go wrong, drawn by a seed, the n-th call in the same way for "
+        f"Of the calls that come, {per_cent(faults['share'])} go wrong, drawn by a seed, the n-th call in the "
+        "same way for "
         "everyone: status 500, status 429 with `retry-after: 1`, the connection cut without an answer, or an "
         "answer of which "
         f"half is missing, so that it is no JSON. Eight streams at a time, {faults['steps']} steps in each of "
@@ -327,11 +344,11 @@ def faults(figures: Figures) -> Results:
                     raised[kind] = raised.get(kind, 0) + times_raised
             usual = figures.middle(peer, "instant, 8", "calls", "steps")
             a_step = total["calls"] / total["steps"]
-            extra = NONE if not usual else f"{a_step / usual - 1:+.0%}"
+            extra = NONE if not usual else f"{(a_step / usual - 1) * 100:+.0f} %"
             kinds = ", ".join(f"{kind} {number}" for kind, number in sorted(raised.items(), key=lambda one: -one[1]))
             cells = [
                 Cell(str(total["steps"])),
-                Cell(str(total["lost"]), f"({total['lost'] / total['steps']:.0%})"),
+                Cell(str(total["lost"]), f"({per_cent(total['lost'] / total['steps'])})"),
                 Cell(str(total["wrong"])),
                 Cell(str(total["unlearned"])),
                 Cell(str(sum(raised.values()))),
@@ -339,7 +356,7 @@ def faults(figures: Figures) -> Results:
                 Cell(extra),
                 Cell("; ".join(filter(None, [kinds, *ended])) or NONE),
             ]
-        rows.append(Row(figures.title(peer), tuple(cells), is_reference=False))
+        rows.append(Row(TITLES[peer], tuple(cells), is_reference=False))
     return Results(tuple(Column(title, "") for title in FAULTS), tuple(rows))
 
 
@@ -357,7 +374,7 @@ def findings(figures: Figures) -> Iterator[str]:
         ratios = {peer: figures.ratio(peer, measure.cell, measure.what, "calls") for peer in figures.peers}
         yield ranked(
             figures,
-            f"**{measure.said}**, the bare loop's being 1",
+            f"**{measure.said}**, the httpx2 loop's being 1",
             {peer: ratio.middle for peer, ratio in ratios.items() if ratio},
             "{:.2f}",
         )
@@ -371,8 +388,8 @@ def findings(figures: Figures) -> Iterator[str]:
     yield ranked(figures, "**Start**, in seconds to the first call", scaled(starts), "{:.1f}")
     lost = {peer: figures.lost(peer) for peer in figures.peers}
     yield ranked(figures, "**Steps without an answer** under faults, in per cent", scaled(lost, 100), "{:.0f}")
-    wrong = [figures.title(peer) for peer in figures.peers if figures.lost(peer, "wrong")]
-    ended = [figures.title(peer) for peer, one in figures.peers.items() if any("ended" in run for run in one["faulty"])]
+    wrong = [TITLES[peer] for peer in figures.peers if figures.lost(peer, "wrong")]
+    ended = [TITLES[peer] for peer, one in figures.peers.items() if any("ended" in run for run in one["faulty"])]
     yield (
         f"Wrong without a word under faults: {listed(wrong)}. Ended as a whole under faults, or not done in time: "
         f"{listed(ended)}."
@@ -385,21 +402,15 @@ def scaled(values: Mapping[str, float | None], unit: float = 1.0) -> dict[str, f
 
 
 def ranked(figures: Figures, said: str, values: Mapping[str, float], form: str) -> str:
-    """Say who has how much, the least first, and which place this project has among the frameworks."""
+    """Say who has how much, the least first, and to which frameworks this project loses."""
     order = sorted(values, key=lambda peer: values[peer])
     others = [peer for peer in order if peer in frameworks(figures) and peer not in OURS]
-    listed_values = ", ".join(f"{figures.title(peer)} {form.format(values[peer])}" for peer in order)
+    known = ", ".join(f"{TITLES[peer]} {form.format(values[peer])}" for peer in order)
     verdicts = []
-    for peer in OURS:
-        if peer in values and others:
-            below = [other for other in others if values[other] < values[peer]]
-            what = (
-                f"loses to {listed([figures.title(one) for one in below])}"
-                if below
-                else "has no more than any other framework"
-            )
-            verdicts.append(f"{figures.title(peer)} {what}")
-    return f"{said}: {listed_values}. {'; '.join(verdicts)}.".replace(" .", "")
+    for peer in (one for one in OURS if one in values and others):
+        below = [TITLES[other] for other in others if values[other] < values[peer]]
+        verdicts.append(f"{TITLES[peer]} {f'loses to {listed(below)}' if below else 'loses to no framework'}")
+    return f"{said}: {known}. **{'; '.join(verdicts)}.**" if verdicts else f"{said}: {known}."
 
 
 def listed(names: Sequence[str]) -> str:
