@@ -86,6 +86,10 @@ class Ratio(NamedTuple):
     high: float
 
 
+Rounds = Mapping[str, Sequence[float | None]]
+"""A figure of each round, by program; None where it did not end."""
+
+
 class Figures:
     """What was measured, as the page asks for it."""
 
@@ -205,7 +209,8 @@ def opening(measured: Mapping[str, Any]) -> str:
         f"{counted(rounds, 'round')} of all programs in turn. "
         f"The machine: {machine['cores']} cores that are shared with other work and therefore noisy "
         f"({machine['system']}, {machine['architecture']}, Python {machine['python']}), {machine['date']}. "
-        "The server and the program share these cores. Trust ratios, and no milliseconds."
+        "The server and the program share these cores, and other programs disturb one more than the next, so that the "
+        "rounds are far apart: trust ratios, where the rounds agree, and no milliseconds."
     )
 
 
@@ -377,9 +382,11 @@ def findings(figures: Figures) -> Iterator[str]:
             f"**{measure.said}**, the httpx2 loop's being 1",
             {peer: ratio.middle for peer, ratio in ratios.items() if ratio},
             "{:.2f}",
+            {peer: figures.per(peer, measure.cell, measure.what, "calls") for peer in figures.peers},
         )
     a_step = {peer: figures.middle(peer, "instant, 8", "cpu", "steps") for peer in figures.peers}
-    yield ranked(figures, "**CPU a step**, all its calls together, in ms", scaled(a_step, 1000), "{:.1f}")
+    each = {peer: figures.per(peer, "instant, 8", "cpu", "steps") for peer in figures.peers}
+    yield ranked(figures, "**CPU a step**, all its calls together, in ms", scaled(a_step, 1000), "{:.1f}", each)
     tokens = {peer: figures.middle(peer, "instant, 8", "prompt_tokens", "steps") for peer in figures.peers}
     yield ranked(figures, "**Prompt tokens a step**", scaled(tokens), "{:.0f}")
     peaks = {peer: figures.peak(peer) for peer in figures.peers}
@@ -401,15 +408,26 @@ def scaled(values: Mapping[str, float | None], unit: float = 1.0) -> dict[str, f
     return {peer: value * unit for peer, value in values.items() if value is not None}
 
 
-def ranked(figures: Figures, said: str, values: Mapping[str, float], form: str) -> str:
-    """Say who has how much, the least first, and to which frameworks this project loses."""
+def ranked(figures: Figures, said: str, values: Mapping[str, float], form: str, each: Rounds | None = None) -> str:
+    """Say who has how much, the least first, and to which frameworks this project loses.
+
+    Where there are figures of ``each`` round, whoever has less in some rounds and more in others cannot be told apart.
+    """
     order = sorted(values, key=lambda peer: values[peer])
     others = [peer for peer in order if peer in frameworks(figures) and peer not in OURS]
     known = ", ".join(f"{TITLES[peer]} {form.format(values[peer])}" for peer in order)
+    rounds = each or {peer: [value] for peer, value in values.items()}
     verdicts = []
     for peer in (one for one in OURS if one in values and others):
-        below = [TITLES[other] for other in others if values[other] < values[peer]]
-        verdicts.append(f"{TITLES[peer]} {f'loses to {listed(below)}' if below else 'loses to no framework'}")
+        below, level = [], []
+        for other in others:
+            pairs = zip(rounds[other], rounds[peer], strict=True)
+            less = [one < mine for one, mine in pairs if one is not None and mine is not None]
+            if any(less):
+                (below if all(less) else level).append(TITLES[other])
+        verdict = f"loses to {listed(below)}" if below else "loses to no framework"
+        apart = f" and cannot be told apart from {listed(level)}" if level else ""
+        verdicts.append(f"{TITLES[peer]} {verdict}{apart}")
     return f"{said}: {known}. **{'; '.join(verdicts)}.**" if verdicts else f"{said}: {known}."
 
 

@@ -62,6 +62,15 @@ def test_a_figure_that_changes_changes_the_page(speed_page: Any) -> None:
         assert {"DSPy", "LangGraph", "ace-framework"} == set(re.split(", | and ", beaten_by(after, said))), said
 
 
+def test_who_has_less_in_some_rounds_only_cannot_be_told_apart(speed_page: Any) -> None:
+    figures = speed_page.Figures({"peers": dict.fromkeys(("httpx2", "learner", "dspy", "ace"))})
+    each = {"httpx2": [1, 1], "learner": [2, 2], "dspy": [3, 1], "ace": [1, 1]}
+    said = speed_page.ranked(figures, "Time", {peer: sum(two) / 2 for peer, two in each.items()}, "{:.0f}", each)
+    assert said.endswith("**our Learner loses to ace-framework and cannot be told apart from DSPy.**")
+    said = speed_page.ranked(figures, "Time", {"learner": 1, "dspy": 2, "ace": 3}, "{:.0f}")
+    assert said == "Time: our Learner 1, DSPy 2, ace-framework 3. **our Learner loses to no framework.**"
+
+
 def beaten_by(page: str, said: str) -> str:
     """Give what the sentence on something says that the learner loses to."""
     (found,) = [line for line in page.splitlines() if f"**{said}" in line]
