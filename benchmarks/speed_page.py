@@ -314,7 +314,17 @@ def sizes(figures: Figures) -> Results:
     return Results(tuple(Column(title, "") for title in SIZES), tuple(rows))
 
 
-FAULTS = ("steps", "no answer", "wrong", "answered, not learned", "exceptions", "calls /step", "extra calls", "kinds")
+FAULTS = (
+    "steps",
+    "no answer",
+    "wrong",
+    "answered, not learned",
+    "exceptions",
+    "calls /step",
+    "extra calls",
+    "wall, s",
+    "kinds",
+)
 
 
 def about_faults(measured: Mapping[str, Any]) -> str:
@@ -359,6 +369,7 @@ def faults(figures: Figures) -> Results:
                 Cell(str(sum(raised.values()))),
                 Cell(f"{a_step:.2f}"),
                 Cell(extra),
+                Cell(f"{median(one['wall'] for one in found):.1f}"),
                 Cell("; ".join(filter(None, [kinds, *ended])) or NONE),
             ]
         rows.append(Row(TITLES[peer], tuple(cells), is_reference=False))
@@ -395,6 +406,10 @@ def findings(figures: Figures) -> Iterator[str]:
     yield ranked(figures, "**Start**, in seconds to the first call", scaled(starts), "{:.1f}")
     lost = {peer: figures.lost(peer) for peer in figures.peers}
     yield ranked(figures, "**Steps without an answer** under faults, in per cent", scaled(lost, 100), "{:.0f}")
+    waited = {
+        peer: median(one["wall"] for one in figures.faulty(peer)) for peer in figures.peers if figures.faulty(peer)
+    }
+    yield ranked(figures, "**Time under faults**, waits included, in seconds", waited, "{:.0f}")
     wrong = [TITLES[peer] for peer in figures.peers if figures.lost(peer, "wrong")]
     ended = [TITLES[peer] for peer, one in figures.peers.items() if any("ended" in run for run in one["faulty"])]
     yield (
@@ -419,7 +434,8 @@ def ranked(figures: Figures, said: str, values: Mapping[str, float], form: str, 
     rounds = each or {peer: [value] for peer, value in values.items()}
     verdicts = []
     for peer in (one for one in OURS if one in values and others):
-        below, level = [], []
+        below: list[str] = []
+        level: list[str] = []
         for other in others:
             pairs = zip(rounds[other], rounds[peer], strict=True)
             less = [one < mine for one, mine in pairs if one is not None and mine is not None]
