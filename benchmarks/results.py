@@ -250,7 +250,9 @@ def overview(read: Sequence[Table]) -> str:
     again = (
         "`make results` makes these pages again from the tables in `steps/`, without a model. The tables are made by "
         "`llm-as-rnn sweep benchmarks/results.yaml` and `python benchmarks/results.py collect`, see "
-        "[sweeps](../sweeps.md); how the memory's rules were chosen, and on what, is told in [its own page](memory.md)."
+        "[sweeps](../sweeps.md); how the memory's rules were chosen, and on what, is told in [its own "
+        "page](memory.md), and "
+        "[another](speed.md) has what a step costs beside other frameworks, in time and under faults."
     )
     parts = [
         "# What one may believe",

@@ -39,6 +39,8 @@ NOT_RUN = {
     "llm-as-rnn sweep benchmarks/results.yaml": "It asks a model for hours. The file is read by another test.",
     "python benchmarks/results.py": "It makes tables of this checkout. Another test makes some elsewhere.",
     "python benchmarks/forms.py": "It asks a model some thousand times. That the file is there is checked.",
+    "python benchmarks/peers.py": "It makes environments, and measures for minutes. Another test runs two programs.",
+    "python benchmarks/speed_page.py": "It writes a page of this checkout. Another test writes it elsewhere.",
     "python benchmarks/retention.py": "It takes half a minute on data as long as it needs. The same is checked.",
 }
 """How the commands begin that a block may have and no test can run, each with the reason."""
