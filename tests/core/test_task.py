@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from llm_as_rnn.core import documents
 from llm_as_rnn.core.errors import PromptError, TaskError
 from llm_as_rnn.core.prompts import Prompts
 from llm_as_rnn.core.records import Observation
@@ -144,3 +145,16 @@ def test_templates_are_strict_and_sandboxed() -> None:
         render("{{ ''.__class__.__mro__ }}")
     with pytest.raises(PromptError, match="line 2"):
         render("a\n{% if %}")
+
+
+def test_a_file_is_read_again_and_taken_apart_only_where_its_text_is_another(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(GOOD)
+    first = load_task(str(path))
+    assert load_task(str(path)) is first
+    path.write_text(GOOD.replace("name: y", "name: z"))
+    assert [field.name for field in load_task(str(path)).answer] == ["z"]
+    for number in range(documents.AT_HAND + 3):
+        path.write_text(f"{GOOD}\n# {number}")
+        assert load_task(str(path)) == first
+    assert len(documents._made) == documents.AT_HAND

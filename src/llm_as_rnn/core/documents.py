@@ -19,6 +19,11 @@ from llm_as_rnn.core.files import read_file
 
 T = TypeVar("T")
 
+AT_HAND = 64
+"""Records that are kept, for whoever loads the same text of a file again: to take one apart takes milliseconds."""
+
+_made: dict[tuple[type[Any], Path, str], Any] = {}
+
 
 class Documents(NamedTuple):
     """One kind of them.
@@ -73,7 +78,14 @@ class Documents(NamedTuple):
         except (OSError, UnicodeDecodeError) as error:
             why = error.strerror if isinstance(error, OSError) else error
             raise self.error(f"{self.what} file {path} cannot be read: {why}", "check the file") from error
-        return self._read(path, text, record, require)
+        asked = (record, path, text)
+        found: T | None = _made.get(asked)
+        if found is None:
+            found = self._read(path, text, record, require)
+            for oldest in list(_made)[: max(len(_made) - AT_HAND + 1, 0)]:
+                _made.pop(oldest, None)
+            _made[asked] = found
+        return found
 
     def _path(self, name: object) -> Path:
         if not isinstance(name, str):
