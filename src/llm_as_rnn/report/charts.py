@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import NamedTuple, TypeVar
 
 from markupsafe import Markup
@@ -26,6 +27,9 @@ Point = TypeVar("Point")
 WIDTH, HEIGHT = 540, 270
 LEFT, RIGHT, TOP, BOTTOM = 46, 122, 12, 40
 """Margins: ticks on the left and below, line names on the right."""
+
+LONGEST = 15
+"""Characters of a name that the margin holds."""
 
 COLOURS = 8
 LABEL_GAP = 15
@@ -307,19 +311,41 @@ def _names(lines: Sequence[Line], frame: _Frame) -> list[Markup]:
         return []
     ordered = sorted(lines, key=lambda line: frame.y(line.points[-1][1]))
     places = spread([frame.y(line.points[-1][1]) for line in ordered], LABEL_GAP, TOP, HEIGHT - BOTTOM)
+    names = shortened([line.style.method for line in lines])
     parts: list[Markup] = []
     for line, place in zip(ordered, places, strict=True):
         t, value = line.points[-1]
         right = WIDTH - RIGHT
         lead = f"M{frame.x(t) + 5:.1f} {frame.y(value):.1f}L{right + 12} {place:.1f}"
-        method = line.style.method
-        name = method if len(method) <= 17 else method[:16] + "…"  # noqa: PLR2004 - what the margin holds
         parts.append(
             Markup('<g class="series-{}"><path class="lead" d="{}"/><text x="{}" y="{:.1f}">{}</text></g>').format(
-                line.style.colour, lead, right + 15, place + 4, name
+                line.style.colour, lead, right + 15, place + 4, names[line.style.method]
             )
         )
     return parts
+
+
+def shortened(names: Sequence[str]) -> dict[str, str]:
+    """Cut names to what the margin holds; where they would then be the same, to what they differ in.
+
+    >>> list(shortened(["zero_shot", "recurrent:budget=96:rule=cases", "recurrent:budget=256:rule=cases"]).values())
+    ['zero_shot', '…96…', '…256…']
+    """
+    cut = {name: name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…" for name in names}
+    for name, short in list(cut.items()):
+        alike = [other for other in cut if other[: LONGEST - 1] == name[: LONGEST - 1]]
+        if short != name and len(alike) > 1:
+            start = _whole(alike)
+            end = _whole([other[start:][::-1] for other in alike])
+            what = name[start : len(name) - end]
+            cut[name] = f"…{what[: LONGEST - 2]}{'…' if end or len(what) > LONGEST - 2 else ''}"
+    return cut
+
+
+def _whole(names: Sequence[str]) -> int:
+    """Count the characters that all names begin with, up to the last mark: a word or a number that goes on is left."""
+    shared = [letters[0] for letters in takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False))]
+    return max((place + 1 for place, sign in enumerate(shared) if not sign.isalnum()), default=0)
 
 
 def spread(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:

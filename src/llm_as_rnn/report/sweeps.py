@@ -90,11 +90,6 @@ class _Row(NamedTuple):
         kind, colon, name = self.model.rpartition(":")
         return f"{self.model} ({PUBLISHED})" if self.is_published else f"{kind}{colon}{name.rpartition('/')[2]}"
 
-    @property
-    def whole(self) -> str:
-        """The row's name where there is no column for the model."""
-        return f"{self.method}, {self.label}"
-
 
 class _Column(NamedTuple):
     """One metric of one run of the sweep."""
@@ -149,6 +144,10 @@ class Outcome:
     def cells(self) -> list[_Row]:
         """The rows of ours that asked a model."""
         return [row for row in self.rows if not (row.is_reference or row.is_published)]
+
+    def name(self, row: _Row) -> str:
+        """Name a cell where there is no column for the model: it is named where there are several."""
+        return row.method if len({one.model for one in self.cells}) == 1 else f"{row.method}, {row.label}"
 
     def seeds(self, run: str) -> int:
         """Tell with how many seeds a run was made."""
@@ -256,7 +255,7 @@ def against_best(outcome: Outcome) -> Against | None:
             continue
         best[column] = first
         for row, own in scores.items():
-            compared = difference(own, scores[first], first.whole) if row != first else None
+            compared = difference(own, scores[first], outcome.name(first)) if row != first else None
             if compared:
                 found[row, column] = compared
     return Against(best, corrected(found)) if found else None
@@ -270,7 +269,7 @@ def against_table(outcome: Outcome, against: Against) -> Results:
 
     return Results(
         tuple(Column(column.title, column.metric.about) for column in against.best),
-        tuple(Row(row.whole, tuple(cell(row, one) for one in against.best), False) for row in outcome.cells),
+        tuple(Row(outcome.name(row), tuple(cell(row, one) for one in against.best), False) for row in outcome.cells),
     )
 
 
@@ -317,7 +316,7 @@ def charts(outcome: Outcome) -> list[Chart]:
             seeds = outcome.scores(row, column)
             tracks = running({f"{name} {n}": own for n, scores in enumerate(seeds) for name, own in scores.items()})
             if tracks.rows:
-                lines.append(Line(Style(row.whole, place, dashed=False), tracks.curve, band(tracks)))
+                lines.append(Line(Style(outcome.name(row), place, dashed=False), tracks.curve, band(tracks)))
         if lines:
             better = "higher" if column.metric.higher_is_better else "lower"
             svg = line_chart(lines, column.title, column.metric.best if column.metric.higher_is_better else math.inf)
@@ -335,7 +334,7 @@ def render_sweep(outcome: Outcome, content: Results, compared: Results | None, s
         against=AGAINST,
         remarks=said,
         charts=charts(outcome),
-        looks=[Style(row.whole, place, dashed=False) for place, row in enumerate(outcome.cells[:MOST_LINES])],
+        looks=[Style(outcome.name(row), place, dashed=False) for place, row in enumerate(outcome.cells[:MOST_LINES])],
         hidden=max(len(outcome.cells) - MOST_LINES, 0),
         folders=[one.folder for one in outcome.done],
         style=asset("palette.css", "charts.css", "report.css"),
