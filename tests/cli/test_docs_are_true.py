@@ -70,7 +70,7 @@ def test_a_journal_holds_all_answers_and_prompts_lie_beside_it_as_the_pages_say(
     assert instructions not in journal
     assert instructions in directory.prompts_file.read_text(encoding="utf-8")
     assert f"**`runs/first/{directory.prompts_file.name}`**, what the model was asked" in page("tutorial.md")
-    assert f"**What was asked** stands in `{directory.prompts_file.name}`" in page("architecture.md")
+    assert f"**What was asked** stands in `{directory.prompts_file.name}`" in page("internals.md")
     directory.prompts_file.unlink()
     assert list(directory.records()), "the tutorial says that the run is as good as before without them"
 
@@ -82,6 +82,6 @@ def test_more_than_a_page_of_results_says_that_answers_depend_on_the_calls_in_fl
 
 
 def test_what_the_filter_is_and_what_protects_is_said() -> None:
-    text = page("architecture.md")
+    text = page("internals.md")
     assert "What protects against a hostile text is structure" in text
     assert "is hygiene and no proof" in text

@@ -66,7 +66,7 @@ def test_the_rules_are_told_as_they_say_of_themselves(page: str) -> None:
 
 def test_every_reason_that_the_journal_may_have_is_explained() -> None:
     """In the table of codes, whose rows go by the outcome: ``Why("known", ...)``, ``Update("kept", "known", ...)``."""
-    rows = re.findall(r"^\| `(\w+)` \| (.*?) \|", read(ROOT / "docs" / "architecture.md"), re.MULTILINE)
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \|", read(ROOT / "docs" / "internals.md"), re.MULTILINE)
     told = {
         code for outcome, codes in rows if outcome in get_args(UpdateOutcome) for code in re.findall("`([^`]+)`", codes)
     }

@@ -250,7 +250,7 @@ class Why(NamedTuple):
     Attributes
     ----------
     code : str
-        One of a few words that programs go by (docs/architecture.md lists them); a method of somebody else's may have
+        One of a few words that programs go by (docs/internals.md lists them); a method of somebody else's may have
         words of its own.
     detail : str
         What else a reader may want to know.
