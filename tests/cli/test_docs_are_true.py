@@ -75,7 +75,7 @@ def test_a_journal_holds_all_answers_and_prompts_lie_beside_it_as_the_pages_say(
     assert list(directory.records()), "the tutorial says that the run is as good as before without them"
 
 
-@pytest.mark.parametrize("name", ["models.md", "architecture.md"])
+@pytest.mark.parametrize("name", ["models.md", "internals.md"])
 def test_more_than_a_page_of_results_says_that_answers_depend_on_the_calls_in_flight(name: str) -> None:
     assert re.search(r"calls .{0,20}in flight", page(name))
     assert "`--concurrency`" in page(name) or "(`--concurrency`)" in page(name)
