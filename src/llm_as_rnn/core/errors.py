@@ -26,7 +26,8 @@ Every error has a message of one line that says what is wrong, and a hint that s
 
 from __future__ import annotations
 
-from typing import TypeVar
+from copyreg import __newobj__
+from typing import Any, TypeVar
 
 E = TypeVar("E", bound=Exception)
 
@@ -50,6 +51,10 @@ class LlmAsRnnError(Exception):
     def __str__(self) -> str:
         text = f"{self.message} ({self.hint})" if self.hint else self.message
         return " ".join(text.split())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as it is, whatever its class is made of: workers send their errors to the run."""
+        return __newobj__, (type(self), *self.args), self.__dict__
 
 
 class UsageError(LlmAsRnnError):
