@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import click
@@ -40,8 +40,16 @@ class Seconds(click.ParamType[float]):
         return seconds
 
 
+_ONE_SERVER = click.option("--base-url", help="URL of an OpenAI-compatible server [default: OPENAI_BASE_URL].")
+
+_SERVERS = click.option(
+    "--base-url",
+    "servers",
+    multiple=True,
+    help="URL of an OpenAI-compatible server; on Ray several times for several [default: OPENAI_BASE_URL].",
+)
+
 _OPTIONS = [
-    click.option("--base-url", help="URL of an OpenAI-compatible server [default: OPENAI_BASE_URL]."),
     click.option("--context", type=click.IntRange(min=1), help="Context window in tokens, for the embedded engine."),
     click.option(
         "--timeout",
@@ -58,7 +66,16 @@ _OPTIONS = [
 
 def engine_options(command: F) -> F:
     """Give a command what `engines.resolve` takes under the same names: where the model is, and how long to wait."""
-    for option in reversed(_OPTIONS):
+    return _with(command, [_ONE_SERVER, *_OPTIONS])
+
+
+def servers_options(command: F) -> F:
+    """Give a command the same, for a model that may be on several servers."""
+    return _with(command, [_SERVERS, *_OPTIONS])
+
+
+def _with(command: F, options: Sequence[Callable[[F], F]]) -> F:
+    for option in reversed(options):
         command = option(command)
     return command
 

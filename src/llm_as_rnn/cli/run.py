@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from llm_as_rnn.catalogue import DEFAULT_METHODS, METHODS, require_method
-from llm_as_rnn.cli.engines import engine_options
+from llm_as_rnn.cli.engines import servers_options
+from llm_as_rnn.cli.executors import executor_options, take_placing, workers_of
 from llm_as_rnn.cli.judge import judge_and_show
 from llm_as_rnn.cli.learning import prompts_option, remote_data_option, setting_options, take_settings
 from llm_as_rnn.cli.main import DONE, SOME_FAILED
@@ -17,7 +18,6 @@ from llm_as_rnn.cli.process import INTERRUPTED, interrupts
 from llm_as_rnn.cli.progress import RunProgress, pause_notice, say, waiting
 from llm_as_rnn.cli.results import show
 from llm_as_rnn.cli.running import (
-    engine_of,
     going_on,
     judge_of,
     judge_options,
@@ -77,8 +77,9 @@ FEW_STEPS = 8
 @click.option("--delay", type=int, default=0, show_default=True, help="How late outcomes come, in steps.")
 @setting_options(Settings)
 @prompts_option
-@engine_options
+@servers_options
 @remote_data_option
+@executor_options
 @running_options
 @click.option("--out", type=click.Path(path_type=Path), help="The run's folder [default: a new one in runs/].")
 @click.option("--resume", is_flag=True, help="Go on with the run in --out; begin it if there is none.")
@@ -92,7 +93,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
     task: str,
     model: str,
     methods: str | None,
-    base_url: str | None,
+    servers: tuple[str, ...],
     context: int | None,
     concurrency: int | None,
     cache: Any,
@@ -117,6 +118,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
       llm-as-rnn run weather -m llamacpp:qwen2.5-coder-1.5b --methods zero_shot,recurrent
       llm-as-rnn run my_task.yaml --data my.csv
       llm-as-rnn run weather -m openai:MODEL --base-url http://localhost:8000/v1
+      llm-as-rnn run weather -m openai:MODEL --executor ray --base-url http://a:8000/v1 --base-url http://b:8000/v1
     """
     loaded = load_task(task)
     # Read here as well, so that no model is fetched for data that is broken.
@@ -129,22 +131,33 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
     if methods is not None:
         choices["methods"] = tuple(name.strip() for name in methods.split(",") if name.strip())
     spending = take_spending(choices)
+    placing = take_placing(choices, servers)
     options = Options(task=task, concurrency=concurrency, settings=take_settings(choices), **choices)
     _check(options, out, resume=resume, retry_failed=retry_failed)
     notice = pause_notice()
     meter = spending.meter
-    server = {"base_url": base_url, "timeout": timeout, "patience": patience, "on_pause": notice, "meter": meter}
-    engine = engine_of(model, options, cache, context=context, slots=concurrency, **server)
+    base_url = servers[0] if servers else None
+    server = {"timeout": timeout, "patience": patience, "on_pause": notice, "meter": meter}
+    more = {"cache": cache, "context": context, "slots": concurrency, **server}
+    engine, executor = workers_of(placing, model, options, servers, **more)
     if spending.dry_run:
         show_outlook(options, engine, model, spending)
         return DONE
     directory = RunDirectory(out or _new_folder(loaded.name, engine.info.model))
     how = judge_options(options, judge_times)
-    judging = None if judge is None else judge_of(loaded, judge, how, directory, server)
+    judging = None if judge is None else judge_of(loaded, judge, how, directory, {"base_url": base_url, **server})
     with RunProgress(loaded, notice) as watcher:
         try:
             info = interrupts.run(
-                execute(options, engine, directory, resume=resume, retry_failed=retry_failed, watcher=watcher)
+                execute(
+                    options,
+                    engine,
+                    directory,
+                    resume=resume,
+                    retry_failed=retry_failed,
+                    watcher=watcher,
+                    executor=executor,
+                )
             )
         except KeyboardInterrupt:
             _say_how_to_go_on(watcher, directory)

@@ -11,7 +11,8 @@ import click
 import msgspec
 
 from llm_as_rnn.catalogue import require_method
-from llm_as_rnn.cli.engines import engine_options
+from llm_as_rnn.cli.engines import servers_options
+from llm_as_rnn.cli.executors import Placing, Workers, executor_options, take_placing, workers_of
 from llm_as_rnn.cli.judge import judge_and_show
 from llm_as_rnn.cli.learning import prompts_option, remote_data_option, setting_options, take_settings
 from llm_as_rnn.cli.main import DONE, SOME_FAILED
@@ -21,7 +22,6 @@ from llm_as_rnn.cli.progress import PauseNotice, RunProgress, console, pause_not
 from llm_as_rnn.cli.results import show
 from llm_as_rnn.cli.running import (
     Spending,
-    engine_of,
     going_on,
     judge_of,
     judge_options,
@@ -58,6 +58,8 @@ class _How(NamedTuple):
     cache: Any
     judge: str | None
     judge_times: int
+    placing: Placing
+    servers: tuple[str, ...]
     server: dict[str, Any]
     context: int | None
     meter: Meter
@@ -94,8 +96,9 @@ class _Job(NamedTuple):
 @click.option("--steps", type=int, help="Most steps in each sequence, in place of what the sweep says.")
 @setting_options(Settings)
 @prompts_option
-@engine_options
+@servers_options
 @remote_data_option
+@executor_options
 @running_options
 @click.option("--out", type=click.Path(path_type=Path), help="The sweep's folder [default: a new one in runs/].")
 @click.option("--resume", is_flag=True, help="Go on with the sweep in --out; what is finished there is not run again.")
@@ -106,7 +109,7 @@ def sweep(  # noqa: PLR0913, PLR0917 - one argument an option
     only: tuple[str, ...],
     data: tuple[str, ...],
     methods: str | None,
-    base_url: str | None,
+    servers: tuple[str, ...],
     context: int | None,
     timeout: float | None,
     patience: float | None,
@@ -137,6 +140,7 @@ def sweep(  # noqa: PLR0913, PLR0917 - one argument an option
     for method in named or ():
         require_method(method)
     spending = take_spending(choices)
+    placing = take_placing(choices, servers)
     settings = take_settings(choices)
     wanted(settings, Settings)
     asked = Wanted(only=only, data=_paths(data), methods=named, settings=settings, **choices)
@@ -150,9 +154,11 @@ def sweep(  # noqa: PLR0913, PLR0917 - one argument an option
         raise UsageError("nothing of this sweep can be run: its data is missing", "bring it, as the lines above say")
     notice = pause_notice()
     meter = spending.meter
-    server = {"base_url": base_url, "timeout": timeout, "patience": patience, "on_pause": notice, "meter": meter}
+    server = {"timeout": timeout, "patience": patience, "on_pause": notice, "meter": meter}
     folder = out or Path("runs") / f"{Path(name).stem}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-    how = _How(folder, resume, retry_failed, cache, judge, judge_times, server, context, meter, notice)
+    how = _How(
+        folder, resume, retry_failed, cache, judge, judge_times, placing, servers, server, context, meter, notice
+    )
     jobs = _jobs(here, models or found.models or (DEFAULT_MODEL,))
     _require_allowed(jobs, how)
     if spending.dry_run:
@@ -163,7 +169,7 @@ def sweep(  # noqa: PLR0913, PLR0917 - one argument an option
         if meter.reached:
             say(f"stopped: {meter.reached}. {going_on(folder)}")
             return SOME_FAILED
-        if not _make(job, how, base_url):
+        if not _make(job, how):
             return INTERRUPTED
     return _conclude(found, planned, jobs, folder)
 
@@ -195,7 +201,7 @@ def _require_allowed(jobs: Sequence[_Job], how: _How) -> None:
     for job in jobs:
         directory = _directory(job, how)
         options = job.planned.options
-        engine = _engine(job, how)
+        engine = _workers(job, how).engine
         if is_credentialed(job.planned.task):
             require_local(job.planned.task, engine.info, options.allow_remote_data, directory.confirmed())
 
@@ -204,22 +210,21 @@ def _directory(job: _Job, how: _How) -> RunDirectory:
     return RunDirectory(how.out / job.folder / job.planned.run.name)
 
 
-def _engine(job: _Job, how: _How) -> Any:
-    server = dict(how.server)
-    if not job.model.startswith("openai:"):
-        server["base_url"] = None
+def _workers(job: _Job, how: _How) -> Workers:
+    servers = how.servers if job.model.startswith("openai:") else ()
     options = job.planned.options
-    return engine_of(job.model, options, how.cache, context=how.context, slots=options.concurrency, **server)
+    more = {"cache": how.cache, "context": how.context, "slots": options.concurrency, **how.server}
+    return workers_of(how.placing, job.model, options, servers, **more)
 
 
-def _make(job: _Job, how: _How, base_url: str | None) -> bool:
+def _make(job: _Job, how: _How) -> bool:
     """Make a run, and judge it if that is wanted; False if it was interrupted, which has been said then."""
     directory, options = _directory(job, how), job.planned.options
     judging = how.judge if judged_fields(job.planned.task) else None
     ways = judge_options(options, how.judge_times)
-    judge = None
+    judge, base_url = None, how.servers[0] if how.servers else None
     if judging:
-        judge = judge_of(job.planned.task, judging, ways, directory, how.server)
+        judge = judge_of(job.planned.task, judging, ways, directory, {"base_url": base_url, **how.server})
     say(f"\n{job.folder}/{job.planned.run.name}")
     if how.resume and is_finished(job.planned, job.model, directory) and not _to_retry(directory, how):
         say("it is finished already")
@@ -239,16 +244,18 @@ def _to_retry(directory: RunDirectory, how: _How) -> bool:
 
 def _run(job: _Job, how: _How, directory: RunDirectory) -> bool:
     retry = how.retry_failed and directory.holds_run
+    engine, executor = _workers(job, how)
     with RunProgress(job.planned.task, how.notice) as watcher:
         try:
             interrupts.run(
                 execute(
                     job.planned.options,
-                    _engine(job, how),
+                    engine,
                     directory,
                     resume=how.resume,
                     retry_failed=retry,
                     watcher=watcher,
+                    executor=executor,
                 )
             )
         except KeyboardInterrupt:
@@ -266,7 +273,7 @@ def _show_outlooks(jobs: Sequence[_Job], how: _How, spending: Spending) -> None:
     for job in jobs:
         if needs_model(job.planned.options.methods):
             say(f"\n{job.folder}/{job.planned.run.name}")
-            every += show_outlook(job.planned.options, _engine(job, how), job.model, spending)
+            every += show_outlook(job.planned.options, _workers(job, how).engine, job.model, spending)
     whole = together(every)
     console.print(f"\nin all: {whole.calls:,.0f} calls, {whole.prompt + whole.completion:,.0f} tokens", style="bold")
 

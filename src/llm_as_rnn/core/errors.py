@@ -26,7 +26,6 @@ Every error has a message of one line that says what is wrong, and a hint that s
 
 from __future__ import annotations
 
-from copyreg import __newobj__
 from typing import Any, TypeVar
 
 E = TypeVar("E", bound=Exception)
@@ -54,7 +53,12 @@ class LlmAsRnnError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle as it is, whatever its class is made of: workers send their errors to the run."""
-        return __newobj__, (type(self), *self.args), self.__dict__
+        return _bare, (type(self), self.args), self.__dict__
+
+
+def _bare(kind: type[LlmAsRnnError], said: tuple[Any, ...]) -> LlmAsRnnError:
+    """Make an error without asking its class how."""
+    return kind.__new__(kind, *said)
 
 
 class UsageError(LlmAsRnnError):

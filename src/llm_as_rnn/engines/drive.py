@@ -83,7 +83,6 @@ async def drive_walk(
     EngineUnavailableError
         If no call can be answered at all.
     """
-
     try:
         while not isinstance(came := await next_record(walk, engine, hear), Ended):
             keep(came)
@@ -93,9 +92,7 @@ async def drive_walk(
         walk.close()
 
 
-async def next_record(
-    walk: Walk, engine: Engine, hear: Callable[[Request], None] | None = None
-) -> StepRecord | Ended:
+async def next_record(walk: Walk, engine: Engine, hear: Callable[[Request], None] | None = None) -> StepRecord | Ended:
     """Run a walk on until its next record, or its end; the step after that begins when this is called again.
 
     Parameters and errors are those of `drive_walk`. A walk that is left before its end has to be closed.

@@ -259,8 +259,8 @@ class PatientEngine:
         pause = min(FIRST_PAUSE * 2.0 ** min(outage.pauses, 10), LONGEST_PAUSE)
         return min(self._clock() + max(pause, error.retry_after or 0.0), outage.end)
 
-    def _spent(self, outage: _Outage) -> EngineUnavailableError:
-        return EngineUnavailableError(
+    def _spent(self, outage: _Outage) -> EngineBusyError:
+        return EngineBusyError(
             f"{outage.why}; that was waited out for {self.patience:g} s",
             "go on when it serves again, or have more patience (--patience)",
         )
