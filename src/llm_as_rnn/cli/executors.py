@@ -35,8 +35,8 @@ _OPTIONS = [
     click.option(
         "--engines",
         type=click.IntRange(min=1),
-        help="Engines on Ray, each in a process of its own, with the walks of its sequences [default: one a node, and one "
-        "a server at least].",
+        help="Engines on Ray, each with the walks of its sequences in a process of its own [default: one a node, and "
+        "one a server at least].",
     ),
 ]
 

@@ -343,7 +343,7 @@ class Fleet:
             If they have not the same model.
         """
         infos = [berth.info for berth in self._berths if berth.info is not None]
-        first = max(infos, key=lambda info: len(info.digest))
+        first = next((info for info in infos if info.digest), infos[0])
         for berth, info in zip(self._berths, infos, strict=True):
             if info.digest not in ("", first.digest):
                 raise UsageError(
@@ -351,7 +351,8 @@ class Fleet:
                 )
         sharing = Counter(berth.remote.server for berth in self._berths)
         for berth, info in zip(self._berths, infos, strict=True):
-            berth.slots = max(1, info.slots // sharing[berth.remote.server])
+            # An engine inside its process has its slots to itself.
+            berth.slots = max(1, info.slots // sharing[berth.remote.server]) if info.host else info.slots
         return replace(
             first,
             host=self.info.host,

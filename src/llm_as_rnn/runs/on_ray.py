@@ -25,7 +25,7 @@ ANSWERS_IN = 5.0
 STORE = 200 * 2**20
 """Bytes of the object store of a cluster of one's own: nothing large goes through it."""
 
-QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 """What Ray is told by the environment, unless the user told it otherwise: to send no statistics, and to say less."""
 
 

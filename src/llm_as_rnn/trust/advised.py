@@ -68,6 +68,10 @@ class Advised:
         self.advisers = tuple(advisers)
         self.state_type: type[Any] = _state_type(tuple(adviser.state_type for adviser in self.advisers))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as what it was made of: its type of states is made anew where it arrives."""
+        return Advised, (self.name, self.task, self.advisers)
+
     @property
     def shares(self) -> bool:
         """Whether the first adviser's sequences teach each other."""

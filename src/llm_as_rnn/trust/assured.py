@@ -100,6 +100,10 @@ class Assured:
         self.settings = settings
         self.state_type: type[Any] = _state_type((method.state_type,))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as what it was made of: its type of states is made anew where it arrives."""
+        return Assured, (self.method, self.task, self.settings)
+
     @property
     def shares(self) -> bool:
         """Whether the method's sequences teach each other."""
