@@ -9,7 +9,7 @@ import asyncio
 import pickle
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from msgspec.structs import replace
@@ -39,6 +39,7 @@ from tests.runs.test_execute import INFO, WANTED, Watch, answer
 
 OPTIONS = run_options(**{**WANTED, "shared": 60, "methods": ("full_history", "recurrent", "advised")})
 STEPS = 3 * 4
+T = TypeVar("T")
 
 
 class Yielding(ScriptedEngine):
@@ -56,6 +57,12 @@ def recipe(answerer: Any = answer, info: EngineInfo = INFO) -> Recipe:
         return engine if meter is None else meter.watch(engine)
 
     return make
+
+
+def sent(value: T) -> T:
+    """Give a value as it is after it was sent to another process."""
+    again: T = pickle.loads(pickle.dumps(value))  # noqa: S301 - our own
+    return again
 
 
 class Here:
@@ -84,9 +91,9 @@ class Here:
             raise
         if what == "start":
             self.walked.append(f"{given[2].method}/{given[2].sequence.info.id}")
-            given = (given[0], pickle.loads(given[1]), pickle.loads(pickle.dumps(given[2])))
+            given = (given[0], pickle.loads(given[1]), sent(given[2]))  # noqa: S301 - what `send` gave
         doing: Awaitable[Any] = getattr(self._seat, what)(*given)
-        return pickle.loads(pickle.dumps(await doing))
+        return sent(await doing)
 
 
 class Several:
@@ -128,9 +135,7 @@ def go(
     async def main() -> RunInfo:
         fleet = Fleet(INFO, cluster, **how)
         directory = RunDirectory(out)
-        return await execute(
-            options, fleet, directory, resume=resume, watcher=watcher or Watch(), executor=fleet
-        )
+        return await execute(options, fleet, directory, resume=resume, watcher=watcher or Watch(), executor=fleet)
 
     return asyncio.run(main())
 
@@ -371,5 +376,5 @@ def test_another_version_elsewhere_is_refused(monkeypatch: pytest.MonkeyPatch) -
     ],
 )
 def test_errors_are_the_same_after_they_were_sent(error: LlmAsRnnError) -> None:
-    again = pickle.loads(pickle.dumps(error))
+    again = sent(error)
     assert (type(again), str(again), vars(again)) == (type(error), str(error), vars(error))

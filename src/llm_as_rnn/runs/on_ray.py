@@ -91,6 +91,8 @@ class RayCluster:
     def _connect(self) -> None:
         if self._ray.is_initialized():
             return
+        # What its nodes meet would be printed among a command's results; the run says itself what matters of it.
+        self._ray._private.worker._worker_logs_enabled = False  # noqa: SLF001 - there is no public way
         for name, value in QUIET.items():
             os.environ.setdefault(name, value)
         how: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
@@ -151,7 +153,7 @@ class _Actor:
             # A call that was under way can end so whether the actor is begun anew or not; to open it is the test.
             if what == "open" and isinstance(error, self._errors.ActorDiedError):
                 raise GoneError(f"{self.name} is gone: {_reason(error)}", _LOST_HINT) from error
-            raise LostError(f"{self.name} was lost: {_reason(error)}", _LOST_HINT) from error
+            raise LostError(f"{self.name} was lost", _LOST_HINT) from error
 
 
 _HINT = "start one with `ray start --head` and name it: --ray-address HOST:6379"
