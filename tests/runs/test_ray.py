@@ -123,7 +123,7 @@ def test_a_driver_that_is_killed_is_gone_on_with(tmp_path: Path, nodes: Nodes) -
     run = begin(*words(model, out, address))
     _await_steps(run, out, 12)
     run.kill()
-    run.wait()
+    run.communicate()
     assert 12 <= lines(out / "steps.jsonl") < lines(whole / "steps.jsonl")
     ended = process(*words(model, out, address, "--resume"))
     assert (ended.returncode, ended.stderr) == (0, "")
@@ -173,6 +173,7 @@ def _ended(pid: int) -> bool:
         os.close(handle)
 
 
+@pytest.mark.long
 def test_a_sweep_on_ray(tmp_path: Path, nodes: Nodes) -> None:
     sweep = tmp_path / "two.yaml"
     sweep.write_text(
