@@ -66,7 +66,11 @@ def answer(form: Form) -> Any:
 def going(task: Task, method: Method, engine: Any, records: list[StepRecord]) -> Any:
     executor = InProcess(engine)
     executor.begin(Cast(task, [method], {}))
-    return partial(executor.go, keep=records.append, hear=lambda request: None)
+
+    async def keep(record: StepRecord) -> None:
+        records.append(record)
+
+    return partial(executor.go, keep=keep, hear=lambda request: None)
 
 
 def run(task: Task, rule: str, past: Any = (), engine: Any = None, **updating: Any) -> tuple[list[StepRecord], Any]:

@@ -63,7 +63,10 @@ async def drive(calls: Calls[T], engine: Engine, log: list[Call] | None = None) 
 
 
 async def drive_walk(
-    walk: Walk, engine: Engine, keep: Callable[[StepRecord], None], hear: Callable[[Request], None] | None = None
+    walk: Walk,
+    engine: Engine,
+    keep: Callable[[StepRecord], Awaitable[None] | None],
+    hear: Callable[[Request], None] | None = None,
 ) -> Any:
     """Run a walk over a sequence (`runs.walk`) to its end.
 
@@ -74,7 +77,7 @@ async def drive_walk(
     engine : Engine
         Who answers.
     keep : callable
-        Keeps a record, before the next step begins.
+        Keeps a record, before the next step begins; what it gives is awaited, if it gives anything.
     hear : callable, optional
         Is told of each request to the model, token counts excepted.
 
@@ -85,7 +88,8 @@ async def drive_walk(
     """
     try:
         while not isinstance(came := await next_record(walk, engine, hear), Ended):
-            keep(came)
+            if (kept := keep(came)) is not None:
+                await kept
             await asyncio.sleep(0)  # where nothing is ever waited for, an interrupt would come in at the end alone
         return came.value
     finally:

@@ -40,6 +40,7 @@ from llm_as_rnn.metrics.summary import failed_calls, summarise
 from llm_as_rnn.recurrence.budget import require_room
 from llm_as_rnn.recurrence.memory import initial_memory, written
 from llm_as_rnn.runs.asked import RunJournal
+from llm_as_rnn.runs.commits import Commits
 from llm_as_rnn.runs.directory import RunDirectory, RunInfo, RunStatus
 from llm_as_rnn.runs.executors import Cast, Executor, InProcess
 from llm_as_rnn.runs.journal import Expected, read_journal
@@ -350,11 +351,14 @@ async def _run(
         workers.executor.begin(cast)
         cast.said.update({(step.method, step.sequence, step.t): step for step in past})
 
-        def commit(record: StepRecord) -> None:
-            record = scored(record)
-            journal.append(record)
+        def told(record: StepRecord) -> None:
             cast.said[record.method, record.sequence, record.t] = record
             watcher.step(record)
+
+        commits = Commits(journal, told)
+
+        async def commit(record: StepRecord) -> None:
+            await commits.keep(scored(record))
 
         try:
             walking = partial(workers.executor.go, keep=commit, hear=journal.hear)
@@ -372,6 +376,7 @@ async def _run(
         except* RunError as errors:
             broken = first_error(errors)  # see there why it is raised below
         finally:
+            await commits.settle()
             seconds = round(info.seconds + time.monotonic() - begun, 3)
             known = _met(info.engine, workers.engine.info)
             info = msgspec.structs.replace(info, status=status, failures=failures, seconds=seconds, engine=known)

@@ -7,7 +7,7 @@ its business (`loop.run_all`, `execute`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from collections.abc import Sequence as Many
 from typing import Any, NamedTuple, Protocol
 
@@ -19,8 +19,8 @@ from llm_as_rnn.datasets.base import Sequence
 from llm_as_rnn.engines.drive import Walk, drive_walk
 from llm_as_rnn.runs.walk import walk
 
-Keep = Callable[[StepRecord], None]
-"""Makes a record durable; when it returns, it is."""
+Keep = Callable[[StepRecord], Awaitable[None]]
+"""Makes a record durable; when it has been awaited, it is."""
 
 Hear = Callable[[Request], None]
 """Is told what is asked."""

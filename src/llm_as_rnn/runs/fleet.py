@@ -200,9 +200,9 @@ class Fleet:
         past = list(leg.past)
         losses, since = 0, time.monotonic()
 
-        def kept(record: StepRecord) -> None:
+        async def kept(record: StepRecord) -> None:
             nonlocal losses, since
-            keep(record)
+            await keep(record)
             past.append(record)
             losses, since = 0, time.monotonic()
 
@@ -236,7 +236,7 @@ class Fleet:
                 return reply.came.value
             for request in reply.heard:
                 hear(request)
-            keep(reply.came)
+            await keep(reply.came)
             self._meter.require_some_left()
             reply = await berth.remote.call("go_on", number)
 
