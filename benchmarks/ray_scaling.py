@@ -1,4 +1,4 @@
-"""How a run on Ray grows with its engines: python benchmarks/ray_scaling.py [--delay SECONDS] [ENGINES ...].
+"""How a run grows with its engines on Ray: python benchmarks/ray_scaling.py [--delay SECONDS] [ENGINES ...].
 
 Each engine is an actor that answers 4 calls at a time after 50 ms (or the seconds that are given), and has a step of
 `recurrent` with `cases` made beside it, a call each. As many sequences run as there are slots. Counted are the seconds
@@ -34,9 +34,8 @@ from llm_as_rnn.runs.on_ray import RayCluster
 from run_overhead import ANSWER, TASK, Silent
 
 SLOTS = 4
-STEPS = 60
-WARM = 10
-"""Steps of each sequence before the clock runs: a process's first steps take longer."""
+WARM = 5
+"""Steps of each sequence before the clock runs, and after it: a process's first steps take longer."""
 
 INFO = EngineInfo("scripted:slow", digest="slow", slots=SLOTS, form="line", style="completion", host="")
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -78,8 +77,9 @@ class Clock(NamedTuple):
 class Timing(Silent):
     """Notes the time of the records of `recurrent`, once each sequence is warm."""
 
-    def __init__(self, sequences: int, notes: Path) -> None:
+    def __init__(self, sequences: int, steps: int, notes: Path) -> None:
         self._sequences = sequences
+        self._steps = steps
         self._notes = notes
         self._warm = 0
         self.steps = 0
@@ -92,7 +92,7 @@ class Timing(Silent):
             return
         if self.first is not None:
             self.steps += 1
-            if self.steps == self._sequences * (STEPS - 2 * WARM):
+            if self.steps == self._sequences * (self._steps - 2 * WARM):
                 self.last = self._now()
         self._warm += record.t == WARM
         if self.first is None and self._warm == self._sequences:
@@ -117,23 +117,23 @@ class Measured(NamedTuple):
     actors: float
 
 
-async def measure(engines: int, delay: float) -> Measured:
+async def measure(engines: int, delay: float, steps: int) -> Measured:
     """Make one run on so many engines."""
     sequences = engines * SLOTS
     settings = {"form": "line", "style": "completion", "rule": "cases", "budget": 256}
-    options = Options(TASK, methods=("recurrent",), sequences=sequences, steps=STEPS, settings=settings)
+    options = Options(TASK, methods=("recurrent",), sequences=sequences, steps=steps, settings=settings)
     with tempfile.TemporaryDirectory() as folder:
         notes = Path(folder) / "notes"
         notes.mkdir()
         cluster = RayCluster([partial(make, delay, notes)], engines=engines)
-        fleet, timing = Fleet(INFO, cluster), Timing(sequences, notes)
+        fleet, timing = Fleet(INFO, cluster), Timing(sequences, steps, notes)
         directory = RunDirectory(Path(folder) / "run")
         await execute(options, fleet, directory, resume=False, watcher=timing, executor=fleet)
     assert timing.first is not None
     assert timing.last is not None
     wall, driver, actors = (last - first for first, last in zip(timing.first, timing.last, strict=True))
-    steps = sequences * (STEPS - 2 * WARM)
-    return Measured(steps / wall, 1000 * driver / steps, 1000 * actors / steps)
+    counted = sequences * (steps - 2 * WARM)
+    return Measured(counted / wall, 1000 * driver / counted, 1000 * actors / counted)
 
 
 def main() -> None:
@@ -141,6 +141,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("engines", nargs="*", type=int, default=[1, 2, 4, 8, 16])
     parser.add_argument("--delay", type=float, default=0.05)
+    parser.add_argument("--steps", type=int, default=60)
     chosen = parser.parse_args()
     ray.init(num_cpus=max(chosen.engines), include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     print(f"{os.cpu_count()} cores; an engine answers {SLOTS} calls at a time after {chosen.delay * 1000:g} ms")
@@ -149,7 +150,7 @@ def main() -> None:
     )
     one = None
     for engines in chosen.engines:
-        found = asyncio.run(measure(engines, chosen.delay))
+        found = asyncio.run(measure(engines, chosen.delay, chosen.steps))
         one = one or found.rate / engines
         ideal = found.rate / (engines * SLOTS / chosen.delay)
         cores = found.rate * (found.driver + found.actors) / 1000

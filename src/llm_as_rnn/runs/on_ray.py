@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from collections.abc import Sequence as Many
@@ -48,7 +50,7 @@ class RayCluster:
     """
 
     def __init__(self, recipes: Many[Recipe], address: str | None = None, engines: int | None = None) -> None:
-        self._ray = _imported()
+        self._ray = _imported(own=address is None)
         self._recipes = recipes
         self._address = address
         self._engines = engines
@@ -93,14 +95,10 @@ class RayCluster:
             return
         # What its nodes meet would be printed among a command's results; the run says itself what matters of it.
         self._ray._private.worker._worker_logs_enabled = False  # noqa: SLF001 - there is no public way
-        for name, value in QUIET.items():
-            os.environ.setdefault(name, value)
         how: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
         if self._address is None:
             processors = max(os.cpu_count() or 1, self._engines or 0, len(self._recipes))
-            # Ray asks nobody for a password: what is for this machine listens on it alone.
-            how |= {"num_cpus": processors, "_node_ip_address": "127.0.0.1", "object_store_memory": STORE}
-            how |= {"include_dashboard": False}
+            how |= {"num_cpus": processors, "object_store_memory": STORE, "include_dashboard": False}
         else:
             _require_answer(self._address)
         with _own_signals():
@@ -160,7 +158,16 @@ _HINT = "start one with `ray start --head` and name it: --ray-address HOST:6379"
 _LOST_HINT = "see to the node, and go on with --resume"
 
 
-def _imported() -> Any:
+def _imported(*, own: bool) -> Any:
+    """Import Ray, which reads the environment as it is then.
+
+    A cluster of one's own listens on all of this machine's addresses, as every one of Ray's. So it answers to nobody but
+    the processes that it started, by a key that is drawn at random. Others are as whoever runs them made them.
+    """
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    if own and "ray" not in sys.modules and "RAY_AUTH_MODE" not in os.environ:
+        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     try:
         import ray  # noqa: PLC0415
         import ray.util.scheduling_strategies  # noqa: PLC0415
