@@ -172,7 +172,8 @@ def main() -> None:
     """Print a line for each number of engines."""
     chosen = _parsed()
     plans = [Plan(chosen.streams, chosen.steps, engines, chosen.slots) for engines in chosen.engines]
-    seconds = chosen.seconds if chosen.run is None else _priced(chosen, plans[0])
+    measured = 0.0 if chosen.run is None else _priced(chosen, plans[0])
+    seconds = measured or chosen.seconds  # a script takes no time
     step = Step(seconds, chosen.walk / 1000, chosen.driver / 1000)
     print(f"{chosen.streams:,} streams of {chosen.steps:,} steps; {1000 * seconds:.0f} ms on an engine each")
     print(f"{'engines':>7} {'steps/s':>8} {'of ideal':>8} {'hours':>8}" + " simulated, hours" * chosen.simulate)

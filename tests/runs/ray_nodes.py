@@ -22,7 +22,7 @@ def main() -> None:
 
     quick = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 300, "health_check_failure_threshold": 3}
     small = {"num_cpus": 1, "object_store_memory": 80_000_000}
-    cluster = Cluster(True, head_node_args={**small, "include_dashboard": False, "_system_config": quick})
+    cluster: Any = Cluster(True, head_node_args={**small, "include_dashboard": False, "_system_config": quick})
     nodes: dict[str, Any] = {}
     for _ in sys.stdin:
         for name, node in list(nodes.items()):

@@ -30,7 +30,7 @@ from tests.cli.test_kill import OPTIONS as FEW
 from tests.cli.test_kill import lines, script
 from tests.helpers import content
 from tests.runs import ray_driver
-from tests.runs.test_execute import INFO, Watch
+from tests.runs.test_execute import INFO, Watch, answer
 
 if find_spec("ray") is None:
     pytest.skip("Ray is not installed", allow_module_level=True)
@@ -73,7 +73,7 @@ def nodes() -> Iterator[Nodes]:
 def local(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make the driver's run in this process."""
     out = tmp_path_factory.mktemp("local") / "run"
-    engine = ScriptedEngine(ray_driver.answer, INFO)
+    engine = ScriptedEngine(answer, INFO)
     asyncio.run(execute(ray_driver.OPTIONS, engine, RunDirectory(out), resume=False, watcher=Watch()))
     return out
 

@@ -161,8 +161,8 @@ _LOST_HINT = "see to the node, and go on with --resume"
 def _imported(*, own: bool) -> Any:
     """Import Ray, which reads the environment as it is then.
 
-    A cluster of one's own listens on all of this machine's addresses, as every one of Ray's. So it answers to nobody but
-    the processes that it started, by a key that is drawn at random. Others are as whoever runs them made them.
+    A cluster of one's own listens on all of this machine's addresses, as every one of Ray's. So it answers to nobody
+    but the processes that it started, by a key that is drawn at random. Others are as whoever runs them made them.
     """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
