@@ -28,6 +28,7 @@ from llm_as_rnn.runs.execute import execute
 from tests.cli.commands import command, process
 from tests.cli.test_kill import OPTIONS as FEW
 from tests.cli.test_kill import lines, script
+from tests.fake_server import FakeServer
 from tests.helpers import content
 from tests.runs import ray_driver
 from tests.runs.test_execute import INFO, Watch, answer
@@ -171,6 +172,24 @@ def _ended(pid: int) -> bool:
         return bool(select.select([handle], [], [], 30)[0])
     finally:
         os.close(handle)
+
+
+def test_servers_are_named_by_a_list_and_share_the_work(tmp_path: Path, nodes: Nodes) -> None:
+    def answering(body: dict[str, Any]) -> str:
+        return [" rain, 9.5", " sun, 20"][len(body["prompt"]) % 2]
+
+    asks = ["run", "weather", "-m", "openai:fake", "--methods", "full_history", *FEW]
+    on = ["--executor", "ray", "--ray-address", nodes.whole()["address"], "--concurrency", "1"]
+    with FakeServer(answer=answering, api_key="k") as one, FakeServer(answer=answering, api_key="k") as other:
+        key = {"OPENAI_API_KEY": "k"}
+        assert process(*asks, "--out", str(tmp_path / "here"), "--base-url", one.url, **key).returncode == 0
+        before = len(one.seen("completions"))
+        servers = ["--base-url", one.url, "--base-url", other.url, "--engines", "2"]
+        ended = process(*asks, "--out", str(tmp_path / "there"), *servers, *on, **key)
+        assert (ended.returncode, ended.stderr) == (0, "")
+        # A sequence each: the first method's two sequences are with an engine of their own.
+        assert len(one.seen("completions")) - before == len(other.seen("completions")) == before / 2
+    require_same(tmp_path / "there", tmp_path / "here")
 
 
 @pytest.mark.long
