@@ -25,7 +25,7 @@ from llm_as_rnn.core.errors import (
     UsageError,
 )
 from llm_as_rnn.core.records import Completion, Request
-from llm_as_rnn.engines.patience import Pause
+from llm_as_rnn.engines.patience import PatientEngine, Pause
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.engines.spending import Limits, Meter, Price
 from llm_as_rnn.runs import fleet as fleets
@@ -264,6 +264,26 @@ def test_an_outage_of_all_is_waited_out_and_said(tmp_path: Path, local: Path) ->
     require_same(tmp_path / "run", local)
     assert any(pause is not None and pause.why == "it is away" for pause in pauses)
     assert pauses[-1] is None
+
+
+def test_an_outage_that_was_waited_out_beside_an_engine_is_gone_around(tmp_path: Path, local: Path) -> None:
+    asked = 0
+
+    def breaks(request: Request) -> str:
+        nonlocal asked
+        asked += 1
+        if 5 <= asked < 9:
+            raise EngineBusyError("it is away")
+        return answer(request)
+
+    def patient(*, meter: Meter | None, patience: float) -> PatientEngine:
+        del meter, patience
+        return PatientEngine(Yielding(breaks, INFO), 0.0)
+
+    cluster = Several(patient, recipe())
+    assert go(tmp_path / "run", cluster).status == "finished"
+    require_same(tmp_path / "run", local)
+    assert cluster.seats[0].calls.count("open") > 1
 
 
 def test_patience_has_an_end(tmp_path: Path) -> None:

@@ -116,7 +116,15 @@ class EngineError(LlmAsRnnError):
 
 
 class EngineUnavailableError(EngineError):
-    """No call can get an answer: there is no server, no access, or no such model."""
+    """No call can get an answer: there is no server, no access, or no such model.
+
+    Attributes
+    ----------
+    later : bool
+        Whether one may get an answer later: there is an outage, and nothing to be put right.
+    """
+
+    later = False
 
 
 class RequestRefusedError(EngineError):
@@ -133,6 +141,8 @@ class EngineBusyError(EngineUnavailableError):
     retry_after : float, optional
         Seconds after which the server wants to be asked again, if it says.
     """
+
+    later = True
 
     def __init__(self, message: str, hint: str = "", *, retry_after: float | None = None) -> None:
         super().__init__(message, hint)

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from msgspec.structs import replace
 
 from llm_as_rnn.core.engine import EngineInfo
-from llm_as_rnn.core.errors import EngineBusyError, EngineError, EngineUnavailableError, LlmAsRnnError, UsageError
+from llm_as_rnn.core.errors import EngineError, EngineUnavailableError, LlmAsRnnError, UsageError
 from llm_as_rnn.core.records import Completion, Request, StepRecord
 from llm_as_rnn.engines.drive import Ended
 from llm_as_rnn.engines.patience import PATIENCE, OnPause, Pause
@@ -280,7 +280,7 @@ class Fleet:
         """Use an engine no longer; one that may come back is waited for beside what the others do."""
         if berth.error is None:
             berth.error = error
-            if isinstance(error, EngineBusyError):
+            if error.later:
                 berth.awaited = True
                 task = asyncio.create_task(self._await_back(berth))
                 self._awaiting.add(task)
@@ -289,7 +289,9 @@ class Fleet:
     async def _first_open(self, berth: _Berth) -> None:
         try:
             await self._reopen(berth)
-        except EngineBusyError as error:
+        except EngineUnavailableError as error:
+            if not error.later:
+                raise
             berth.error = error
             await self._await_back(berth)
             if berth.error is not None:
