@@ -154,7 +154,7 @@ class _Actor:
             raise LostError(f"{self.name} was lost", _LOST_HINT) from error
 
 
-_HINT = "start one with `ray start --head` and name it: --ray-address HOST:6379"
+_HINT = "start one with Ray's own command, and name it: --ray-address HOST:6379"
 _LOST_HINT = "see to the node, and go on with --resume"
 
 
