@@ -29,6 +29,7 @@ from llm_as_rnn.engines.patience import PatientEngine, Pause
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.engines.spending import Limits, Meter, Price
 from llm_as_rnn.runs import fleet as fleets
+from llm_as_rnn.runs.asked import RunJournal
 from llm_as_rnn.runs.directory import RunDirectory, RunInfo
 from llm_as_rnn.runs.execute import Options, execute
 from llm_as_rnn.runs.executors import Cast
@@ -163,17 +164,24 @@ def test_a_sequence_stays_with_its_engine(tmp_path: Path) -> None:
     assert len(walks) == len(set(walks))
 
 
-def test_the_next_step_waits_until_the_record_is_durable(tmp_path: Path) -> None:
-    journal, seen = tmp_path / "run" / "steps.jsonl", list[int]()
+def test_the_next_step_waits_until_the_record_is_durable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal, synced, seen = tmp_path / "run" / "steps.jsonl", [0], list[int]()
+    sync = RunJournal.sync
 
-    def durable(seat: Here, what: str) -> None:
+    def noting(self: RunJournal) -> None:
+        written = journal.read_bytes().count(b"\n") - 1
+        sync(self)
+        synced.append(written)
+
+    def asked(seat: Here, what: str) -> None:
         if what == "go_on":
-            seen.append(journal.read_bytes().count(b"\n") - 1)
+            seen.append(synced[-1])
 
-    go(tmp_path / "run", Several(recipe(), fate=durable))
+    monkeypatch.setattr(RunJournal, "sync", noting)
+    go(tmp_path / "run", Several(recipe(), fate=asked))
     # Each time that a walk is asked to go on, the record that it handed over before is on the disk.
     assert len(seen) > STEPS
-    assert all(count >= asked for asked, count in enumerate(seen, 1))
+    assert all(count >= number for number, count in enumerate(seen, 1))
 
 
 def test_a_full_disk_stops_all_walks(tmp_path: Path) -> None:
