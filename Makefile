@@ -77,6 +77,7 @@ fuzz: .venv/.developing
 bench: .venv/.developing
 	$(BIN)/python benchmarks/engine_overhead.py
 	$(BIN)/python benchmarks/run_overhead.py
+	$(BIN)/python benchmarks/ray_scaling.py
 	$(BIN)/python benchmarks/startup.py
 
 clean:

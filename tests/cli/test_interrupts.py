@@ -143,7 +143,7 @@ def test_a_signal_in_the_very_last_moment_changes_no_exit_code(tmp_path: Path, s
         assert len(result.stderr.strip().splitlines()) == 1
 
 
-@pytest.mark.parametrize("name", ["own_data", "engine_of", "execute"])
+@pytest.mark.parametrize("name", ["own_data", "workers_of", "execute"])
 def test_a_run_hears_both_signals_from_its_beginning_on(tmp_path: Path, name: str) -> None:
     arguments = ["run", "weather", "-m", script(tmp_path), *OPTIONS, "--out", str(tmp_path / "run")]
     for stop in ("SIGINT", "SIGTERM"):

@@ -38,6 +38,9 @@ NOT_RUN = {
     "build/bin/llama-server": "It belongs to that other project.",
     "llm-as-rnn sweep benchmarks/results.yaml": "It asks a model for hours. The file is read by another test.",
     "python benchmarks/results.py": "It makes tables of this checkout. Another test makes some elsewhere.",
+    "ray": "It starts a cluster. Others are started in tests/runs/test_ray.py.",
+    "vllm": "It belongs to another project.",
+    "python benchmarks/ray_scaling.py": "It takes minutes, and processes that a test may not start. It is there.",
     "python benchmarks/forms.py": "It asks a model some thousand times. That the file is there is checked.",
     "python benchmarks/peers.py": "It makes environments, and measures for minutes. Another test runs two programs.",
     "python benchmarks/speed_page.py": "It writes a page of this checkout. Another test writes it elsewhere.",
@@ -162,9 +165,11 @@ class Reader:
     def _completed(self, words: list[str]) -> list[str]:
         """Add to a run what keeps it short and gives it a folder of its own; to a sweep, what keeps it short."""
         if words[0] == "sweep":
+            words = without_ray(words)
             return [*words, *SHORT, "--sequences", "2"]
         if words[0] != "run":
             return words
+        words = without_ray(words)
         self.runs += 1
         words = [*words, *SHORT, *([] if "--data" in words else ["--sequences", "2"])]
         return words if "--out" in words else [*words, "--out", f"runs/{Path(words[1]).stem}-{self.runs}"]
@@ -203,6 +208,28 @@ class Reader:
         answers = map(json.loads, self.capsys.readouterr().out.splitlines())
         told = [what for what in parsed if not ("x" in what or "y" in what)]
         assert list(map(form, answers)) == list(map(form, told))
+
+
+ON_RAY = ("--executor", "--ray-address", "--engines")
+
+
+def without_ray(words: list[str]) -> list[str]:
+    """Give the command that makes the same run in this process: Ray has tests and processes of its own.
+
+    >>> without_ray(["run", "weather", "--executor", "ray", "--base-url", "http://a/v1", "--base-url", "http://b/v1"])
+    ['run', 'weather', '--base-url', 'http://a/v1']
+    """
+    if "--executor" not in words:
+        return words
+    pairs = list(zip(words, [*words[1:], ""], strict=True))
+    first = words.index("--base-url") if "--base-url" in words else -1
+    left = {
+        at + more
+        for at, (word, _) in enumerate(pairs)
+        for more in (0, 1)
+        if word in ON_RAY or (word == "--base-url" and at != first)
+    }
+    return [word for at, word in enumerate(words) if at not in left]
 
 
 def form(answer: Mapping[str, Any]) -> dict[str, Any]:

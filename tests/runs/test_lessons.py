@@ -11,15 +11,16 @@ import pytest
 
 from llm_as_rnn.catalogue import METHODS, build
 from llm_as_rnn.core.errors import EngineUnavailableError
+from llm_as_rnn.core.method import Method
 from llm_as_rnn.core.prompts import Prompts
 from llm_as_rnn.core.records import Form, Observation, Request, SequenceInfo, StepRecord
 from llm_as_rnn.core.settings import Settings
 from llm_as_rnn.core.task import Task, load_task
 from llm_as_rnn.datasets.base import Sequence, Step
-from llm_as_rnn.engines.drive import drive_walk
 from llm_as_rnn.engines.scripted import ScriptedEngine, count_words
 from llm_as_rnn.metrics.summary import summarise
 from llm_as_rnn.report.html import render_report
+from llm_as_rnn.runs.executors import Cast, InProcess
 from llm_as_rnn.runs.loop import run_all
 from llm_as_rnn.runs.versions import LESSONS, lessons
 from tests.helpers import good_answer
@@ -62,8 +63,14 @@ def answer(form: Form) -> Any:
     return answering
 
 
-def driving(engine: Any, records: list[StepRecord]) -> Any:
-    return partial(drive_walk, engine=engine, keep=records.append)
+def going(task: Task, method: Method, engine: Any, records: list[StepRecord]) -> Any:
+    executor = InProcess(engine)
+    executor.begin(Cast(task, [method], {}))
+
+    async def keep(record: StepRecord) -> None:
+        records.append(record)
+
+    return partial(executor.go, keep=keep, hear=lambda request: None)
 
 
 def run(task: Task, rule: str, past: Any = (), engine: Any = None, **updating: Any) -> tuple[list[StepRecord], Any]:
@@ -78,7 +85,7 @@ def run(task: Task, rule: str, past: Any = (), engine: Any = None, **updating: A
     )
     method = build("recurrent", task, settings, Prompts())
     records = list(past)
-    failed = asyncio.run(run_all([method], streams(), task, driving(engine, records), past, concurrency=4))
+    failed = asyncio.run(run_all([method], streams(), going(task, method, engine, records), past, concurrency=4))
     return records, failed
 
 
@@ -145,7 +152,7 @@ def test_methods_without_lessons_run_as_ever(recall: Task) -> None:
         method = build(name, recall, settings, Prompts())
         records: list[StepRecord] = []
         engine = ScriptedEngine(answer("line"))
-        failed = asyncio.run(run_all([method], streams(), recall, driving(engine, records), [], concurrency=2))
+        failed = asyncio.run(run_all([method], streams(), going(recall, method, engine, records), [], concurrency=2))
         assert not failed
         assert len(records) == 18
 

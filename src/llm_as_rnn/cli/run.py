@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from llm_as_rnn.catalogue import require_method
+from llm_as_rnn.cli.executors import take_placing, workers_of
 from llm_as_rnn.cli.judge import judge_and_show
 from llm_as_rnn.cli.learning import take_settings
 from llm_as_rnn.cli.main import DONE, SOME_FAILED
 from llm_as_rnn.cli.process import INTERRUPTED, interrupts
 from llm_as_rnn.cli.progress import RunProgress, pause_notice, say, waiting
 from llm_as_rnn.cli.running import (
-    engine_of,
     going_on,
     judge_of,
     judge_options,
@@ -46,7 +46,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
     task: str,
     model: str,
     methods: str | None,
-    base_url: str | None,
+    servers: tuple[str, ...],
     context: int | None,
     concurrency: int | None,
     cache: Any,
@@ -73,22 +73,33 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
     if methods is not None:
         choices["methods"] = tuple(name.strip() for name in methods.split(",") if name.strip())
     spending = take_spending(choices)
+    placing = take_placing(choices, servers)
     options = Options(task=task, concurrency=concurrency, settings=take_settings(choices), **choices)
     _check(options, out, resume=resume, retry_failed=retry_failed)
     notice = pause_notice()
     meter = spending.meter
-    server = {"base_url": base_url, "timeout": timeout, "patience": patience, "on_pause": notice, "meter": meter}
-    engine = engine_of(model, options, cache, context=context, slots=concurrency, **server)
+    base_url = servers[0] if servers else None
+    server = {"timeout": timeout, "patience": patience, "on_pause": notice, "meter": meter}
+    more = {"cache": cache, "context": context, "slots": concurrency, **server}
+    engine, executor = workers_of(placing, model, options, servers, **more)
     if spending.dry_run:
         show_outlook(options, engine, model, spending)
         return DONE
     directory = RunDirectory(out or _new_folder(loaded.name, engine.info.model))
     how = judge_options(options, judge_times)
-    judging = None if judge is None else judge_of(loaded, judge, how, directory, server)
+    judging = None if judge is None else judge_of(loaded, judge, how, directory, {"base_url": base_url, **server})
     with RunProgress(loaded, notice) as watcher:
         try:
             info = interrupts.run(
-                execute(options, engine, directory, resume=resume, retry_failed=retry_failed, watcher=watcher)
+                execute(
+                    options,
+                    engine,
+                    directory,
+                    resume=resume,
+                    retry_failed=retry_failed,
+                    watcher=watcher,
+                    executor=executor,
+                )
             )
         except KeyboardInterrupt:
             _say_how_to_go_on(watcher, directory)

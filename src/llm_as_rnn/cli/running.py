@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import math
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from textwrap import indent
 from typing import Any, NamedTuple
@@ -128,11 +130,21 @@ def engine_of(model: str, options: Options, cache: CacheMode, **more: Any) -> En
     **more
         As for `resolve`.
     """
-    if not needs_model(options.methods):
-        return IdleEngine()
-    folder = None if cache == "off" else user_cache_path("llm-as-rnn") / "answers"
     with download_progress(model) as progress:
-        return resolve(model, cache_mode=cache, cache_folder=folder, progress=progress, **more)
+        return recipe_of(model, options, cache, progress=progress, **more)()
+
+
+def recipe_of(model: str, options: Options, cache: CacheMode, **more: Any) -> Callable[..., Engine]:
+    """Give what makes the engine of a run, here or in another process; parameters are those of `engine_of`."""
+    if not needs_model(options.methods):
+        return _idle
+    folder = None if cache == "off" else user_cache_path("llm-as-rnn") / "answers"
+    return partial(resolve, model, cache_mode=cache, cache_folder=folder, **more)
+
+
+def _idle(**more: Any) -> Engine:
+    del more
+    return IdleEngine()
 
 
 def judge_options(options: Options, times: int) -> JudgeOptions:

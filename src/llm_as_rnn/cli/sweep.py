@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from llm_as_rnn.catalogue import require_method
+from llm_as_rnn.cli.executors import Placing, Workers, take_placing, workers_of
 from llm_as_rnn.cli.judge import judge_and_show
 from llm_as_rnn.cli.learning import take_settings
 from llm_as_rnn.cli.main import DONE, SOME_FAILED
@@ -18,7 +19,6 @@ from llm_as_rnn.cli.process import INTERRUPTED, interrupts
 from llm_as_rnn.cli.progress import PauseNotice, RunProgress, console, pause_notice, say, waiting
 from llm_as_rnn.cli.running import (
     Spending,
-    engine_of,
     going_on,
     judge_of,
     judge_options,
@@ -68,6 +68,8 @@ class _How(NamedTuple):
     cache: Any
     judge: str | None
     judge_times: int
+    placing: Placing
+    servers: tuple[str, ...]
     server: dict[str, Any]
     context: int | None
     meter: Meter
@@ -89,7 +91,7 @@ def sweep(  # noqa: PLR0913, PLR0917 - one argument an option
     data: tuple[str, ...],
     methods: str | None,
     seeds: str | None,
-    base_url: str | None,
+    servers: tuple[str, ...],
     context: int | None,
     timeout: float | None,
     patience: float | None,
@@ -111,6 +113,7 @@ def sweep(  # noqa: PLR0913, PLR0917 - one argument an option
     for model in models:
         split_model(model)
     spending = take_spending(choices)
+    placing = take_placing(choices, servers)
     settings = take_settings(choices)
     wanted(settings, Settings)
     asked = Wanted(only, _paths(data), named, _seeds(seeds), settings=settings, **choices)
@@ -123,9 +126,11 @@ def sweep(  # noqa: PLR0913, PLR0917 - one argument an option
         raise UsageError("nothing of this sweep can be run: its data is missing", "bring it, as the lines above say")
     notice = pause_notice()
     meter = spending.meter
-    server = {"base_url": base_url, "timeout": timeout, "patience": patience, "on_pause": notice, "meter": meter}
+    server = {"timeout": timeout, "patience": patience, "on_pause": notice, "meter": meter}
     folder = out or Path("runs") / f"{Path(name).stem}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-    how = _How(folder, resume, retry_failed, cache, judge, judge_times, server, context, meter, notice)
+    how = _How(
+        folder, resume, retry_failed, cache, judge, judge_times, placing, servers, server, context, meter, notice
+    )
     jobs = _jobs(here, models or found.models or (DEFAULT_MODEL,))
     _require_allowed(jobs, how)
     if spending.dry_run:
@@ -136,7 +141,7 @@ def sweep(  # noqa: PLR0913, PLR0917 - one argument an option
         if meter.reached:
             say(f"stopped: {meter.reached}. {going_on(folder)}")
             return SOME_FAILED
-        if not _make(job, how, base_url):
+        if not _make(job, how):
             return INTERRUPTED
     return _conclude(found, planned, jobs, folder)
 
@@ -176,7 +181,7 @@ def _require_allowed(jobs: Sequence[_Job], how: _How) -> None:
     for job in jobs:
         directory = _directory(job, how)
         options = job.planned.options
-        engine = _engine(job, how)
+        engine = _workers(job, how).engine
         if is_credentialed(job.planned.task):
             require_local(job.planned.task, engine.info, options.allow_remote_data, directory.confirmed())
 
@@ -185,22 +190,21 @@ def _directory(job: _Job, how: _How) -> RunDirectory:
     return RunDirectory(how.out / job.folder / job.planned.folder)
 
 
-def _engine(job: _Job, how: _How) -> Any:
-    server = dict(how.server)
-    if not job.model.startswith("openai:"):
-        server["base_url"] = None
+def _workers(job: _Job, how: _How) -> Workers:
+    servers = how.servers if job.model.startswith("openai:") else ()
     options = job.planned.options
-    return engine_of(job.model, options, how.cache, context=how.context, slots=options.concurrency, **server)
+    more = {"cache": how.cache, "context": how.context, "slots": options.concurrency, **how.server}
+    return workers_of(how.placing, job.model, options, servers, **more)
 
 
-def _make(job: _Job, how: _How, base_url: str | None) -> bool:
+def _make(job: _Job, how: _How) -> bool:
     """Make a run, and judge it if that is wanted; False if it was interrupted, which has been said then."""
     directory, options = _directory(job, how), job.planned.options
     judging = how.judge if judged_fields(job.planned.task) else None
     ways = judge_options(options, how.judge_times)
-    judge = None
+    judge, base_url = None, how.servers[0] if how.servers else None
     if judging:
-        judge = judge_of(job.planned.task, judging, ways, directory, how.server)
+        judge = judge_of(job.planned.task, judging, ways, directory, {"base_url": base_url, **how.server})
     say(f"\n{job.folder}/{job.planned.folder}")
     if how.resume and is_finished(job.planned, job.model, directory) and not _to_retry(directory, how):
         say("it is finished already")
@@ -220,16 +224,18 @@ def _to_retry(directory: RunDirectory, how: _How) -> bool:
 
 def _run(job: _Job, how: _How, directory: RunDirectory) -> bool:
     retry = how.retry_failed and directory.holds_run
+    engine, executor = _workers(job, how)
     with RunProgress(job.planned.task, how.notice) as watcher:
         try:
             interrupts.run(
                 execute(
                     job.planned.options,
-                    _engine(job, how),
+                    engine,
                     directory,
                     resume=how.resume,
                     retry_failed=retry,
                     watcher=watcher,
+                    executor=executor,
                 )
             )
         except KeyboardInterrupt:
@@ -247,7 +253,7 @@ def _show_outlooks(jobs: Sequence[_Job], how: _How, spending: Spending) -> None:
     for job in jobs:
         if needs_model(job.planned.options.methods):
             say(f"\n{job.folder}/{job.planned.folder}")
-            every += show_outlook(job.planned.options, _engine(job, how), job.model, spending)
+            every += show_outlook(job.planned.options, _workers(job, how).engine, job.model, spending)
     whole = together(every)
     console.print(f"\nin all: {whole.calls:,.0f} calls, {whole.prompt + whole.completion:,.0f} tokens", style="bold")
 

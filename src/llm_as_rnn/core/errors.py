@@ -26,7 +26,7 @@ Every error has a message of one line that says what is wrong, and a hint that s
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 E = TypeVar("E", bound=Exception)
 
@@ -50,6 +50,15 @@ class LlmAsRnnError(Exception):
     def __str__(self) -> str:
         text = f"{self.message} ({self.hint})" if self.hint else self.message
         return " ".join(text.split())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as it is, whatever its class is made of: workers send their errors to the run."""
+        return _bare, (type(self), self.args), self.__dict__
+
+
+def _bare(kind: type[LlmAsRnnError], said: tuple[Any, ...]) -> LlmAsRnnError:
+    """Make an error without asking its class how."""
+    return kind.__new__(kind, *said)
 
 
 class UsageError(LlmAsRnnError):
@@ -107,7 +116,15 @@ class EngineError(LlmAsRnnError):
 
 
 class EngineUnavailableError(EngineError):
-    """No call can get an answer: there is no server, no access, or no such model."""
+    """No call can get an answer: there is no server, no access, or no such model.
+
+    Attributes
+    ----------
+    later : bool
+        Whether one may get an answer later: there is an outage, and nothing to be put right.
+    """
+
+    later = False
 
 
 class RequestRefusedError(EngineError):
@@ -124,6 +141,8 @@ class EngineBusyError(EngineUnavailableError):
     retry_after : float, optional
         Seconds after which the server wants to be asked again, if it says.
     """
+
+    later = True
 
     def __init__(self, message: str, hint: str = "", *, retry_after: float | None = None) -> None:
         super().__init__(message, hint)

@@ -24,6 +24,12 @@ Walk = Generator[Request | StepRecord, Completion | None, Any]
 """Yields a Request, and is sent its Completion; or yields a StepRecord, and is sent None."""
 
 
+class Ended(NamedTuple):
+    """What a computation came to."""
+
+    value: Any
+
+
 CLOSED = "nothing can be asked after close: the model was given back"
 FORKED = "nothing can be asked in a forked process: the model stayed in the one that opened it"
 
@@ -57,7 +63,10 @@ async def drive(calls: Calls[T], engine: Engine, log: list[Call] | None = None) 
 
 
 async def drive_walk(
-    walk: Walk, engine: Engine, keep: Callable[[StepRecord], None], hear: Callable[[Request], None] | None = None
+    walk: Walk,
+    engine: Engine,
+    keep: Callable[[StepRecord], Awaitable[None] | None],
+    hear: Callable[[Request], None] | None = None,
 ) -> Any:
     """Run a walk over a sequence (`runs.walk`) to its end.
 
@@ -68,7 +77,7 @@ async def drive_walk(
     engine : Engine
         Who answers.
     keep : callable
-        Keeps a record, before the next step begins.
+        Keeps a record, before the next step begins; what it gives is awaited, if it gives anything.
     hear : callable, optional
         Is told of each request to the model, token counts excepted.
 
@@ -77,23 +86,27 @@ async def drive_walk(
     EngineUnavailableError
         If no call can be answered at all.
     """
-
-    async def answer(came: Request | StepRecord) -> Completion | None:
-        if isinstance(came, Request):
-            if hear is not None and came.role != "count":
-                hear(came)
-            return await _answer(came, engine)
-        keep(came)
-        await asyncio.sleep(0)  # where nothing is ever waited for, an interrupt would come in at the end alone
-        return None
-
-    return await _run(walk, answer)
+    try:
+        while not isinstance(came := await next_record(walk, engine, hear), Ended):
+            if (kept := keep(came)) is not None:
+                await kept
+            await asyncio.sleep(0)  # where nothing is ever waited for, an interrupt would come in at the end alone
+        return came.value
+    finally:
+        walk.close()
 
 
-class _Ended(NamedTuple):
-    """What a computation came to."""
+async def next_record(walk: Walk, engine: Engine, hear: Callable[[Request], None] | None = None) -> StepRecord | Ended:
+    """Run a walk on until its next record, or its end; the step after that begins when this is called again.
 
-    value: Any
+    Parameters and errors are those of `drive_walk`. A walk that is left before its end has to be closed.
+    """
+    came = await _go_on(walk, None)
+    while isinstance(came, Request):
+        if hear is not None and came.role != "count":
+            hear(came)
+        came = await _go_on(walk, await _answer(came, engine))
+    return came
 
 
 SLOW = 0.02
@@ -106,7 +119,7 @@ _took: dict[CodeType | None, float] = {}
 async def _run(calls: Generator[A, B, T], answer: Callable[[A], Awaitable[B]]) -> T:
     try:
         came = await _go_on(calls, None)
-        while not isinstance(came, _Ended):
+        while not isinstance(came, Ended):
             came = await _go_on(calls, await answer(came))
         value: T = came.value
         return value
@@ -114,7 +127,7 @@ async def _run(calls: Generator[A, B, T], answer: Callable[[A], Awaitable[B]]) -
         calls.close()
 
 
-async def _go_on(calls: Generator[A, B, Any], answer: B | None) -> A | _Ended:
+async def _go_on(calls: Generator[A, B, Any], answer: B | None) -> A | Ended:
     """Compute until the next request, or the end: beside the loop if this kind of computation was slow the last time.
 
     To go there and back takes a tenth of a millisecond, which is more than most computations do.
@@ -138,12 +151,12 @@ def _kind(calls: object) -> CodeType | None:
     return getattr(calls, "gi_code", None)
 
 
-def _advance(calls: Generator[A, B, Any], answer: B | None, kind: CodeType | None) -> A | _Ended:
+def _advance(calls: Generator[A, B, Any], answer: B | None, kind: CodeType | None) -> A | Ended:
     begun = time.perf_counter()
     try:
         return next(calls) if answer is None else calls.send(answer)
     except StopIteration as end:
-        return _Ended(end.value)
+        return Ended(end.value)
     finally:
         _took[kind] = time.perf_counter() - begun
 

@@ -260,10 +260,12 @@ class PatientEngine:
         return min(self._clock() + max(pause, error.retry_after or 0.0), outage.end)
 
     def _spent(self, outage: _Outage) -> EngineUnavailableError:
-        return EngineUnavailableError(
+        error = EngineUnavailableError(
             f"{outage.why}; that was waited out for {self.patience:g} s",
             "go on when it serves again, or have more patience (--patience)",
         )
+        error.later = True  # whoever has other engines may go on with these, and come back
+        return error
 
     def _note_refusal(self, error: EngineError) -> None:
         """Count what failed until something succeeds.

@@ -124,11 +124,26 @@ class Meter:
 
     def count(self, model: str, completion: Completion) -> None:
         """Count a call."""
-        self.tokens += completion.prompt_tokens + completion.completion_tokens
+        cost = 0.0
         if model in self.prices:
-            self.cost += self.prices[model].of(
+            cost = self.prices[model].of(
                 completion.prompt_tokens, completion.cached_tokens or 0, completion.completion_tokens
             )
+        self.add(completion.prompt_tokens + completion.completion_tokens, cost)
+
+    def add(self, tokens: int, cost: float) -> None:
+        """Count what somebody else counted: a meter in another process."""
+        self.tokens += tokens
+        self.cost += cost
+
+    @property
+    def left(self) -> Limits:
+        """What may still be spent, for a meter in another process; the time is kept here."""
+        tokens, cost = self.limits.tokens, self.limits.cost
+        return Limits(
+            None if tokens is None else tokens - self.tokens,
+            None if cost is None else cost - self.cost,
+        )
 
     @property
     def reached(self) -> str:

@@ -96,8 +96,15 @@ class RunJournal:
             named = {message.digest: message for message in request.messages}
             self._heard.update({name: message for name, message in named.items() if name not in self._known})
 
-    def append(self, record: StepRecord) -> None:
+    def append(self, record: StepRecord, *, durably: bool = True) -> None:
         """Commit a step: when this returns, it is on the disk; what was asked at it was written before.
+
+        Parameters
+        ----------
+        record : StepRecord
+            The step.
+        durably : bool
+            Whether it has to be on the disk now, and not only after the next `sync`.
 
         Raises
         ------
@@ -110,7 +117,17 @@ class RunJournal:
             for name, message in new:
                 self._prompts.append(message, durably=False)
                 self._known.add(name)
-        self._steps.append(record)
+        self._steps.append(record, durably=durably)
+
+    def sync(self) -> None:
+        """Wait until all steps are on the disk that were appended before.
+
+        Raises
+        ------
+        RunError
+            As `journal.Journal.sync` does.
+        """
+        self._steps.sync()
 
     def _mended(self) -> Mapping[str, Message]:
         """Read what was asked so far; where that is damaged, begin the file anew with what stands before."""

@@ -42,7 +42,9 @@ from llm_as_rnn.metrics.summary import failed_calls, summarise
 from llm_as_rnn.recurrence.budget import require_room
 from llm_as_rnn.recurrence.memory import initial_memory, written
 from llm_as_rnn.runs.asked import RunJournal
+from llm_as_rnn.runs.commits import Commits
 from llm_as_rnn.runs.directory import RunDirectory, RunInfo, RunStatus
+from llm_as_rnn.runs.executors import Cast, Executor, InProcess
 from llm_as_rnn.runs.journal import Expected, read_journal
 from llm_as_rnn.runs.loop import run_all
 from llm_as_rnn.runs.retry import set_aside_failed
@@ -248,6 +250,7 @@ async def execute(
     resume: bool,
     watcher: Watcher,
     retry_failed: bool = False,
+    executor: Executor | None = None,
 ) -> RunInfo:
     """Run all methods over all sequences, and write scores.
 
@@ -265,6 +268,8 @@ async def execute(
         Who is told of each step.
     retry_failed : bool
         Whether steps that got no answer from the model are asked again (see `retry`); for a run that goes on.
+    executor : Executor, optional
+        Who makes the walks, on ``engine`` or on others like it; in this process by default.
 
     Returns
     -------
@@ -297,7 +302,8 @@ async def execute(
             aside = set_aside_failed(directory, _sharing(cast.methods), by_advice, private=info.credentialed)
             watcher.set_aside(aside)
         scored = _by_data(task, source)
-        return await _run(info, directory, cast, sequences, engine, options.concurrency, watcher, scored)
+        workers = _Workers(engine, executor or InProcess(engine), options.concurrency)
+        return await _run(info, directory, cast, sequences, workers, watcher, scored)
     finally:
         await engine.close()
 
@@ -306,14 +312,7 @@ def _named(settings: Mapping[str, Any]) -> list[str]:
     return [name for name, value in settings.items() if value is not None]
 
 
-class _Cast(NamedTuple):
-    """Who takes part in a run, and what they have said so far, by method, sequence and timestep."""
-
-    methods: list[Method]
-    said: dict[tuple[str, str, int], StepRecord]
-
-
-def _cast(task: Task, spec: RunSpec, prompts: Prompts) -> _Cast:
+def _cast(task: Task, spec: RunSpec, prompts: Prompts) -> Cast:
     """Build a run's methods; one that goes by advice takes what others of the run said, and asks nobody again."""
     said: dict[tuple[str, str, int], StepRecord] = {}
     recorded = {name: Recorded(name, said) for name in spec.methods}
@@ -323,16 +322,23 @@ def _cast(task: Task, spec: RunSpec, prompts: Prompts) -> _Cast:
         else build(name, task, spec.settings, prompts)
         for name in spec.methods
     ]
-    return _Cast(methods, said)
+    return Cast(task, methods, said, spec.delay)
+
+
+class _Workers(NamedTuple):
+    """Who answers, who makes the walks, and how many at a time the user wants at most."""
+
+    engine: Engine
+    executor: Executor
+    concurrency: int | None
 
 
 async def _run(
     info: RunInfo,
     directory: RunDirectory,
-    cast: _Cast,
+    cast: Cast,
     sequences: list[Sequence],
-    engine: Engine,
-    concurrency: int | None,
+    workers: _Workers,
     watcher: Watcher,
     scored: Callable[[StepRecord], StepRecord],
 ) -> RunInfo:
@@ -346,18 +352,22 @@ async def _run(
         directory.save(info)
         watcher.begin(info.spec.methods, sum(len(sequence.steps) for sequence in sequences), past)
 
+        workers.executor.begin(cast)
         cast.said.update({(step.method, step.sequence, step.t): step for step in past})
 
-        def commit(record: StepRecord) -> None:
-            record = scored(record)
-            journal.append(record)
+        def told(record: StepRecord) -> None:
             cast.said[record.method, record.sequence, record.t] = record
             watcher.step(record)
 
-        lanes = min(concurrency or engine.info.slots, engine.info.slots)
+        commits = Commits(journal, told)
+
+        async def commit(record: StepRecord) -> None:
+            await commits.keep(scored(record))
+
         try:
-            driving = partial(drive_walk, engine=engine, keep=commit, hear=journal.hear)
-            go = partial(run_all, task=info.task, drive=driving, past=past, concurrency=lanes, delay=info.spec.delay)
+            walking = partial(workers.executor.go, keep=commit, hear=journal.hear)
+            lanes = workers.executor.lanes(workers.concurrency)
+            go = partial(run_all, go=walking, past=past, concurrency=lanes)
             advice = {method.name: advisers(method.name, info.task, info.spec.settings) for method in cast.methods}
             failures |= await go([method for method in cast.methods if not advice[method.name]], sequences)
             # Who goes by what others said comes after them, and no further than these have come.
@@ -370,8 +380,9 @@ async def _run(
         except* RunError as errors:
             broken = first_error(errors)  # see there why it is raised below
         finally:
+            await commits.settle()
             seconds = round(info.seconds + time.monotonic() - begun, 3)
-            known = _met(info.engine, engine.info)
+            known = _met(info.engine, workers.engine.info)
             info = msgspec.structs.replace(info, status=status, failures=failures, seconds=seconds, engine=known)
             info = _conclude(info, directory)
     if broken:

@@ -354,6 +354,22 @@ class Journal:
             ) from error
         self._lines.passed(record)
 
+    def sync(self) -> None:
+        """Wait until all records are on the disk that were appended before; others may be appended meanwhile.
+
+        Raises
+        ------
+        RunError
+            If they cannot be put there.
+        """
+        try:
+            os.fsync(self._file)
+        except OSError as error:
+            raise RunError(
+                f"{self.path} cannot be written: {error.strerror}",
+                "make room, then go on: the same command, for a run with --resume",
+            ) from error
+
     def _open(self) -> None:
         """Open the file, and make it end with a whole line."""
         with suppress(FileNotFoundError):

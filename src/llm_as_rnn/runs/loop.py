@@ -12,14 +12,12 @@ from typing import Any
 from llm_as_rnn.core.errors import EngineUnavailableError, LlmAsRnnError, RunError
 from llm_as_rnn.core.method import Method
 from llm_as_rnn.core.records import StepRecord
-from llm_as_rnn.core.task import Task
 from llm_as_rnn.datasets.base import Sequence
-from llm_as_rnn.engines.drive import Walk
-from llm_as_rnn.runs.walk import walk
+from llm_as_rnn.runs.executors import Leg
 
 logger = logging.getLogger(__name__)
 
-Drive = Callable[[Walk], Awaitable[Any]]
+Go = Callable[[Leg], Awaitable[Any]]
 
 
 def _in_turn(method: Method, sequences: Many[Sequence]) -> Iterator[tuple[Method, Many[Sequence]]]:
@@ -33,23 +31,21 @@ def _in_turn(method: Method, sequences: Many[Sequence]) -> Iterator[tuple[Method
 async def run_all(
     methods: Many[Method],
     sequences: Many[Sequence],
-    task: Task,
-    drive: Drive,
+    go: Go,
     past: Many[StepRecord],
     *,
     concurrency: int,
-    delay: int = 0,
 ) -> Mapping[str, str]:
     """Run every method over every sequence, some sequences at a time.
 
     Parameters
     ----------
-    drive : callable
-        Runs a walk to its end: on an engine, and with somebody who makes its records durable (see `drive.drive_walk`).
+    go : callable
+        Makes a walk to its end, and gives its lessons (see `executors.Executor.go`).
+    past : sequence of StepRecord
+        What was kept of earlier sittings.
     concurrency : int
-        Steps in flight. More than the engine has slots would destroy its prefix cache.
-    delay : int
-        How late outcomes come, in steps.
+        Walks at a time.
 
     Returns
     -------
@@ -76,8 +72,7 @@ async def run_all(
                 try:
                     if not lost:
                         begun = done[method.name, sequence.info.id]
-                        steps = walk(method, sequence, task, begun, delay=delay, lessons=lessons)
-                        lessons = await drive(steps)
+                        lessons = await go(Leg(method, sequence, begun, lessons))
                 except RunError:
                     raise
                 except Exception as error:

@@ -68,6 +68,14 @@ class Advised:
         self.advisers = tuple(advisers)
         self.state_type: type[Any] = _state_type(tuple(adviser.state_type for adviser in self.advisers))
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle without the type of its states, which is made anew where it arrives: no module has it."""
+        return {name: value for name, value in vars(self).items() if name != "state_type"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.state_type = _state_type(tuple(adviser.state_type for adviser in self.advisers))
+
     @property
     def shares(self) -> bool:
         """Whether the first adviser's sequences teach each other."""

@@ -102,6 +102,14 @@ class Assured:
         self.settings = settings
         self.state_type: type[Any] = _state_type((method.state_type,))
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle without the type of its states, which is made anew where it arrives: no module has it."""
+        return {name: value for name, value in vars(self).items() if name != "state_type"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.state_type = _state_type((self.method.state_type,))
+
     @property
     def shares(self) -> bool:
         """Whether the method's sequences teach each other."""

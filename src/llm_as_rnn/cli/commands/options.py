@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -42,8 +42,16 @@ class Seconds(click.ParamType[float]):
         return seconds
 
 
+_SERVER = click.option("--base-url", help="URL of an OpenAI-compatible server [default: OPENAI_BASE_URL].")
+
+_SERVERS = click.option(
+    "--base-url",
+    "servers",
+    multiple=True,
+    help="URL of an OpenAI-compatible server; on Ray several times for several [default: OPENAI_BASE_URL].",
+)
+
 _ENGINE = [
-    click.option("--base-url", help="URL of an OpenAI-compatible server [default: OPENAI_BASE_URL]."),
     click.option("--context", type=click.IntRange(min=1), help="Context window in tokens, for the embedded engine."),
     click.option(
         "--timeout",
@@ -60,9 +68,46 @@ _ENGINE = [
 
 def engine_options(command: F) -> F:
     """Give a command what `engines.resolve` takes under the same names: where the model is, and how long to wait."""
-    for option in reversed(_ENGINE):
+    return _with(command, [_SERVER, *_ENGINE])
+
+
+def servers_options(command: F) -> F:
+    """Give a command the same, for a model that may be on several servers."""
+    return _with(command, [_SERVERS, *_ENGINE])
+
+
+def _with(command: F, options: Sequence[Callable[[F], F]]) -> F:
+    for option in reversed(options):
         command = option(command)
     return command
+
+
+_EXECUTOR = [
+    click.option(
+        "--executor",
+        type=click.Choice(["local", "ray"]),
+        default="local",
+        show_default=True,
+        help="Make the run in this process, or on several engines on a Ray cluster.",
+    ),
+    click.option(
+        "--ray-address",
+        envvar="RAY_ADDRESS",
+        show_envvar=True,
+        help="The cluster, HOST:6379 or auto [default: one on this machine, for this command].",
+    ),
+    click.option(
+        "--engines",
+        type=click.IntRange(min=1),
+        help="Engines on Ray, each with the walks of its sequences in a process of its own [default: one a node, and "
+        "one a server at least].",
+    ),
+]
+
+
+def executor_options(command: F) -> F:
+    """Give a command the options that say where its walks are made."""
+    return _with(command, _EXECUTOR)
 
 
 _RUNNING = [
@@ -110,9 +155,7 @@ _RUNNING = [
 
 def running_options(command: F) -> F:
     """Give a command the options that say how its runs are made, and not what they are."""
-    for option in reversed(_RUNNING):
-        command = option(command)
-    return command
+    return _with(command, _RUNNING)
 
 
 ANYWHERE: dict[str, tuple[str, ...]] = {"rule": (AUTO, *RULES)}

@@ -10,10 +10,11 @@ import click
 from llm_as_rnn.catalogue import DEFAULT_METHODS, METHODS
 from llm_as_rnn.cli.commands.later import body
 from llm_as_rnn.cli.commands.options import (
-    engine_options,
+    executor_options,
     prompts_option,
     remote_data_option,
     running_options,
+    servers_options,
     setting_options,
 )
 from llm_as_rnn.core.settings import Settings
@@ -52,8 +53,9 @@ from llm_as_rnn.engines.naming import DEFAULT_MODEL
 @click.option("--delay", type=int, default=0, show_default=True, help="How late outcomes come, in steps.")
 @setting_options(Settings)
 @prompts_option
-@engine_options
+@servers_options
 @remote_data_option
+@executor_options
 @running_options
 @click.option("--out", type=click.Path(path_type=Path), help="The run's folder [default: a new one in runs/].")
 @click.option("--resume", is_flag=True, help="Go on with the run in --out; begin it if there is none.")
@@ -75,5 +77,6 @@ def run(**given: Any) -> Any:
       llm-as-rnn run weather -m llamacpp:qwen2.5-coder-1.5b --methods zero_shot,recurrent
       llm-as-rnn run my_task.yaml --data my.csv
       llm-as-rnn run weather -m openai:MODEL --base-url http://localhost:8000/v1
+      llm-as-rnn run weather -m openai:MODEL --executor ray --base-url http://a:8000/v1 --base-url http://b:8000/v1
     """
     return body("run:run")(**given)

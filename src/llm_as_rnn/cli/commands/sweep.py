@@ -9,10 +9,11 @@ import click
 
 from llm_as_rnn.cli.commands.later import body
 from llm_as_rnn.cli.commands.options import (
-    engine_options,
+    executor_options,
     prompts_option,
     remote_data_option,
     running_options,
+    servers_options,
     setting_options,
 )
 from llm_as_rnn.core.settings import Settings
@@ -42,8 +43,9 @@ from llm_as_rnn.engines.naming import DEFAULT_MODEL
 @click.option("--steps", type=int, help="Most steps in each sequence, in place of what the sweep says.")
 @setting_options(Settings)
 @prompts_option
-@engine_options
+@servers_options
 @remote_data_option
+@executor_options
 @running_options
 @click.option("--out", type=click.Path(path_type=Path), help="The sweep's folder [default: a new one in runs/].")
 @click.option("--resume", is_flag=True, help="Go on with the sweep in --out; what is finished there is not run again.")
