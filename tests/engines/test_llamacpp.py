@@ -181,6 +181,22 @@ class TestModel:
 
         on(model_file, use)
 
+    @pytest.mark.parametrize("reuse", [0, 16])
+    def test_what_moved_is_taken_from_the_cache_where_that_is_wanted(self, model_file: Path, reuse: int) -> None:
+        async def use(engine: LlamaCppEngine) -> int:
+            stays = "".join(f"rain on day {number} -> fog on the next\n" for number in range(6))
+            await engine.complete(line(f"sun -> sun\nfog -> rain\n{stays}sun ->", answer=SKY))
+            moved = await engine.complete(line(f"fog -> rain\n{stays}sun ->", answer=SKY))
+            assert moved.cached_tokens is not None
+            return moved.cached_tokens
+
+        cached = on(model_file, use, slots=1, cache_reuse=reuse)
+        assert cached > 50 if reuse else cached < 10
+
+    def test_what_is_reused_is_remarked(self, model_file: Path) -> None:
+        assert LlamaCppEngine(model_file).info.remarks == ()
+        assert "where it moved, in stretches of 16 tokens" in LlamaCppEngine(model_file, cache_reuse=16).info.remarks[0]
+
     def test_the_same_seed_gives_the_same_answer(self, model_file: Path) -> None:
         async def use(engine: LlamaCppEngine) -> None:
             draws = [Sampling(temperature=1.0, max_tokens=12, seed=seed) for seed in (1, 1, 2)]

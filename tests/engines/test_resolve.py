@@ -36,13 +36,14 @@ def pulled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
 
 
 def test_a_registered_model(pulled: list[str], tmp_path: Path) -> None:
-    engine = resolve("llamacpp:smollm2-135m", slots=2, context=512)
+    engine = resolve("llamacpp:smollm2-135m", slots=2, context=512, cache_reuse=16)
     assert isinstance(engine, LlamaCppEngine)
     assert pulled == ["smollm2-135m"]
     assert engine.path == tmp_path / "pulled.gguf"
     assert engine.info.model == "llamacpp:smollm2-135m"
     assert (engine.info.form, engine.info.style, engine.info.budget) == ("line", "completion", 256)
     assert (engine.info.slots, engine.info.context_window) == (2, 512)
+    assert "16 tokens" in engine.info.remarks[0]
 
 
 def test_a_file(pulled: list[str], tmp_path: Path) -> None:
@@ -144,3 +145,9 @@ def test_strings_that_name_nothing(model: str, meant: str) -> None:
 def test_a_registered_name_that_is_misspelt() -> None:
     with pytest.raises(ModelError, match="there is smollm2-135m"):
         resolve("llamacpp:smollm-135m")
+
+
+@pytest.mark.parametrize("model", ["openai:m", "scripted:answers.jsonl"])
+def test_only_the_embedded_engine_is_told_how_to_use_its_cache(model: str) -> None:
+    with pytest.raises(ModelError, match="keeps its cache itself"):
+        resolve(model, cache_reuse=16)

@@ -76,6 +76,7 @@ def judge(
     timeout: float | None,
     patience: float | None,
     context: int | None,
+    cache_reuse: int,
     prompts: Path | None,
     **how: Any,
 ) -> int:
@@ -90,7 +91,7 @@ def judge(
     chosen = model or info.spec.model
     notice = pause_notice()
     server = {"base_url": base_url, "timeout": timeout, "patience": patience, "on_pause": notice}
-    engine = prepare(info.task, chosen, context=context, slots=options.concurrency, **server)
+    engine = prepare(info.task, chosen, context=context, cache_reuse=cache_reuse, slots=options.concurrency, **server)
     judged = judge_and_show(directory, engine, options, templates, notice, sys.argv[1:])
     if judged is None:
         return INTERRUPTED

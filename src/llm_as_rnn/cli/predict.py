@@ -29,7 +29,7 @@ BOM = b"\xef\xbb\xbf"
 """What some editors and spreadsheets put before the first line."""
 
 
-ANEW = ("base_url", "context", "timeout", "patience", "prompts", "allow_remote_data")
+ANEW = ("base_url", "context", "cache_reuse", "timeout", "patience", "prompts", "allow_remote_data")
 """Options that are not kept in the state file: they are given anew every time, or left out."""
 
 MAY_CHANGE = ("budget", "coverage", "abstain_above", "abstain_wider", *knobs(Limits))

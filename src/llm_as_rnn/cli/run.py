@@ -48,6 +48,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
     methods: str | None,
     servers: tuple[str, ...],
     context: int | None,
+    cache_reuse: int,
     concurrency: int | None,
     cache: Any,
     timeout: float | None,
@@ -80,7 +81,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
     meter = spending.meter
     base_url = servers[0] if servers else None
     server = {"timeout": timeout, "patience": patience, "on_pause": notice, "meter": meter}
-    more = {"cache": cache, "context": context, "slots": concurrency, **server}
+    more = {"cache": cache, "context": context, "cache_reuse": cache_reuse, "slots": concurrency, **server}
     engine, executor = workers_of(placing, model, options, servers, **more)
     if spending.dry_run:
         show_outlook(options, engine, model, spending)

@@ -72,6 +72,7 @@ class _How(NamedTuple):
     servers: tuple[str, ...]
     server: dict[str, Any]
     context: int | None
+    cache_reuse: int
     meter: Meter
     notice: PauseNotice
 
@@ -93,6 +94,7 @@ def sweep(  # noqa: PLR0913, PLR0917 - one argument an option
     seeds: str | None,
     servers: tuple[str, ...],
     context: int | None,
+    cache_reuse: int,
     timeout: float | None,
     patience: float | None,
     cache: Any,
@@ -128,9 +130,8 @@ def sweep(  # noqa: PLR0913, PLR0917 - one argument an option
     meter = spending.meter
     server = {"timeout": timeout, "patience": patience, "on_pause": notice, "meter": meter}
     folder = out or Path("runs") / f"{Path(name).stem}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-    how = _How(
-        folder, resume, retry_failed, cache, judge, judge_times, placing, servers, server, context, meter, notice
-    )
+    made_by = (cache, judge, judge_times, placing, servers, server, context, cache_reuse, meter, notice)
+    how = _How(folder, resume, retry_failed, *made_by)
     jobs = _jobs(here, models or found.models or (DEFAULT_MODEL,))
     _require_allowed(jobs, how)
     if spending.dry_run:
@@ -194,6 +195,8 @@ def _workers(job: _Job, how: _How) -> Workers:
     servers = how.servers if job.model.startswith("openai:") else ()
     options = job.planned.options
     more = {"cache": how.cache, "context": how.context, "slots": options.concurrency, **how.server}
+    if job.model.startswith("llamacpp:"):
+        more["cache_reuse"] = how.cache_reuse
     return workers_of(how.placing, job.model, options, servers, **more)
 
 

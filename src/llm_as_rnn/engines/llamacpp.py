@@ -19,6 +19,9 @@ from llm_as_rnn.engines.models import ModelEntry, digest
 from llm_as_rnn.engines.openai_compatible import OpenAICompatibleEngine
 
 DEFAULT_CONTEXT = 4096
+REUSES = "what was read before is taken from the cache also where it moved, in stretches"
+"""What is remarked of an engine that reuses its cache so, before how long these are."""
+
 CACHE_MIB = 512
 """Host memory for prompts that no slot holds any more, in MiB; llama.cpp itself would take 8 GiB."""
 SPINS = "1000"
@@ -66,6 +69,7 @@ class LlamaCppEngine:
         entry: ModelEntry | None = None,
         context: int | None = None,
         slots: int = 4,
+        cache_reuse: int = 0,
         threads: int | None = None,
         timeout: float = 300.0,
     ) -> None:
@@ -76,6 +80,9 @@ class LlamaCppEngine:
         if entry:
             best = {name: getattr(entry, name) for name in ("form", "style", "budget", "echo")}
             self._info = replace(self._info, **best)
+        self._cache_reuse = cache_reuse
+        if cache_reuse:
+            self._info = replace(self._info, remarks=(f"{REUSES} of {cache_reuse} tokens and more",))
         self._threads = threads or os.cpu_count() or 1
         self._timeout = timeout
         self._server: Any = None
@@ -179,6 +186,7 @@ class LlamaCppEngine:
         params.n_ctx = self.info.context_window * self.info.slots
         params.kv_unified = False  # a context that slots share can run out, and takes every answer with it
         params.cache_ram_mib = CACHE_MIB
+        params.n_cache_reuse = self._cache_reuse
         params.cpuparams.n_threads = self._threads
         params.cpuparams_batch.n_threads = self._threads
         params.hostnames = ["127.0.0.1"]

@@ -26,6 +26,7 @@ def resolve(  # noqa: PLR0913 - a keyword each for what a user may say of an eng
     base_url: str | None = None,
     slots: int | None = None,
     context: int | None = None,
+    cache_reuse: int = 0,
     cache_mode: CacheMode = "off",
     cache_folder: Path | None = None,
     timeout: float | None = None,
@@ -45,6 +46,9 @@ def resolve(  # noqa: PLR0913 - a keyword each for what a user may say of an eng
         The server's address; for ``openai:`` only.
     slots, context : int, optional
         Calls at the same time, and tokens that one call may hold; else the engine's own.
+    cache_reuse : int
+        Tokens from which on the embedded engine takes a stretch of a prompt from its cache that stands elsewhere now; 0
+        for never. What was computed there knows what stood before it then, so answers may differ slightly.
     cache_mode : str
         ``off``, ``record`` or ``replay`` (see `CachedEngine`). To replay, the model itself is not needed.
     cache_folder : Path, optional
@@ -70,6 +74,8 @@ def resolve(  # noqa: PLR0913 - a keyword each for what a user may say of an eng
     kind, name = split_model(model)
     if base_url and kind != "openai":
         raise ModelError(f"{model} is not on a server, so it has no base URL", f"write {KINDS['openai']}")
+    if cache_reuse and kind != "llamacpp":
+        raise ModelError(f"{model} keeps its cache itself", "leave --cache-reuse out, or tell the server")
     if cache_mode != "off" and cache_folder is None:
         raise UsageError("a cache needs a folder", "give one, or turn the cache off")
     place = address(chosen_url(base_url)) if kind == "openai" else Address("")
@@ -80,7 +86,13 @@ def resolve(  # noqa: PLR0913 - a keyword each for what a user may say of an eng
     if kind == "llamacpp":
         path, entry = _model_file(name, progress)
         engine = LlamaCppEngine(
-            path, model=model, entry=entry, slots=slots or DEFAULT_SLOTS, context=context, timeout=timeout or 300.0
+            path,
+            model=model,
+            entry=entry,
+            slots=slots or DEFAULT_SLOTS,
+            context=context,
+            cache_reuse=cache_reuse,
+            timeout=timeout or 300.0,
         )
     elif kind == "openai":
         server = OpenAICompatibleEngine(name, base_url=base_url, slots=slots, context=context, timeout=timeout or 120.0)

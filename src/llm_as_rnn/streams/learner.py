@@ -40,6 +40,9 @@ class Learner(Live):
         The address of an OpenAI-compatible server.
     context : int, optional
         The context window in tokens, for the embedded engine.
+    cache_reuse : int
+        Tokens from which on the embedded engine takes a stretch of a prompt from its cache that has moved since; 0 for
+        never. It is faster, and answers may differ slightly (docs/models.md).
     timeout : float, optional
         How many seconds one attempt of a call may take.
     patience : float, optional

@@ -94,6 +94,7 @@ class Live:
         engine: Engine | SharedEngine | None = None,
         base_url: str | None = None,
         context: int | None = None,
+        cache_reuse: int = 0,
         timeout: float | None = None,
         patience: float | None = None,
         on_pause: OnPause | None = None,
@@ -117,7 +118,13 @@ class Live:
         engine = engine.engine if isinstance(engine, SharedEngine) else engine
         if engine is None and asks_model(method):
             engine = resolve(
-                model, base_url=base_url, context=context, timeout=timeout, patience=patience, on_pause=on_pause
+                model,
+                base_url=base_url,
+                context=context,
+                cache_reuse=cache_reuse,
+                timeout=timeout,
+                patience=patience,
+                on_pause=on_pause,
             )
             self._model = model
         else:

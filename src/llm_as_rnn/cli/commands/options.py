@@ -54,6 +54,14 @@ _SERVERS = click.option(
 _ENGINE = [
     click.option("--context", type=click.IntRange(min=1), help="Context window in tokens, for the embedded engine."),
     click.option(
+        "--cache-reuse",
+        type=click.IntRange(min=0),
+        default=0,
+        show_default=True,
+        help="Tokens from which on the embedded engine takes a stretch of a prompt from its cache that has moved: "
+        "faster, and answers may differ slightly; 0 for never.",
+    ),
+    click.option(
         "--timeout",
         type=Seconds(),
         help="Seconds for one attempt of a call [default: 120 on a server, 300 on this machine].",
