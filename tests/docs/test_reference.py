@@ -31,6 +31,13 @@ OF_OTHERS = {
     "--spec-type": "llama-server",
     "--spec-ngram-simple-size-n": "llama-server",
     "--spec-ngram-simple-size-m": "llama-server",
+    "--parallel": "llama-server",
+    "--ctx-size": "llama-server",
+    "--enable-prefix-caching": "vllm",
+    "--enable-prompt-tokens-details": "vllm",
+    "--max-num-seqs": "vllm",
+    "--head": "ray",
+    "--address": "ray",
 }
 """Options that the pages name and that belong to another program."""
 
