@@ -104,26 +104,25 @@ def confusion(field: Field, steps: Iterable[StepRecord]) -> Confusion | None:
     >>> found is None
     True
     """
-    counted = Counted(field)
-    for step in steps:
-        name = field.name
-        counted.add((step.target or {}).get(name), (step.prediction or {}).get(name))
+    counted, name = Counted(field), field.name
+    counted.add(((step.target or {}).get(name), (step.prediction or {}).get(name)) for step in steps)
     return counted.found
 
 
 class Counted:
-    """Counts what was answered where each label came, a step at a time (see `confusion`)."""
+    """Counts what was answered where each label came, some steps at a time (see `confusion`)."""
 
     def __init__(self, field: Field) -> None:
         self._options = field.options
         self._names: dict[str, str] = {}
         self._counts: Counter[tuple[str, str | None]] = Counter()
 
-    def add(self, came: Value | None, answer: Value | None) -> None:
-        """Take one more step into account."""
-        label = self._name(came)
-        if label is not None:
-            self._counts[label, self._name(answer)] += 1
+    def add(self, pairs: Iterable[tuple[Value | None, Value | None]]) -> None:
+        """Take what came and what was answered at some more steps into account."""
+        for (came, answer), times in Counter(pairs).items():
+            label = self._name(came)
+            if label is not None:
+                self._counts[label, self._name(answer)] += times
 
     def _name(self, value: Value | None) -> str | None:
         first = next(iter(entries(value)), None)

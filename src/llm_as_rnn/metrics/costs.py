@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from llm_as_rnn.core.records import Call, StepRecord
@@ -121,18 +121,20 @@ class Costs:
         """Seconds of all calls."""
         return math.fsum(self._seconds)
 
-    def add(self, step: StepRecord) -> None:
-        """Take one more step into account."""
-        self.steps += 1
-        self.scored += bool(step.target)
-        self.statuses[step.status] += 1
-        self.updates[step.update.outcome] += 1
-        if step.memory_tokens is not None:
-            self.memory_tokens = max(self.memory_tokens or 0, step.memory_tokens)
-        for weights in step.believed.values():
-            self.advisers.update(weights)
-        for call in step.calls:
-            self._add_call(call)
+    def add(self, steps: Sequence[StepRecord]) -> None:
+        """Take more steps into account."""
+        self.steps += len(steps)
+        self.scored += sum(bool(step.target) for step in steps)
+        self.statuses.update(step.status for step in steps)
+        self.updates.update(step.update.outcome for step in steps)
+        memories = [step.memory_tokens for step in steps if step.memory_tokens is not None]
+        if memories:
+            self.memory_tokens = max(self.memory_tokens or 0, *memories)
+        for step in steps:
+            for weights in step.believed.values():
+                self.advisers.update(weights)
+            for call in step.calls:
+                self._add_call(call)
 
     def _add_call(self, call: Call) -> None:
         self.calls += 1

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,19 +18,17 @@ from llm_as_rnn.core.chances import completed
 from llm_as_rnn.core.extras import Metric
 from llm_as_rnn.core.fields import Field, Number
 from llm_as_rnn.core.fields.verdict import number_in
-from llm_as_rnn.core.figures import finite
 from llm_as_rnn.core.records import StepRecord, Value
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.confusion import Confusion, Counted
 from llm_as_rnn.metrics.costs import Costs, FailedCalls, Failures
 from llm_as_rnn.metrics.following import Followed, Following
-from llm_as_rnn.metrics.series import Array, Places, Series
+from llm_as_rnn.metrics.scores import field_metrics
+from llm_as_rnn.metrics.series import Array, Places, Series, bounded
 from llm_as_rnn.metrics.told import Choosing, Chosen, as_said
 from llm_as_rnn.metrics.traces import Traces, traces
-from llm_as_rnn.metrics.trusted import chance_of, error, is_covered
+from llm_as_rnn.metrics.trusted import chance_of, error, is_among
 from llm_as_rnn.trust.abstention import chance
-
-Key = TypeVar("Key")
 
 Flags = NDArray[np.bool_]
 
@@ -213,54 +211,97 @@ def tabulate(task: Task, steps: Steps) -> Table:
 
 def _columns(task: Task, method: str, names: Sequence[str], steps: Traces, failures: Failures) -> Columns:
     collected = _Collected(task)
-    for place, name in enumerate(names):
-        trace = steps.trace(method, name)
-        collected.followed.add(trace)
-        for step in trace:
-            collected.add(place, step)
-            failures.add(step.calls)
+    for name in names:
+        collected.add(steps.trace(method, name), failures)
     return collected.columns(method, tuple(names))
 
 
+class _Figures:
+    """Columns of figures that grow by a trace at a time; where a step lacks one, it is nan."""
+
+    def __init__(self) -> None:
+        self._columns: dict[Hashable, array[float]] = {}
+        self._size = 0
+
+    def add(self, size: int, figures: Mapping[Any, Iterable[float]]) -> None:
+        """Add the figures of as many steps."""
+        for name, values in figures.items():
+            column = self._columns.setdefault(name, array("d"))
+            column.extend([math.nan] * (self._size - len(column)))
+            column.extend(values)
+        self._size += size
+
+    def whole(self, name: Hashable) -> Array:
+        """Give a column with as many figures as there are steps."""
+        found = np.full(self._size, math.nan)
+        column = self._columns.get(name)
+        if column is not None:
+            found[: len(column)] = column
+        return found
+
+    @property
+    def names(self) -> list[Any]:
+        """The columns that have any figure."""
+        return list(self._columns)
+
+
 class _Collected:
-    """Gathers the columns of one method, a step at a time."""
+    """Gathers the columns of one method, a trace at a time."""
 
     def __init__(self, task: Task) -> None:
-        self.followed = Followed(task)
-        self._sequences, self._t, self._usable = array("q"), array("q"), array("b")
-        self._scores: dict[str, array[float]] = {}
-        self._advice: dict[tuple[str, str], array[float]] = {}
+        self._followed = Followed(task)
+        self._lengths: list[int] = []
+        self._t, self._usable = array("q"), array("b")
+        self._scores, self._advice = _Figures(), _Figures()
         self._fields = {field.name: _Gathered(field) for field in task.answer}
         self._costs = Costs()
 
-    def add(self, place: int, step: StepRecord) -> None:
-        steps = len(self._t)
-        self._sequences.append(place)
-        self._t.append(step.t)
-        self._usable.append(step.status.answered)
-        for name, score in step.scores.items():
-            _put(self._scores, name, steps, score)
-        for field, weights in step.believed.items():
-            for adviser, weight in weights.items():
-                _put(self._advice, (field, adviser), steps, weight)
+    def add(self, trace: Sequence[StepRecord], failures: Failures) -> None:
+        """Take out of the steps of one more sequence what is needed of them."""
+        self._lengths.append(len(trace))
+        self._t.extend(step.t for step in trace)
+        self._usable.extend(step.status.answered for step in trace)
+        scores = {name: [step.scores.get(name, math.nan) for step in trace] for name in _keys(trace, "scores")}
+        self._scores.add(len(trace), scores)
         for gathered in self._fields.values():
-            gathered.add(step)
-        self._costs.add(step)
+            gathered.add(trace, scores)
+        self._advice.add(len(trace), _advice(trace))
+        self._costs.add(trace)
+        self._followed.add(trace)
+        for step in trace:
+            if step.calls:
+                failures.add(step.calls)
 
     def columns(self, method: str, names: tuple[str, ...]) -> Columns:
-        steps = len(self._t)
+        """Give what was gathered."""
         return Columns(
             method,
             names,
-            np.frombuffer(self._sequences, np.int64),
+            np.repeat(np.arange(len(names)), self._lengths),
             np.frombuffer(self._t, np.int64),
             np.frombuffer(self._usable, np.bool_),
-            {name: _whole(column, steps) for name, column in self._scores.items()},
+            {name: self._scores.whole(name) for name in self._scores.names},
             {name: gathered.columns() for name, gathered in self._fields.items()},
-            {name: _whole(column, steps) for name, column in self._advice.items()},
+            {name: self._advice.whole(name) for name in self._advice.names},
             self._costs,
-            self.followed.found,
+            self._followed.found,
         )
+
+
+def _keys(trace: Sequence[StepRecord], what: str) -> dict[str, None]:
+    """Give all names that a mapping has at any step, in the order in which they come up."""
+    return dict.fromkeys(name for step in trace for name in getattr(step, what))
+
+
+def _advice(trace: Sequence[StepRecord]) -> dict[tuple[str, str], list[float]]:
+    found = dict.fromkeys(
+        (field, adviser) for step in trace for field, weights in step.believed.items() for adviser in weights
+    )
+    nobody: dict[str, float] = {}
+    return {
+        (field, adviser): [step.believed.get(field, nobody).get(adviser, math.nan) for step in trace]
+        for field, adviser in found
+    }
 
 
 class _Gathered:
@@ -268,84 +309,105 @@ class _Gathered:
 
     def __init__(self, field: Field) -> None:
         self._field = field
-        self._is_number = isinstance(field, Number)
+        self._first = field_metrics(field)[0]
         self._told, self._kept = array("b"), array("b")
-        self._figures: dict[str, array[float]] = {}
+        self._figures = _Figures()
         self._counted = Counted(field)
         self._choosing = Choosing(field)
 
-    def add(self, step: StepRecord) -> None:
+    def add(self, trace: Sequence[StepRecord], scores: Mapping[str, list[float]]) -> None:
+        """Take out of the steps of one more sequence what is needed of them; their scores are out already."""
         field, name = self._field, self._field.name
-        came = step.target.get(name) if step.target else None
-        answer = step.prediction.get(name) if step.prediction else None
-        told = came is not None and answer is not None and (name in step.interval or name in step.chance)
-        place = len(self._told)
-        self._told.append(told)
-        self._kept.append(name not in step.abstained)
-        found = self._said(step)
-        if came is not None:
-            found["covered"] = is_covered(field, step)
-        if told:
-            found["error"] = error(field, step)
-            if came is not None and (spread := step.distribution.get(name)):
-                chances = completed(field.options, spread)
-                found["of_outcome"] = chance_of(came, chances)
-                found["squares"] = math.fsum(one * one for one in chances.values())
-        if self._is_number:
-            found["came"], found["answered"] = number_in(came), number_in(answer)
+        came = [step.target.get(name) if step.target else None for step in trace]
+        answers = [step.prediction.get(name) if step.prediction else None for step in trace]
+        told = [
+            outcome is not None and answer is not None and (name in step.interval or name in step.chance)
+            for step, outcome, answer in zip(trace, came, answers, strict=True)
+        ]
+        figures: dict[str, Iterable[float]] = {"chance": [step.chance.get(name, math.nan) for step in trace]}
+        if isinstance(field, Number):
+            figures["came"], figures["answered"] = map(_number, came), map(_number, answers)
         else:
-            self._counted.add(came, answer)
-            if step.calls:
-                found["said"] = self._model_said(step, answer)
-        for column, figure in found.items():
-            if figure is not None:
-                _put(self._figures, column, place, figure)
+            self._counted.add(zip(came, answers, strict=True))
+            if any(step.calls for step in trace):
+                figures["said"] = [self._model_said(step, answer) for step, answer in zip(trace, answers, strict=True)]
+        figures |= self._intervals(trace, came) | self._sets(trace, came)
+        if any(told):
+            figures["error"] = self._errors(trace, told, scores.get(self._first.name))
+            figures |= self._chances(trace, told, came)
+        self._told.extend(told)
+        self._kept.extend(name not in step.abstained for step in trace)
+        self._figures.add(len(trace), figures)
 
-    def _said(self, step: StepRecord) -> dict[str, float | None]:
-        """Give what the prediction said of itself."""
+    def _intervals(self, trace: Sequence[StepRecord], came: Sequence[Value | None]) -> dict[str, Iterable[float]]:
         name = self._field.name
-        found: dict[str, float | None] = {"chance": step.chance.get(name)}
-        if name in step.interval:
-            low, high = step.interval[name]
-            came = number_in(step.target.get(name)) if step.target else None
-            found["width"] = finite(high - low)
-            found["outside"] = 0.0 if came is None else max(low - came, came - high, 0.0)
-        if name in step.among:
-            found["set_size"] = float(len(step.among[name]))
+        if not any(name in step.interval for step in trace):
+            return {}
+        low, high = np.array([step.interval.get(name, NOTHING) for step in trace], float).T
+        outcomes = np.array(list(map(_number, came)))
+        with np.errstate(over="ignore"):
+            outside = np.maximum(np.maximum(low - outcomes, outcomes - high), 0.0)
+            width = bounded(high - low)
+        covered = np.where(np.isnan(low) | np.isnan(outcomes), math.nan, (low <= outcomes) & (outcomes <= high))
+        return {"width": width.tolist(), "outside": np.nan_to_num(outside).tolist(), "covered": covered.tolist()}
+
+    def _sets(self, trace: Sequence[StepRecord], came: Sequence[Value | None]) -> dict[str, Iterable[float]]:
+        name = self._field.name
+        if not any(name in step.among for step in trace):
+            return {}
+        sizes = [float(len(step.among[name])) if name in step.among else math.nan for step in trace]
+        found: dict[str, Iterable[float]] = {"set_size": sizes}
+        if not any(name in step.interval for step in trace):
+            found["covered"] = [
+                math.nan if outcome is None or name not in step.among else is_among(outcome, step.among[name])
+                for step, outcome in zip(trace, came, strict=True)
+            ]
         return found
 
-    def _model_said(self, step: StepRecord, answer: Value | None) -> float | None:
+    def _errors(self, trace: Sequence[StepRecord], told: Sequence[bool], scores: list[float] | None) -> list[float]:
+        """Give `trusted.error` of the steps that were told, for all of them at once where they have the score."""
+        if scores is None or self._field.is_open or any(math.isnan(one) for one in scores):
+            return [error(self._field, step) if one else math.nan for step, one in zip(trace, told, strict=True)]
+        return [1.0 - score for score in scores] if self._first.is_share else scores
+
+    def _chances(
+        self, trace: Sequence[StepRecord], told: Sequence[bool], came: Sequence[Value | None]
+    ) -> dict[str, Iterable[float]]:
+        field, name = self._field, self._field.name
+        if not any(step.distribution.get(name) for step in trace):
+            return {}
+        of_outcome, squares = [math.nan] * len(trace), [math.nan] * len(trace)
+        for place, (step, outcome) in enumerate(zip(trace, came, strict=True)):
+            spread = step.distribution.get(name)
+            if told[place] and spread and outcome is not None:
+                chances = completed(field.options, spread)
+                of_outcome[place] = chance_of(outcome, chances)
+                squares[place] = math.fsum(one * one for one in chances.values())
+        return {"of_outcome": of_outcome, "squares": squares}
+
+    def _model_said(self, step: StepRecord, answer: Value | None) -> float:
         """Give the chance that the model itself gave to the answer, and count what became of its own answer."""
         said = as_said(self._field, step)
         if not said:
-            return None
+            return math.nan
         self._choosing.add(step, said)
-        return None if answer is None else chance(answer, said, 0, 0)
+        return math.nan if answer is None else chance(answer, said, 0, 0)
 
     def columns(self) -> FieldColumns:
-        steps = len(self._told)
-        figures = {name: _whole(self._figures.get(name, array("d")), steps) for name in FIGURES}
+        """Give what was gathered."""
         return FieldColumns(
             told=np.frombuffer(self._told, np.bool_),
             kept=np.frombuffer(self._kept, np.bool_),
             confusion=self._counted.found,
             choosing=self._choosing.found,
-            **figures,
+            **{name: self._figures.whole(name) for name in FIGURES},
         )
 
 
-def _put(columns: dict[Key, array[float]], name: Key, place: int, figure: float) -> None:
-    """Put a figure at its step's place in a column, which may lack what came before."""
-    column = columns.get(name)
-    if column is None:
-        column = columns[name] = array("d")
-    if len(column) < place:
-        column.extend([math.nan] * (place - len(column)))
-    column.append(figure)
+NOTHING = (math.nan, math.nan)
 
 
-def _whole(column: array[float], steps: int) -> Array:
-    """Give a column with as many figures as there are steps; nan where there is none."""
-    found = np.full(steps, np.nan)
-    found[: len(column)] = column
-    return found
+def _number(value: Value | None) -> float:
+    """Give the number that a value is; nan where it is none."""
+    found = number_in(value)
+    return math.nan if found is None else found

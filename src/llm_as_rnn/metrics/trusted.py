@@ -106,8 +106,14 @@ def is_covered(field: Field, step: StepRecord) -> bool | None:
         came = number_in(outcome)
         return None if came is None else low <= came <= high
     if field.name in step.among:
-        return _folded(first_text(outcome)) in map(_folded, step.among[field.name])
+        return is_among(outcome, step.among[field.name])
     return None
+
+
+@lru_cache(maxsize=4096)
+def is_among(outcome: Value, options: tuple[str, ...]) -> bool:
+    """Tell whether what came is one of some options; of a list, its first entry."""
+    return _folded(first_text(outcome)) in map(_folded, options)
 
 
 def interval_scores(width: Array, outside: Array, coverage: float) -> Array:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import base64
 import gzip
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -55,19 +55,6 @@ class Shown(msgspec.Struct, frozen=True, omit_defaults=True):
     """The base of what is stored for the viewer: what has its default is left out."""
 
 
-class AnswerView(Shown, frozen=True):
-    """One field: what was answered, what came, and how they compare."""
-
-    name: str
-    said: str | None = None
-    came: str | None = None
-    right: bool | None = None
-    """Of fields that can be right or wrong, once the outcome is known."""
-    note: str = ""
-    error: float | None = None
-    """Of numbers: the absolute error, in the field's unit."""
-
-
 class CallView(Shown, frozen=True):
     """One call; ``text`` is a place in the pool, and so is each line of what was asked, message by message.
 
@@ -108,62 +95,45 @@ class MemoryView(Shown, frozen=True):
     """The version that the update began with, where it is another."""
 
 
-class SaidView(Shown, frozen=True):
-    """What the prediction said of how far one field's answer can be trusted; options are places in the pool."""
+Column = Sequence[Any]
+"""A figure or text of each step of a stretch; None where a step has none. What no step has is left out."""
 
-    field: str
-    chance: float | None = None
-    interval: tuple[str, str] | None = None
-    among: int | None = None
-    """A place in the pool: the places of the set's options, as one list."""
-    more: int = 0
-    """How many further options are in the set."""
-    held: bool | None = None
-    """Whether the outcome lay in interval or set, once it is known."""
-    abstained: bool = False
-    given: list[tuple[int, float]] = []
-    """The likeliest options, as they were given."""
-    told: list[tuple[int, float]] = []
-    """The same as the model said it, where that is known."""
+Columns = Mapping[str, Column]
 
 
-class StepView(Shown, frozen=True):
-    """One step; ``observation``, ``raw`` and ``feedback`` are places in the pool."""
+class TraceView(Shown, frozen=True):
+    """A stretch of one sequence under one method, in columns: they take a third less room than steps.
 
-    t: int
-    observation: int
-    answers: list[AnswerView]
-    status: str
-    raw: int
-    outcome: str
-    """What became of the memory."""
-    reason: str = ""
-    problem: str = ""
-    notes: tuple[str, ...] = ()
-    feedback: int | None = None
-    feedback_kind: str = ""
-    memory: MemoryView | None = None
-    calls: list[CallView] = []
-    recalled: list[RecalledView] = []
-    """The one most like the observation first."""
-    advice: list[AdviceView] = []
-    said: list[SaidView] = []
-    when: int | None = None
-    """The date of the observation, if it has one: a place in the pool."""
+    Attributes
+    ----------
+    t : list of int
+        The timesteps.
+    steps : dict of str to column
+        What there is of a step. ``observation``, ``raw``, ``feedback`` and ``when`` (its date) are places in the pool;
+        ``outcome`` and ``reason`` are what became of the memory; ``memory``, ``calls`` and ``recalled`` (the note most
+        like the observation first) are views; ``advice`` has the field of each answer that was made by advice, and how
+        far each adviser was believed, most first.
+    answers : dict of str to dict of str to column
+        By field: what was ``said``, what ``came``, whether that is ``right`` (of fields that can be, once the outcome
+        is known), a ``note``, and of numbers the absolute ``error`` in the field's unit.
+    trust : dict of str to dict of str to column
+        By field, what the prediction said of how far its answer can be trusted: its ``chance``, its interval from
+        ``low`` to ``high``, the options ``among`` which the outcome was said to be (a place in the pool, of a list of
+        places), and how many ``more`` there are; whether the outcome ``held`` to that, once it is known; whether the
+        answer was ``abstained`` from; the likeliest options as they were ``given``, and as the model ``told`` them.
+    """
 
-
-class AdviceView(Shown, frozen=True):
-    """What an answer's field was made of: how far each adviser was believed, most first."""
-
-    field: str
-    believed: list[tuple[int, float]]
+    t: list[int]
+    steps: Columns
+    answers: Mapping[str, Columns]
+    trust: Mapping[str, Columns]
 
 
 class PartView(Shown, frozen=True):
     """A stretch of one sequence under each method that has steps there; its texts are in the pool."""
 
     pool: list[Any]
-    traces: list[list[StepView]]
+    traces: list[TraceView]
 
 
 class PartIndex(Shown, frozen=True):
@@ -239,10 +209,12 @@ class _Pool:
         self._cap = cap
         self._asked = asked
         self._most = most
-        self._places: dict[bytes, int] = {}
+        self._texts: dict[str, int] = {}
+        self._others: dict[bytes, int] = {}
+        self._observations: dict[int, tuple[Mapping[str, Any], int]] = {}
 
     def text(self, text: str) -> int:
-        return self.add(_cut(text, self._cap))
+        return self.add(text if len(text) <= self._cap else _cut(text, self._cap))
 
     def messages(self, names: Sequence[str]) -> list[tuple[str, list[int]]]:
         """Give a call's messages line by line, as most lines come up again; none where one of them is not known."""
@@ -251,12 +223,29 @@ class _Pool:
             return []
         return [(one.role, [self.add(line) for line in _cut(one.content, self._most).split("\n")]) for one in known]
 
-    def add(self, value: Any) -> int:
+    def observation(self, t: int, observation: Mapping[str, Any]) -> int:
+        """Give the place of an observation, which as a rule is the same under all methods."""
+        known, place = self._observations.get(t, (None, 0))
+        if known != observation:
+            place = self.value({name: _written(value) for name, value in observation.items()})
+            self._observations[t] = observation, place
+        return place
+
+    def add(self, text: str) -> int:
+        """Give the place of a text."""
+        place = self._texts.get(text)
+        if place is None:
+            place = self._texts[text] = len(self.values)
+            self.values.append(text)
+        return place
+
+    def value(self, value: Any) -> int:
+        """Give the place of any other value."""
         key = _encode(value)
-        if key not in self._places:
-            self._places[key] = len(self.values)
+        if key not in self._others:
+            self._others[key] = len(self.values)
             self.values.append(value)
-        return self._places[key]
+        return self._others[key]
 
 
 def viewer(
@@ -335,14 +324,14 @@ def _parts(task: Task, tracks: Sequence[Sequence[StepRecord]], methods: Sequence
     ends = range(0, max((trace.length for trace in traces), default=0), STRETCH)
     for begin in ends:
         view = part_view([trace.stretch(begin, begin + STRETCH) for trace in traces], asked)
-        there = [number for number, steps in enumerate(view.traces) if steps]
+        there = [number for number, trace in enumerate(view.traces) if trace.t]
         yield Part(
             PartIndex(
                 traces[0].sequence,
-                first=min(view.traces[number][0].t for number in there),
-                last=max(view.traces[number][-1].t for number in there),
+                first=min(view.traces[number].t[0] for number in there),
+                last=max(view.traces[number].t[-1] for number in there),
                 methods=[places[number] for number in there],
-                memory=[places[number] for number in there if any(step.memory for step in view.traces[number])],
+                memory=[places[number] for number in there if "memory" in view.traces[number].steps],
                 whole=len(ends) == 1,
             ),
             _packed(PartView(view.pool, [view.traces[number] for number in there])),
@@ -366,7 +355,7 @@ def part_view(stretches: Sequence[Stretch], asked: Asked = _NOTHING, text_chars:
     names = {name for step in steps for call in step.asked for name in call if name in asked}
     most = cap_length((len(asked[name].content) for name in names), text_chars)
     pool = _Pool(cap_length(map(len, texts), text_chars), asked, most)
-    return PartView(pool.values, [stretch.views(pool) for stretch in stretches])
+    return PartView(pool.values, [stretch.view(pool) for stretch in stretches])
 
 
 def _packed(values: Any) -> str:
@@ -418,13 +407,46 @@ class Stretch(NamedTuple):
     made: Sequence[Memory | None]
     changes: Sequence[Sections]
 
-    def views(self, pool: _Pool) -> list[StepView]:
+    def view(self, pool: _Pool) -> TraceView:
         """Prepare them for the viewer, their texts in a pool."""
-        fields = [_Shown(field) for field in self.task.answer]
-        return [
-            _step(self.task, fields, step, made, sections, pool)
-            for step, made, sections in zip(self.steps, self.made, self.changes, strict=True)
-        ]
+        fields = [_ShownField(field, self.steps) for field in self.task.answer]
+        return TraceView(
+            [step.t for step in self.steps],
+            filled(self._columns(pool)),
+            {field.name: filled(field.answers()) for field in fields},
+            {field.name: told for field in fields if (told := filled(field.trust(pool)))},
+        )
+
+    def _columns(self, pool: _Pool) -> Columns:
+        task, steps = self.task, self.steps
+        memories = zip(steps, self.made, self.changes, strict=True)
+        return {
+            "observation": [pool.observation(step.t, step.observation) for step in steps],
+            "status": [step.status for step in steps],
+            "raw": [pool.text(step.raw) for step in steps],
+            "outcome": [step.update.outcome for step in steps],
+            "reason": [step.update.reason or None for step in steps],
+            "problem": [step.problem or None for step in steps],
+            "notes": [step.notes or None for step in steps],
+            "feedback": [pool.text(step.feedback.text) if step.feedback else None for step in steps],
+            "feedback_kind": [step.feedback.kind if step.feedback else None for step in steps],
+            "memory": [_memory(step, made, sections, pool) for step, made, sections in memories],
+            "calls": [_calls(step, pool) if step.calls else None for step in steps],
+            "recalled": [
+                [_recalled(task, step, note, pool) for note in reversed(step.recalled)] or None for step in steps
+            ],
+            "advice": [[(name, _ranked(of, pool)) for name, of in step.believed.items()] or None for step in steps],
+            "when": [pool.add(date) if (date := when(task, step.observation)) else None for step in steps],
+        }
+
+
+def filled(columns: Columns) -> Columns:
+    """Leave out columns that have nothing for any step.
+
+    >>> filled({"chance": [0.5, None], "error": [None, None]})
+    {'chance': [0.5, None]}
+    """
+    return {name: column for name, column in columns.items() if any(value is not None for value in column)}
 
 
 class _Trace:
@@ -452,30 +474,6 @@ Sections = Mapping[str, Sequence[Item]]
 """The items of a memory by section (see `report.diff`)."""
 
 
-def _step(
-    task: Task, fields: Sequence[_Shown], step: StepRecord, made: Memory | None, sections: Sections, pool: _Pool
-) -> StepView:
-    return StepView(
-        t=step.t,
-        observation=pool.add({name: _written(value) for name, value in step.observation.items()}),
-        answers=[field.answer(step) for field in fields],
-        status=step.status,
-        raw=pool.text(step.raw),
-        outcome=step.update.outcome,
-        reason=step.update.reason,
-        problem=step.problem,
-        notes=step.notes,
-        feedback=pool.text(step.feedback.text) if step.feedback else None,
-        feedback_kind=step.feedback.kind if step.feedback else "",
-        memory=_memory(step, made, sections, pool),
-        calls=[_call(call, names, pool) for call, names in zip(step.calls, _names(step), strict=True)],
-        recalled=[_recalled(task, step, note, pool) for note in reversed(step.recalled)],
-        advice=[_advice(step, name, pool) for name in step.believed],
-        said=[said for field in fields if (said := field.said(step, pool))],
-        when=pool.add(date) if (date := when(task, step.observation)) else None,
-    )
-
-
 DIGITS = 4
 """Of an error, whose bar no eye can tell from one of more digits."""
 
@@ -486,13 +484,9 @@ MOST_AMONG = 6
 """Options of a set that are shown."""
 
 
-def _advice(step: StepRecord, name: str, pool: _Pool) -> AdviceView:
-    return AdviceView(name, _ranked(step.believed[name], pool))
-
-
-def _ranked(figures: Mapping[str, float], pool: _Pool) -> list[tuple[int, float]]:
+def _ranked(figures: Mapping[str, float], pool: _Pool, most: int | None = None) -> list[tuple[int, float]]:
     order = sorted(figures.items(), key=lambda pair: -pair[1])
-    return [(pool.add(text), round(figure, 2)) for text, figure in order]
+    return [(pool.add(text), round(figure, 2)) for text, figure in order[:most]]
 
 
 DATES = ("date", "day", "datetime", "timestamp", "time")
@@ -541,6 +535,10 @@ def _item(item: Item, pool: _Pool) -> tuple[int, int | None, str, Any]:
     return item.id, item.since, item.mark, item.spans if item.mark == "~" else pool.add(item.text)
 
 
+def _calls(step: StepRecord, pool: _Pool) -> list[CallView]:
+    return [_call(call, names, pool) for call, names in zip(step.calls, _names(step), strict=True)]
+
+
 def _call(call: Call, names: Sequence[str], pool: _Pool) -> CallView:
     return CallView(
         call.role,
@@ -556,58 +554,67 @@ def _call(call: Call, names: Sequence[str], pool: _Pool) -> CallView:
     )
 
 
-class _Shown:
-    """One field of a task, as the viewer shows its answers."""
+class _ShownField:
+    """One field of a stretch's answers, as the viewer shows them."""
 
-    def __init__(self, field: Field) -> None:
+    def __init__(self, field: Field, steps: Sequence[StepRecord]) -> None:
+        self.name = field.name
         self._field = field
-        self._first, *rest = field_metrics(field)
-        self._last = rest[-1] if rest else self._first
+        self._steps = steps
         self._show = lru_cache(maxsize=4096, typed=True)(partial(_show, field))
-        self._difference = lru_cache(maxsize=4096, typed=True)(partial(_difference, field))
 
-    def answer(self, step: StepRecord) -> AnswerView:
+    def answers(self) -> Columns:
         """Tell what was answered, what came, and how they compare."""
-        name, first = self._field.name, self._first
-        said = step.prediction.get(name) if step.prediction else None
-        came = step.target.get(name) if step.target else None
-        score = step.scores.get(first.name)
-        return AnswerView(
-            name,
-            None if said is None else self._show(said),
-            None if came is None else self._show(came),
-            None if not first.is_share or score is None else score == 1,
-            self._note(said, came, score, step),
-            None if first.higher_is_better or score is None else float(f"{score:.{DIGITS}g}"),
-        )
+        name, show, metrics = self.name, self._show, field_metrics(self._field)
+        first, last = metrics[0], metrics[-1]
+        difference = lru_cache(maxsize=4096, typed=True)(partial(_difference, self._field))
+        said = [step.prediction.get(name) if step.prediction else None for step in self._steps]
+        came = [step.target.get(name) if step.target else None for step in self._steps]
+        scores = [step.scores.get(first.name) for step in self._steps]
+        notes = [_note(*both, difference) for both in zip(said, came, strict=True)]
+        if isinstance(self._field, Ranked):
+            for place, step in enumerate(self._steps):
+                if not notes[place] and scores[place] == 0 and step.scores.get(last.name) == 1:
+                    notes[place] = "an outcome is further down the list"
+        return {
+            "said": [None if value is None else show(value) for value in said],
+            "came": [None if value is None else show(value) for value in came],
+            "right": [score == 1 if first.is_share and score is not None else None for score in scores],
+            "note": [note or None for note in notes],
+            "error": [
+                None if first.higher_is_better or score is None else float(f"{score:.{DIGITS}g}") for score in scores
+            ],
+        }
 
-    def _note(self, said: Value | None, came: Value | None, score: float | None, step: StepRecord) -> str:
-        if said is None:
-            return "no usable answer"
-        if came is None:
-            return "no outcome yet"
-        if isinstance(self._field, Ranked) and score == 0 and step.scores.get(self._last.name) == 1:
-            return "an outcome is further down the list"
-        return self._difference(said, came)
+    def trust(self, pool: _Pool) -> Columns:
+        """Tell what was said of how far the answers can be trusted."""
+        name, show, steps = self.name, self._show, self._steps
+        field = self._field
+        ends = [step.interval.get(name) for step in steps]
+        among = [step.among.get(name, ()) for step in steps]
+        told = [as_said(field, step) if step.calls else {} for step in steps]
+        return {
+            "chance": [None if (one := step.chance.get(name)) is None else round(one, 2) for step in steps],
+            "low": [None if one is None else show(one[0]) for one in ends],
+            "high": [None if one is None else show(one[1]) for one in ends],
+            "among": [
+                pool.value([pool.add(option) for option in options[:MOST_AMONG]]) if options else None
+                for options in among
+            ],
+            "more": [len(options) - MOST_AMONG if len(options) > MOST_AMONG else None for options in among],
+            "held": [is_covered(field, step) for step in steps],
+            "abstained": [True if name in step.abstained else None for step in steps],
+            "given": [
+                _ranked(given, pool, MOST_CHANCES) if (given := step.distribution.get(name)) else None for step in steps
+            ],
+            "told": [_ranked(one, pool, MOST_CHANCES) if one else None for one in told],
+        }
 
-    def said(self, step: StepRecord, pool: _Pool) -> SaidView | None:
-        """Tell what was said of the answer; None where nothing was."""
-        field, name = self._field, self._field.name
-        ends, among, chance = step.interval.get(name), step.among.get(name, ()), step.chance.get(name)
-        given, told = step.distribution.get(name, {}), as_said(field, step) if step.calls else {}
-        if ends is None and chance is None and not (among or given or told):
-            return None
-        return SaidView(
-            name,
-            chance=None if chance is None else round(chance, 2),
-            interval=None if ends is None else (self._show(ends[0]), self._show(ends[1])),
-            among=pool.add([pool.add(option) for option in among[:MOST_AMONG]]) if among else None,
-            more=max(len(among) - MOST_AMONG, 0),
-            held=is_covered(field, step),
-            abstained=name in step.abstained,
-            given=_ranked(given, pool)[:MOST_CHANCES],
-            told=_ranked(told, pool)[:MOST_CHANCES],
-        )
+
+def _note(said: Value | None, came: Value | None, difference: Callable[[Value, Value], str]) -> str:
+    if said is None:
+        return "no usable answer"
+    return "no outcome yet" if came is None else difference(said, came)
 
 
 def _difference(field: Field, said: Value, came: Value) -> str:

@@ -270,6 +270,10 @@ _AS_THEY_ARE = (
 )  # fmt: skip
 
 
+MOST_SETS = 4096
+"""So many different sets of options are kept as they were read last."""
+
+
 class StepLines(LinesOfSteps):
     """Lines of steps in today's format.
 
@@ -282,6 +286,7 @@ class StepLines(LinesOfSteps):
         self._left: dict[tuple[str, str], Memory | None] = {}
         self._options: list[str] = []
         self._places: dict[str, int] = {}
+        self._sets: dict[tuple[Part, ...], tuple[str, ...]] = {}
 
     def kept(self, record: StepRecord) -> StepRecord:
         """Give all of it."""
@@ -346,10 +351,18 @@ class StepLines(LinesOfSteps):
             read.distribution,
             read.believed,
             read.interval,
-            {field: texts(said, self._options) for field, said in read.among.items()},
+            {field: self._set(said) for field, said in read.among.items()},
             read.chance,
             read.abstained,
         )
+
+    def _set(self, said: tuple[Part, ...]) -> tuple[str, ...]:
+        """Give a set's options; the same sets come up again and again, and what a place means does not change."""
+        if said not in self._sets:
+            if len(self._sets) >= MOST_SETS:
+                self._sets.clear()
+            self._sets[said] = texts(said, self._options)
+        return self._sets[said]
 
     def passed(self, record: StepRecord) -> None:
         """Remember what the step left, and the options that it named."""
