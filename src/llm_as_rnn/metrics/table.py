@@ -80,7 +80,7 @@ class FieldColumns(NamedTuple):
 
 
 FIGURES = (
-    "covered", "width", "outside", "set_size", "chance", "said", "error", "of_outcome", "squares", "came", "answered",
+    "covered", "set_size", "chance", "said", "error", "of_outcome", "squares", "came", "answered",
 )  # fmt: skip
 
 
@@ -331,7 +331,7 @@ class _Gathered:
             self._counted.add(zip(came, answers, strict=True))
             if any(step.calls for step in trace):
                 figures["said"] = [self._model_said(step, answer) for step, answer in zip(trace, answers, strict=True)]
-        figures |= self._intervals(trace, came) | self._sets(trace, came)
+        figures |= self._intervals(trace) | self._sets(trace, came)
         if any(told):
             figures["error"] = self._errors(trace, told, scores.get(self._first.name))
             figures |= self._chances(trace, told, came)
@@ -339,30 +339,23 @@ class _Gathered:
         self._kept.extend(name not in step.abstained for step in trace)
         self._figures.add(len(trace), figures)
 
-    def _intervals(self, trace: Sequence[StepRecord], came: Sequence[Value | None]) -> dict[str, Iterable[float]]:
+    def _intervals(self, trace: Sequence[StepRecord]) -> dict[str, Iterable[float]]:
         name = self._field.name
         if not any(name in step.interval for step in trace):
             return {}
-        low, high = np.array([step.interval.get(name, NOTHING) for step in trace], float).T
-        outcomes = np.array(list(map(_number, came)))
-        with np.errstate(over="ignore"):
-            outside = np.maximum(np.maximum(low - outcomes, outcomes - high), 0.0)
-            width = bounded(high - low)
-        covered = np.where(np.isnan(low) | np.isnan(outcomes), math.nan, (low <= outcomes) & (outcomes <= high))
-        return {"width": width.tolist(), "outside": np.nan_to_num(outside).tolist(), "covered": covered.tolist()}
+        low, high = zip(*(step.interval.get(name, NOTHING) for step in trace), strict=True)
+        return {"low": low, "high": high}
 
     def _sets(self, trace: Sequence[StepRecord], came: Sequence[Value | None]) -> dict[str, Iterable[float]]:
         name = self._field.name
         if not any(name in step.among for step in trace):
             return {}
         sizes = [float(len(step.among[name])) if name in step.among else math.nan for step in trace]
-        found: dict[str, Iterable[float]] = {"set_size": sizes}
-        if not any(name in step.interval for step in trace):
-            found["covered"] = [
-                math.nan if outcome is None or name not in step.among else is_among(outcome, step.among[name])
-                for step, outcome in zip(trace, came, strict=True)
-            ]
-        return found
+        covered = [
+            math.nan if outcome is None or name not in step.among else is_among(outcome, step.among[name])
+            for step, outcome in zip(trace, came, strict=True)
+        ]
+        return {"set_size": sizes, "covered": covered}
 
     def _errors(self, trace: Sequence[StepRecord], told: Sequence[bool], scores: list[float] | None) -> list[float]:
         """Give `trusted.error` of the steps that were told, for all of them at once where they have the score."""
@@ -395,12 +388,21 @@ class _Gathered:
 
     def columns(self) -> FieldColumns:
         """Give what was gathered."""
+        found = {name: self._figures.whole(name) for name in (*FIGURES, "low", "high")}
+        low, high, came = found.pop("low"), found.pop("high"), found["came"]
+        with np.errstate(over="ignore"):
+            outside = np.maximum(np.maximum(low - came, came - high), 0.0)
+            width = bounded(high - low)
+        is_within = np.where(np.isnan(low) | np.isnan(came), math.nan, (low <= came) & (came <= high))
         return FieldColumns(
             told=np.frombuffer(self._told, np.bool_),
             kept=np.frombuffer(self._kept, np.bool_),
+            width=width,
+            outside=np.where(np.isnan(outside) & ~np.isnan(low), 0.0, outside),
+            covered=np.where(np.isnan(low), found.pop("covered"), is_within),
             confusion=self._counted.found,
             choosing=self._choosing.found,
-            **{name: self._figures.whole(name) for name in FIGURES},
+            **found,
         )
 
 
@@ -409,5 +411,5 @@ NOTHING = (math.nan, math.nan)
 
 def _number(value: Value | None) -> float:
     """Give the number that a value is; nan where it is none."""
-    found = number_in(value)
+    found = value if isinstance(value, float) else number_in(value)
     return math.nan if found is None else found

@@ -27,15 +27,15 @@ from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.memories import predicting
 from llm_as_rnn.metrics.scores import field_metrics
 from llm_as_rnn.metrics.told import as_said
-from llm_as_rnn.metrics.traces import Traces
+from llm_as_rnn.metrics.traces import Traces, traces
 from llm_as_rnn.metrics.trusted import is_covered
 from llm_as_rnn.report.diff import Item, MemoryDiff
 
 TEXT_CHARS = 1_000_000
 """The most characters of models' texts that a part holds, about; and of what they were asked, once again as many."""
 
-ROOM = 2_300_000
-"""The most characters of packed parts that a page holds: with all else on it that is less than 3 MB."""
+ROOM = 1_000_000
+"""The most characters of packed parts that a page holds: some 20,000 steps of references, or fewer that say more."""
 
 LEVEL = 6
 """Of compression: the highest takes three times as long, and saves one part in a hundred."""
@@ -250,7 +250,7 @@ class _Pool:
 
 def viewer(
     task: Task,
-    steps: Traces,
+    steps: Iterable[StepRecord] | Traces,
     budget: int | None = None,
     *,
     sequences: Collection[str] = (),
@@ -264,7 +264,7 @@ def viewer(
     ----------
     task : Task
         Which says what the answer's fields are.
-    steps : Traces
+    steps : iterable of StepRecord, or Traces
         The journal.
     budget : int or None
         lambda, in tokens, if it is known.
@@ -277,6 +277,7 @@ def viewer(
     unasked : str
         Why that is not there, if it is known.
     """
+    steps = traces(steps)
     methods = list(dict.fromkeys(method for method, _ in steps.names))
     every: dict[str, list[str]] = {}
     for method, sequence in steps.names:
@@ -338,23 +339,13 @@ def _parts(task: Task, tracks: Sequence[Sequence[StepRecord]], methods: Sequence
         )
 
 
-def part_view(stretches: Sequence[Stretch], asked: Asked = _NOTHING, text_chars: int = TEXT_CHARS) -> PartView:
-    """Prepare a stretch of one sequence for the viewer.
-
-    Parameters
-    ----------
-    stretches : sequence of Stretch
-        Its steps under each method.
-    asked : mapping of str to Message
-        What the model was asked, by the digests in the records.
-    text_chars : int
-        The most characters of models' texts in all; the longest are cut first. Of what was asked there may be as many.
-    """
+def part_view(stretches: Sequence[Stretch], asked: Asked) -> PartView:
+    """Prepare a stretch of one sequence for the viewer, under each method; the longest texts are cut first."""
     steps = [step for stretch in stretches for step in stretch.steps]
     texts = {text for step in steps for text in _texts(step)}
     names = {name for step in steps for call in step.asked for name in call if name in asked}
-    most = cap_length((len(asked[name].content) for name in names), text_chars)
-    pool = _Pool(cap_length(map(len, texts), text_chars), asked, most)
+    most = cap_length((len(asked[name].content) for name in names), TEXT_CHARS)
+    pool = _Pool(cap_length(map(len, texts), TEXT_CHARS), asked, most)
     return PartView(pool.values, [stretch.view(pool) for stretch in stretches])
 
 

@@ -322,8 +322,11 @@ class StepLines(LinesOfSteps):
         after = given(read.memory_after, before)
         if not isinstance(read.memory_change, UnsetType):
             after = after_change(before, read.memory_change)
-        calls = tuple(Call.of(call.role, call.completion()) for call in read.calls)
-        asked = tuple(call.asked for call in read.calls)
+        calls: tuple[Call, ...] = ()
+        asked: tuple[tuple[str, ...], ...] = ()
+        if read.calls:
+            calls = tuple(Call.of(call.role, call.completion()) for call in read.calls)
+            asked = tuple(call.asked for call in read.calls)
         return StepRecord(  # by their places: with names it takes three times as long, and journals are long
             read.method,
             read.sequence,
@@ -332,7 +335,7 @@ class StepLines(LinesOfSteps):
             read.target,
             read.prediction,
             read.status,
-            given(read.raw, _last_answer(calls)),
+            _last_answer(calls) if read.raw is UNSET else read.raw,
             given(read.memory_version, before.version if before else None),
             before,
             after,
