@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -338,7 +339,7 @@ def test_any_beginning_of_the_order_is_spread_out(number: int) -> None:
     assert sorted(order) == list(range(number))
     for taken in range(1, number):
         found = [*sorted(order[:taken]), number]
-        assert max(b - a for a, b in zip(found, found[1:], strict=False)) <= 2 * -(-number // taken) + 1
+        assert max(b - a for a, b in pairwise(found)) <= 2 * -(-number // taken) + 1
 
 
 def test_the_memory_that_is_shown_as_the_predictions_own_is_the_one_that_its_prompt_held(tmp_path: Path) -> None:

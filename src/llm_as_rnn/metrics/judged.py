@@ -23,7 +23,7 @@ from llm_as_rnn.core.records import Call, Record, Status, StepRecord, Value
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.agreement import Agreement, agreement
 from llm_as_rnn.metrics.extras import extra_metrics
-from llm_as_rnn.metrics.traces import Held, Name, Traces
+from llm_as_rnn.metrics.traces import Name, Traces
 
 FULL = 100.0
 """The best Align score."""
@@ -258,13 +258,19 @@ def with_judgements(task: Task, records: Sequence[StepRecord], judgements: Seque
     where they are even. There are no scores before all pairs of the field
     were judged, as methods could not be compared on some of their steps; and none where no judgement is usable.
     """
-    return list(judged_traces(task, Held(records), judgements))
+    chosen = [_Chosen.of(field, records, judgements) for field in judged_fields(task)]
+    return [_scored(record, chosen) for record in records]
 
 
 def judged_traces(task: Task, steps: Traces, judgements: Sequence[Judgement]) -> Traces:
     """Give a run's steps with the judged scores beside the others, as `with_judgements` does."""
     chosen = [_Chosen.of(field, steps, judgements) for field in judged_fields(task)]
     return _Judged(steps, chosen) if chosen else steps
+
+
+def _scored(record: StepRecord, chosen: Sequence[_Chosen]) -> StepRecord:
+    scores = {name: score for choice in chosen for name, score in choice.scores(record).items()}
+    return msgspec.structs.replace(record, scores={**record.scores, **scores})
 
 
 class _Judged(Traces):
@@ -279,11 +285,7 @@ class _Judged(Traces):
         return self._steps.names
 
     def trace(self, method: str, sequence: str) -> Sequence[StepRecord]:
-        return [self._scored(record) for record in self._steps.trace(method, sequence)]
-
-    def _scored(self, record: StepRecord) -> StepRecord:
-        scores = {name: score for choice in self._chosen for name, score in choice.scores(record).items()}
-        return msgspec.structs.replace(record, scores={**record.scores, **scores})
+        return [_scored(record, self._chosen) for record in self._steps.trace(method, sequence)]
 
 
 def judging(task: Task, records: Iterable[StepRecord], judgements: Sequence[Judgement]) -> list[JudgingSummary]:
