@@ -28,6 +28,9 @@ from llm_as_rnn.report.versus import Run, paired_results, render_comparison, req
 from llm_as_rnn.runs.directory import RunDirectory, RunInfo
 from llm_as_rnn.runs.execute import needs_model
 
+FEW = 5
+"""So many names are given as examples."""
+
 
 def show_run(directory: RunDirectory, console: Console, sequences: Collection[str] = ()) -> RunInfo:
     """Read a run's journal again; write ``scores.json`` and ``report.html``; print the table.
@@ -45,9 +48,12 @@ def show_run(directory: RunDirectory, console: Console, sequences: Collection[st
     ------
     RunError
         If the folder holds no run, or cannot be written.
+    UsageError
+        If it has no such sequence.
     """
     with waiting("writing the report"):
         info, steps = directory.current(), directory.steps()
+        _require_there(sequences, steps)
         table = tabulate(info.task, steps)
         summaries = summarise(info.task, table, info.spec.settings.coverage)
         told = _write_scores(directory, info, steps, summaries)
@@ -72,6 +78,14 @@ def show_run(directory: RunDirectory, console: Console, sequences: Collection[st
         console.print(line, style="dim")
     console.print(f"report: {directory.report}", soft_wrap=True)
     return info
+
+
+def _require_there(sequences: Collection[str], steps: Traces) -> None:
+    known = dict.fromkeys(sequence for _, sequence in steps.names)
+    for name in sequences:
+        if name not in known:
+            some = ", ".join([*list(known)[:FEW], *(["..."] if len(known) > FEW else [])])
+            raise UsageError(f"the run has no sequence {name!r}", f"name one of its {len(known)}: {some}")
 
 
 def _write_scores(

@@ -92,12 +92,12 @@ def curve(records: Iterable[StepRecord], metric: str, window: int | None = None)
 def running(found: Scores, window: int | None = None) -> Tracks:
     """Give each sequence's own mean so far, or of the latest timesteps; parameters as for `curve`."""
     series = Series.of(found)
-    unit = unit_of(series.values)
+    unit = unit_of(series.figures)
     every = np.unique(series.t)
     rows = np.full((len(series), len(every)), np.nan)
     for place in range(len(series)):
         part = series.part(place)
-        steps, sums = series.t[part], np.concatenate([[0.0], np.cumsum(series.values[part] / unit)])
+        steps, sums = series.t[part], np.concatenate([[0.0], np.cumsum(series.figures[part] / unit)])
         end = np.searchsorted(steps, every, side="right")
         begin = np.searchsorted(steps, every - window, side="right") if window else np.zeros_like(end)
         np.divide(sums[end] - sums[begin], end - begin, out=rows[place], where=end > begin)
@@ -132,9 +132,9 @@ def regret(
     """
     losses = less(ours, reference)
     every = np.unique(losses.t)
-    unit = unit_of(losses.values, len(every))
+    unit = unit_of(losses.figures, len(every))
     rows = np.zeros((len(losses), len(every)))
-    signed = -losses.values if higher_is_better else losses.values
+    signed = -losses.figures if higher_is_better else losses.figures
     rows[losses.sequences, np.searchsorted(every, losses.t)] = signed / unit
     return Tracks(every.tolist(), rows.cumsum(axis=1), unit)
 
@@ -174,7 +174,7 @@ def shared(*methods: Scores) -> tuple[tuple[str, ...], list[Picked]]:
     for one, key in zip((first, *others), keys, strict=True):
         order = np.argsort(key, kind="stable")
         picked = order[np.searchsorted(key, kept, sorter=order)]
-        found.append(Picked(first.sequences[there], one.t[picked], one.values[picked]))
+        found.append(Picked(first.sequences[there], one.t[picked], one.figures[picked]))
     return first.names, found
 
 
@@ -188,7 +188,7 @@ class Picked(NamedTuple):
 
 def strongest(others: Mapping[Key, Scores], metric: Metric) -> Key | None:
     """Name the best of several methods by the mean over its steps, the first of equals; None if none has a score."""
-    means = {name: mean_of(Series.of(scores).values) for name, scores in others.items() if scores}
+    means = {name: mean_of(Series.of(scores).figures) for name, scores in others.items() if scores}
     sign = 1 if metric.higher_is_better else -1
     return max(means, key=lambda name: sign * means[name], default=None)
 
@@ -203,6 +203,6 @@ def self_correction(scores: Scores) -> SelfCorrection:
     """
     series = Series.of(scores)
     follows = (np.diff(series.sequences) == 0) & (np.diff(series.t) == 1)
-    after_wrong = series.values[1:][follows & (series.values[:-1] == 0)]
+    after_wrong = series.figures[1:][follows & (series.figures[:-1] == 0)]
     corrected = int((after_wrong == 1).sum())
     return SelfCorrection(len(after_wrong), corrected, corrected / len(after_wrong) if len(after_wrong) else None)

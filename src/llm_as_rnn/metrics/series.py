@@ -25,22 +25,22 @@ class Series(Mapping[str, Mapping[int, float]]):
         Each step's place in ``names``, ascending.
     t : array, (steps,)
         Its timestep, ascending within a sequence.
-    values : array, (steps,)
+    figures : array, (steps,)
         Its figure.
 
     Examples
     --------
     >>> found = Series.of({"b": {0: 1.0}, "a": {1: 0.5, 0: 0.25}})
-    >>> found.names, found.values.tolist(), found["a"]
+    >>> found.names, found.figures.tolist(), found["a"]
     (('a', 'b'), [0.25, 0.5, 1.0], {0: 0.25, 1: 0.5})
     """
 
-    def __init__(self, names: Sequence[str], sequences: Places, t: Places, values: Array) -> None:
+    def __init__(self, names: Sequence[str], sequences: Places, t: Places, figures: Array) -> None:
         there, numbers = np.unique(sequences, return_inverse=True)
         self.names = tuple(names[place] for place in there)
         self.sequences: Places = numbers.astype(np.int64)
         self.t = t
-        self.values = values
+        self.figures = figures
         self._bounds = np.searchsorted(self.sequences, np.arange(len(self.names) + 1))
         self._places = {name: place for place, name in enumerate(self.names)}
 
@@ -51,13 +51,13 @@ class Series(Mapping[str, Mapping[int, float]]):
             return scores
         names = sorted(scores)
         rows = [(place, t, scores[name][t]) for place, name in enumerate(names) for t in sorted(scores[name])]
-        places, times, values = zip(*rows, strict=True) if rows else ((), (), ())
-        return cls(names, np.array(places, np.int64), np.array(times, np.int64), np.array(values, float))
+        places, times, figures = zip(*rows, strict=True) if rows else ((), (), ())
+        return cls(names, np.array(places, np.int64), np.array(times, np.int64), np.array(figures, float))
 
     def __getitem__(self, sequence: str) -> Mapping[int, float]:
         """Give a sequence's figures by timestep."""
         part = self.part(self._places[sequence])
-        return dict(zip(self.t[part].tolist(), self.values[part].tolist(), strict=True))
+        return dict(zip(self.t[part].tolist(), self.figures[part].tolist(), strict=True))
 
     def __iter__(self) -> Iterator[str]:
         """Give the sequences."""

@@ -213,8 +213,8 @@ def score_of(found: Scores) -> Score | None:
     from llm_as_rnn.metrics.intervals import interval_of  # noqa: PLC0415 - as above
     from llm_as_rnn.metrics.series import Series, mean_of  # noqa: PLC0415 - as above
 
-    values = Series.of(found).values
-    return Score(mean_of(values), interval_of(found), len(values)) if len(values) else None
+    figures = Series.of(found).figures
+    return Score(mean_of(figures), interval_of(found), len(figures)) if len(figures) else None
 
 
 def _root(squares: Score | None) -> Score | None:

@@ -159,7 +159,7 @@ def _weights(columns: Columns, field: str, adviser: str) -> list[tuple[int, floa
     there = columns.series(weights)
     order = np.argsort(there.t, kind="stable")
     every, begins = np.unique(there.t[order], return_index=True)
-    return [(int(t), mean_of(part)) for t, part in zip(every, np.split(there.values[order], begins[1:]), strict=True)]
+    return [(int(t), mean_of(part)) for t, part in zip(every, np.split(there.figures[order], begins[1:]), strict=True)]
 
 
 def _score_chart(metric: Metric, lines: Sequence[Line], latest: int | None) -> Chart:

@@ -175,7 +175,7 @@ class ViewerIndex(Shown, frozen=True):
 class Part(NamedTuple):
     """A part as the page holds it: what is known of it, and itself as gzipped JSON in base64."""
 
-    index: PartIndex
+    known: PartIndex
     text: str
 
 
@@ -299,9 +299,9 @@ def viewer(
             left -= len(part.text)
         if not left:
             break
-    parts = [part for _, part in sorted(found, key=lambda one: (one[0], one[1].index.first))]
+    parts = [part for _, part in sorted(found, key=lambda one: (one[0], one[1].known.first))]
     units = {field.name: field.unit for field in task.answer if isinstance(field, Number) and field.unit}
-    index = ViewerIndex(methods, [part.index for part in parts], units, budget, unasked)
+    index = ViewerIndex(methods, [part.known for part in parts], units, budget, unasked)
     shown = len({place for place, _ in found})
     return Packed(script_json(index), [part.text for part in parts], shown, len(names), whole)
 
