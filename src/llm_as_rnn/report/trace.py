@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import base64
 import gzip
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import lru_cache, partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -211,7 +212,7 @@ class _Pool:
         self._most = most
         self._texts: dict[str, int] = {}
         self._others: dict[bytes, int] = {}
-        self._observations: dict[int, tuple[Mapping[str, Any], int]] = {}
+        self._observations: dict[int, tuple[Mapping[str, Any], int, int | None]] = {}
 
     def text(self, text: str) -> int:
         return self.add(text if len(text) <= self._cap else _cut(text, self._cap))
@@ -223,13 +224,15 @@ class _Pool:
             return []
         return [(one.role, [self.add(line) for line in _cut(one.content, self._most).split("\n")]) for one in known]
 
-    def observation(self, t: int, observation: Mapping[str, Any]) -> int:
-        """Give the place of an observation, which as a rule is the same under all methods."""
-        known, place = self._observations.get(t, (None, 0))
-        if known != observation:
-            place = self.value({name: _written(value) for name, value in observation.items()})
-            self._observations[t] = observation, place
-        return place
+    def observation(self, task: Task, step: StepRecord) -> tuple[int, int | None]:
+        """Give the places of an observation, which as a rule is the same under all methods, and of its date if any."""
+        known, place, dated = self._observations.get(step.t, (None, 0, None))
+        if known != step.observation:
+            place = self.value({name: _written(value) for name, value in step.observation.items()})
+            date = when(task, step.observation)
+            dated = self.add(date) if date else None
+            self._observations[step.t] = step.observation, place, dated
+        return place, dated
 
     def add(self, text: str) -> int:
         """Give the place of a text."""
@@ -278,32 +281,35 @@ def viewer(
         Why that is not there, if it is known.
     """
     steps = traces(steps)
-    methods = list(dict.fromkeys(method for method, _ in steps.names))
-    every: dict[str, list[str]] = {}
+    methods: dict[str, list[str]] = {}
     for method, sequence in steps.names:
-        every.setdefault(sequence, []).append(method)
-    found: list[tuple[int, Part]] = []
-    left = float("inf") if sequences else room
-    names = list(every)
+        methods.setdefault(sequence, []).append(method)
+    names = list(methods)
     wanted = [place for place in spread_out(len(names)) if not sequences or names[place] in sequences]
-    whole = len(wanted) == len(names)
-    for place in wanted:
-        tracks = [steps.trace(method, names[place]) for method in every[names[place]]]
-        parts = list(_parts(task, tracks, methods, asked))
-        for number in spread_out(len(parts)):
-            part = parts[number]
-            if found and len(part.text) > left:
-                whole, left = False, 0
-                break
-            found.append((place, part))
-            left -= len(part.text)
-        if not left:
-            break
+    packer = _Packer(task, list(dict.fromkeys(method for method, _ in steps.names)), asked)
+    every = (
+        (place, part)
+        for place in wanted
+        for part in packer.parts([steps.trace(method, names[place]) for method in methods[names[place]]])
+    )
+    found, is_all = _fitting(every, math.inf if sequences else room)
     parts = [part for _, part in sorted(found, key=lambda one: (one[0], one[1].known.first))]
     units = {field.name: field.unit for field in task.answer if isinstance(field, Number) and field.unit}
-    index = ViewerIndex(methods, [part.known for part in parts], units, budget, unasked)
+    index = ViewerIndex(packer.methods, [part.known for part in parts], units, budget, unasked)
     shown = len({place for place, _ in found})
+    whole = is_all and len(wanted) == len(names)
     return Packed(script_json(index), [part.text for part in parts], shown, len(names), whole)
+
+
+def _fitting(parts: Iterable[tuple[int, Part]], room: float) -> tuple[list[tuple[int, Part]], bool]:
+    """Take parts as long as there is room, one at least; say whether these are all."""
+    found: list[tuple[int, Part]] = []
+    for place, part in parts:
+        room -= len(part.text)
+        if found and room < 0:
+            return found, False
+        found.append((place, part))
+    return found, True
 
 
 def spread_out(number: int) -> list[int]:
@@ -318,25 +324,39 @@ def spread_out(number: int) -> list[int]:
     return sorted(range(number), key=lambda place: f"{place:0{width}b}"[::-1])
 
 
-def _parts(task: Task, tracks: Sequence[Sequence[StepRecord]], methods: Sequence[str], asked: Asked) -> Iterator[Part]:
-    """Pack one sequence under several methods, a stretch at a time."""
-    traces = [_Trace(task, steps) for steps in tracks if steps]
-    places = [methods.index(trace.method) for trace in traces]
-    ends = range(0, max((trace.length for trace in traces), default=0), STRETCH)
-    for begin in ends:
-        view = part_view([trace.stretch(begin, begin + STRETCH) for trace in traces], asked)
-        there = [number for number, trace in enumerate(view.traces) if trace.t]
-        yield Part(
-            PartIndex(
-                traces[0].sequence,
-                first=min(view.traces[number].t[0] for number in there),
-                last=max(view.traces[number].t[-1] for number in there),
-                methods=[places[number] for number in there],
-                memory=[places[number] for number in there if "memory" in view.traces[number].steps],
-                whole=len(ends) == 1,
-            ),
-            _packed(PartView(view.pool, [view.traces[number] for number in there])),
+class _Packer:
+    """Packs the sequences of a run, one after the other."""
+
+    def __init__(self, task: Task, methods: list[str], asked: Asked) -> None:
+        self.methods = methods
+        self._task = task
+        self._asked = asked
+        self._fields = [_ShownField(field) for field in task.answer]
+
+    def parts(self, tracks: Sequence[Sequence[StepRecord]]) -> list[Part]:
+        """Pack one sequence under several methods, its stretches in an order that is spread out."""
+        traces = [_Trace(self._task, self._fields, steps) for steps in tracks if steps]
+        begins = range(0, max((trace.length for trace in traces), default=0), STRETCH)
+        views = (
+            part_view([trace.stretch(begin, begin + STRETCH) for trace in traces], self._asked) for begin in begins
         )
+        found = [
+            self._part(traces, view, whole=len(begins) == 1) for view in views if any(one.t for one in view.traces)
+        ]
+        return [found[place] for place in spread_out(len(found))]
+
+    def _part(self, traces: Sequence[_Trace], view: PartView, *, whole: bool) -> Part:
+        there = {self.methods.index(trace.method): one for trace, one in zip(traces, view.traces, strict=True) if one.t}
+        known = PartIndex(
+            traces[0].sequence,
+            first=min(one.t[0] for one in there.values()),
+            last=max(one.t[-1] for one in there.values()),
+            methods=list(there),
+            memory=[method for method, one in there.items() if "memory" in one.steps],
+            whole=whole,
+        )
+        content = _encode(PartView(view.pool, list(there.values())))
+        return Part(known, base64.b64encode(gzip.compress(content, LEVEL, mtime=0)).decode())
 
 
 def part_view(stretches: Sequence[Stretch], asked: Asked) -> PartView:
@@ -347,10 +367,6 @@ def part_view(stretches: Sequence[Stretch], asked: Asked) -> PartView:
     most = cap_length((len(asked[name].content) for name in names), TEXT_CHARS)
     pool = _Pool(cap_length(map(len, texts), TEXT_CHARS), asked, most)
     return PartView(pool.values, [stretch.view(pool) for stretch in stretches])
-
-
-def _packed(values: Any) -> str:
-    return base64.b64encode(gzip.compress(msgspec.json.encode(values), LEVEL, mtime=0)).decode()
 
 
 def script_json(data: Shown) -> str:
@@ -394,25 +410,27 @@ class Stretch(NamedTuple):
     """Some steps of a trace; the memory of each that made its prediction, and what its update changed."""
 
     task: Task
+    fields: Sequence[_ShownField]
     steps: Sequence[StepRecord]
     made: Sequence[Memory | None]
     changes: Sequence[Sections]
 
     def view(self, pool: _Pool) -> TraceView:
         """Prepare them for the viewer, their texts in a pool."""
-        fields = [_ShownField(field, self.steps) for field in self.task.answer]
+        steps = self.steps
         return TraceView(
-            [step.t for step in self.steps],
+            [step.t for step in steps],
             filled(self._columns(pool)),
-            {field.name: filled(field.answers()) for field in fields},
-            {field.name: told for field in fields if (told := filled(field.trust(pool)))},
+            {field.name: filled(field.answers(steps)) for field in self.fields},
+            {field.name: told for field in self.fields if (told := filled(field.trust(steps, pool)))},
         )
 
     def _columns(self, pool: _Pool) -> Columns:
         task, steps = self.task, self.steps
         memories = zip(steps, self.made, self.changes, strict=True)
+        observations = [pool.observation(task, step) for step in steps]
         return {
-            "observation": [pool.observation(step.t, step.observation) for step in steps],
+            "observation": [place for place, _ in observations],
             "status": [step.status for step in steps],
             "raw": [pool.text(step.raw) for step in steps],
             "outcome": [step.update.outcome for step in steps],
@@ -427,7 +445,7 @@ class Stretch(NamedTuple):
                 [_recalled(task, step, note, pool) for note in reversed(step.recalled)] or None for step in steps
             ],
             "advice": [[(name, _ranked(of, pool)) for name, of in step.believed.items()] or None for step in steps],
-            "when": [pool.add(date) if (date := when(task, step.observation)) else None for step in steps],
+            "when": [date for _, date in observations],
         }
 
 
@@ -437,15 +455,16 @@ def filled(columns: Columns) -> Columns:
     >>> filled({"chance": [0.5, None], "error": [None, None]})
     {'chance': [0.5, None]}
     """
-    return {name: column for name, column in columns.items() if any(value is not None for value in column)}
+    return {name: column for name, column in columns.items() if column.count(None) < len(column)}
 
 
 class _Trace:
     """One sequence under one method, whose memory is followed from stretch to stretch."""
 
-    def __init__(self, task: Task, steps: Sequence[StepRecord]) -> None:
+    def __init__(self, task: Task, fields: Sequence[_ShownField], steps: Sequence[StepRecord]) -> None:
         self.method, self.sequence, self.length = steps[0].method, steps[0].sequence, steps[-1].t + 1
         self._task = task
+        self._fields = fields
         self._steps = steps
         self._memories = predicting(steps)
         self._diff = MemoryDiff()
@@ -458,7 +477,7 @@ class _Trace:
             self._diff.step(step.t, step.memory_before, step.memory_after) if step.memory_after else {}
             for step in steps
         ]
-        return Stretch(self._task, steps, made, changes)
+        return Stretch(self._task, self._fields, steps, made, changes)
 
 
 Sections = Mapping[str, Sequence[Item]]
@@ -546,25 +565,24 @@ def _call(call: Call, names: Sequence[str], pool: _Pool) -> CallView:
 
 
 class _ShownField:
-    """One field of a stretch's answers, as the viewer shows them."""
+    """One field of answers, as the viewer shows them."""
 
-    def __init__(self, field: Field, steps: Sequence[StepRecord]) -> None:
+    def __init__(self, field: Field) -> None:
         self.name = field.name
         self._field = field
-        self._steps = steps
+        self._difference = lru_cache(maxsize=4096, typed=True)(partial(_difference, field))
         self._show = lru_cache(maxsize=4096, typed=True)(partial(_show, field))
 
-    def answers(self) -> Columns:
+    def answers(self, steps: Sequence[StepRecord]) -> Columns:
         """Tell what was answered, what came, and how they compare."""
         name, show, metrics = self.name, self._show, field_metrics(self._field)
         first, last = metrics[0], metrics[-1]
-        difference = lru_cache(maxsize=4096, typed=True)(partial(_difference, self._field))
-        said = [step.prediction.get(name) if step.prediction else None for step in self._steps]
-        came = [step.target.get(name) if step.target else None for step in self._steps]
-        scores = [step.scores.get(first.name) for step in self._steps]
-        notes = [_note(*both, difference) for both in zip(said, came, strict=True)]
+        said = [step.prediction.get(name) if step.prediction else None for step in steps]
+        came = [step.target.get(name) if step.target else None for step in steps]
+        scores = [step.scores.get(first.name) for step in steps]
+        notes = [_note(*both, self._difference) for both in zip(said, came, strict=True)]
         if isinstance(self._field, Ranked):
-            for place, step in enumerate(self._steps):
+            for place, step in enumerate(steps):
                 if not notes[place] and scores[place] == 0 and step.scores.get(last.name) == 1:
                     notes[place] = "an outcome is further down the list"
         return {
@@ -577,10 +595,9 @@ class _ShownField:
             ],
         }
 
-    def trust(self, pool: _Pool) -> Columns:
+    def trust(self, steps: Sequence[StepRecord], pool: _Pool) -> Columns:
         """Tell what was said of how far the answers can be trusted."""
-        name, show, steps = self.name, self._show, self._steps
-        field = self._field
+        field, name, show = self._field, self.name, self._show
         ends = [step.interval.get(name) for step in steps]
         among = [step.among.get(name, ()) for step in steps]
         told = [as_said(field, step) if step.calls else {} for step in steps]
