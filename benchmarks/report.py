@@ -32,6 +32,8 @@ from llm_as_rnn.runs.journal import STEPS
 REFERENCES = "repeat_last,majority,nearest_case,linear,free_advice"
 RUN = ("run", "weather", "--methods", REFERENCES, "--sequences", "8", "--steps", "40")
 
+SMALL = 7_000
+
 SCORE = """
 import sys
 from pathlib import Path
@@ -144,14 +146,14 @@ def opened(page: Path) -> str:
 def main() -> None:
     """Print a line for each run."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("steps", nargs="*", type=int, default=[7_000], help="lengths of runs that are reported")
+    parser.add_argument("steps", nargs="*", type=int, help="lengths of runs that are reported")
     parser.add_argument("--scores", type=int, default=0, help="the length of a run that is only scored")
     wanted = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         base = RunDirectory(Path(folder) / "base")
         taken(["-m", "llm_as_rnn", *RUN, "--out", str(base.path)])
         print("  steps   CPU s  wall s  peak MB  page MB")
-        for number, steps in enumerate(wanted.steps):
+        for number, steps in enumerate(wanted.steps or ([] if wanted.scores else [SMALL])):
             path = Path(folder) / f"run-{number}"
             written = long_run(base, steps, path)
             found = taken(["-m", "llm_as_rnn", "report", str(path)])
@@ -163,7 +165,11 @@ def main() -> None:
         if wanted.scores:
             written = long_run(base, wanted.scores, Path(folder) / "scored")
             found = taken(["-c", SCORE, str(Path(folder) / "scored")])
-            print(f"{written:7} {found.cpu:7.2f} {found.wall:7.2f} {found.memory:8.0f}  scored only")
+            print(f"{_told(written, found)}  scored only")
+
+
+def _told(steps: int, found: Taken) -> str:
+    return f"{steps:7} {found.cpu:7.2f} {found.wall:7.2f} {found.memory:8.0f}"
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ class Tracks(NamedTuple):
         if not self.t:
             return []
         there = ~np.isnan(self.values)
-        sums = np.where(there, self.values, 0.0).cumsum(axis=0)[-1]
+        sums = np.where(there, self.values, 0.0).cumsum(axis=0)[-1] + 0.0  # a sum of zeros has no minus before it
         with np.errstate(over="ignore"):
             return list(zip(self.t, bounded(sums / there.sum(axis=0) * self.unit).tolist(), strict=True))
 
