@@ -80,7 +80,7 @@ class FieldColumns(NamedTuple):
 
 
 FIGURES = (
-    "covered", "set_size", "chance", "said", "error", "of_outcome", "squares", "came", "answered",
+    "covered", "width", "outside", "set_size", "chance", "said", "error", "of_outcome", "squares", "came", "answered",
 )  # fmt: skip
 
 
@@ -233,11 +233,11 @@ class _Figures:
 
     def whole(self, name: Hashable) -> Array:
         """Give a column with as many figures as there are steps."""
-        found = np.full(self._size, math.nan)
         column = self._columns.get(name)
-        if column is not None:
-            found[: len(column)] = column
-        return found
+        if column is None:
+            return np.broadcast_to(math.nan, self._size)
+        column.extend([math.nan] * (self._size - len(column)))
+        return np.frombuffer(column)
 
     @property
     def names(self) -> list[Any]:
@@ -388,22 +388,30 @@ class _Gathered:
 
     def columns(self) -> FieldColumns:
         """Give what was gathered."""
-        found = {name: self._figures.whole(name) for name in (*FIGURES, "low", "high")}
-        low, high, came = found.pop("low"), found.pop("high"), found["came"]
-        with np.errstate(over="ignore"):
-            outside = np.maximum(np.maximum(low - came, came - high), 0.0)
-            width = bounded(high - low)
-        is_within = np.where(np.isnan(low) | np.isnan(came), math.nan, (low <= came) & (came <= high))
+        found = {name: self._figures.whole(name) for name in FIGURES}
+        if "low" in self._figures.names:
+            found |= _of_intervals(self._figures.whole("low"), self._figures.whole("high"), found)
         return FieldColumns(
             told=np.frombuffer(self._told, np.bool_),
             kept=np.frombuffer(self._kept, np.bool_),
-            width=width,
-            outside=np.where(np.isnan(outside) & ~np.isnan(low), 0.0, outside),
-            covered=np.where(np.isnan(low), found.pop("covered"), is_within),
             confusion=self._counted.found,
             choosing=self._choosing.found,
             **found,
         )
+
+
+def _of_intervals(low: Array, high: Array, beside: Mapping[str, Array]) -> dict[str, Array]:
+    """Work out what follows from intervals and outcomes; where there is no interval, a set may be there instead."""
+    came = beside["came"]
+    with np.errstate(over="ignore"):
+        outside = np.maximum(np.maximum(low - came, came - high), 0.0)
+        width = bounded(high - low)
+    is_within = np.where(np.isnan(low) | np.isnan(came), math.nan, (low <= came) & (came <= high))
+    return {
+        "width": width,
+        "outside": np.where(np.isnan(outside) & ~np.isnan(low), 0.0, outside),
+        "covered": np.where(np.isnan(low), beside["covered"], is_within),
+    }
 
 
 NOTHING = (math.nan, math.nan)

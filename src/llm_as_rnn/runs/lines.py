@@ -81,8 +81,8 @@ class LinesOfSteps(Lines[StepRecord], Protocol):
         """Say whose the next line is, and take notice of what later lines go by but for what the step left."""
         ...
 
-    def begin(self, method: str, sequence: str) -> None:
-        """Take notice that the next line that is read is the first of a sequence."""
+    def begin(self) -> None:
+        """Take notice that the next line that is read is the first of a sequence, and all others will be of it."""
         ...
 
 
@@ -119,8 +119,8 @@ class EarlierSteps(Plain[StepRecord], LinesOfSteps):
         """Say whose the line is."""
         return self._names.decode(line)
 
-    def begin(self, method: str, sequence: str) -> None:
-        """Nothing was remembered."""
+    def begin(self) -> None:
+        """Forget nothing, as nothing was remembered."""
 
     def kept(self, record: StepRecord) -> StepRecord:
         """Leave out what these formats have no place for; reasons are as they are read again."""
@@ -380,9 +380,9 @@ class StepLines(LinesOfSteps):
             self._learn(part for part in said if isinstance(part, str))
         return read
 
-    def begin(self, method: str, sequence: str) -> None:
-        """Forget what the latest step left."""
-        self._left.pop((method, sequence), None)
+    def begin(self) -> None:
+        """Forget what earlier steps left."""
+        self._left.clear()
 
     def _learn(self, options: Iterable[str]) -> None:
         for option in options:

@@ -93,7 +93,7 @@ class StoredSteps(Traces):
             If a line is damaged, or the journal is not the one that it was.
         """
         found: list[StepRecord] = []
-        self._lines.begin(method, sequence)
+        self._lines.begin()
         with opened(self._path) as file:
             if file is None:
                 raise RunError(f"{self._path} is not there any more", RESTORE)
