@@ -377,7 +377,9 @@ class StepLines(LinesOfSteps):
         """Take notice of the options as well, which stand in a set by their places from then on."""
         read = self._names.decode(line)
         for said in read.among.values():
-            self._learn(part for part in said if isinstance(part, str))
+            new = [part for part in said if isinstance(part, str)]
+            if new:
+                self._learn(new)
         return read
 
     def begin(self) -> None:

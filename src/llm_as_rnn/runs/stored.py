@@ -68,7 +68,9 @@ class StoredSteps(Traces):
                 if content:
                     step = read_line(path, number, content, self._lines.names)
                     inspected.next(number, step)
-                    place = self._places.setdefault((step.method, step.sequence), _Lines(array("Q"), array("Q")))
+                    place = self._places.get((step.method, step.sequence))
+                    if place is None:
+                        place = self._places[step.method, step.sequence] = _Lines(array("Q"), array("Q"))
                     place.begins.append(begin)
                     place.numbers.append(number)
                 begin += len(line) + 1
