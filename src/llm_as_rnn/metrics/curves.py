@@ -94,13 +94,13 @@ def running(found: Scores, window: int | None = None) -> Tracks:
     series = Series.of(found)
     unit = unit_of(series.figures)
     every = np.unique(series.t)
-    rows = np.full((len(series), len(every)), np.nan)
-    for place in range(len(series)):
-        part = series.part(place)
-        steps, sums = series.t[part], np.concatenate([[0.0], np.cumsum(series.figures[part] / unit)])
-        end = np.searchsorted(steps, every, side="right")
-        begin = np.searchsorted(steps, every - window, side="right") if window else np.zeros_like(end)
-        np.divide(sums[end] - sums[begin], end - begin, out=rows[place], where=end > begin)
+    place = series.sequences, 1 + np.searchsorted(every, series.t)
+    sums, counts = np.zeros((2, len(series), 1 + len(every)))
+    sums[place], counts[place] = series.figures / unit, 1.0
+    begin = np.searchsorted(every, every - window, side="right") if window else np.zeros(len(every), int)
+    reached, steps = (so_far[:, 1:] - so_far[:, begin] for so_far in (sums.cumsum(axis=1), counts.cumsum(axis=1)))
+    rows = np.full(reached.shape, np.nan)
+    np.divide(reached, steps, out=rows, where=steps > 0)
     return Tracks(every.tolist(), rows, unit)
 
 
