@@ -52,7 +52,7 @@ def test_what_is_left_out_of_a_page_is_said_with_the_command_that_shows_it(
 
 
 def small(*given: object, **named: object) -> object:
-    from llm_as_rnn.report.trace import viewer  # noqa: PLC0415 - the one in whose place this stands
+    from llm_as_rnn.report.packing import viewer  # noqa: PLC0415 - the one in whose place this stands
 
     return viewer(*given, **named, room=10)  # type: ignore[arg-type]
 

@@ -28,7 +28,7 @@ from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.leakage.check import check
 from llm_as_rnn.metrics.scores import step_scores, task_metrics
 from llm_as_rnn.recurrence import scorecard
-from llm_as_rnn.report.trace import viewer
+from llm_as_rnn.report.packing import viewer
 from llm_as_rnn.streams.learner import Learner
 from tests.metrics.steps import step
 from tests.report.page import unpacked

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from llm_as_rnn.core.fields import Field, Label, Number, Ranked
 from llm_as_rnn.core.records import Feedback, Message, Status, StepRecord, Value
 from llm_as_rnn.core.task import Columns, MemorySection, Task
-from llm_as_rnn.report.trace import Packed, ViewerIndex, cap_length, script_json, spread_out, viewer
+from llm_as_rnn.report.packing import Packed, ViewerIndex, script_json, spread_out, viewer
+from llm_as_rnn.report.trace import cap_length
 from llm_as_rnn.runs.directory import RunDirectory
 from tests.metrics.steps import call, step
 from tests.report.journal import late, weather_journal
@@ -299,7 +300,7 @@ def test_a_long_sequence_is_parted_and_its_items_keep_their_numbers(
 ) -> None:
     records = weather_journal(["recurrent", "majority"], 1, 12)
     (whole, _) = shown(viewer(weather, records))["traces"]
-    monkeypatch.setattr("llm_as_rnn.report.trace.STRETCH", 5)
+    monkeypatch.setattr("llm_as_rnn.report.packing.STRETCH", 5)
     packed = viewer(weather, [record for record in records if record.method == "recurrent" or record.t < 4])
     index = json.loads(packed.head)
     assert [(part["first"], part["last"], part["whole"]) for part in index["parts"]] == [

@@ -293,7 +293,7 @@ def test_the_address_leads_back_to_a_step(viewer: Viewer) -> None:
 def test_a_long_sequence_is_chosen_by_stretches_and_its_steps_are_found(
     browser: Browser, weather: Task, records: list[StepRecord], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("llm_as_rnn.report.trace.STRETCH", 5)
+    monkeypatch.setattr("llm_as_rnn.report.packing.STRETCH", 5)
     path = tmp_path / "report.html"
     write_report(path, weather, RUN, records, summarise(weather, records))
     viewer = Viewer(browser.new_page(), path)

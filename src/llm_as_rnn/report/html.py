@@ -29,8 +29,8 @@ from llm_as_rnn.metrics.table import Steps, Table, tabulate
 from llm_as_rnn.report import tables
 from llm_as_rnn.report.answers import answers
 from llm_as_rnn.report.charts import advice_charts, score_charts, styles
+from llm_as_rnn.report.packing import viewer
 from llm_as_rnn.report.regrets import regret_charts
-from llm_as_rnn.report.trace import viewer
 from llm_as_rnn.report.trust import choosing_table, trust_charts, trust_table
 from llm_as_rnn.runs.asked import NO_PROMPTS, Prompts
 from llm_as_rnn.runs.versions import Event
@@ -86,7 +86,7 @@ def write_report(
     prompts : Prompts
         What the model was asked (see `runs.asked`).
     sequences : collection of str
-        Those whose steps are to be on the page; by default all, as far as there is room (see `report.trace`).
+        Those whose steps are to be on the page; by default all, as far as there is room (see `report.packing`).
 
     Raises
     ------
