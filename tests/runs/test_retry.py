@@ -19,7 +19,7 @@ from llm_as_rnn.core.errors import EngineError, EngineUnavailableError, RunError
 from llm_as_rnn.core.files import write_atomically
 from llm_as_rnn.core.records import Call, Completion, Request, Status
 from llm_as_rnn.engines.scripted import ScriptedEngine
-from llm_as_rnn.metrics.costs import MOST_REASONS, REASON_CHARS, failed_calls
+from llm_as_rnn.metrics.summary import MOST_REASONS, REASON_CHARS, failed_calls
 from llm_as_rnn.runs import retry
 from llm_as_rnn.runs.directory import RunDirectory, RunInfo
 from llm_as_rnn.runs.execute import Options, execute

@@ -22,8 +22,8 @@ from llm_as_rnn.core.prompts import EVERY_ROOM, Prompts
 from llm_as_rnn.core.records import Call
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.engines.resolve import resolve
-from llm_as_rnn.metrics.costs import FailedCalls, failed_calls
 from llm_as_rnn.metrics.judged import Judgement
+from llm_as_rnn.metrics.summary import FailedCalls, failed_calls
 from llm_as_rnn.runs.directory import RunDirectory
 from llm_as_rnn.runs.execute import needs_model
 from llm_as_rnn.runs.judging import JudgeOptions, judge_run, require_judged

@@ -30,7 +30,7 @@ from llm_as_rnn.core.task import Task, load_task
 from llm_as_rnn.datasets.base import Split
 from llm_as_rnn.datasets.registry import dataset
 from llm_as_rnn.datasets.tables import Table
-from llm_as_rnn.metrics.costs import MOST_REASONS
+from llm_as_rnn.metrics.summary import MOST_REASONS
 from llm_as_rnn.runs.directory import RunDirectory, RunInfo
 from llm_as_rnn.runs.execute import Options, execute, own_data
 

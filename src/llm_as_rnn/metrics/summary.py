@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, NamedTuple, get_args
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from llm_as_rnn.core.records import Record, Status, StepRecord, UpdateOutcome
+from llm_as_rnn.core.records import Call, Record, Status, StepRecord, UpdateOutcome
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.estimates import Gain, Interval, PairedDifference, SelfCorrection, Trust
 from llm_as_rnn.metrics.following import Following
@@ -125,6 +126,80 @@ class MethodSummary(Record, frozen=True):
     def is_baseline(self) -> bool:
         """Whether it asks a model and has no memory: what the paper's method is to be better than."""
         return self.calls > 0 and self.memory_tokens is None and self.by_advice is UNSET
+
+
+class FailedCalls(NamedTuple):
+    """What became of a run's calls to a model.
+
+    Attributes
+    ----------
+    calls, failed : int
+        All of them; those that got no answer, or were declined.
+    reasons : dict of str to int
+        How often each reason was given, in the server's own words, commonest first; no more than `MOST_REASONS`.
+    """
+
+    calls: int
+    failed: int
+    reasons: dict[str, int]
+
+    @property
+    def all_failed(self) -> bool:
+        """Whether there were calls, and none got an answer."""
+        return 0 < self.calls == self.failed
+
+    def __str__(self) -> str:
+        """Name the commonest reason; empty if no call failed."""
+        if not self.failed:
+            return ""
+        reason, times = next(iter(self.reasons.items()))
+        often = f", {times} of them" if 1 < times < self.failed else ""
+        return f"{self.failed} of {self.calls} calls failed, most often{often}: {reason}"
+
+
+MOST_REASONS, REASON_CHARS = 10, 300
+"""Reasons that are kept, and characters of each: servers have been seen to send whole pages."""
+
+
+def failed_calls(calls: Iterable[Call]) -> FailedCalls:
+    """Count the calls that got no answer, or were declined, by reason.
+
+    Examples
+    --------
+    >>> refused = Call("", "error", error="400: too hot", role="predict")
+    >>> str(failed_calls([refused, refused]))
+    '2 of 2 calls failed, most often: 400: too hot'
+    """
+    failures = Failures()
+    failures.add(calls)
+    return failures.found
+
+
+class Failures:
+    """Counts calls, and those of them that failed by reason, as `failed_calls` does."""
+
+    def __init__(self) -> None:
+        self._calls = 0
+        self._reasons: Counter[str] = Counter()
+
+    def add(self, calls: Iterable[Call]) -> None:
+        """Count more of them."""
+        for call in calls:
+            self._calls += 1
+            reason = " ".join(call.error.split())
+            if call.finish_reason == "content_filter":
+                self._reasons[_bounded(f"declined: {reason}" if reason else "declined")] += 1
+            elif call.finish_reason == "error" or reason:
+                self._reasons[_bounded(reason or "no reason was given")] += 1
+
+    @property
+    def found(self) -> FailedCalls:
+        """What there was so far."""
+        return FailedCalls(self._calls, self._reasons.total(), dict(self._reasons.most_common(MOST_REASONS)))
+
+
+def _bounded(text: str) -> str:
+    return text if len(text) <= REASON_CHARS else f"{text[: REASON_CHARS - 3]}..."
 
 
 def by_method(records: Iterable[StepRecord]) -> dict[str, list[StepRecord]]:

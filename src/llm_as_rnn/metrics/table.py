@@ -21,10 +21,11 @@ from llm_as_rnn.core.fields.verdict import number_in
 from llm_as_rnn.core.records import StepRecord, Value
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.confusion import Confusion, Counted
-from llm_as_rnn.metrics.costs import Costs, FailedCalls, Failures
+from llm_as_rnn.metrics.costs import Costs
 from llm_as_rnn.metrics.following import Followed, Following
 from llm_as_rnn.metrics.scores import field_metrics
 from llm_as_rnn.metrics.series import Array, Places, Series, bounded
+from llm_as_rnn.metrics.summary import FailedCalls, Failures
 from llm_as_rnn.metrics.told import Choosing, Chosen, as_said
 from llm_as_rnn.metrics.traces import Traces, traces
 from llm_as_rnn.metrics.trusted import chance_of, error, is_among
