@@ -79,6 +79,7 @@ bench: .venv/.developing
 	$(BIN)/python benchmarks/run_overhead.py
 	$(BIN)/python benchmarks/ray_scaling.py
 	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/report.py
 
 clean:
 	rm -rf .venv build .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .fuzz

@@ -13,6 +13,7 @@ import pytest
 from llm_as_rnn.core.records import StepRecord
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.summary import summarise
+from llm_as_rnn.metrics.table import tabulate
 from llm_as_rnn.report.html import facts
 from llm_as_rnn.report.tables import results
 from llm_as_rnn.runs.directory import RunDirectory
@@ -53,7 +54,7 @@ def test_references_alone_load_no_model(tmp_path: Path, model: list[str]) -> Non
     assert "memory of at most" not in result.stdout
     assert "tokenizer" not in result.stdout
     info = RunDirectory(out).info()
-    shown = dict(facts(msgspec.to_builtins(info), content(out)))
+    shown = dict(facts(msgspec.to_builtins(info), tabulate(info.task, content(out))))
     assert shown["model"] == "none was asked"
     assert not {"memory budget", "update rule", "feedback", "sampling", "prompts"} & set(shown)
     assert command(*arguments, "--resume", "--budget", "5", **nowhere).returncode == 0, "a budget is of no account"

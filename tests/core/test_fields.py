@@ -28,9 +28,10 @@ from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.leakage.check import check
 from llm_as_rnn.metrics.scores import step_scores, task_metrics
 from llm_as_rnn.recurrence import scorecard
-from llm_as_rnn.report.trace import viewer_data
+from llm_as_rnn.report.packing import viewer
 from llm_as_rnn.streams.learner import Learner
 from tests.metrics.steps import step
+from tests.report.page import unpacked
 
 OPTIONS = ("heavy rain", "café (wet)", "so, so", 'a "b" \\ c')
 FIELDS: dict[str, Field] = {
@@ -280,8 +281,10 @@ def test_a_fifth_kind_is_scored_and_shown(rain: Task) -> None:
     assert is_told(rain, "line")
     card = scorecard.add(scorecard.empty(rain), rain, Observation("s", 0, {"wet": "no"}), answer, outcome)
     assert scorecard.to_text(card, rain).startswith("rained: right 0 of 1; repeating the last would be right 1 of 1")
-    view = viewer_data(rain, [step(prediction=answer, target=outcome, scores=scores)], None)
-    assert [(one.said, one.right) for one in view.traces[0].steps[0].answers] == [("yes", False), ("9.0", None)]
+    packed = viewer(rain, [step(prediction=answer, target=outcome, scores=scores)])
+    (trace,) = unpacked(packed.head, packed.parts)["traces"]
+    told = [(one["said"], one.get("right")) for one in trace["steps"][0]["answers"]]
+    assert told == [("yes", False), ("9.0", None)]
     assert len(rain.digest) == 16
 
 

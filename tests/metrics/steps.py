@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
+from llm_as_rnn.core.fields import Field
 from llm_as_rnn.core.records import Call, Status, StepRecord, Update
+from llm_as_rnn.core.task import MemorySection, Task
+from llm_as_rnn.metrics.table import FieldColumns, tabulate
 
 PLAIN = StepRecord(
     method="m",
@@ -42,3 +46,10 @@ def call(**changes: Any) -> Call:
     """Give a call that differs from a plain one as told."""
     plain = Call("rain", "stop", 100, 10, None, 0.5, 0, role="predict")
     return msgspec.structs.replace(plain, **changes)
+
+
+def columns(field: Field, steps: Iterable[StepRecord]) -> FieldColumns:
+    """Give what the steps of one method say of a field."""
+    task = Task("t", "T", "", "", "", (field,), (MemorySection("Patterns", ""),))
+    (found,) = tabulate(task, steps).methods.values()
+    return found.fields[field.name]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from llm_as_rnn.core.extras import Metric
 from llm_as_rnn.core.records import StepRecord
 from llm_as_rnn.metrics.comparisons import corrected, gain, paired
-from llm_as_rnn.metrics.curves import by_sequence, strongest
+from llm_as_rnn.metrics.curves import Scores, by_sequence, strongest
 from llm_as_rnn.metrics.estimates import Interval, PairedDifference
 from llm_as_rnn.metrics.resampling import EXACT, sign_flip
 from tests.metrics.steps import track
@@ -28,7 +28,7 @@ def journal(tracks: list[list[float]], method: str = "m") -> list[StepRecord]:
     return [record for i, one in enumerate(tracks) for record in track(f"s{i:03}", one, method)]
 
 
-def scored(tracks: list[list[float]]) -> dict[str, dict[int, float]]:
+def scored(tracks: list[list[float]]) -> Scores:
     return by_sequence(journal(tracks), "score")
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from llm_as_rnn.core.figures import LARGEST
 from llm_as_rnn.metrics.bands import band
-from llm_as_rnn.metrics.curves import curve, regret, running, self_correction
+from llm_as_rnn.metrics.curves import by_sequence, curve, regret, running, self_correction
 from tests.metrics.steps import step, track
 
 tracks = st.lists(st.lists(st.integers(0, 1).map(float), min_size=1, max_size=8), min_size=1, max_size=4)
@@ -54,13 +54,13 @@ def test_a_window_as_long_as_the_sequence_changes_nothing(scores: list[list[floa
 
 def test_self_correction_counts_right_steps_after_wrong_ones_within_a_sequence() -> None:
     records = [*track("a", [0, 1, 0, 0]), *track("b", [1, 0])]
-    found = self_correction(records, "score")
+    found = self_correction(by_sequence(records, "score"))
     assert (found.wrong, found.corrected, found.share) == (2, 1, 0.5)
 
 
 def test_a_step_that_is_not_the_very_next_is_no_correction() -> None:
     records = [step(t=0, scores={"score": 0.0}), step(t=1), step(t=2, scores={"score": 1.0})]
-    found = self_correction(records, "score")
+    found = self_correction(by_sequence(records, "score"))
     assert (found.wrong, found.corrected, found.share) == (0, 0, None)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from llm_as_rnn.core.fields import Label
@@ -9,8 +11,9 @@ from llm_as_rnn.core.records import Memory, Section, StepRecord, Value
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.following import following
 from llm_as_rnn.metrics.memories import predicting
-from llm_as_rnn.metrics.told import Chosen, as_said, before_correction, chosen_otherwise
-from tests.metrics.steps import call, step
+from llm_as_rnn.metrics.told import Chosen, as_said, chosen_otherwise
+from llm_as_rnn.metrics.trusted import reliability
+from tests.metrics.steps import call, columns, step
 
 SKY = Label("sky", options=("sun", "rain", "fog"))
 
@@ -35,9 +38,10 @@ def test_the_models_own_chances_are_those_of_its_last_attempt_and_complete() -> 
 
 def test_before_a_correction_the_same_answers_have_the_models_chance() -> None:
     steps = [said("Rain", "rain", {"sun": 0.6, "rain": 0.3}), step(chance={"sky": 0.5})]
-    (found,) = before_correction(SKY, steps)
-    assert found.chance == {"sky": 0.3}
-    assert found.prediction == steps[0].prediction
+    own = columns(SKY, steps)
+    assert own.said.tolist() == [0.3, pytest.approx(math.nan, nan_ok=True)]
+    assert own.chance.tolist() == [0.99, 0.5]
+    assert reliability(own, as_said=True) == [(0.3, 1.0, 1)]
 
 
 def test_answers_that_cases_had_a_say_in_are_compared_with_the_models_own() -> None:
@@ -48,6 +52,7 @@ def test_answers_that_cases_had_a_say_in_are_compared_with_the_models_own() -> N
         said("rain", None, {"sun": 0.6}),
     ]
     assert chosen_otherwise(SKY, steps) == Chosen(steps=3, changed=1, alone=1 / 3, given=2 / 3)
+    assert columns(SKY, steps).choosing == chosen_otherwise(SKY, steps)
     assert chosen_otherwise(SKY, steps[1:3]) is None
     assert chosen_otherwise(SKY, [said("rain", "rain", {"sun": 0.6}, version=None)]) is None
 

@@ -11,18 +11,18 @@ import pytest
 from llm_as_rnn.core.fields import Label, Number, Ranked
 from llm_as_rnn.core.records import StepRecord
 from llm_as_rnn.core.task import Task
+from llm_as_rnn.metrics.estimates import Trust, Trusted
 from llm_as_rnn.metrics.summary import summarise
+from llm_as_rnn.metrics.table import tabulate
 from llm_as_rnn.metrics.trusted import (
     FLOOR,
-    Kept,
-    Trusted,
     calibration_error,
     is_covered,
     reliability,
     selective_risk,
     trust,
 )
-from tests.metrics.steps import step
+from tests.metrics.steps import columns, step
 
 HIGH = Number("high", low=-20, high=45)
 SKY = Label("sky", options=("rain", "snow", "sun"))
@@ -45,9 +45,14 @@ def of(weather: Task, *fields: Any) -> Task:
     return msgspec.structs.replace(weather, answer=fields)
 
 
+def trusted(task: Task, steps: list[StepRecord], coverage: float) -> dict[str, Trust]:
+    (found,) = tabulate(task, steps).methods.values()
+    return trust(task, found, coverage)
+
+
 def test_coverage_width_and_interval_score_of_numbers(weather: Task) -> None:
     steps = [number(t, 12.0, 10.0, 14.0) for t in range(4)] + [number(t, 15.0, 10.0, 14.0) for t in range(4, 10)]
-    found = trust(of(weather, HIGH), steps, 0.8)["high"]
+    found = trusted(of(weather, HIGH), steps, 0.8)["high"]
     assert found.whole.steps == 10
     assert found.whole.coverage == 0.4
     assert found.whole.parts == (1.0, 1.0, 0.0, 0.0, 0.0)
@@ -60,14 +65,14 @@ def test_coverage_width_and_interval_score_of_numbers(weather: Task) -> None:
 
 def test_stretches_and_thirds_are_those_of_each_sequence(weather: Task) -> None:
     steps = [number(t, 12.0 if t < 5 else 99.0, 10.0, 14.0, sequence=one) for one in "ab" for t in range(10)]
-    found = trust(of(weather, HIGH), list(reversed(steps)), 0.9)["high"]
+    found = trusted(of(weather, HIGH), list(reversed(steps)), 0.9)["high"]
     assert found.whole.parts == (1.0, 1.0, 0.5, 0.0, 0.0)
     assert found.later.steps == 12
 
 
 def test_chances_are_scored_by_what_came(weather: Task) -> None:
     sure, wrong = {"rain": 0.0, "snow": 0.2, "sun": 0.8}, {"rain": 0.0, "snow": 0.4, "sun": 0.6}
-    found = trust(of(weather, SKY), [label(0, "Sun", sure), label(1, "rain", wrong)], 0.9)["sky"].whole
+    found = trusted(of(weather, SKY), [label(0, "Sun", sure), label(1, "rain", wrong)], 0.9)["sky"].whole
     assert found.log_loss == pytest.approx((-math.log(0.8) - math.log(FLOOR)) / 2)
     assert found.brier == pytest.approx((0.2**2 + 0.2**2 + 1 + 0.4**2 + 0.6**2) / 2)
     assert found.calibration_error == pytest.approx((0.2 + 0.6) / 2)
@@ -77,11 +82,11 @@ def test_chances_are_scored_by_what_came(weather: Task) -> None:
 
 def test_what_says_nothing_of_itself_has_no_scores(weather: Task) -> None:
     plain = step(target={"sky": "rain", "high": 3.0}, prediction={"sky": "rain", "high": 4.0})
-    assert trust(weather, [plain], 0.9) == {}
+    assert trusted(weather, [plain], 0.9) == {}
     assert summarise(weather, [plain])[0].trust is msgspec.UNSET
     assert b"trust" not in msgspec.json.encode(summarise(weather, [plain]))
     never = number(0, 1.0, 0.0, 2.0)
-    assert trust(of(weather, HIGH), [msgspec.structs.replace(never, target=None)], 0.9) == {}
+    assert trusted(of(weather, HIGH), [msgspec.structs.replace(never, target=None)], 0.9) == {}
 
 
 def test_scores_stand_in_the_summary_by_the_coverage_that_was_asked_for(weather: Task) -> None:
@@ -101,13 +106,13 @@ def test_of_a_list_its_first_entry_is_to_be_among_the_set() -> None:
 
 def test_bins_hold_about_as_many_and_never_part_what_is_as_sure() -> None:
     steps = [label(t, "sun" if t % 2 else "rain", {"sun": 0.5 + t / 100, "snow": 0.5 - t / 100}) for t in range(20)]
-    bins = reliability(SKY, steps, 5)
+    bins = reliability(columns(SKY, steps), bins=5)
     assert [one.steps for one in bins] == [4] * 5
     assert bins[0] == pytest.approx((0.515, 0.5, 4))
     same = [label(t, "sun", {"sun": 0.7, "snow": 0.3}) for t in range(20)]
-    (one,) = reliability(SKY, same, 5)
+    (one,) = reliability(columns(SKY, same), bins=5)
     assert one == pytest.approx((0.7, 1.0, 20))
-    assert reliability(SKY, []) == [] and calibration_error([]) is None
+    assert reliability(columns(SKY, [step()])) == [] and calibration_error([]) is None
 
 
 def test_the_surest_answers_are_kept_first() -> None:
@@ -117,13 +122,17 @@ def test_the_surest_answers_are_kept_first() -> None:
         label(2, "sun", {"sun": 0.6}),
         label(3, "rain", {"sun": 0.5}),
     ]
-    points = selective_risk(SKY, steps)
-    assert [one.share for one in points] == [0.25, 0.75, 1.0]
-    assert [one.risk for one in points] == pytest.approx([0.0, 1 / 3, 0.5])
-    assert [one.limit for one in points] == [0.9, 0.6, 0.5]
+    found = selective_risk(SKY, columns(SKY, steps))
+    assert found.share.tolist() == [0.25, 0.75, 1.0]
+    assert found.risk.tolist() == pytest.approx([0.0, 1 / 3, 0.5])
+    assert found.limit.tolist() == [0.9, 0.6, 0.5]
     wide = [number(0, 12.0, 10.0, 14.0), number(1, 12.5, 11.0, 13.0)]
-    assert selective_risk(HIGH, wide) == [Kept(0.5, 0.5, 2.0), Kept(1.0, 0.25, 4.0)]
-    assert selective_risk(SKY, [step()]) == []
+    assert [part.tolist() for part in selective_risk(HIGH, columns(HIGH, wide))] == [
+        [0.5, 1.0],
+        [0.5, 0.25],
+        [2.0, 4.0],
+    ]
+    assert [part.tolist() for part in selective_risk(SKY, columns(SKY, [step()]))] == [[], [], []]
 
 
 def test_answers_that_were_held_back_are_not_at_risk(weather: Task) -> None:
@@ -132,5 +141,5 @@ def test_answers_that_were_held_back_are_not_at_risk(weather: Task) -> None:
         label(1, "rain", {"sun": 0.6}, abstained=("sky",)),
         label(2, "rain", {"sun": 0.8}),
     ]
-    found = trust(of(weather, SKY), steps, 0.9)["sky"].whole
+    found = trusted(of(weather, SKY), steps, 0.9)["sky"].whole
     assert (found.kept, found.risk) == pytest.approx((2 / 3, 0.5))

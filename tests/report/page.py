@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+from collections.abc import Sequence
 from html.parser import HTMLParser
 from typing import Any
 
@@ -57,14 +58,42 @@ class Page(HTMLParser):
 
     @property
     def data(self) -> Any:
-        """The viewer's data."""
+        """The viewer's data (see `unpacked`)."""
         texts = {attributes.get("id"): text for attributes, text in self.scripts}
+        parts = [texts[name] for name in texts if name and name.startswith("part-")]
+        return unpacked(texts["data"], parts)
 
-        def unpacked(name: str) -> Any:
-            return json.loads(gzip.decompress(base64.b64decode(texts[name])))
 
-        index = json.loads(texts["data"])
-        traces = [{**trace, "steps": unpacked(f"steps-{number}")} for number, trace in enumerate(index["traces"])]
-        blocks = [name for name in texts if name and name.startswith("pool-")]
-        pool = [value for number in range(len(blocks)) for value in unpacked(f"pool-{number}")]
-        return {**index, "traces": traces, "pool": pool}
+def unpacked(head: str, parts: Sequence[str]) -> Any:
+    """Unpack the viewer's data as the viewer does: each trace has its steps and the pool that they name values of.
+
+    The values of all pools are there as one list as well: of a single part, the very same.
+    """
+    index = json.loads(head)
+    opened = [json.loads(gzip.decompress(base64.b64decode(part))) for part in parts]
+    traces = [
+        {
+            "method": index["methods"][method],
+            "sequence": part["sequence"],
+            "steps": _steps(content["traces"][place]),
+            "pool": content["pool"],
+        }
+        for part, content in zip(index["parts"], opened, strict=True)
+        for place, method in enumerate(part["methods"])
+    ]
+    return {**index, "traces": traces, "pool": [value for content in opened for value in content["pool"]]}
+
+
+def _steps(columns: Any) -> list[dict[str, Any]]:
+    def row(of: Any, place: int) -> dict[str, Any]:
+        return {name: column[place] for name, column in of.items() if column[place] is not None}
+
+    return [
+        {
+            "t": t,
+            **row(columns["steps"], place),
+            "answers": [{"name": name, **row(of, place)} for name, of in columns["answers"].items()],
+            "said": [{"field": field, **found} for field, of in columns["trust"].items() if (found := row(of, place))],
+        }
+        for place, t in enumerate(columns["t"])
+    ]

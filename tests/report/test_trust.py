@@ -11,15 +11,16 @@ import pytest
 from llm_as_rnn.core.fields import Label, Number
 from llm_as_rnn.core.records import StepRecord
 from llm_as_rnn.core.task import Task
+from llm_as_rnn.metrics.confusion import confusion
 from llm_as_rnn.metrics.following import Following
 from llm_as_rnn.metrics.summary import MethodSummary, by_method, summarise
 from llm_as_rnn.metrics.trusted import calibration_error, is_covered, reliability, selective_risk
 from llm_as_rnn.report.answers import answers, confusion_view, reliability_chart
 from llm_as_rnn.report.charts import Style, styles
-from llm_as_rnn.report.scatter import LEFT, SIDE, TOP, dots, scatter_chart
+from llm_as_rnn.report.scatter import LEFT, SIDE, TOP, scatter_chart
 from llm_as_rnn.report.tables import followed
 from llm_as_rnn.report.trust import choosing_table, trust_charts, trust_table
-from tests.metrics.steps import call, step
+from tests.metrics.steps import call, columns, step
 from tests.report.journal import trusting, weather_journal
 
 LOOK = Style("m", 2, dashed=False)
@@ -83,8 +84,8 @@ def test_trust_is_drawn_over_time_by_fifths_and_by_how_much_is_kept(
     assert f"recurrent, t = 23: {covered:.3g}" in _told(drawn["high coverage, running"])
     parts = dict(summaries[1].trust or {})["high"].whole.parts
     assert f"recurrent, fifth = 3: {parts[2]:.3g}" in _told(drawn["high coverage, by fifths"])
-    whole = selective_risk(weather.answer[1], by_method(records)["recurrent"])[-1]
-    assert f"recurrent, kept = 1: {whole.risk:.3g}" in _told(drawn["high mean absolute error, the surest kept"])
+    whole = selective_risk(weather.answer[1], columns(weather.answer[1], by_method(records)["recurrent"]))
+    assert f"recurrent, kept = 1: {whole.risk[-1]:.3g}" in _told(drawn["high mean absolute error, the surest kept"])
 
 
 def _last(records: list[StepRecord], method: str, field: str) -> float:
@@ -105,22 +106,22 @@ def _told(chart: ET.Element) -> list[str]:
 def test_reliability_is_drawn_as_given_and_as_the_model_said(weather: Task, records: list[StepRecord]) -> None:
     sky = weather.answer[0]
     steps = by_method(records)["recurrent"]
-    chart = reliability_chart(sky, steps, LOOK)
+    chart = reliability_chart(sky, columns(sky, steps), LOOK)
     assert chart is not None
     known = [one for one in steps if one.target and one.prediction]
-    ece = calibration_error(reliability(sky, known))
+    ece = calibration_error(reliability(columns(sky, known)))
     assert chart.about.startswith(f"ECE {ece:.3f} over {len(known)} steps; as the model said ")
     names = [text.text for text in parse(chart.svg).findall("g/text")]
     assert sorted(filter(None, names)) == ["as given", "as the model said"]
     assert parse(chart.svg).find("path[@class='ideal']") is not None
     (reference,) = answers(weather, records, [Style("majority", 0, dashed=True)])
     assert "as the model said" not in reference.charts[0].about
-    assert reliability_chart(sky, weather_journal(["recurrent"], 1, 4), LOOK) is None
+    assert reliability_chart(sky, columns(sky, weather_journal(["recurrent"], 1, 4)), LOOK) is None
 
 
 def test_steps_without_an_outcome_are_no_part_of_reliability() -> None:
     known = step(chance={"sky": 0.8})
-    chart = reliability_chart(SKY, [known, step(chance={"sky": 0.8}, target=None)], LOOK)
+    chart = reliability_chart(SKY, columns(SKY, [known, step(t=1, chance={"sky": 0.8}, target=None)]), LOOK)
     assert chart is not None
     assert chart.about == "ECE 0.200 over 1 steps"
 
@@ -132,7 +133,7 @@ def test_numbers_stand_at_what_came_and_what_was_said_and_misses_are_crossed() -
         for t, (came, said) in enumerate(pairs)
     ]
     steps += [step(target={"high": 3.0}, prediction=None), step(target=None, prediction={"high": 3.0})]
-    chart = scatter_chart(HIGH, steps, LOOK)
+    chart = scatter_chart(HIGH, columns(HIGH, steps), LOOK)
     assert chart is not None
     assert chart.about == "3 steps, 2 outside the interval (crosses)"
     drawn = parse(chart.svg)
@@ -146,10 +147,10 @@ def test_numbers_stand_at_what_came_and_what_was_said_and_misses_are_crossed() -
 
 
 def test_without_intervals_nothing_is_crossed_and_without_answers_nothing_drawn() -> None:
-    chart = scatter_chart(HIGH, [step(target={"high": 3.0}, prediction={"high": 4.0})], LOOK)
+    chart = scatter_chart(HIGH, columns(HIGH, [step(target={"high": 3.0}, prediction={"high": 4.0})]), LOOK)
     assert chart is not None
     assert chart.about == "1 steps"
-    assert scatter_chart(HIGH, [step(target=None)], LOOK) is None
+    assert scatter_chart(HIGH, columns(HIGH, [step(target=None)]), LOOK) is None
 
 
 def test_the_largest_numbers_can_be_drawn_and_many_are_thinned() -> None:
@@ -158,14 +159,13 @@ def test_the_largest_numbers_can_be_drawn_and_many_are_thinned() -> None:
         step(target={"high": largest}, prediction={"high": -largest}),
         step(prediction={"high": 1.0}, target={"high": 2.0}),
     ]
-    chart = scatter_chart(HIGH, far, LOOK)
+    chart = scatter_chart(HIGH, columns(HIGH, far), LOOK)
     assert chart is not None
     assert "nan" not in chart.svg
     assert "inf" not in chart.svg
     many = [step(t=t, target={"high": float(t % 40)}, prediction={"high": 3.0}) for t in range(2500)]
-    chart = scatter_chart(HIGH, many, LOOK)
+    chart = scatter_chart(HIGH, columns(HIGH, many), LOOK)
     assert chart is not None
-    assert len(dots(HIGH, many)) == 2500
     assert chart.about == "2500 steps, 834 of them drawn"
     assert chart.svg.count("h0") == 834
 
@@ -195,7 +195,7 @@ def test_of_many_labels_the_rare_ones_share_a_row_and_have_their_scores_apart() 
         for n in range(20)
         for _ in range(40 - n)
     ]
-    view = confusion_view(tag, [*steps, step(target={"tag": "tag 0"}, prediction=None)])
+    view = confusion_view(tag, confusion(tag, [*steps, step(target={"tag": "tag 0"}, prediction=None)]))
     assert view is not None
     assert [row.label for row in view.rows] == [*(f"tag {n}" for n in range(12)), "8 others"]
     assert len(view.scores) == 20
@@ -206,7 +206,7 @@ def test_of_many_labels_the_rare_ones_share_a_row_and_have_their_scores_apart() 
     assert last.score is None
     right = sum(40 - n for n in range(12, 20) if n % 2)
     assert last.cells[12].text == f"{sum(40 - n for n in range(12, 20))} ({right} right)"
-    few = confusion_view(tag, steps[:40])
+    few = confusion_view(tag, confusion(tag, steps[:40]))
     assert few is not None
     assert few.scores == []
 
@@ -232,6 +232,6 @@ def test_find_then_follow_is_a_row_for_each_method_whose_memory_has_cases(weathe
 
 
 def test_an_answer_that_a_call_told_nothing_of_has_only_what_was_given() -> None:
-    chart = reliability_chart(SKY, [step(chance={"sky": 0.5}, calls=(call(),))], LOOK)
+    chart = reliability_chart(SKY, columns(SKY, [step(chance={"sky": 0.5}, calls=(call(),))]), LOOK)
     assert chart is not None
     assert "model said" not in chart.about

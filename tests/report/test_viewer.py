@@ -284,9 +284,35 @@ def test_the_address_leads_back_to_a_step(viewer: Viewer) -> None:
     page.click("#next")
     where = "#" + page.url.partition("#")[2]
     viewer.open(where)
-    assert (page.input_value("#method"), page.input_value("#sequence"), viewer.t) == ("memprompt", "days-01", 1)
+    chosen = page.locator("#sequence option:checked").inner_text()
+    assert (page.input_value("#method"), chosen, viewer.t) == ("memprompt", "days-01", 1)
     viewer.open("#method=none&t=99")
     assert viewer.t == 0
+
+
+def test_a_long_sequence_is_chosen_by_stretches_and_its_steps_are_found(
+    browser: Browser, weather: Task, records: list[StepRecord], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llm_as_rnn.report.packing.STRETCH", 5)
+    path = tmp_path / "report.html"
+    write_report(path, weather, RUN, records, summarise(weather, records))
+    viewer = Viewer(browser.new_page(), path)
+    viewer.open("#method=recurrent&sequence=days-01&t=7")
+    page = viewer.page
+    assert page.locator("#sequence option").all_inner_texts() == [
+        f"days-{number:02}, t = {part}" for number in range(2) for part in ("0 to 4", "5 to 9", "10 to 11")
+    ]
+    assert page.locator("#sequence option:checked").inner_text() == "days-01, t = 5 to 9"
+    assert viewer.text("#position").startswith("t = 7 (3 of 5)")
+    assert find(records, "recurrent", "days-01", 7).update.reason in viewer.text("#feedback")
+    viewer.choose("#method", "majority")
+    assert viewer.t == 7
+    viewer.choose("#sequence", "days-01, t = 10 to 11")
+    assert viewer.t == 10
+    viewer.open("#" + page.url.partition("#")[2])
+    assert viewer.t == 10
+    assert viewer.complaints == []
+    page.close()
 
 
 def comes_true(page: Any, condition: str) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +104,7 @@ def test_what_was_asked_is_written_before_its_step_and_waits_for_the_disk_at_the
 def test_whatever_was_asked_is_read_again(messages: list[Message]) -> None:
     written = whole(messages, PROMPTS)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("llm_as_rnn.runs.journal.read_file", lambda path: written)
+        patch.setattr("llm_as_rnn.runs.journal.opened", lambda path: nullcontext(BytesIO(written)))
         assert read_lines(Path("prompts.jsonl"), PROMPTS) == messages
 
 

@@ -8,6 +8,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from io import BytesIO
 from pathlib import Path
 
 import msgspec
@@ -124,7 +126,9 @@ def flips(content: bytes, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[int
         line = content[:place].count(b"\n") + 1
         for bit in range(8):
             flipped = content[:place] + bytes([content[place] ^ 1 << bit]) + content[place + 1 :]
-            monkeypatch.setattr("llm_as_rnn.runs.journal.read_file", lambda path, flipped=flipped: flipped)
+            monkeypatch.setattr(
+                "llm_as_rnn.runs.journal.opened", lambda path, flipped=flipped: nullcontext(BytesIO(flipped))
+            )
             yield line, flipped
 
 
@@ -269,7 +273,7 @@ def test_any_bytes_are_records_or_damage_and_nothing_else(junk: bytes, place: in
     content = old_journal(*steps) if old else whole(steps, STEPS)
     for changed in (junk, junk + b"\n", content[:place] + put + content[place:], content[:place] + junk):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("llm_as_rnn.runs.journal.read_file", lambda path, changed=changed: changed)
+            patch.setattr("llm_as_rnn.runs.journal.opened", lambda path, changed=changed: nullcontext(BytesIO(changed)))
             for read in (
                 read_journal,
                 lambda path: read_lines(path, JUDGEMENTS),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +94,7 @@ def some_steps(draw: Any) -> list[StepRecord]:
 def test_whatever_steps_hold_is_read_again(steps: list[StepRecord]) -> None:
     content = whole(steps, STEPS)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("llm_as_rnn.runs.journal.read_file", lambda path: content)
+        patch.setattr("llm_as_rnn.runs.journal.opened", lambda path: nullcontext(BytesIO(content)))
         assert read_journal(Path("steps.jsonl")) == steps
 
 

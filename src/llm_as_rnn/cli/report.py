@@ -9,13 +9,13 @@ from llm_as_rnn.cli.results import draw, require_comparable, show_comparison, sh
 from llm_as_rnn.runs.directory import RunDirectory
 
 
-def report(directories: tuple[Path, ...], pictures: bool, page: Path | None) -> None:
+def report(directories: tuple[Path, ...], pictures: bool, sequences: tuple[str, ...], page: Path | None) -> None:
     """Do what ``llm-as-rnn report`` is told to."""
     runs = [RunDirectory(directory) for directory in directories]
     if len(runs) > 1:
         require_comparable(runs)
     for run in runs:
-        show_run(run, console)
+        show_run(run, console, sequences)
         if pictures:
             for path in draw(run):
                 console.print(f"picture: {path}", soft_wrap=True)

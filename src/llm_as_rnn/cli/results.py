@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import msgspec
@@ -12,10 +11,12 @@ from rich.text import Text
 
 from llm_as_rnn.cli.progress import waiting
 from llm_as_rnn.core.errors import UsageError
-from llm_as_rnn.core.records import Status, StepRecord
+from llm_as_rnn.core.records import Status
 from llm_as_rnn.metrics.estimates import PairedDifference
 from llm_as_rnn.metrics.judged import agreement_in_words, agreements, in_words, judging
-from llm_as_rnn.metrics.summary import MethodSummary, failed_calls, summarise
+from llm_as_rnn.metrics.summary import MethodSummary, summarise
+from llm_as_rnn.metrics.table import Table, tabulate
+from llm_as_rnn.metrics.traces import Traces
 from llm_as_rnn.report.answers import answers
 from llm_as_rnn.report.charts import advice_charts, score_charts, styles
 from llm_as_rnn.report.html import write_page, write_report
@@ -27,41 +28,73 @@ from llm_as_rnn.report.versus import Run, paired_results, render_comparison, req
 from llm_as_rnn.runs.directory import RunDirectory, RunInfo
 from llm_as_rnn.runs.execute import needs_model
 
+FEW = 5
+"""So many names are given as examples."""
 
-def show_run(directory: RunDirectory, console: Console) -> RunInfo:
+
+def show_run(directory: RunDirectory, console: Console, sequences: Collection[str] = ()) -> RunInfo:
     """Read a run's journal again; write ``scores.json`` and ``report.html``; print the table.
+
+    Parameters
+    ----------
+    directory : RunDirectory
+        The run's folder.
+    console : Console
+        Where to print.
+    sequences : collection of str
+        Those whose steps are to be on the page; by default all, as far as there is room.
 
     Raises
     ------
     RunError
         If the folder holds no run, or cannot be written.
+    UsageError
+        If it has no such sequence.
     """
     with waiting("writing the report"):
-        info, records = directory.current(), directory.records()
-        summaries = summarise(info.task, records, info.spec.settings.coverage)
-        told = _write_scores(directory, info, records, summaries)
+        info, steps = directory.current(), directory.steps()
+        _require_there(sequences, steps)
+        table = tabulate(info.task, steps)
+        summaries = summarise(info.task, table, info.spec.settings.coverage)
+        told = _write_scores(directory, info, steps, summaries)
         run = {**msgspec.to_builtins(info), **({"judging": told} if told else {})}
-        write_report(directory.report, info.task, run, records, summaries, directory.lessons(), directory.prompts())
-    console.print(Text.assemble("\n", (info.task.title, "bold"), f": {_what(info, records, summaries)}"))
+        write_report(
+            directory.report,
+            info.task,
+            run,
+            table,
+            summaries,
+            directory.lessons(),
+            directory.prompts(),
+            sequences,
+        )
+    console.print(Text.assemble("\n", (info.task.title, "bold"), f": {_what(info, table, summaries)}"))
     console.print(results_table(info.task, summaries))
     shown = evidence(info.task, summaries)
     if shown:
         console.print()
         console.print(plain_table(shown))
-    calls = failed_calls(call for record in records for call in record.calls)
-    for line in (*_remarks(info, summaries), *filter(None, [str(calls)]), *told.values()):
+    for line in (*_remarks(info, summaries), *filter(None, [str(table.calls)]), *told.values()):
         console.print(line, style="dim")
     console.print(f"report: {directory.report}", soft_wrap=True)
     return info
 
 
+def _require_there(sequences: Collection[str], steps: Traces) -> None:
+    known = dict.fromkeys(sequence for _, sequence in steps.names)
+    for name in sequences:
+        if name not in known:
+            some = ", ".join([*list(known)[:FEW], *(["..."] if len(known) > FEW else [])])
+            raise UsageError(f"the run has no sequence {name!r}", f"name one of its {len(known)}: {some}")
+
+
 def _write_scores(
-    directory: RunDirectory, info: RunInfo, records: Sequence[StepRecord], summaries: Sequence[MethodSummary]
+    directory: RunDirectory, info: RunInfo, steps: Traces, summaries: Sequence[MethodSummary]
 ) -> dict[str, str]:
     """Write ``scores.json``, and say in words what judges found, if any were asked, by what they judged."""
-    judged = judging(info.task, records, directory.judgements())
+    judged = judging(info.task, steps, directory.judgements())
     told = {summary.field: in_words(summary, str(directory.path)) for summary in judged}
-    agreed = agreements(info.task, records)
+    agreed = agreements(info.task, steps)
     told |= {names: agreement_in_words(names, found) for names, found in agreed.items()}
     scores = {"methods": summaries, **({"judging": judged, "agreement": agreed} if judged else {})}
     directory.write("scores.json", scores, private=info.credentialed)
@@ -77,14 +110,15 @@ def draw(directory: RunDirectory) -> list[Path]:
         If the folder holds no run, or cannot be written.
     """
     with waiting("drawing pictures"):
-        info, records = directory.info(), directory.records()
+        info = directory.info()
+        table = tabulate(info.task, directory.steps())
         coverage = info.spec.settings.coverage
-        summaries = summarise(info.task, records, coverage)
+        summaries = summarise(info.task, table, coverage)
         looks = styles(summaries)
-        drawn = (draw(info.task, records, looks) for draw in (score_charts, regret_charts, advice_charts))
+        drawn = (draw(info.task, table, looks) for draw in (score_charts, regret_charts, advice_charts))
         charts = [chart for charts in drawn for chart in charts]
-        charts += trust_charts(info.task, records, summaries, looks, coverage)
-        charts += [chart for view in answers(info.task, records, looks) for chart in view.charts]
+        charts += trust_charts(info.task, table, summaries, looks, coverage)
+        charts += [chart for view in answers(info.task, table, looks) for chart in view.charts]
         return write_pictures(directory.path / "pictures", charts, private=info.credentialed)
 
 
@@ -152,21 +186,21 @@ def show_comparison(directories: Sequence[RunDirectory], console: Console, page:
     console.print(f"comparison: {page}", soft_wrap=True)
 
 
-def _what(info: RunInfo, records: Sequence[StepRecord], summaries: Sequence[MethodSummary]) -> str:
+def _what(info: RunInfo, table: Table, summaries: Sequence[MethodSummary]) -> str:
     """Say what a run is on, who answered, and with what memory."""
     if not needs_model(info.spec.methods):
-        return f"{_size(records)}, no model was asked"
+        return f"{_size(table)}, no model was asked"
     remembers = any(summary.memory_tokens is not None for summary in summaries)
     memory = f", memory of at most {info.spec.settings.budget} tokens" if remembers else ""
-    return f"{info.spec.model}, {_size(records)}{memory}"
+    return f"{info.spec.model}, {_size(table)}{memory}"
 
 
-def _size(records: Sequence[StepRecord]) -> str:
+def _size(table: Table) -> str:
     """Say how many sequences there are, and how long they are."""
-    lengths = Counter((record.method, record.sequence) for record in records)
-    sequences = len({sequence for _, sequence in lengths})
-    longest = max(lengths.values(), default=0)
-    upto = "up to " if len(set(lengths.values())) > 1 else ""
+    lengths = {int(length) for one in table.methods.values() for length in one.lengths}
+    sequences = table.sequences
+    longest = max(lengths, default=0)
+    upto = "up to " if len(lengths) > 1 else ""
     return f"{sequences} sequence{'s' * (sequences != 1)} of {upto}{longest} step{'s' * (longest != 1)}"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from llm_as_rnn.core.figures import finite
 from llm_as_rnn.metrics.curves import Tracks
 
@@ -36,16 +38,14 @@ def band(tracks: Tracks, level: float = LEVEL, seed: int = 0) -> Band:
 
     Examples
     --------
-    >>> band(Tracks([0, 1], [[0.5, 0.0], [0.5, 1.0]], 1.0))[0]
+    >>> band(Tracks([0, 1], np.array([[0.5, 0.0], [0.5, 1.0]]), 1.0))[0]
     (0, 0.5, 0.5)
     """
-    if len(tracks.rows) < FEWEST:
+    if len(tracks.values) < FEWEST:
         return []
-    import numpy as np  # noqa: PLC0415 - charts are imported by commands that draw none
+    from llm_as_rnn.metrics.resampling import ends  # noqa: PLC0415 - it brings scipy, and not all charts have bands
 
-    from llm_as_rnn.metrics.resampling import ends  # noqa: PLC0415 - as above
-
-    rows = np.array(tracks.rows, dtype=float)
+    rows = tracks.values
     there = ~np.isnan(rows)
     values = np.where(there, rows, 0.0)
     sequences = len(rows)

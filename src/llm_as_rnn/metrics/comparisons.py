@@ -9,12 +9,14 @@ import msgspec
 import numpy as np
 
 from llm_as_rnn.core.extras import Metric
-from llm_as_rnn.core.figures import finite, mean
+from llm_as_rnn.core.figures import finite
 from llm_as_rnn.core.records import StepRecord
 from llm_as_rnn.metrics.curves import Scores, by_sequence
 from llm_as_rnn.metrics.estimates import Gain, PairedDifference
 from llm_as_rnn.metrics.intervals import Aligned, bounded, mean_interval
 from llm_as_rnn.metrics.resampling import DRAWS, LEVEL, Array, ends, holm, resampled_means, sign_flip, units
+from llm_as_rnn.metrics.series import bounded as bounded_each
+from llm_as_rnn.metrics.series import mean_of
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -63,7 +65,7 @@ def difference(
     differences = aligned.values[:, 0] - aligned.values[:, 1]
     tested = sign_flip(differences[:, None], aligned.sequences)
     return PairedDifference(
-        mean([finite(float(value) * aligned.unit) for value in differences]),
+        mean_of(bounded_each(differences * aligned.unit)),
         mean_interval(differences, aligned, level=level, draws=draws, seed=seed),
         steps,
         sequences,

@@ -104,24 +104,41 @@ def confusion(field: Field, steps: Iterable[StepRecord]) -> Confusion | None:
     >>> found is None
     True
     """
-    names: dict[str, str] = {}
+    counted, name = Counted(field), field.name
+    counted.add(((step.target or {}).get(name), (step.prediction or {}).get(name)) for step in steps)
+    return counted.found
 
-    def name(value: Value | None) -> str | None:
+
+class Counted:
+    """Counts what was answered where each label came, some steps at a time (see `confusion`)."""
+
+    def __init__(self, field: Field) -> None:
+        self._options = field.options
+        self._names: dict[str, str] = {}
+        self._counts: Counter[tuple[str, str | None]] = Counter()
+
+    def add(self, pairs: Iterable[tuple[Value | None, Value | None]]) -> None:
+        """Take what came and what was answered at some more steps into account."""
+        for (came, answer), times in Counter(pairs).items():
+            label = self._name(came)
+            if label is not None:
+                self._counts[label, self._name(answer)] += times
+
+    def _name(self, value: Value | None) -> str | None:
         first = next(iter(entries(value)), None)
-        if first is None:
-            return None
-        return chosen(first, field.options) or names.setdefault(fold(first), first)
+        if first is None or first in self._options:
+            return first
+        return chosen(first, self._options) or self._names.setdefault(fold(first), first)
 
-    counts: Counter[tuple[str, str | None]] = Counter()
-    for step in steps:
-        came = name((step.target or {}).get(field.name))
-        if came is not None:
-            counts[came, name((step.prediction or {}).get(field.name))] += 1
-    if not counts:
-        return None
-    support, said = _came(counts), _said(counts)
-    labels = sorted({*support, *said}, key=lambda label: (-support[label], -said[label], label))
-    return Confusion(tuple(labels), counts)
+    @property
+    def found(self) -> Confusion | None:
+        """What there was so far; None if no outcome is known."""
+        counts = self._counts
+        if not counts:
+            return None
+        support, said = _came(counts), _said(counts)
+        labels = sorted({*support, *said}, key=lambda label: (-support[label], -said[label], label))
+        return Confusion(tuple(labels), counts)
 
 
 def label_scores(found: Confusion) -> list[LabelScore]:

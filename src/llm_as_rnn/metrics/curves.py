@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from bisect import bisect_right
 from collections.abc import Hashable, Iterable, Mapping
-from itertools import accumulate
 from typing import NamedTuple, TypeVar
 
+import numpy as np
+
 from llm_as_rnn.core.extras import Metric
-from llm_as_rnn.core.figures import finite, mean, scale
-from llm_as_rnn.core.records import Record, StepRecord
+from llm_as_rnn.core.records import StepRecord
+from llm_as_rnn.metrics.estimates import SelfCorrection
+from llm_as_rnn.metrics.series import Array, Places, Series, bounded, mean_of, unit_of
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -28,57 +28,45 @@ class Tracks(NamedTuple):
     ----------
     t : list of int
         The timesteps at which any sequence is scored.
-    rows : list of list of float
-        One a sequence, one value a timestep, divided by ``unit``; nan where a sequence has none.
+    values : array, (sequences, timesteps)
+        Divided by ``unit``; nan where a sequence has none.
     unit : float
         What keeps sums of the largest floats within their range; 1 for all others.
     """
 
     t: list[int]
-    rows: list[list[float]]
+    values: Array
     unit: float
+
+    @property
+    def rows(self) -> list[list[float]]:
+        """The same as lists, one a sequence."""
+        return list(self.values.tolist())
 
     @property
     def curve(self) -> Curve:
         """The mean over the sequences that have a value."""
-        points: Curve = []
-        for place, t in enumerate(self.t):
-            values = [row[place] for row in self.rows if not math.isnan(row[place])]
-            points.append((t, finite(sum(values) / len(values) * self.unit)))
-        return points
+        if not self.t:
+            return []
+        there = ~np.isnan(self.values)
+        sums = np.where(there, self.values, 0.0).cumsum(axis=0)[-1] + 0.0  # a sum of zeros has no minus before it
+        with np.errstate(over="ignore"):
+            return list(zip(self.t, bounded(sums / there.sum(axis=0) * self.unit).tolist(), strict=True))
 
 
-class SelfCorrection(Record, frozen=True):
-    """What came after wrong steps.
-
-    Attributes
-    ----------
-    wrong : int
-        Wrong steps whose next step in the same sequence is scored as well.
-    corrected : int
-        How many of those next steps are right.
-    share : float or None
-        ``corrected / wrong``; None if nothing was wrong.
-    """
-
-    wrong: int
-    corrected: int
-    share: float | None
-
-
-def by_sequence(records: Iterable[StepRecord], metric: str) -> dict[str, dict[int, float]]:
+def by_sequence(records: Iterable[StepRecord], metric: str) -> Series:
     """Sort the scores of one method by sequence and timestep, whatever order the journal has them in.
 
     Returns
     -------
-    dict of str to dict of int to float
+    Series
         Score by t by sequence; steps without this score are left out.
     """
     found: dict[str, dict[int, float]] = {}
     for record in records:
         if metric in record.scores:
             found.setdefault(record.sequence, {})[record.t] = record.scores[metric]
-    return {sequence: dict(sorted(found[sequence].items())) for sequence in sorted(found)}
+    return Series.of(found)
 
 
 def curve(records: Iterable[StepRecord], metric: str, window: int | None = None) -> Curve:
@@ -103,14 +91,17 @@ def curve(records: Iterable[StepRecord], metric: str, window: int | None = None)
 
 def running(found: Scores, window: int | None = None) -> Tracks:
     """Give each sequence's own mean so far, or of the latest timesteps; parameters as for `curve`."""
-    unit = scale(score for scores in found.values() for score in scores.values())
-    every = sorted({t for scores in found.values() for t in scores})
-    rows = []
-    for scores in found.values():
-        steps, sums = list(scores), list(accumulate((score / unit for score in scores.values()), initial=0.0))
-        reach = [(bisect_right(steps, t - window) if window else 0, bisect_right(steps, t)) for t in every]
-        rows.append([(sums[end] - sums[begin]) / (end - begin) if end > begin else math.nan for begin, end in reach])
-    return Tracks(every, rows, unit)
+    series = Series.of(found)
+    unit = unit_of(series.figures)
+    every = np.unique(series.t)
+    place = series.sequences, 1 + np.searchsorted(every, series.t)
+    sums, counts = np.zeros((2, len(series), 1 + len(every)))
+    sums[place], counts[place] = series.figures / unit, 1.0
+    begin = np.searchsorted(every, every - window, side="right") if window else np.zeros(len(every), int)
+    reached, steps = (so_far[:, 1:] - so_far[:, begin] for so_far in (sums.cumsum(axis=1), counts.cumsum(axis=1)))
+    rows = np.full(reached.shape, np.nan)
+    np.divide(reached, steps, out=rows, where=steps > 0)
+    return Tracks(every.tolist(), rows, unit)
 
 
 def regret(
@@ -139,53 +130,79 @@ def regret(
     >>> regret(wrong, right, higher_is_better=True).curve
     [(0, 1.0), (1, 2.0), (2, 1.0)]
     """
-    sign = -1.0 if higher_is_better else 1.0
     losses = less(ours, reference)
-    every = sorted({t for steps in losses.values() for t in steps})
-    unit = scale(len(every) * loss for steps in losses.values() for loss in steps.values())
-    rows = [list(accumulate(sign * steps.get(t, 0.0) / unit for t in every)) for steps in losses.values()]
-    return Tracks(every, rows, unit)
+    every = np.unique(losses.t)
+    unit = unit_of(losses.figures, len(every))
+    rows = np.zeros((len(losses), len(every)))
+    signed = -losses.figures if higher_is_better else losses.figures
+    rows[losses.sequences, np.searchsorted(every, losses.t)] = signed / unit
+    return Tracks(every.tolist(), rows.cumsum(axis=1), unit)
 
 
-def less(ours: Scores, theirs: Scores) -> dict[str, dict[int, float]]:
+def less(ours: Scores, theirs: Scores) -> Series:
     """Give the difference of two methods' scores at each step that both have.
 
     >>> less({"s": {0: 1.0, 1: 0.5}, "z": {0: 1.0}}, {"s": {1: 0.25}})
-    {'s': {1: 0.25}}
+    Series.of({'s': {1: 0.25}})
     """
-    return {
-        sequence: {t: finite(score - theirs[sequence][t]) for t, score in scores.items() if t in theirs[sequence]}
-        for sequence, scores in ours.items()
-        if theirs.get(sequence, {}).keys() & scores.keys()
-    }
+    first, (mine, other) = shared(ours, theirs)
+    with np.errstate(over="ignore"):
+        differences = bounded(mine.values - other.values)
+    return Series(first, mine.sequences, mine.t, differences)
+
+
+def shared(*methods: Scores) -> tuple[tuple[str, ...], list[Picked]]:
+    """Give the scores of methods at the steps that all of them have.
+
+    Returns
+    -------
+    tuple of str
+        The first one's sequences.
+    list of Picked
+        Each method's scores there.
+    """
+    first, *others = map(Series.of, methods)
+    places = [one.among(first.names) for one in others]
+    width = 1 + max((int(one.t.max(initial=0)) for one in (first, *others)), default=0)
+    keys = [first.sequences * width + first.t]
+    keys += [np.where(place < 0, -1, place * width + one.t) for one, place in zip(others, places, strict=True)]
+    there = np.ones(len(keys[0]), bool)
+    for key in keys[1:]:
+        there &= np.isin(keys[0], key)
+    kept = keys[0][there]
+    found = []
+    for one, key in zip((first, *others), keys, strict=True):
+        order = np.argsort(key, kind="stable")
+        picked = order[np.searchsorted(key, kept, sorter=order)]
+        found.append(Picked(first.sequences[there], one.t[picked], one.figures[picked]))
+    return first.names, found
+
+
+class Picked(NamedTuple):
+    """Some of a method's scores, by sequence (its place among the first method's) and timestep."""
+
+    sequences: Places
+    t: Places
+    values: Array
 
 
 def strongest(others: Mapping[Key, Scores], metric: Metric) -> Key | None:
     """Name the best of several methods by the mean over its steps, the first of equals; None if none has a score."""
-    means = {
-        name: mean([score for steps in scores.values() for score in steps.values()])
-        for name, scores in others.items()
-        if scores
-    }
+    means = {name: mean_of(Series.of(scores).figures) for name, scores in others.items() if scores}
     sign = 1 if metric.higher_is_better else -1
     return max(means, key=lambda name: sign * means[name], default=None)
 
 
-def self_correction(records: Iterable[StepRecord], metric: str) -> SelfCorrection:
+def self_correction(scores: Scores) -> SelfCorrection:
     """Tell how often a wrong step is followed by a right one in its sequence (the paper reports 54.8 %).
 
     Parameters
     ----------
-    records : iterable of StepRecord
-        Steps of one method.
-    metric : str
-        A score that is 0 where the answer is wrong and 1 where it is right.
+    scores : mapping
+        Of one method: 0 where the answer is wrong and 1 where it is right.
     """
-    after_wrong = [
-        scores[t + 1]
-        for scores in by_sequence(records, metric).values()
-        for t, score in scores.items()
-        if score == 0 and t + 1 in scores
-    ]
-    corrected = sum(score == 1 for score in after_wrong)
-    return SelfCorrection(len(after_wrong), corrected, corrected / len(after_wrong) if after_wrong else None)
+    series = Series.of(scores)
+    follows = (np.diff(series.sequences) == 0) & (np.diff(series.t) == 1)
+    after_wrong = series.figures[1:][follows & (series.figures[:-1] == 0)]
+    corrected = int((after_wrong == 1).sum())
+    return SelfCorrection(len(after_wrong), corrected, corrected / len(after_wrong) if len(after_wrong) else None)

@@ -74,3 +74,68 @@ class Gain(Record, frozen=True):
     interval: Interval | None
     steps: int
     sequences: int
+
+
+class SelfCorrection(Record, frozen=True):
+    """What came after wrong steps.
+
+    Attributes
+    ----------
+    wrong : int
+        Wrong steps whose next step in the same sequence is scored as well.
+    corrected : int
+        How many of those next steps are right.
+    share : float or None
+        ``corrected / wrong``; None if nothing was wrong.
+    """
+
+    wrong: int
+    corrected: int
+    share: float | None
+
+
+class Trusted(Record, frozen=True, omit_defaults=True):
+    """How far one field's predictions could be trusted. What there is nothing of is absent.
+
+    Attributes
+    ----------
+    steps : int
+        Answers whose outcome is known.
+    coverage : float, optional
+        Share of outcomes that lay in the interval, or among the set.
+    parts : tuple of float or None
+        The same in each fifth of the sequences; None where one has no such step.
+    width, interval_score : float, optional
+        Of numbers, means in the field's unit: how wide intervals are; that, and for each outcome outside
+        ``2 / (1 - coverage asked for)`` times how far (Winkler 1972; Gneiting and Raftery 2007). Less is better.
+    set_size : float, optional
+        Mean number of options in a set.
+    log_loss, brier : float, optional
+        Of distributions: mean of -log of the chance of what came, in nats (see `trusted.FLOOR`), and of the squared
+        differences between chances and what came, summed over options, between 0 and 2. Less is better.
+    calibration_error : float, optional
+        Expected difference between the chance of an answer and how often such answers were right (see
+        `trusted.reliability`).
+    kept, risk : float, optional
+        Share of answers that were not held back; of these, the share that is wrong, or of numbers the mean absolute
+        error.
+    """
+
+    steps: int
+    coverage: float | None = None
+    parts: tuple[float | None, ...] = ()
+    width: float | None = None
+    interval_score: float | None = None
+    set_size: float | None = None
+    log_loss: float | None = None
+    brier: float | None = None
+    calibration_error: float | None = None
+    kept: float | None = None
+    risk: float | None = None
+
+
+class Trust(Record, frozen=True):
+    """The same over all steps, and over those after the first third of each sequence, when there was time to learn."""
+
+    whole: Trusted
+    later: Trusted

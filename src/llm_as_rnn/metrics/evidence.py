@@ -12,30 +12,25 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from llm_as_rnn.core.extras import Metric
-from llm_as_rnn.core.records import StepRecord
-from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.comparisons import corrected, difference, gain
-from llm_as_rnn.metrics.curves import Scores, by_sequence, strongest
+from llm_as_rnn.metrics.curves import Scores, strongest
 from llm_as_rnn.metrics.estimates import PairedDifference
 from llm_as_rnn.metrics.scores import task_metrics
 from llm_as_rnn.metrics.summary import MethodSummary
+from llm_as_rnn.metrics.table import Table
 
 ADDS, BEYOND = "model_adds", "beyond_reference"
 
 
-def with_evidence(
-    task: Task, steps: Mapping[str, Sequence[StepRecord]], summaries: Sequence[MethodSummary], advised: Sequence[str]
-) -> list[MethodSummary]:
+def with_evidence(table: Table, summaries: Sequence[MethodSummary], advised: Sequence[str]) -> list[MethodSummary]:
     """Add to summaries what they show beside each other.
 
     All differences of a run are one table: their p values are corrected for each other.
 
     Parameters
     ----------
-    task : Task
-        Which says what the scores are.
-    steps : mapping
-        Each method's steps.
+    table : Table
+        Each method's steps, and the task.
     summaries : sequence of MethodSummary
         One a method.
     advised : sequence of str
@@ -43,8 +38,8 @@ def with_evidence(
     """
     found: dict[tuple[str, str, str], PairedDifference] = {}
     gains = {}
-    for metric in task_metrics(task):
-        scores = {method: by_sequence(own, metric.name) for method, own in steps.items()}
+    for metric in task_metrics(table.task):
+        scores = table.scored(metric)
         found |= _differences(metric, scores, summaries, advised)
         baselines = {one.method: scores[one.method] for one in summaries if one.is_baseline}
         for one in summaries:

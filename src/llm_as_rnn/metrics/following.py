@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from llm_as_rnn.cases.case import came
 from llm_as_rnn.core.outcomes import same_outcome
-from llm_as_rnn.core.records import Memory, Record, StepRecord, Target
+from llm_as_rnn.core.records import Record, StepRecord, Target
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.memories import predicting
+from llm_as_rnn.metrics.traces import Held
 
 
 class Following(Record, frozen=True):
@@ -50,29 +51,49 @@ def following(task: Task, records: Iterable[StepRecord]) -> Following | None:
     Following or None
         None for a method without cases.
     """
-    steps, held, right, wrong = 0, 0, list[bool](), list[bool]()
-    records = list(records)
-    memories = predicting(records)
-    for record in records:
-        cases = _outcomes(task, memories.get((record.method, record.sequence, record.t)))
-        if not record.target or not cases:
-            continue
-        steps += 1
-        held += any(same_outcome(task, case, record.target) for case in cases)
-        shown = came(task, record.recalled[-1]) if record.recalled else None
+    followed = Followed(task)
+    held = Held(records)
+    for name in held.names:
+        followed.add(held.trace(*name))
+    return followed.found
+
+
+class Followed:
+    """Counts what became of the cases that one method's memory held, a sequence at a time (see `following`)."""
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self._steps, self._held = 0, 0
+        self._right: list[bool] = []
+        self._wrong: list[bool] = []
+
+    def add(self, trace: Sequence[StepRecord]) -> None:
+        """Take the steps of one more sequence into account."""
+        memories = predicting(trace)
+        told: dict[str, Target | None] = {}
+        for record in trace if memories else ():
+            memory = memories.get((record.method, record.sequence, record.t))
+            items = [item for section in memory.sections for item in section.items] if memory else []
+            told.update({item: came(self._task, item) for item in items if item not in told})
+            cases = [outcome for item in items if (outcome := told[item]) is not None]
+            if record.target and cases:
+                self._count(record, record.target, cases)
+
+    def _count(self, record: StepRecord, target: Target, cases: Sequence[Target]) -> None:
+        self._steps += 1
+        self._held += any(same_outcome(self._task, case, target) for case in cases)
+        shown = came(self._task, record.recalled[-1]) if record.recalled else None
         if shown is not None:
-            as_shown = same_outcome(task, record.prediction, shown)
-            (right if same_outcome(task, shown, record.target) else wrong).append(as_shown)
-    if not steps:
-        return None
-    return Following(steps, held / steps, len(right) / steps, _share(right), _share(wrong))
+            as_shown = same_outcome(self._task, record.prediction, shown)
+            (self._right if same_outcome(self._task, shown, target) else self._wrong).append(as_shown)
 
-
-def _outcomes(task: Task, memory: Memory | None) -> list[Target]:
-    """Give what came in the cases of the memory that a prediction was made with."""
-    sections = memory.sections if memory else ()
-    found = (came(task, item) for section in sections for item in section.items)
-    return [outcome for outcome in found if outcome is not None]
+    @property
+    def found(self) -> Following | None:
+        """What there was so far; None for a method without cases."""
+        steps, right = self._steps, self._right
+        if not steps:
+            return None
+        return Following(steps, self._held / steps, len(right) / steps, _share(right), _share(self._wrong))
 
 
 def _share(answers: list[bool]) -> float | None:

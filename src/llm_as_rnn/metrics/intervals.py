@@ -7,11 +7,12 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from llm_as_rnn.core.figures import finite, scale
+from llm_as_rnn.core.figures import finite
 from llm_as_rnn.core.records import StepRecord
-from llm_as_rnn.metrics.curves import Scores, by_sequence
+from llm_as_rnn.metrics.curves import Scores, by_sequence, shared
 from llm_as_rnn.metrics.estimates import Interval
 from llm_as_rnn.metrics.resampling import DRAWS, LEVEL, Array, Units, ends, resampled_means, units
+from llm_as_rnn.metrics.series import unit_of
 
 ROOM = 1e12
 """How many times the largest score has room in a sum: a resample may have it again and again."""
@@ -31,17 +32,11 @@ class Aligned:
     """
 
     def __init__(self, *methods: Scores) -> None:
-        first, *others = methods
-        places = [
-            (number, sequence, t)
-            for number, sequence in enumerate(sorted(first))
-            for t in sorted(first[sequence])
-            if all(t in other.get(sequence, {}) for other in others)
-        ]
-        rows = [[scores[sequence][t] for scores in methods] for _, sequence, t in places]
-        self.unit = scale(ROOM * score for row in rows for score in row)
-        self.values: Array = np.array(rows, dtype=float).reshape(len(rows), len(methods)) / self.unit
-        self.sequences: NDArray[np.int64] = np.array([number for number, _, _ in places], dtype=np.int64)
+        _, found = shared(*methods)
+        values = np.stack([one.values for one in found], axis=1)
+        self.unit = unit_of(values, ROOM)
+        self.values: Array = values / self.unit
+        self.sequences: NDArray[np.int64] = found[0].sequences
 
     @property
     def size(self) -> tuple[int, int]:

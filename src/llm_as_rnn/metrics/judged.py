@@ -23,6 +23,7 @@ from llm_as_rnn.core.records import Call, Record, Status, StepRecord, Value
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.agreement import Agreement, agreement
 from llm_as_rnn.metrics.extras import extra_metrics
+from llm_as_rnn.metrics.traces import Name, Traces
 
 FULL = 100.0
 """The best Align score."""
@@ -229,8 +230,10 @@ def comparable(task: Task) -> list[tuple[str, str]]:
 
 def agreements(task: Task, records: Iterable[StepRecord]) -> dict[str, Agreement]:
     """Compare judged scores with those by code, on the steps with an answer: without one, both are 0 by rule."""
-    answered = [record for record in records if record.status.answered]
-    found = {f"{judge} and {code}": agreement(answered, judge, code) for judge, code in comparable(task)}
+    found = {
+        f"{judge} and {code}": agreement((record for record in records if record.status.answered), judge, code)
+        for judge, code in comparable(task)
+    }
     return {names: compared for names, compared in found.items() if compared}
 
 
@@ -255,22 +258,37 @@ def with_judgements(task: Task, records: Sequence[StepRecord], judgements: Seque
     where they are even. There are no scores before all pairs of the field
     were judged, as methods could not be compared on some of their steps; and none where no judgement is usable.
     """
-    chosen = {field: _Chosen.of(field, records, judgements) for field in judged_fields(task)}
-    if not chosen:
-        return list(records)
-    return [
-        msgspec.structs.replace(
-            record,
-            scores={
-                **record.scores,
-                **{name: score for choice in chosen.values() for name, score in choice.scores(record).items()},
-            },
-        )
-        for record in records
-    ]
+    chosen = [_Chosen.of(field, records, judgements) for field in judged_fields(task)]
+    return [_scored(record, chosen) for record in records]
 
 
-def judging(task: Task, records: Sequence[StepRecord], judgements: Sequence[Judgement]) -> list[JudgingSummary]:
+def judged_traces(task: Task, steps: Traces, judgements: Sequence[Judgement]) -> Traces:
+    """Give a run's steps with the judged scores beside the others, as `with_judgements` does."""
+    chosen = [_Chosen.of(field, steps, judgements) for field in judged_fields(task)]
+    return _Judged(steps, chosen) if chosen else steps
+
+
+def _scored(record: StepRecord, chosen: Sequence[_Chosen]) -> StepRecord:
+    scores = {name: score for choice in chosen for name, score in choice.scores(record).items()}
+    return msgspec.structs.replace(record, scores={**record.scores, **scores})
+
+
+class _Judged(Traces):
+    """Steps with judged scores, which are added as they are asked for."""
+
+    def __init__(self, steps: Traces, chosen: Sequence[_Chosen]) -> None:
+        self._steps = steps
+        self._chosen = chosen
+
+    @property
+    def names(self) -> Sequence[Name]:
+        return self._steps.names
+
+    def trace(self, method: str, sequence: str) -> Sequence[StepRecord]:
+        return [_scored(record, self._chosen) for record in self._steps.trace(method, sequence)]
+
+
+def judging(task: Task, records: Iterable[StepRecord], judgements: Sequence[Judgement]) -> list[JudgingSummary]:
     """Sum up the judging of a run, field by field."""
     return [_Chosen.of(field, records, judgements).summary(records) for field in judged_fields(task)]
 
@@ -350,7 +368,7 @@ class _Chosen(NamedTuple):
             return means
         return {name: float(mean > 0.5) for name, mean in means.items()}  # noqa: PLR2004 - the majority
 
-    def summary(self, records: Sequence[StepRecord]) -> JudgingSummary:
+    def summary(self, records: Iterable[StepRecord]) -> JudgingSummary:
         found = [judgement for judgements in self.kept.values() for judgement in judgements]
         calls = [call for judgement in found for call in judgement.calls]
         failed = {pair for pair in self.kept if not self.usable(pair)}

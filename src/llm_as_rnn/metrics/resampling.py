@@ -121,7 +121,8 @@ def resampled_means(found: Units, draws: int = DRAWS, seed: int = 0) -> Array:
     array, (draws, columns)
     """
     picked = _picked(len(found.sizes), found.drawn, draws, seed)
-    sizes = found.sizes[picked].sum(axis=1)
+    alike = (found.sizes == found.sizes[0]).all()  # as a rule: whole numbers, whose sum needs no adding up
+    sizes = np.full(draws, found.drawn * found.sizes[0]) if alike else found.sizes[picked].sum(axis=1)
     return np.stack([column[picked].sum(axis=1) / sizes for column in found.totals.T], axis=1)
 
 

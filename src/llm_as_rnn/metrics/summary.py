@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple, get_args
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, NamedTuple, get_args
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from llm_as_rnn.core.figures import mean
 from llm_as_rnn.core.records import Call, Record, Status, StepRecord, UpdateOutcome
 from llm_as_rnn.core.task import Task
-from llm_as_rnn.metrics.curves import Scores, SelfCorrection, by_sequence, self_correction
-from llm_as_rnn.metrics.estimates import Gain, Interval, PairedDifference
-from llm_as_rnn.metrics.following import Following, following
+from llm_as_rnn.metrics.estimates import Gain, Interval, PairedDifference, SelfCorrection, Trust
+from llm_as_rnn.metrics.following import Following
 from llm_as_rnn.metrics.scores import task_metrics
-from llm_as_rnn.metrics.trusted import Trust, trust
+
+if TYPE_CHECKING:
+    from llm_as_rnn.metrics.curves import Scores
+    from llm_as_rnn.metrics.table import Columns, Steps
 
 
 class Score(Record, frozen=True):
@@ -169,15 +170,32 @@ def failed_calls(calls: Iterable[Call]) -> FailedCalls:
     >>> str(failed_calls([refused, refused]))
     '2 of 2 calls failed, most often: 400: too hot'
     """
-    number, reasons = 0, Counter[str]()
-    for call in calls:
-        number += 1
-        reason = " ".join(call.error.split())
-        if call.finish_reason == "content_filter":
-            reasons[_bounded(f"declined: {reason}" if reason else "declined")] += 1
-        elif call.finish_reason == "error" or reason:
-            reasons[_bounded(reason or "no reason was given")] += 1
-    return FailedCalls(number, reasons.total(), dict(reasons.most_common(MOST_REASONS)))
+    failures = Failures()
+    failures.add(calls)
+    return failures.found
+
+
+class Failures:
+    """Counts calls, and those of them that failed by reason, as `failed_calls` does."""
+
+    def __init__(self) -> None:
+        self._calls = 0
+        self._reasons: Counter[str] = Counter()
+
+    def add(self, calls: Iterable[Call]) -> None:
+        """Count more of them."""
+        for call in calls:
+            self._calls += 1
+            reason = " ".join(call.error.split())
+            if call.finish_reason == "content_filter":
+                self._reasons[_bounded(f"declined: {reason}" if reason else "declined")] += 1
+            elif call.finish_reason == "error" or reason:
+                self._reasons[_bounded(reason or "no reason was given")] += 1
+
+    @property
+    def found(self) -> FailedCalls:
+        """What there was so far."""
+        return FailedCalls(self._calls, self._reasons.total(), dict(self._reasons.most_common(MOST_REASONS)))
 
 
 def _bounded(text: str) -> str:
@@ -192,15 +210,15 @@ def by_method(records: Iterable[StepRecord]) -> dict[str, list[StepRecord]]:
     return found
 
 
-def summarise(task: Task, records: Sequence[StepRecord], coverage: float = 0.9) -> list[MethodSummary]:
+def summarise(task: Task, steps: Steps, coverage: float = 0.9) -> list[MethodSummary]:
     """Sum up a journal.
 
     Parameters
     ----------
     task : Task
         Which says what the scores are.
-    records : sequence of StepRecord
-        Steps of any methods, at least one each.
+    steps : iterable of StepRecord, or Table
+        Steps of any methods, at least one each, or what was taken out of them (see `metrics.table`).
     coverage : float
         What intervals were asked to hold (`settings.Settings`), by which they are scored.
 
@@ -210,79 +228,68 @@ def summarise(task: Task, records: Sequence[StepRecord], coverage: float = 0.9) 
         One a method, in the journal's order.
     """
     from llm_as_rnn.metrics.evidence import with_evidence  # noqa: PLC0415 - it brings numpy, which takes a while
+    from llm_as_rnn.metrics.table import tabulate  # noqa: PLC0415 - as above
 
-    steps = by_method(records)
-    summaries = {method: _summarise(task, method, own, coverage) for method, own in steps.items()}
+    table = tabulate(task, steps)
+    summaries = {method: _summarise(task, columns, coverage) for method, columns in table.methods.items()}
     asking = {method for method, summary in summaries.items() if summary.calls}
-    advisers = {method: _advisers(own) for method, own in steps.items()}
+    advisers = {method: columns.costs.advisers for method, columns in table.methods.items()}
     told = [
         msgspec.structs.replace(summary, by_advice=True) if asking & advisers[method] else summary
         for method, summary in summaries.items()
     ]
-    return with_evidence(task, steps, told, [method for method in steps if advisers[method]])
+    return with_evidence(table, told, [method for method in table.methods if advisers[method]])
 
 
-def _advisers(steps: Sequence[StepRecord]) -> set[str]:
-    return {adviser for step in steps for weights in step.believed.values() for adviser in weights}
+def _summarise(task: Task, columns: Columns, coverage: float) -> MethodSummary:
+    from llm_as_rnn.metrics.curves import self_correction  # noqa: PLC0415 - as above
+    from llm_as_rnn.metrics.trusted import trust  # noqa: PLC0415 - as above
 
-
-def _summarise(task: Task, method: str, steps: Sequence[StepRecord], coverage: float) -> MethodSummary:
-    calls = [call for step in steps for call in step.calls]
-    statuses = Counter(step.status for step in steps)
-    updates = Counter(step.update.outcome for step in steps)
-    telling = [call for call in calls if call.cached_tokens is not None]
-    cached = sum(call.cached_tokens or 0 for call in telling)
-    readable = _total(telling, "prompt_tokens")
+    costs = columns.costs
+    steps, statuses = costs.steps, costs.statuses
     shares = [metric.name for metric in task_metrics(task) if metric.is_share]
     return MethodSummary(
-        method=method,
-        sequences=len({step.sequence for step in steps}),
-        steps=len(steps),
-        scored=sum(bool(step.target) for step in steps),
-        scores=_scores(task, steps),
-        self_correction={name: self_correction(steps, name) for name in shares},
+        method=columns.method,
+        sequences=len(columns.names),
+        steps=steps,
+        scored=costs.scored,
+        scores=_scores(task, columns),
+        self_correction={name: self_correction(columns.scored(name)) for name in shares},
         statuses={status.value: statuses[status] for status in Status},
-        failed=sum(count for status, count in statuses.items() if not status.answered),
-        updates={outcome: updates[outcome] for outcome in get_args(UpdateOutcome)},
-        calls=len(calls) / len(steps),
-        prompt_tokens=_total(calls, "prompt_tokens") / len(steps),
-        completion_tokens=_total(calls, "completion_tokens") / len(steps),
-        reasoning_tokens=_total(calls, "reasoning_tokens") / len(steps),
-        cached_tokens=cached / len(steps) if telling else None,
-        cached_share=cached / readable if readable else None,
-        seconds=_total(calls, "seconds") / len(steps),
-        retries=sum(call.retries for call in calls),
-        memory_tokens=max((step.memory_tokens for step in steps if step.memory_tokens is not None), default=None),
-        following=following(task, steps) or UNSET,
-        trust=trust(task, steps, coverage) or UNSET,
+        failed=sum(count for status, count in statuses.items() if not Status(status).answered),
+        updates={outcome: costs.updates[outcome] for outcome in get_args(UpdateOutcome)},
+        calls=costs.calls / steps,
+        prompt_tokens=costs.prompt_tokens / steps,
+        completion_tokens=costs.completion_tokens / steps,
+        reasoning_tokens=costs.reasoning_tokens / steps,
+        cached_tokens=costs.cached / steps if costs.telling else None,
+        cached_share=costs.cached / costs.readable if costs.readable else None,
+        seconds=costs.seconds / steps,
+        retries=costs.retries,
+        memory_tokens=costs.memory_tokens,
+        following=columns.following or UNSET,
+        trust=trust(task, columns, coverage) or UNSET,
     )
 
 
-def _total(calls: Iterable[Call], name: str) -> float:
-    return math.fsum(getattr(call, name) for call in calls)
-
-
-def _scores(task: Task, steps: Sequence[StepRecord]) -> dict[str, Score]:
-    answered = [step for step in steps if step.status.answered]
+def _scores(task: Task, columns: Columns) -> dict[str, Score]:
     scores: dict[str, Score | None] = {}
     for metric in task_metrics(task):
-        scores[metric.mean] = _score(steps, metric.name)
+        found = scores[metric.mean] = score_of(columns.scored(metric.name))
         if not metric.higher_is_better:
-            scores[f"{metric.field}.rmse"] = _root(_score(steps, f"{metric.field}.sq_error"))
-            scores[f"{metric.mean}_answered"] = _score(answered, metric.name)
+            scores[f"{metric.field}.rmse"] = _root(score_of(columns.scored(f"{metric.field}.sq_error")))
+            answered = found if columns.usable.all() else score_of(columns.scored(metric.name, columns.usable))
+            scores[f"{metric.mean}_answered"] = answered
     return {name: score for name, score in scores.items() if score}
-
-
-def _score(steps: Iterable[StepRecord], metric: str) -> Score | None:
-    return score_of(by_sequence(steps, metric))
 
 
 def score_of(found: Scores) -> Score | None:
     """Give the mean of scores by sequence and timestep, with its interval; None where there are none."""
     from llm_as_rnn.metrics.intervals import interval_of  # noqa: PLC0415 - as above
+    from llm_as_rnn.metrics.series import Series, mean_of  # noqa: PLC0415 - as above
 
-    scores = [score for steps in found.values() for score in steps.values()]
-    return Score(mean(scores), interval_of(found), len(scores)) if scores else None
+    figures = Series.of(found).figures
+    return Score(mean_of(figures), interval_of(found), len(figures)) if len(figures) else None
 
 
 def _root(squares: Score | None) -> Score | None:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
-
-import msgspec
 
 from llm_as_rnn.core.chances import completed
 from llm_as_rnn.core.fields import Field
-from llm_as_rnn.core.figures import mean
 from llm_as_rnn.core.records import StepRecord
-from llm_as_rnn.trust.abstention import chance, is_right
+from llm_as_rnn.trust.abstention import is_right
 
 
 def as_said(field: Field, step: StepRecord) -> dict[str, float]:
@@ -31,26 +28,6 @@ def as_said(field: Field, step: StepRecord) -> dict[str, float]:
     said = [call.chances[field.name] for call in step.calls if call.role == "predict" and field.name in call.chances]
     told = said[-1] if said else {}
     return completed(field.options, told)
-
-
-def before_correction(field: Field, steps: Iterable[StepRecord]) -> list[StepRecord]:
-    """Give the steps with the chance that the model itself gave to the answer; those where it gave none are left out.
-
-    The answers are the same as those whose chance was corrected, so that reliability compares like with like.
-
-    Parameters
-    ----------
-    field : Field
-        A label or a list.
-    steps : iterable of StepRecord
-        Of one method.
-    """
-    found = []
-    for step in steps:
-        said, answer = as_said(field, step), (step.prediction or {}).get(field.name)
-        if said and answer is not None:
-            found.append(msgspec.structs.replace(step, chance={field.name: chance(answer, said, 0, 0)}))
-    return found
 
 
 class Chosen(NamedTuple):
@@ -88,14 +65,34 @@ def chosen_otherwise(field: Field, steps: Iterable[StepRecord]) -> Chosen | None
         None if no answer was another than the model's own: then nobody else had a say. Methods without a memory have
         no cases that could have one.
     """
-    alone, given, changed = list[bool](), list[bool](), 0
+    choosing = Choosing(field)
     for step in steps:
-        said, outcome = as_said(field, step), (step.target or {}).get(field.name)
-        answer = (step.prediction or {}).get(field.name)
-        if step.memory_version is None or not said or outcome is None or answer is None:
-            continue
+        if said := as_said(field, step):
+            choosing.add(step, said)
+    return choosing.found
+
+
+class Choosing:
+    """Counts what became of one field's answers, a step at a time (see `chosen_otherwise`)."""
+
+    def __init__(self, field: Field) -> None:
+        self._field = field
+        self._steps = self._changed = self._alone = self._given = 0
+
+    def add(self, step: StepRecord, said: Mapping[str, float]) -> None:
+        """Take one more step into account; ``said`` is what `as_said` gives of it, and not empty."""
+        field = self._field
+        outcome, answer = (step.target or {}).get(field.name), (step.prediction or {}).get(field.name)
+        if step.memory_version is None or outcome is None or answer is None:
+            return
         own = max(said, key=lambda option: said[option])
-        changed += not is_right(field, answer, own)
-        alone.append(is_right(field, own, outcome))
-        given.append(is_right(field, answer, outcome))
-    return Chosen(len(given), changed, mean(alone), mean(given)) if changed else None
+        self._steps += 1
+        self._changed += not is_right(field, answer, own)
+        self._alone += is_right(field, own, outcome)
+        self._given += is_right(field, answer, outcome)
+
+    @property
+    def found(self) -> Chosen | None:
+        """What there was so far; None if no answer was another than the model's own."""
+        steps = self._steps
+        return Chosen(steps, self._changed, self._alone / steps, self._given / steps) if self._changed else None

@@ -1,24 +1,31 @@
 """Whether what predictions say of themselves holds: coverage and width, chances, and what holding answers back gains.
 
-Pure functions of the steps of one method. Intervals and sets, chances and answers that were held back stand in the
-records; nothing is worked out anew here, so what is scored is what a user was told.
+Pure functions of the steps of one method, of its records or of the columns that were taken out of them. Intervals and
+sets, chances and answers that were held back stand in the records; nothing is worked out anew here, so what is scored
+is what a user was told.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from itertools import accumulate, pairwise
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
 
-from llm_as_rnn.core.chances import completed
+import numpy as np
+
 from llm_as_rnn.core.fields import Field, Number, entries
 from llm_as_rnn.core.fields.verdict import number_in
-from llm_as_rnn.core.figures import finite, mean, scale
 from llm_as_rnn.core.folding import fold
-from llm_as_rnn.core.records import Record, StepRecord
+from llm_as_rnn.core.records import StepRecord, Value
 from llm_as_rnn.core.task import Task
+from llm_as_rnn.metrics.estimates import Trust, Trusted
 from llm_as_rnn.metrics.scores import field_metrics
+from llm_as_rnn.metrics.series import Array, bounded, mean_if_any, mean_of, unit_of
+
+if TYPE_CHECKING:
+    from llm_as_rnn.metrics.table import Columns, FieldColumns, Flags
 
 PARTS = 5
 """Stretches of a stream whose coverage is told apart: an average can hide that it was too low first, then too high."""
@@ -30,61 +37,15 @@ FLOOR = 1e-6
 """The least chance that counts: what came although it was called impossible costs 13.8 nats, and not without end."""
 
 
-class Trusted(Record, frozen=True, omit_defaults=True):
-    """How far one field's predictions could be trusted. What there is nothing of is absent.
-
-    Attributes
-    ----------
-    steps : int
-        Answers whose outcome is known.
-    coverage : float, optional
-        Share of outcomes that lay in the interval, or among the set.
-    parts : tuple of float or None
-        The same in each fifth of the sequences; None where one has no such step.
-    width, interval_score : float, optional
-        Of numbers, means in the field's unit: how wide intervals are; that, and for each outcome outside
-        ``2 / (1 - coverage asked for)`` times how far (Winkler 1972; Gneiting and Raftery 2007). Less is better.
-    set_size : float, optional
-        Mean number of options in a set.
-    log_loss, brier : float, optional
-        Of distributions: mean of -log of the chance of what came, in nats (see `FLOOR`), and of the squared differences
-        between chances and what came, summed over options, between 0 and 2. Less is better.
-    calibration_error : float, optional
-        Expected difference between the chance of an answer and how often such answers were right (see `reliability`).
-    kept, risk : float, optional
-        Share of answers that were not held back; of these, the share that is wrong, or of numbers the mean absolute
-        error.
-    """
-
-    steps: int
-    coverage: float | None = None
-    parts: tuple[float | None, ...] = ()
-    width: float | None = None
-    interval_score: float | None = None
-    set_size: float | None = None
-    log_loss: float | None = None
-    brier: float | None = None
-    calibration_error: float | None = None
-    kept: float | None = None
-    risk: float | None = None
-
-
-class Trust(Record, frozen=True):
-    """The same over all steps, and over those after the first third of each sequence, when there was time to learn."""
-
-    whole: Trusted
-    later: Trusted
-
-
-def trust(task: Task, records: Sequence[StepRecord], coverage: float) -> dict[str, Trust]:
+def trust(task: Task, columns: Columns, coverage: float) -> dict[str, Trust]:
     """Score what one method's predictions said of themselves.
 
     Parameters
     ----------
     task : Task
         What was predicted.
-    records : sequence of StepRecord
-        Steps of one method.
+    columns : Columns
+        The method's steps.
     coverage : float
         What intervals and sets were asked to hold.
 
@@ -93,69 +54,51 @@ def trust(task: Task, records: Sequence[StepRecord], coverage: float) -> dict[st
     dict of str to Trust
         By field; those of which predictions said nothing are absent, as in runs of earlier versions.
     """
-    places = _places(records)
+    places = columns.places
     found = {}
     for field in task.answer:
-        told = [step for step in records if _is_told(field, step)]
-        if told:
-            later = [step for step in told if places[step.sequence, step.t] >= 1 / 3]
-            found[field.name] = Trust(_trusted(field, told, places, coverage), _trusted(field, later, places, coverage))
+        own = columns.fields[field.name]
+        if own.told.any():
+            whole, later = (
+                _trusted(field, own, places, where, coverage) for where in (own.told, own.told & (places >= 1 / 3))
+            )
+            found[field.name] = Trust(whole, later)
     return found
 
 
-def _places(records: Iterable[StepRecord]) -> dict[tuple[str, int], float]:
-    """Say how far into its sequence each step is, between 0 and 1."""
-    steps: dict[str, list[int]] = {}
-    for step in records:
-        steps.setdefault(step.sequence, []).append(step.t)
-    return {
-        (sequence, t): place / len(times) for sequence, times in steps.items() for place, t in enumerate(sorted(times))
-    }
-
-
-def _is_told(field: Field, step: StepRecord) -> bool:
-    said = field.name in step.interval or field.name in step.chance
-    return said and field.name in (step.prediction or {}) and (step.target or {}).get(field.name) is not None
-
-
-def _trusted(
-    field: Field, steps: Sequence[StepRecord], places: dict[tuple[str, int], float], coverage: float
-) -> Trusted:
+def _trusted(field: Field, own: FieldColumns, places: Array, where: Flags, coverage: float) -> Trusted:
+    steps = int(where.sum())
     if not steps:
         return Trusted(0)
-    covered = {(step.sequence, step.t): hit for step in steps if (hit := is_covered(field, step)) is not None}
-    parts: list[list[float]] = [[] for _ in range(PARTS)]
-    for key, hit in covered.items():
-        parts[int(places[key] * PARTS)].append(hit)
-    kept = [step for step in steps if field.name not in step.abstained]
-    spread = [step for step in steps if step.distribution.get(field.name)]
+    covered, parts = own.covered[where], (places[where] * PARTS).astype(int)
+    is_covering = not np.isnan(covered).all()
+    kept = where & own.kept
     is_number = isinstance(field, Number)
+    width, of_outcome = own.width[where], own.of_outcome[where]
+    losses = [-math.log(chance) for chance in np.maximum(of_outcome, FLOOR).tolist()]
     return Trusted(
-        steps=len(steps),
-        coverage=_mean(covered.values()),
-        parts=tuple(_mean(hits) for hits in parts) if covered else (),
-        width=_mean(_width(field, step) for step in steps) if is_number else None,
-        interval_score=_mean(interval_score(field, step, coverage) for step in steps) if is_number else None,
-        set_size=_mean(float(len(step.among[field.name])) for step in steps if field.name in step.among),
-        log_loss=_mean(-math.log(max(_of_outcome(field, step), FLOOR)) for step in spread),
-        brier=_mean(_brier(field, step) for step in spread),
-        calibration_error=None if is_number else calibration_error(reliability(field, steps)),
-        kept=len(kept) / len(steps),
-        risk=_mean(error(field, step) for step in kept),
+        steps=steps,
+        coverage=mean_if_any(covered),
+        parts=tuple(mean_if_any(covered[parts == part]) for part in range(PARTS)) if is_covering else (),
+        width=mean_if_any(width) if is_number else None,
+        interval_score=mean_if_any(interval_scores(width, own.outside[where], coverage)) if is_number else None,
+        set_size=mean_if_any(own.set_size[where]),
+        log_loss=mean_if_any(np.array(losses)),
+        brier=mean_if_any(own.squares[where] + 1 - 2 * of_outcome),
+        calibration_error=None if is_number else calibration_error(reliability(own, where)),
+        kept=int(kept.sum()) / steps,
+        risk=mean_if_any(own.error[kept]),
     )
-
-
-def _mean(values: Iterable[float]) -> float | None:
-    found = list(values)
-    return mean(found) if found else None
 
 
 # --- intervals and sets -----------------------------------------------------------------------------------------------
 
+_folded = lru_cache(maxsize=4096)(fold)
+
 
 def is_covered(field: Field, step: StepRecord) -> bool | None:
     """Tell whether the outcome lay in what was said: of a list, its first entry; None where nothing was said."""
-    outcome = (step.target or {}).get(field.name)
+    outcome = step.target.get(field.name) if step.target else None
     if outcome is None:
         return None
     if field.name in step.interval:
@@ -163,31 +106,24 @@ def is_covered(field: Field, step: StepRecord) -> bool | None:
         came = number_in(outcome)
         return None if came is None else low <= came <= high
     if field.name in step.among:
-        return fold(_first(outcome)) in map(fold, step.among[field.name])
+        return is_among(outcome, step.among[field.name])
     return None
 
 
-def _width(field: Field, step: StepRecord) -> float:
-    low, high = step.interval[field.name]
-    return finite(high - low)
+@lru_cache(maxsize=4096)
+def is_among(outcome: Value, options: tuple[str, ...]) -> bool:
+    """Tell whether what came is one of some options; of a list, its first entry."""
+    return _folded(first_text(outcome)) in map(_folded, options)
 
 
-def interval_score(field: Field, step: StepRecord, coverage: float) -> float:
-    """Score an interval: its width, and how far the outcome is outside, at the price that makes honesty pay.
+def interval_scores(width: Array, outside: Array, coverage: float) -> Array:
+    """Score intervals: their width, and how far outcomes are outside, at the price that makes honesty pay.
 
-    >>> from llm_as_rnn.core.records import Update
-    >>> from llm_as_rnn.core.records import Status
-    >>> step = StepRecord(
-    ...     "m", "s", 0, {}, {"high": 16.0}, {"high": 12.0}, Status.OK, "", None, None, None, None, Update("skipped"),
-    ...     None, (), {}, interval={"high": (10.0, 15.0)},
-    ... )
-    >>> round(interval_score(Number("high", low=-20, high=45), step, 0.9), 6)
-    25.0
+    >>> interval_scores(np.array([5.0]), np.array([1.0]), 0.9).round(6).tolist()
+    [25.0]
     """
-    low, high = step.interval[field.name]
-    came = number_in((step.target or {}).get(field.name))
-    outside = 0.0 if came is None else max(low - came, came - high, 0.0)
-    return finite(_width(field, step) + 2 / (1 - coverage) * outside)
+    with np.errstate(over="ignore"):
+        return bounded(width + 2 / (1 - coverage) * outside)
 
 
 # --- chances ----------------------------------------------------------------------------------------------------------
@@ -211,7 +147,7 @@ class Bin(NamedTuple):
     steps: int
 
 
-def reliability(field: Field, steps: Iterable[StepRecord], bins: int = BINS) -> list[Bin]:
+def reliability(own: FieldColumns, where: Flags | None = None, bins: int = BINS, *, as_said: bool = False) -> list[Bin]:
     """Sort answers by their chance, and see how many were right in each part.
 
     Every bin has about as many answers as the others. With bins of equal width most answers of a model that is sure of
@@ -220,21 +156,27 @@ def reliability(field: Field, steps: Iterable[StepRecord], bins: int = BINS) -> 
 
     Parameters
     ----------
-    field : Field
-        A label or a list.
-    steps : iterable of StepRecord
-        Of one method.
+    own : FieldColumns
+        One method's answers in a label or a list.
+    where : array of bool, optional
+        Which of its steps to look at; all of them by default.
     bins : int
         At most so many.
+    as_said : bool
+        Whether to go by the chance that the model itself gave to the very same answers, before anything was corrected.
     """
-    found = sorted((step.chance[field.name], 1.0 - error(field, step)) for step in steps if field.name in step.chance)
-    parts: list[list[tuple[float, float]]] = []
-    for place, pair in enumerate(found):
-        begins = place * bins // len(found) != (place - 1) * bins // len(found)
-        if not parts or (begins and parts[-1][-1][0] != pair[0]):
-            parts.append([])
-        parts[-1].append(pair)
-    return [Bin(mean([chance for chance, _ in part]), mean([right for _, right in part]), len(part)) for part in parts]
+    chances = own.said if as_said else own.chance
+    there = own.told & ~np.isnan(own.chance) & ~np.isnan(chances)
+    there = there if where is None else there & where
+    found, right = chances[there], 1.0 - own.error[there]
+    order = np.lexsort((right, found))
+    found, right = found[order], right[order]
+    place, size = np.arange(len(found)), max(len(found), 1)
+    begins = place * bins // size != (place - 1) * bins // size
+    begins[1:] &= found[1:] != found[:-1]
+    starts = np.flatnonzero(begins).tolist()
+    parts = [slice(begin, end) for begin, end in pairwise([*starts, len(found)])]
+    return [Bin(mean_of(found[part]), mean_of(right[part]), part.stop - part.start) for part in parts]
 
 
 def calibration_error(bins: Sequence[Bin]) -> float | None:
@@ -247,44 +189,39 @@ def calibration_error(bins: Sequence[Bin]) -> float | None:
     return sum(abs(one.chance - one.right) * one.steps for one in bins) / total if total else None
 
 
-def _of_outcome(field: Field, step: StepRecord) -> float:
-    came = fold(_first((step.target or {})[field.name]))
-    chances = completed(field.options, step.distribution[field.name])
-    return next((chance for option, chance in chances.items() if fold(option) == came), 0.0)
+def chance_of(outcome: Value, chances: Mapping[str, float]) -> float:
+    """Give the chance that was given to what came; of a list, to its first entry."""
+    came = _folded(first_text(outcome))
+    return next((chance for option, chance in chances.items() if _folded(option) == came), 0.0)
 
 
-def _brier(field: Field, step: StepRecord) -> float:
-    came = _of_outcome(field, step)
-    chances = completed(field.options, step.distribution[field.name])
-    return math.fsum(chance * chance for chance in chances.values()) + 1 - 2 * came
-
-
-def _first(value: object) -> str:
+def first_text(value: object) -> str:
+    """Give a value as a text, of a list its first entry; an empty one where there is none."""
     return next(iter(entries(value)), "") if isinstance(value, str | float | tuple) else ""
 
 
 # --- answers that are held back ---------------------------------------------------------------------------------------
 
 
-class Kept(NamedTuple):
-    """What comes of keeping the surest answers alone.
+class Selective(NamedTuple):
+    """What comes of keeping the surest answers alone, by how many are kept.
 
     Attributes
     ----------
-    share : float
+    share : array
         How many of the answers are kept.
-    risk : float
+    risk : array
         How many of these are wrong; of numbers, their mean absolute error.
-    limit : float
+    limit : array
         The least chance, or the widest interval, of those that are kept.
     """
 
-    share: float
-    risk: float
-    limit: float
+    share: Array
+    risk: Array
+    limit: Array
 
 
-def selective_risk(field: Field, steps: Iterable[StepRecord]) -> list[Kept]:
+def selective_risk(field: Field, own: FieldColumns) -> Selective:
     """Give the risk at each share of answers that can be kept (El-Yaniv and Wiener, JMLR 11, 2010).
 
     Answers are kept by their chance, numbers by how narrow their interval is. Of several that are as sure, all are kept
@@ -294,23 +231,18 @@ def selective_risk(field: Field, steps: Iterable[StepRecord]) -> list[Kept]:
     ----------
     field : Field
         Any but a text.
-    steps : iterable of StepRecord
-        Of one method.
+    own : FieldColumns
+        One method's answers in it.
     """
-    told = [step for step in steps if _is_told(field, step)]
-    is_number = isinstance(field, Number)
-    sure = sorted(
-        ((_width(field, step) if is_number else -step.chance[field.name], error(field, step)) for step in told),
-        key=lambda pair: pair[0],
-    )
-    unit = scale(off for _, off in sure)
-    sums = accumulate(off / unit for _, off in sure)
-    doubts = [doubt for doubt, _ in sure]
-    return [
-        Kept(kept / len(sure), finite(total / kept * unit), abs(doubt))
-        for kept, ((doubt, after), total) in enumerate(zip(pairwise([*doubts, math.nan]), sums, strict=True), 1)
-        if doubt != after
-    ]
+    doubt = own.width[own.told] if isinstance(field, Number) else -own.chance[own.told]
+    order = np.argsort(doubt, kind="stable")
+    doubt, off = doubt[order], own.error[own.told][order]
+    unit = unit_of(off)
+    kept = np.arange(1, len(doubt) + 1)
+    last = np.append(doubt[:-1] != doubt[1:], np.full(min(len(doubt), 1), fill_value=True))
+    with np.errstate(over="ignore"):
+        risk = bounded(np.cumsum(off / unit) / kept * unit)
+    return Selective((kept / max(len(doubt), 1))[last], risk[last], np.abs(doubt)[last])
 
 
 def error(field: Field, step: StepRecord) -> float:

@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from llm_as_rnn.core.fields import Field, Number
-from llm_as_rnn.core.records import StepRecord
 from llm_as_rnn.core.task import Task
-from llm_as_rnn.metrics.confusion import LabelScore, Matrix, confusion, label_scores, macro_f1, matrix
-from llm_as_rnn.metrics.summary import by_method
-from llm_as_rnn.metrics.told import before_correction
+from llm_as_rnn.metrics.confusion import Confusion, LabelScore, Matrix, label_scores, macro_f1, matrix
+from llm_as_rnn.metrics.table import Columns, FieldColumns, Steps, tabulate
 from llm_as_rnn.metrics.trusted import Bin, calibration_error, reliability
 from llm_as_rnn.report.charts import COLOURS, Axis, Chart, Line, Style, line_chart
 from llm_as_rnn.report.scatter import scatter_chart
@@ -75,38 +73,38 @@ class AnswersView(NamedTuple):
     charts: list[Chart]
 
 
-def answers(task: Task, records: Sequence[StepRecord], looks: Sequence[Style]) -> list[AnswersView]:
+def answers(task: Task, steps: Steps, looks: Sequence[Style]) -> list[AnswersView]:
     """Look at each method's answers; methods of which there is nothing to show are left out.
 
     Parameters
     ----------
     task : Task
         What was predicted.
-    records : sequence of StepRecord
+    steps : iterable of StepRecord, or Table
         The journal.
     looks : sequence of Style
         How methods look, in the order in which they are to be shown.
     """
-    steps = by_method(records)
-    views = [_answers(task, steps.get(look.method, []), look) for look in looks]
+    methods = tabulate(task, steps).methods
+    views = [_answers(task, methods[look.method], look) for look in looks if look.method in methods]
     return [view for view in views if view.confusions or view.charts]
 
 
-def _answers(task: Task, steps: Sequence[StepRecord], look: Style) -> AnswersView:
+def _answers(task: Task, columns: Columns, look: Style) -> AnswersView:
     confusions: list[ConfusionView | None] = []
     charts: list[Chart | None] = []
     for field in task.answer:
+        own = columns.fields[field.name]
         if isinstance(field, Number):
-            charts.append(scatter_chart(field, steps, look))
+            charts.append(scatter_chart(field, own, look))
         elif not field.is_open:
-            confusions.append(confusion_view(field, steps))
-            charts.append(reliability_chart(field, steps, look))
+            confusions.append(confusion_view(field, own.confusion))
+            charts.append(reliability_chart(field, own, look))
     return AnswersView(look, [one for one in confusions if one], [one for one in charts if one])
 
 
-def confusion_view(field: Field, steps: Sequence[StepRecord]) -> ConfusionView | None:
+def confusion_view(field: Field, found: Confusion | None) -> ConfusionView | None:
     """Lay out one method's confusion in a field; None if no outcome is known."""
-    found = confusion(field, steps)
     if found is None:
         return None
     scores, shown = label_scores(found), matrix(found)
@@ -135,13 +133,12 @@ def _cells(shown: Matrix, place: int) -> tuple[MatrixCell, ...]:
     )
 
 
-def reliability_chart(field: Field, steps: Sequence[StepRecord], look: Style) -> Chart | None:
+def reliability_chart(field: Field, own: FieldColumns, look: Style) -> Chart | None:
     """Draw how often answers of a chance were right: as they were given, and as the model said it where that is known.
 
     None if no answer with an outcome has a chance.
     """
-    known = [step for step in steps if field.name in step.chance and _is_known(field, step)]
-    given, said = reliability(field, known), reliability(field, before_correction(field, known))
+    given, said = reliability(own), reliability(own, as_said=True)
     if not given:
         return None
     parts = [Line(Style(AS_GIVEN, look.colour, dashed=False), _points(given))]
@@ -153,10 +150,6 @@ def reliability_chart(field: Field, steps: Sequence[StepRecord], look: Style) ->
     title = f"{field.name}: reliability, {look.method}"
     drawn = line_chart(parts, title, upper=1.0, axis=CHANCE, ideal=((0.0, 0.0), (1.0, 1.0)))
     return Chart(title, about, drawn)
-
-
-def _is_known(field: Field, step: StepRecord) -> bool:
-    return (step.target or {}).get(field.name) is not None and field.name in (step.prediction or {})
 
 
 def _points(bins: Sequence[Bin]) -> list[tuple[float, float]]:

@@ -11,16 +11,18 @@ from collections.abc import Sequence
 from itertools import takewhile
 from typing import NamedTuple, TypeVar
 
+import numpy as np
 from markupsafe import Markup
 
 from llm_as_rnn.core.extras import Metric
-from llm_as_rnn.core.figures import LARGEST, mean
-from llm_as_rnn.core.records import StepRecord
+from llm_as_rnn.core.figures import LARGEST
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.bands import band
-from llm_as_rnn.metrics.curves import by_sequence, running
+from llm_as_rnn.metrics.curves import running
 from llm_as_rnn.metrics.scores import task_metrics
-from llm_as_rnn.metrics.summary import MethodSummary, by_method
+from llm_as_rnn.metrics.series import Series, mean_of
+from llm_as_rnn.metrics.summary import MethodSummary
+from llm_as_rnn.metrics.table import Columns, Steps, tabulate
 
 Point = TypeVar("Point")
 
@@ -118,34 +120,35 @@ def styles(summaries: Sequence[MethodSummary]) -> list[Style]:
     return [Style(summary.method, i % COLOURS, summary.is_reference) for i, summary in enumerate(ordered)]
 
 
-def score_charts(task: Task, records: Sequence[StepRecord], looks: Sequence[Style]) -> list[Chart]:
+def score_charts(task: Task, steps: Steps, looks: Sequence[Style]) -> list[Chart]:
     """Draw each metric over time: its running mean, and for long enough sequences the mean of the latest steps."""
-    steps = by_method(records)
-    length = max((record.t for record in records), default=0) + 1
+    table = tabulate(task, steps)
+    length = max(table.length, 1)
     window = max(5, length // 4)
     charts: list[Chart] = []
     for metric in task_metrics(task):
+        scores = table.scored(metric)
         windows: list[int | None] = [None, window] if length >= 3 * window else [None]
         for latest in windows:
-            lines = [_score_line(look, steps[look.method], metric, latest) for look in looks]
+            lines = [_score_line(look, scores[look.method], latest) for look in looks]
             lines = [line for line in lines if line.points]
             if lines:
                 charts.append(_score_chart(metric, lines, latest))
     return charts
 
 
-def _score_line(look: Style, steps: Sequence[StepRecord], metric: Metric, latest: int | None) -> Line:
+def _score_line(look: Style, scores: Series, latest: int | None) -> Line:
     """Make a method's line; bands of references would only hide the others."""
-    tracks = running(by_sequence(steps, metric.name), latest)
+    tracks = running(scores, latest)
     return Line(look, tracks.curve, () if look.dashed or latest else band(tracks))
 
 
-def advice_charts(task: Task, records: Sequence[StepRecord], looks: Sequence[Style]) -> list[Chart]:
+def advice_charts(task: Task, steps: Steps, looks: Sequence[Style]) -> list[Chart]:
     """Draw how far each adviser was believed over time, the mean over sequences, for methods that go by advice."""
     charts: list[Chart] = []
-    for method, steps in by_method(records).items():
+    for method, columns in tabulate(task, steps).methods.items():
         for field in task.answer:
-            lines = [Line(look, points) for look in looks if (points := _weights(steps, field.name, look.method))]
+            lines = [Line(look, points) for look in looks if (points := _weights(columns, field.name, look.method))]
             if lines:
                 title = f"{method}: who was believed in {field.name}"
                 svg = line_chart(lines, title, upper=1.0)
@@ -153,13 +156,14 @@ def advice_charts(task: Task, records: Sequence[StepRecord], looks: Sequence[Sty
     return charts
 
 
-def _weights(steps: Sequence[StepRecord], field: str, adviser: str) -> list[tuple[int, float]]:
-    by_t: dict[int, list[float]] = {}
-    for step in steps:
-        weight = step.believed.get(field, {}).get(adviser)
-        if weight is not None:
-            by_t.setdefault(step.t, []).append(weight)
-    return [(t, mean(weights)) for t, weights in sorted(by_t.items())]
+def _weights(columns: Columns, field: str, adviser: str) -> list[tuple[int, float]]:
+    weights = columns.advice.get((field, adviser))
+    if weights is None:
+        return []
+    there = columns.series(weights)
+    order = np.argsort(there.t, kind="stable")
+    every, begins = np.unique(there.t[order], return_index=True)
+    return [(int(t), mean_of(part)) for t, part in zip(every, np.split(there.figures[order], begins[1:]), strict=True)]
 
 
 def _score_chart(metric: Metric, lines: Sequence[Line], latest: int | None) -> Chart:

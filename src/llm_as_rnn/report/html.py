@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -22,15 +22,15 @@ from markupsafe import Markup
 from llm_as_rnn.catalogue import asks_model
 from llm_as_rnn.core.errors import RunError
 from llm_as_rnn.core.files import write_atomically
-from llm_as_rnn.core.records import StepRecord
 from llm_as_rnn.core.settings import Settings
 from llm_as_rnn.core.task import Task
-from llm_as_rnn.metrics.summary import MethodSummary, failed_calls
+from llm_as_rnn.metrics.summary import MethodSummary
+from llm_as_rnn.metrics.table import Steps, Table, tabulate
 from llm_as_rnn.report import tables
 from llm_as_rnn.report.answers import answers
 from llm_as_rnn.report.charts import advice_charts, score_charts, styles
+from llm_as_rnn.report.packing import viewer
 from llm_as_rnn.report.regrets import regret_charts
-from llm_as_rnn.report.trace import packed, viewer_data
 from llm_as_rnn.report.trust import choosing_table, trust_charts, trust_table
 from llm_as_rnn.runs.asked import NO_PROMPTS, Prompts
 from llm_as_rnn.runs.versions import Event
@@ -60,10 +60,11 @@ def write_report(
     path: Path,
     task: Task,
     run: Mapping[str, Any],
-    records: Sequence[StepRecord],
+    steps: Steps,
     summaries: Sequence[MethodSummary],
     lessons: Lessons = _NO_LESSONS,
     prompts: Prompts = NO_PROMPTS,
+    sequences: Collection[str] = (),
 ) -> None:
     """Write a run's page, at once: whoever opens it sees the old one or the new one.
 
@@ -76,21 +77,23 @@ def write_report(
     run : mapping
         The content of ``run.json``; the page shows whatever is there. With credentialed data the file is for its owner
         only, and says at its top what it holds.
-    records : sequence of StepRecord
+    steps : iterable of StepRecord, or Table
         The journal.
     summaries : sequence of MethodSummary
-        What it comes to, one a method of ``records``.
+        What it comes to, one a method of ``steps``.
     lessons : mapping
         What sequences left to those after them (see `runs.versions.lessons`).
     prompts : Prompts
         What the model was asked (see `runs.asked`).
+    sequences : collection of str
+        Those whose steps are to be on the page; by default all, as far as there is room (see `report.packing`).
 
     Raises
     ------
     RunError
         If the file cannot be written.
     """
-    page = render_report(task, run, records, summaries, lessons, prompts)
+    page = render_report(task, run, steps, summaries, lessons, prompts, sequences)
     write_page(path, page, private=bool(run.get("credentialed")))
 
 
@@ -111,76 +114,75 @@ def write_page(path: Path, page: str, *, private: bool = False) -> None:
 def render_report(
     task: Task,
     run: Mapping[str, Any],
-    records: Sequence[StepRecord],
+    steps: Steps,
     summaries: Sequence[MethodSummary],
     lessons: Lessons = _NO_LESSONS,
     prompts: Prompts = NO_PROMPTS,
+    sequences: Collection[str] = (),
 ) -> str:
     """Make a run's page; parameters as for `write_report`."""
     budget, coverage = _spec(run).get("budget"), _coverage(run)
     looks = styles(summaries)
-    data = packed(
-        viewer_data(
-            task,
-            records,
-            budget if isinstance(budget, int) else None,
-            asked=prompts.messages,
-            unasked=prompts.problem,
-        )
+    table = tabulate(task, steps)
+    data = viewer(
+        task,
+        table.traces,
+        budget if isinstance(budget, int) else None,
+        sequences=sequences,
+        asked=prompts.messages,
+        unasked=prompts.problem,
     )
     return environment.get_template("report.html.j2").render(
         task=task,
-        facts=facts(run, records),
+        facts=facts(run, table),
         credentialed=bool(run.get("credentialed")),
         remote_data=_show(run.get("remote_data", ())),
         status=str(run.get("status", "")),
         results=tables.results(task, summaries),
         evidence=tables.evidence(task, summaries),
         over_steps=any(one.interval.over == "steps" for s in summaries for one in s.scores.values() if one.interval),
-        differences=tables.differences(task, records, summaries),
+        differences=tables.differences(task, table, summaries),
         corrections=tables.corrections(task, summaries),
-        sequences=len({record.sequence for record in records}),
+        sequences=table.sequences,
         few_sequences=FEW_SEQUENCES,
         looks=looks,
         charts=[
-            *score_charts(task, records, looks),
-            *regret_charts(task, records, looks),
-            *advice_charts(task, records, looks),
+            *score_charts(task, table, looks),
+            *regret_charts(task, table, looks),
+            *advice_charts(task, table, looks),
         ],
         followed=tables.followed(summaries),
-        choosing=choosing_table(task, records, looks),
+        choosing=choosing_table(task, table, looks),
         trust=trust_table(task, summaries),
-        trust_charts=trust_charts(task, records, summaries, looks, coverage),
-        answers=answers(task, records, looks),
+        trust_charts=trust_charts(task, table, summaries, looks, coverage),
+        answers=answers(task, table, looks),
         lessons=lessons,
         settings=settings(run),
-        data=Markup(data.head),  # noqa: S704 - script_json escapes what could end the tag
-        parts=data.parts,
+        data=data,
+        head=Markup(data.head),  # noqa: S704 - script_json escapes what could end the tag
         style=asset("palette.css", "charts.css", "report.css"),
         script=asset("viewer.js"),
     )
 
 
-def facts(run: Mapping[str, Any], records: Sequence[StepRecord]) -> list[tuple[str, str]]:
+def facts(run: Mapping[str, Any], table: Table) -> list[tuple[str, str]]:
     """Say what run this is, in a few pairs of name and value; what is not known is left out."""
     spec, versions = _spec(run), _part(run, "versions")
-    methods, sequences = ({getattr(r, name) for r in records} for name in ("method", "sequence"))
     budget, seconds = spec.get("budget"), run.get("seconds")
     methods_named = spec.get("methods")
     asked = not isinstance(methods_named, list | tuple) or any(asks_model(str(name)) for name in methods_named)
     if not asked:
         spec, budget = {}, None  # settings of a model that nobody asked
-    calls = failed_calls(call for record in records for call in record.calls)
     pairs = {
         "model": _show(spec.get("model", "")) if asked else "none was asked",
-        "recorded": f"{_count(len(methods), 'method')}, {_count(len(sequences), 'sequence')}, "
-        f"{_count(len(records), 'step')} in all",
+        "recorded": f"{_count(len(table.methods), 'method')}, {_count(table.sequences, 'sequence')}, "
+        f"{_count(table.steps, 'step')} in all",
         "memory budget": f"{_show(budget)} tokens" if budget is not None else "",
         "prompts": ", ".join(_show(spec[name]) for name in ("form", "style", "layout") if name in spec),
         "update rule": _show(spec.get("rule", "")),
         "feedback": _show(spec.get("feedback", "")),
         "sampling": _show(spec.get("sampling", "")),
-        "failed calls": str(calls),
+        "failed calls": str(table.calls),
         "status": _show(run.get("status", "")),
         "started": _show(run.get("started", "")),
         "took": duration(seconds) if isinstance(seconds, int | float) else "",

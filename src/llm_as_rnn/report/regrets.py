@@ -5,24 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from llm_as_rnn.core.extras import Metric
-from llm_as_rnn.core.records import StepRecord
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.bands import band
-from llm_as_rnn.metrics.curves import Scores, by_sequence, regret, strongest
+from llm_as_rnn.metrics.curves import Scores, regret, strongest
 from llm_as_rnn.metrics.scores import task_metrics
-from llm_as_rnn.metrics.summary import by_method
+from llm_as_rnn.metrics.table import Steps, tabulate
 from llm_as_rnn.report.charts import Chart, Line, Style, line_chart
 
 
-def regret_charts(task: Task, records: Sequence[StepRecord], looks: Sequence[Style]) -> list[Chart]:
+def regret_charts(task: Task, steps: Steps, looks: Sequence[Style]) -> list[Chart]:
     """Draw each metric's cumulative regret against the best reference, the mean over sequences, of all other methods.
 
     References are those whose lines are dashed. There is no chart where there are none, or nobody else.
     """
-    steps = by_method(records)
+    table = tabulate(task, steps)
     charts: list[Chart] = []
     for metric in task_metrics(task):
-        scores = {look.method: by_sequence(steps[look.method], metric.name) for look in looks}
+        scores = table.scored(metric)
         best = strongest({look.method: scores[look.method] for look in looks if look.dashed}, metric)
         lines = [line for look in looks if best and not look.dashed and (line := _line(look, metric, scores, best))]
         if lines:
@@ -33,4 +32,4 @@ def regret_charts(task: Task, records: Sequence[StepRecord], looks: Sequence[Sty
 
 def _line(look: Style, metric: Metric, scores: Mapping[str, Scores], best: str) -> Line | None:
     tracks = regret(scores[look.method], scores[best], higher_is_better=metric.higher_is_better)
-    return Line(look, tracks.curve, band(tracks)) if tracks.rows else None
+    return Line(look, tracks.curve, band(tracks)) if tracks.t else None

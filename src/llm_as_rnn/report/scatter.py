@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 from markupsafe import Markup
 
 from llm_as_rnn.core.fields import Number
-from llm_as_rnn.core.fields.verdict import number_in
-from llm_as_rnn.core.records import StepRecord
-from llm_as_rnn.metrics.trusted import is_covered
+from llm_as_rnn.metrics.table import FieldColumns
 from llm_as_rnn.report.charts import Chart, Style, drawable, nice_ticks, thinned
 
 SIDE = 300
@@ -22,47 +21,42 @@ MOST_POINTS = 1000
 
 
 class Dot(NamedTuple):
-    """What came, what was predicted, and whether the interval held it; None where none was said."""
+    """What came, what was predicted, and whether it lay outside of the interval that was said."""
 
     came: float
     said: float
-    covered: bool | None
+    is_missed: bool
 
 
-def dots(field: Number, steps: Iterable[StepRecord]) -> list[Dot]:
-    """Pair answers with their outcomes, in the order of the steps; steps without either are left out."""
-    found = []
-    for step in steps:
-        came = number_in((step.target or {}).get(field.name))
-        said = number_in((step.prediction or {}).get(field.name))
-        if came is not None and said is not None:
-            found.append(Dot(drawable(came), drawable(said), is_covered(field, step)))
-    return found
-
-
-def scatter_chart(field: Number, steps: Iterable[StepRecord], look: Style) -> Chart | None:
+def scatter_chart(field: Number, own: FieldColumns, look: Style) -> Chart | None:
     """Draw one method's answers in a field against what came; None if there is nothing to draw.
 
     Parameters
     ----------
     field : Number
         Which.
-    steps : iterable of StepRecord
-        The method's.
+    own : FieldColumns
+        The method's answers in it.
     look : Style
         How the method looks.
     """
-    found = dots(field, steps)
-    if not found:
+    found = np.flatnonzero(~np.isnan(own.came) & ~np.isnan(own.answered))
+    if not len(found):
         return None
-    missed = sum(dot.covered is False for dot in found)
-    told = sum(dot.covered is not None for dot in found)
-    about = f"{len(found)} steps" + (f", {missed} outside the interval (crosses)" if told else "")
-    kept = thinned(found, MOST_POINTS)
+    told = own.covered[found]
+    is_told = bool((~np.isnan(told)).any())
+    about = f"{len(found)} steps" + (f", {int((told == 0).sum())} outside the interval (crosses)" if is_told else "")
+    kept = thinned(found.tolist(), MOST_POINTS)
     if len(kept) < len(found):
         about += f", {len(kept)} of them drawn"
     title = f"{field.name}: predicted against actual, {look.method}"
-    return Chart(title, about, _drawn(kept, look, title, field.unit))
+    dots = [
+        Dot(drawable(came), drawable(said), is_missed=covered == 0)
+        for came, said, covered in zip(
+            own.came[kept].tolist(), own.answered[kept].tolist(), own.covered[kept].tolist(), strict=True
+        )
+    ]
+    return Chart(title, about, _drawn(dots, look, title, field.unit))
 
 
 def _drawn(found: Sequence[Dot], look: Style, title: str, unit: str) -> Markup:
@@ -73,8 +67,8 @@ def _drawn(found: Sequence[Dot], look: Style, title: str, unit: str) -> Markup:
     def at(dot: Dot) -> str:
         return f"{LEFT + SIDE * _share(dot.came, low, high):.0f} {TOP + SIDE * (1 - _share(dot.said, low, high)):.0f}"
 
-    held = "".join(f"M{at(dot)}h0" for dot in found if dot.covered is not False)
-    missed = "".join(f"M{at(dot)}m-3-3l6 6m0-6l-6 6" for dot in found if dot.covered is False)
+    held = "".join(f"M{at(dot)}h0" for dot in found if not dot.is_missed)
+    missed = "".join(f"M{at(dot)}m-3-3l6 6m0-6l-6 6" for dot in found if dot.is_missed)
     return Markup(
         '<svg class="chart square" viewBox="0 0 {} {}" role="img" aria-label="{}">{}'
         '<path class="ideal" d="M{} {}L{} {}"/><g class="series-{}"><path class="dots" d="{}"/></g>'

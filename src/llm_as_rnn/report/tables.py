@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import groupby
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import UNSET
 from rich import box
@@ -13,11 +13,14 @@ from rich.text import Text
 
 from llm_as_rnn.core.extras import Metric
 from llm_as_rnn.core.figures import shown
-from llm_as_rnn.core.records import Status, StepRecord
+from llm_as_rnn.core.records import Status
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.estimates import Gain, Interval, PairedDifference
 from llm_as_rnn.metrics.scores import task_metrics
 from llm_as_rnn.metrics.summary import MethodSummary, Score
+
+if TYPE_CHECKING:
+    from llm_as_rnn.metrics.table import Steps
 
 NONE = "\N{EN DASH}"
 """What stands where there is nothing to show."""
@@ -201,7 +204,7 @@ def markdown(content: Results, first: str = "method") -> str:
     return "\n".join([f"| {' | '.join(head)} |", f"|{'|'.join(rule)}|", *(f"| {' | '.join(row)} |" for row in rows)])
 
 
-def differences(task: Task, records: Sequence[StepRecord], summaries: Sequence[MethodSummary]) -> Results | None:
+def differences(task: Task, steps: Steps, summaries: Sequence[MethodSummary]) -> Results | None:
     """Compare every method with the first one that asks a model, step by step on the same steps.
 
     Returns
@@ -214,12 +217,18 @@ def differences(task: Task, records: Sequence[StepRecord], summaries: Sequence[M
     others = sorted((s for s in summaries if s.method != base), key=lambda summary: summary.is_reference)
     if base is None or not others:
         return None
-    from llm_as_rnn.metrics.comparisons import corrected, paired  # noqa: PLC0415 - they bring numpy, which takes a while
+    # They bring numpy, which takes a while.
+    from llm_as_rnn.metrics.comparisons import corrected, difference  # noqa: PLC0415
+    from llm_as_rnn.metrics.table import tabulate  # noqa: PLC0415
 
     metrics = task_metrics(task)
     columns = tuple(Column(f"{metric.title} \N{MINUS SIGN} {base}", metric.about) for metric in metrics)
     places = [(other.method, metric.name) for other in others for metric in metrics]
-    compared = {place: paired(records, place[0], base, place[1]) for place in places}
+    methods = tabulate(task, steps).methods
+    compared = {
+        (method, name): difference(methods[method].scored(name), methods[base].scored(name), base)
+        for method, name in places
+    }
     shown = corrected({place: found for place, found in compared.items() if found})
     rows = tuple(
         Row(

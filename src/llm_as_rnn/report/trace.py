@@ -3,15 +3,13 @@
 Texts that come up again (an observation under each method, an item that an update left alone) are stored once, in a
 pool, and named by their place in it. What is too long for a page is cut, the longest texts first: the journal has all.
 
-The page holds them compressed, in parts: the steps of a trace, and the pool in blocks. The viewer unpacks those that it
-shows, so that opening a page of many thousand steps takes no longer than one of few.
+How the page holds them stands in `report.packing`.
 """
 
 from __future__ import annotations
 
-import base64
-import gzip
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache, partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -19,7 +17,7 @@ import msgspec
 from msgspec import UNSET
 
 from llm_as_rnn.cases.case import came
-from llm_as_rnn.core.fields import Field, Number, Ranked, entries
+from llm_as_rnn.core.fields import Field, Ranked, entries
 from llm_as_rnn.core.records import Call, Memory, Message, StepRecord, Value
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.memories import predicting
@@ -28,30 +26,19 @@ from llm_as_rnn.metrics.told import as_said
 from llm_as_rnn.metrics.trusted import is_covered
 from llm_as_rnn.report.diff import Item, MemoryDiff
 
-TEXT_CHARS = 5_000_000
-"""The most characters of models' texts that a page holds, about; and of what they were asked, once again as many."""
+TEXT_CHARS = 1_000_000
+"""The most characters of models' texts that a part holds, about; and of what they were asked, once again as many."""
+
+_encode = msgspec.json.Encoder().encode
 
 Asked = Mapping[str, Message]
 """Messages of prompts by their digests."""
 
-_NOTHING: Asked = MappingProxyType({})
+NOTHING: Asked = MappingProxyType({})
 
 
 class Shown(msgspec.Struct, frozen=True, omit_defaults=True):
     """The base of what is stored for the viewer: what has its default is left out."""
-
-
-class AnswerView(Shown, frozen=True):
-    """One field: what was answered, what came, and how they compare."""
-
-    name: str
-    said: str | None = None
-    came: str | None = None
-    right: bool | None = None
-    """Of fields that can be right or wrong, once the outcome is known."""
-    note: str = ""
-    error: float | None = None
-    """Of numbers: the absolute error, in the field's unit."""
 
 
 class CallView(Shown, frozen=True):
@@ -94,122 +81,45 @@ class MemoryView(Shown, frozen=True):
     """The version that the update began with, where it is another."""
 
 
-class SaidView(Shown, frozen=True):
-    """What the prediction said of how far one field's answer can be trusted; options are places in the pool."""
+Column = Sequence[Any]
+"""A figure or text of each step of a stretch; None where a step has none. What no step has is left out."""
 
-    field: str
-    chance: float | None = None
-    interval: tuple[str, str] | None = None
-    among: int | None = None
-    """A place in the pool: the places of the set's options, as one list."""
-    more: int = 0
-    """How many further options are in the set."""
-    held: bool | None = None
-    """Whether the outcome lay in interval or set, once it is known."""
-    abstained: bool = False
-    given: list[tuple[int, float]] = []
-    """The likeliest options, as they were given."""
-    told: list[tuple[int, float]] = []
-    """The same as the model said it, where that is known."""
-
-
-class StepView(Shown, frozen=True):
-    """One step; ``observation``, ``raw`` and ``feedback`` are places in the pool."""
-
-    t: int
-    observation: int
-    answers: list[AnswerView]
-    status: str
-    raw: int
-    outcome: str
-    """What became of the memory."""
-    reason: str = ""
-    problem: str = ""
-    notes: tuple[str, ...] = ()
-    feedback: int | None = None
-    feedback_kind: str = ""
-    memory: MemoryView | None = None
-    calls: list[CallView] = []
-    recalled: list[RecalledView] = []
-    """The one most like the observation first."""
-    advice: list[AdviceView] = []
-    said: list[SaidView] = []
-    when: int | None = None
-    """The date of the observation, if it has one: a place in the pool."""
-
-
-class AdviceView(Shown, frozen=True):
-    """What an answer's field was made of: how far each adviser was believed, most first."""
-
-    field: str
-    believed: list[tuple[int, float]]
+Columns = Mapping[str, Column]
 
 
 class TraceView(Shown, frozen=True):
-    """The steps of one sequence under one method."""
-
-    method: str
-    sequence: str
-    steps: list[StepView]
-    uses: list[int] = []
-    """The blocks of the pool that they name texts of."""
-
-
-class ViewerData(Shown, frozen=True):
-    """All that the viewer knows."""
-
-    pool: list[Any]
-    traces: list[TraceView]
-    units: dict[str, str]
-    budget: int | None = None
-    unasked: str = ""
-    """Why what was asked is not there, where it is not."""
-
-
-class Part(NamedTuple):
-    """A part of the viewer's data as the page holds it: its id, and gzipped JSON as base64."""
-
-    id: str
-    text: str
-
-
-class Packed(NamedTuple):
-    """The viewer's data as the page holds it.
+    """A stretch of one sequence under one method, in columns: they take a third less room than steps.
 
     Attributes
     ----------
-    head : str
-        JSON, for a script tag: all but steps and pool.
-    parts : list of Part
-        The steps of each trace, and the pool in blocks.
+    t : list of int
+        The timesteps.
+    steps : dict of str to column
+        What there is of a step. ``observation``, ``raw``, ``feedback`` and ``when`` (its date) are places in the pool;
+        ``outcome`` and ``reason`` are what became of the memory; ``memory``, ``calls`` and ``recalled`` (the note most
+        like the observation first) are views; ``advice`` has the field of each answer that was made by advice, and how
+        far each adviser was believed, most first.
+    answers : dict of str to dict of str to column
+        By field: what was ``said``, what ``came``, whether that is ``right`` (of fields that can be, once the outcome
+        is known), a ``note``, and of numbers the absolute ``error`` in the field's unit.
+    trust : dict of str to dict of str to column
+        By field, what the prediction said of how far its answer can be trusted: its ``chance``, its interval from
+        ``low`` to ``high``, the options ``among`` which the outcome was said to be (a place in the pool, of a list of
+        places), and how many ``more`` there are; whether the outcome ``held`` to that, once it is known; whether the
+        answer was ``abstained`` from; the likeliest options as they were ``given``, and as the model ``told`` them.
     """
 
-    head: str
-    parts: list[Part]
+    t: list[int]
+    steps: Columns
+    answers: Mapping[str, Columns]
+    trust: Mapping[str, Columns]
 
 
-class TraceIndex(Shown, frozen=True):
-    """What is known of a trace before its steps are unpacked."""
+class PartView(Shown, frozen=True):
+    """A stretch of one sequence under each method that has steps there; its texts are in the pool."""
 
-    method: str
-    sequence: str
-    memory: bool
-    uses: list[int]
-
-
-class ViewerIndex(Shown, frozen=True):
-    """What is known of all before anything is unpacked."""
-
-    traces: list[TraceIndex]
-    units: dict[str, str]
-    block: int
-    """Values in a block of the pool."""
-    budget: int | None = None
-    unasked: str = ""
-
-
-BLOCK = 2_000
-"""Values of the pool that are packed together."""
+    pool: list[Any]
+    traces: list[TraceView]
 
 
 class _Pool:
@@ -220,16 +130,12 @@ class _Pool:
         self._cap = cap
         self._asked = asked
         self._most = most
-        self._places: dict[bytes, int] = {}
-        self._used: set[int] = set()
-
-    def used(self) -> list[int]:
-        """Give the blocks that were named since this was last asked."""
-        blocks, self._used = sorted(self._used), set()
-        return blocks
+        self._texts: dict[str, int] = {}
+        self._others: dict[bytes, int] = {}
+        self._observations: dict[int, tuple[Mapping[str, Any], int, int | None]] = {}
 
     def text(self, text: str) -> int:
-        return self.add(_cut(text, self._cap))
+        return self.add(text if len(text) <= self._cap else _cut(text, self._cap))
 
     def messages(self, names: Sequence[str]) -> list[tuple[str, list[int]]]:
         """Give a call's messages line by line, as most lines come up again; none where one of them is not known."""
@@ -238,80 +144,41 @@ class _Pool:
             return []
         return [(one.role, [self.add(line) for line in _cut(one.content, self._most).split("\n")]) for one in known]
 
-    def add(self, value: Any) -> int:
-        key = msgspec.json.encode(value)
-        if key not in self._places:
-            self._places[key] = len(self.values)
+    def observation(self, task: Task, step: StepRecord) -> tuple[int, int | None]:
+        """Give the places of an observation, which as a rule is the same under all methods, and of its date if any."""
+        known, place, dated = self._observations.get(step.t, (None, 0, None))
+        if known != step.observation:
+            place = self.value({name: _written(value) for name, value in step.observation.items()})
+            date = when(task, step.observation)
+            dated = self.add(date) if date else None
+            self._observations[step.t] = step.observation, place, dated
+        return place, dated
+
+    def add(self, text: str) -> int:
+        """Give the place of a text."""
+        place = self._texts.get(text)
+        if place is None:
+            place = self._texts[text] = len(self.values)
+            self.values.append(text)
+        return place
+
+    def value(self, value: Any) -> int:
+        """Give the place of any other value."""
+        key = _encode(value)
+        if key not in self._others:
+            self._others[key] = len(self.values)
             self.values.append(value)
-        self._used.add(self._places[key] // BLOCK)
-        return self._places[key]
+        return self._others[key]
 
 
-def viewer_data(
-    task: Task,
-    records: Sequence[StepRecord],
-    budget: int | None,
-    text_chars: int = TEXT_CHARS,
-    *,
-    asked: Asked = _NOTHING,
-    unasked: str = "",
-) -> ViewerData:
-    """Prepare records for the viewer.
-
-    Parameters
-    ----------
-    task : Task
-        Which says what the answer's fields are.
-    records : sequence of StepRecord
-        The journal, in any order.
-    budget : int or None
-        lambda, in tokens, if it is known.
-    text_chars : int
-        The most characters of models' texts in all; the longest are cut first. Of what was asked there may be as many.
-    asked : mapping of str to Message
-        What the model was asked, by the digests in the records.
-    unasked : str
-        Why that is not there, if it is known.
-    """
-    texts = {text for step in records for text in _texts(step)}
-    cap = cap_length(map(len, texts), text_chars)
-    pool = _Pool(cap, asked, cap_length((len(message.content) for message in asked.values()), text_chars))
-    tracks: dict[tuple[str, str], list[StepRecord]] = {}
-    for record in records:
-        tracks.setdefault((record.method, record.sequence), []).append(record)
-    traces = [TraceView(*names, _steps(task, steps, pool), pool.used()) for names, steps in tracks.items()]
-    units = {field.name: field.unit for field in task.answer if isinstance(field, Number) and field.unit}
-    return ViewerData(pool.values, traces, units, budget, unasked)
-
-
-def packed(data: ViewerData) -> Packed:
-    """Pack the viewer's data for a page."""
-    traces = [
-        TraceIndex(one.method, one.sequence, any(step.memory for step in one.steps), one.uses) for one in data.traces
-    ]
-    index = ViewerIndex(traces, data.units, BLOCK, data.budget, data.unasked)
-    return Packed(script_json(index), list(_parts(data)))
-
-
-def _parts(data: ViewerData) -> Iterator[Part]:
-    for number, trace in enumerate(data.traces):
-        yield Part(f"steps-{number}", _packed(trace.steps))
-    for number, begin in enumerate(range(0, len(data.pool), BLOCK)):
-        yield Part(f"pool-{number}", _packed(data.pool[begin : begin + BLOCK]))
-
-
-def _packed(values: Any) -> str:
-    return base64.b64encode(gzip.compress(msgspec.json.encode(values), mtime=0)).decode()
-
-
-def script_json(data: Shown) -> str:
-    r"""Encode for a script tag: whatever stands in the journal, no tag can begin or end in it.
-
-    >>> print(script_json(ViewerData(["</script>"], [], {})))
-    {"pool":["\u003c/script\u003e"],"traces":[],"units":{}}
-    """
-    text = msgspec.json.encode(data).decode()
-    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+def part_view(stretches: Sequence[Stretch], asked: Asked) -> PartView:
+    """Prepare a stretch of one sequence for the viewer, under each method; the longest texts are cut first."""
+    steps = [step for stretch in stretches for step in stretch.steps]
+    texts = {text for step in steps for text in _texts(step)}
+    names = {name for step in steps for call in step.asked for name in call if name in asked}
+    most = cap_length((len(asked[name].content) for name in names), TEXT_CHARS)
+    pool = _Pool(cap_length(map(len, texts), TEXT_CHARS), asked, most)
+    return PartView(pool.values, [stretch.view(pool) for stretch in stretches])
 
 
 def cap_length(lengths: Iterable[int], total: int) -> int:
@@ -341,33 +208,86 @@ def _texts(step: StepRecord) -> Iterable[str]:
         yield step.feedback.text
 
 
-def _steps(task: Task, steps: Sequence[StepRecord], pool: _Pool) -> list[StepView]:
-    diff, memories = MemoryDiff(), predicting(steps)
-    ordered = sorted(steps, key=lambda step: step.t)
-    return [_step(task, step, memories.get((step.method, step.sequence, step.t)), diff, pool) for step in ordered]
+class Stretch(NamedTuple):
+    """Some steps of a trace; the memory of each that made its prediction, and what its update changed."""
+
+    task: Task
+    fields: Sequence[ShownField]
+    steps: Sequence[StepRecord]
+    made: Sequence[Memory | None]
+    changes: Sequence[Sections]
+
+    def view(self, pool: _Pool) -> TraceView:
+        """Prepare them for the viewer, their texts in a pool."""
+        steps = self.steps
+        return TraceView(
+            [step.t for step in steps],
+            filled(self._columns(pool)),
+            {field.name: filled(field.answers(steps)) for field in self.fields},
+            {field.name: told for field in self.fields if (told := filled(field.trust(steps, pool)))},
+        )
+
+    def _columns(self, pool: _Pool) -> Columns:
+        task, steps = self.task, self.steps
+        memories = zip(steps, self.made, self.changes, strict=True)
+        observations = [pool.observation(task, step) for step in steps]
+        return {
+            "observation": [place for place, _ in observations],
+            "status": [step.status for step in steps],
+            "raw": [pool.text(step.raw) for step in steps],
+            "outcome": [step.update.outcome for step in steps],
+            "reason": [step.update.reason or None for step in steps],
+            "problem": [step.problem or None for step in steps],
+            "notes": [step.notes or None for step in steps],
+            "feedback": [pool.text(step.feedback.text) if step.feedback else None for step in steps],
+            "feedback_kind": [step.feedback.kind if step.feedback else None for step in steps],
+            "memory": [_memory(step, made, sections, pool) for step, made, sections in memories],
+            "calls": [_calls(step, pool) if step.calls else None for step in steps],
+            "recalled": [
+                [_recalled(task, step, note, pool) for note in reversed(step.recalled)] or None for step in steps
+            ],
+            "advice": [[(name, _ranked(of, pool)) for name, of in step.believed.items()] or None for step in steps],
+            "when": [date for _, date in observations],
+        }
 
 
-def _step(task: Task, step: StepRecord, made: Memory | None, diff: MemoryDiff, pool: _Pool) -> StepView:
-    return StepView(
-        t=step.t,
-        observation=pool.add({name: _written(value) for name, value in step.observation.items()}),
-        answers=[_answer(field, step) for field in task.answer],
-        status=step.status,
-        raw=pool.text(step.raw),
-        outcome=step.update.outcome,
-        reason=step.update.reason,
-        problem=step.problem,
-        notes=step.notes,
-        feedback=pool.text(step.feedback.text) if step.feedback else None,
-        feedback_kind=step.feedback.kind if step.feedback else "",
-        memory=_memory(step, made, diff, pool),
-        calls=[_call(call, names, pool) for call, names in zip(step.calls, _names(step), strict=True)],
-        recalled=[_recalled(task, step, note, pool) for note in reversed(step.recalled)],
-        advice=[_advice(step, name, pool) for name in step.believed],
-        said=[said for field in task.answer if (said := _said(field, step, pool))],
-        when=pool.add(date) if (date := when(task, step.observation)) else None,
-    )
+def filled(columns: Columns) -> Columns:
+    """Leave out columns that have nothing for any step.
 
+    >>> filled({"chance": [0.5, None], "error": [None, None]})
+    {'chance': [0.5, None]}
+    """
+    return {name: column for name, column in columns.items() if column.count(None) < len(column)}
+
+
+class Trace:
+    """One sequence under one method, whose memory is followed from stretch to stretch."""
+
+    def __init__(self, task: Task, fields: Sequence[ShownField], steps: Sequence[StepRecord]) -> None:
+        self.method, self.sequence, self.length = steps[0].method, steps[0].sequence, steps[-1].t + 1
+        self._task = task
+        self._fields = fields
+        self._steps = steps
+        self._memories = predicting(steps)
+        self._diff = MemoryDiff()
+
+    def stretch(self, begin: int, end: int) -> Stretch:
+        """Give the steps from one timestep to before another, each time those behind the ones before."""
+        steps = [step for step in self._steps if begin <= step.t < end]
+        made = [self._memories.get((step.method, step.sequence, step.t)) for step in steps]
+        changes = [
+            self._diff.step(step.t, step.memory_before, step.memory_after) if step.memory_after else {}
+            for step in steps
+        ]
+        return Stretch(self._task, self._fields, steps, made, changes)
+
+
+Sections = Mapping[str, Sequence[Item]]
+"""The items of a memory by section (see `report.diff`)."""
+
+
+DIGITS = 4
+"""Of an error, whose bar no eye can tell from one of more digits."""
 
 MOST_CHANCES = 3
 """Options of a field whose chances are shown."""
@@ -376,33 +296,9 @@ MOST_AMONG = 6
 """Options of a set that are shown."""
 
 
-def _advice(step: StepRecord, name: str, pool: _Pool) -> AdviceView:
-    return AdviceView(name, _ranked(step.believed[name], pool))
-
-
-def _ranked(figures: Mapping[str, float], pool: _Pool) -> list[tuple[int, float]]:
+def _ranked(figures: Mapping[str, float], pool: _Pool, most: int | None = None) -> list[tuple[int, float]]:
     order = sorted(figures.items(), key=lambda pair: -pair[1])
-    return [(pool.add(text), round(figure, 2)) for text, figure in order]
-
-
-def _said(field: Field, step: StepRecord, pool: _Pool) -> SaidView | None:
-    """Tell what was said of one field's answer; None where nothing was."""
-    name = field.name
-    ends, among, chance = step.interval.get(name), step.among.get(name, ()), step.chance.get(name)
-    given, told = step.distribution.get(name, {}), as_said(field, step)
-    if ends is None and chance is None and not (among or given or told):
-        return None
-    return SaidView(
-        name,
-        chance=None if chance is None else round(chance, 2),
-        interval=None if ends is None else (_show(field, ends[0]), _show(field, ends[1])),
-        among=pool.add([pool.add(option) for option in among[:MOST_AMONG]]) if among else None,
-        more=max(len(among) - MOST_AMONG, 0),
-        held=is_covered(field, step),
-        abstained=name in step.abstained,
-        given=_ranked(given, pool)[:MOST_CHANCES],
-        told=_ranked(told, pool)[:MOST_CHANCES],
-    )
+    return [(pool.add(text), round(figure, 2)) for text, figure in order[:most]]
 
 
 DATES = ("date", "day", "datetime", "timestamp", "time")
@@ -431,12 +327,11 @@ def _recalled(task: Task, step: StepRecord, note: str, pool: _Pool) -> RecalledV
     return RecalledView(pool.add(note), list(verdicts), [name for name, found in verdicts.items() if found.right])
 
 
-def _memory(step: StepRecord, made: Memory | None, diff: MemoryDiff, pool: _Pool) -> MemoryView | None:
+def _memory(step: StepRecord, made: Memory | None, sections: Sections, pool: _Pool) -> MemoryView | None:
     if step.memory_after is None:
         return None
     before = step.memory_before.version if step.memory_before else None
     same = made is None or made.version == before
-    sections = diff.step(step.t, step.memory_before, step.memory_after)
     shown = [(name, [_item(item, pool) for item in items]) for name, items in sections.items()]
     return MemoryView(
         step.memory_after.version,
@@ -450,6 +345,10 @@ def _memory(step: StepRecord, made: Memory | None, diff: MemoryDiff, pool: _Pool
 
 def _item(item: Item, pool: _Pool) -> tuple[int, int | None, str, Any]:
     return item.id, item.since, item.mark, item.spans if item.mark == "~" else pool.add(item.text)
+
+
+def _calls(step: StepRecord, pool: _Pool) -> list[CallView]:
+    return [_call(call, names, pool) for call, names in zip(step.calls, _names(step), strict=True)]
 
 
 def _call(call: Call, names: Sequence[str], pool: _Pool) -> CallView:
@@ -467,27 +366,68 @@ def _call(call: Call, names: Sequence[str], pool: _Pool) -> CallView:
     )
 
 
-def _answer(field: Field, step: StepRecord) -> AnswerView:
-    said, came = ((values or {}).get(field.name) for values in (step.prediction, step.target))
-    metrics = field_metrics(field)
-    scores = [step.scores.get(metric.name) for metric in metrics]
-    return AnswerView(
-        field.name,
-        None if said is None else _show(field, said),
-        None if came is None else _show(field, came),
-        None if not metrics[0].is_share or scores[0] is None else scores[0] == 1,
-        _note(field, said, came, scores),
-        None if metrics[0].higher_is_better else scores[0],
-    )
+class ShownField:
+    """One field of answers, as the viewer shows them."""
+
+    def __init__(self, field: Field) -> None:
+        self.name = field.name
+        self._field = field
+        self._difference = lru_cache(maxsize=4096, typed=True)(partial(_difference, field))
+        self._show = lru_cache(maxsize=4096, typed=True)(partial(_show, field))
+
+    def answers(self, steps: Sequence[StepRecord]) -> Columns:
+        """Tell what was answered, what came, and how they compare."""
+        name, show, metrics = self.name, self._show, field_metrics(self._field)
+        first, last = metrics[0], metrics[-1]
+        said = [step.prediction.get(name) if step.prediction else None for step in steps]
+        came = [step.target.get(name) if step.target else None for step in steps]
+        scores = [step.scores.get(first.name) for step in steps]
+        notes = [_note(*both, self._difference) for both in zip(said, came, strict=True)]
+        if isinstance(self._field, Ranked):
+            for place, step in enumerate(steps):
+                if not notes[place] and scores[place] == 0 and step.scores.get(last.name) == 1:
+                    notes[place] = "an outcome is further down the list"
+        return {
+            "said": [None if value is None else show(value) for value in said],
+            "came": [None if value is None else show(value) for value in came],
+            "right": [score == 1 if first.is_share and score is not None else None for score in scores],
+            "note": [note or None for note in notes],
+            "error": [
+                None if first.higher_is_better or score is None else float(f"{score:.{DIGITS}g}") for score in scores
+            ],
+        }
+
+    def trust(self, steps: Sequence[StepRecord], pool: _Pool) -> Columns:
+        """Tell what was said of how far the answers can be trusted."""
+        field, name, show = self._field, self.name, self._show
+        ends = [step.interval.get(name) for step in steps]
+        among = [step.among.get(name, ()) for step in steps]
+        told = [as_said(field, step) if step.calls else {} for step in steps]
+        return {
+            "chance": [None if (one := step.chance.get(name)) is None else round(one, 2) for step in steps],
+            "low": [None if one is None else show(one[0]) for one in ends],
+            "high": [None if one is None else show(one[1]) for one in ends],
+            "among": [
+                pool.value([pool.add(option) for option in options[:MOST_AMONG]]) if options else None
+                for options in among
+            ],
+            "more": [len(options) - MOST_AMONG if len(options) > MOST_AMONG else None for options in among],
+            "held": [is_covered(field, step) for step in steps],
+            "abstained": [True if name in step.abstained else None for step in steps],
+            "given": [
+                _ranked(given, pool, MOST_CHANCES) if (given := step.distribution.get(name)) else None for step in steps
+            ],
+            "told": [_ranked(one, pool, MOST_CHANCES) if one else None for one in told],
+        }
 
 
-def _note(field: Field, said: Value | None, came: Value | None, scores: Sequence[float | None]) -> str:
+def _note(said: Value | None, came: Value | None, difference: Callable[[Value, Value], str]) -> str:
     if said is None:
         return "no usable answer"
-    if came is None:
-        return "no outcome yet"
-    if isinstance(field, Ranked) and scores[0] == 0 and scores[-1] == 1:
-        return "an outcome is further down the list"
+    return "no outcome yet" if came is None else difference(said, came)
+
+
+def _difference(field: Field, said: Value, came: Value) -> str:
     try:
         return field.difference(said, came)
     except ValueError:
@@ -504,4 +444,4 @@ def _show(field: Field, value: Value) -> str:
 
 def _written(value: Any) -> str:
     """Write what is not a text as JSON, and numbers as they were: 9.0 stays 9.0."""
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return value if isinstance(value, str) else _encode(value).decode()

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+
+import numpy as np
 
 from llm_as_rnn.core.fields import Field, Number
-from llm_as_rnn.core.figures import finite, shown
-from llm_as_rnn.core.records import StepRecord
+from llm_as_rnn.core.figures import shown
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.curves import running
-from llm_as_rnn.metrics.summary import MethodSummary, by_method
-from llm_as_rnn.metrics.told import chosen_otherwise
-from llm_as_rnn.metrics.trusted import PARTS, Trusted, is_covered, selective_risk
+from llm_as_rnn.metrics.estimates import Trusted
+from llm_as_rnn.metrics.series import Array
+from llm_as_rnn.metrics.summary import MethodSummary
+from llm_as_rnn.metrics.table import Columns, FieldColumns, Steps, Table, tabulate
+from llm_as_rnn.metrics.trusted import PARTS, selective_risk
 from llm_as_rnn.report.charts import Axis, Chart, Line, Style, line_chart, thinned
 from llm_as_rnn.report.tables import NONE, Cell, Column, Results, Row
 
@@ -48,13 +51,16 @@ SHARES = Axis("share of answers kept, the surest first", "kept")
 FIFTHS = Axis("fifth of the sequences", "fifth", whole=True)
 
 
-def choosing_table(task: Task, records: Sequence[StepRecord], looks: Sequence[Style]) -> Results | None:
+def choosing_table(task: Task, steps: Steps, looks: Sequence[Style]) -> Results | None:
     """Lay out what the pool of model and cases made of the model's own answers; None where it changed none."""
     columns: list[Column] = []
-    steps = by_method(records)
+    methods = tabulate(task, steps).methods
     cells: dict[str, list[Cell]] = {look.method: [] for look in looks}
     for field in task.answer:
-        found = {method: chosen_otherwise(field, steps.get(method, ())) for method in cells}
+        found = {
+            look.method: methods[look.method].fields[field.name].choosing if look.method in methods else None
+            for look in looks
+        }
         if not any(found.values()):
             continue
         columns += [Column(f"{field.name} {title}", about) for title, about in CHOOSING]
@@ -118,7 +124,7 @@ def _figure(value: float) -> str:
 
 def trust_charts(
     task: Task,
-    records: Sequence[StepRecord],
+    steps: Steps,
     summaries: Sequence[MethodSummary],
     looks: Sequence[Style],
     coverage: float,
@@ -129,7 +135,7 @@ def trust_charts(
     ----------
     task : Task
         What was predicted.
-    records : sequence of StepRecord
+    steps : iterable of StepRecord, or Table
         The journal.
     summaries : sequence of MethodSummary
         What it comes to.
@@ -138,29 +144,26 @@ def trust_charts(
     coverage : float
         What intervals and sets were asked to hold.
     """
-    steps = by_method(records)
+    table = tabulate(task, steps)
     charts: list[Chart] = []
     for field in task.answer:
-        charts += _over_time(field, steps, looks, coverage)
+        charts += _over_time(field, table, looks, coverage)
         charts += _by_fifths(field, summaries, looks, coverage)
-        charts += _selective(field, steps, looks)
+        charts += _selective(field, table, looks)
     return charts
 
 
-Steps = Mapping[str, Sequence[StepRecord]]
-
-
-def _over_time(field: Field, steps: Steps, looks: Sequence[Style], coverage: float) -> list[Chart]:
+def _over_time(field: Field, table: Table, looks: Sequence[Style], coverage: float) -> list[Chart]:
     aim = f"aimed at: {coverage:g}, dotted"
-    covered = _lines(steps, looks, lambda step: _hit(field, step), None)
+    covered = _lines(table, looks, lambda columns: columns.fields[field.name].covered, None)
     if not covered:
         return []
     ends = [t for line in covered for t, _ in line.points]
     title = f"{field.name} coverage, running"
     ideal = ((min(ends), coverage), (max(ends), coverage))
     charts = [Chart(title, aim, line_chart(covered, title, upper=1.0, ideal=ideal, hovers=HOVERS))]
-    window = max(1, (1 + max(record.t for of_method in steps.values() for record in of_method)) // 10)
-    wide = _lines(steps, looks, lambda step: _width(field, step), window)
+    window = max(1, table.length // 10)
+    wide = _lines(table, looks, lambda columns: _width(columns.fields[field.name]), window)
     if wide:
         what = "width of intervals" if isinstance(field, Number) else "options in sets"
         title = f"{field.name} {what}, {f'mean of the latest {window} steps' if window > 1 else 'at each step'}"
@@ -168,31 +171,17 @@ def _over_time(field: Field, steps: Steps, looks: Sequence[Style], coverage: flo
     return charts
 
 
-def _lines(
-    steps: Steps, looks: Sequence[Style], value: Callable[[StepRecord], float | None], window: int | None
-) -> list[Line]:
+def _lines(table: Table, looks: Sequence[Style], values: Callable[[Columns], Array], window: int | None) -> list[Line]:
     lines = []
     for look in looks:
-        found: dict[str, dict[int, float]] = {}
-        for step in sorted(steps.get(look.method, ()), key=lambda step: step.t):
-            figure = value(step)
-            if figure is not None:
-                found.setdefault(step.sequence, {})[step.t] = figure
-        if found:
-            lines.append(Line(look, running(found, window).curve))
+        columns = table.methods.get(look.method)
+        if columns is not None:
+            lines.append(Line(look, running(columns.series(values(columns)), window).curve))
     return [line for line in lines if line.points]
 
 
-def _hit(field: Field, step: StepRecord) -> float | None:
-    covered = is_covered(field, step)
-    return None if covered is None else float(covered)
-
-
-def _width(field: Field, step: StepRecord) -> float | None:
-    if field.name in step.interval:
-        low, high = step.interval[field.name]
-        return finite(high - low)
-    return float(len(step.among[field.name])) if field.name in step.among else None
+def _width(own: FieldColumns) -> Array:
+    return np.where(np.isnan(own.width), own.set_size, own.width)
 
 
 def _by_fifths(
@@ -212,14 +201,18 @@ def _told(parts: Sequence[float | None]) -> list[tuple[float, float]]:
     return [(place, share) for place, share in enumerate(parts, 1) if share is not None]
 
 
-def _selective(field: Field, steps: Steps, looks: Sequence[Style]) -> list[Chart]:
+def _selective(field: Field, table: Table, looks: Sequence[Style]) -> list[Chart]:
     if field.is_open:
         return []
     lines = []
     for look in looks:
-        kept = selective_risk(field, steps.get(look.method, ()))
-        if len(kept) > 1:
-            lines.append(Line(look, [(one.share, one.risk) for one in thinned(kept, POINTS)]))
+        columns = table.methods.get(look.method)
+        if columns is None:
+            continue
+        found = selective_risk(field, columns.fields[field.name])
+        if len(found.share) > 1:
+            points = thinned(range(len(found.share)), POINTS)
+            lines.append(Line(look, list(zip(found.share[points].tolist(), found.risk[points].tolist(), strict=True))))
     if not lines:
         return []
     is_number = isinstance(field, Number)

@@ -22,10 +22,12 @@ from llm_as_rnn.core.files import make_folder, make_private, read_file, write_at
 from llm_as_rnn.core.records import Record, Status, StepRecord
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.datasets.terms import is_credentialed
-from llm_as_rnn.metrics.judged import Judgement, with_judgements
+from llm_as_rnn.metrics.judged import Judgement, judged_traces
+from llm_as_rnn.metrics.traces import Traces
 from llm_as_rnn.runs.asked import Prompts, read_prompts
 from llm_as_rnn.runs.journal import OUR_FAULT, Expected, Kind, is_held, read_journal, read_lines, same
 from llm_as_rnn.runs.spec import RunSpec, with_settings
+from llm_as_rnn.runs.stored import StoredSteps
 from llm_as_rnn.runs.versions import Event, lessons
 
 RunStatus = Literal["running", "finished", "failed", "interrupted"]
@@ -217,16 +219,22 @@ class RunDirectory:
         info = self.info()
         return lessons(read_journal(self.journal, _expected(info.spec))) if info.spec.settings.shared else {}
 
-    def records(self) -> list[StepRecord]:
-        """Read the journal's complete steps, by method in the run's order, then sequence and timestep.
+    def steps(self) -> Traces:
+        """Go through the journal's complete steps: methods in the run's order, then sequences by name, then timesteps.
 
-        Where their answers were judged, the judged scores stand beside the others.
+        They are read a sequence at a time. Where their answers were judged, the judged scores stand beside the others.
+
+        Raises
+        ------
+        RunError
+            If the journal is damaged, now or when the steps are read (see `runs.stored`).
         """
         info = self.info()
-        order = {name: place for place, name in enumerate(info.spec.methods)}
-        found = read_journal(self.journal, _expected(info.spec))
-        steps = sorted(found, key=lambda step: (order[step.method], step.sequence, step.t))
-        return with_judgements(info.task, steps, self.judgements())
+        return judged_traces(info.task, StoredSteps(self.journal, _expected(info.spec)), self.judgements())
+
+    def records(self) -> list[StepRecord]:
+        """Read all that `steps` goes through."""
+        return list(self.steps())
 
     def prompts(self) -> Prompts:
         """Read what the model was asked, as far as it was kept."""

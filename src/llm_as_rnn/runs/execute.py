@@ -38,7 +38,7 @@ from llm_as_rnn.datasets.terms import require_local
 from llm_as_rnn.engines.drive import drive, drive_walk
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.metrics.extras import with_data
-from llm_as_rnn.metrics.summary import failed_calls, summarise
+from llm_as_rnn.metrics.summary import summarise
 from llm_as_rnn.recurrence.budget import require_room
 from llm_as_rnn.recurrence.memory import initial_memory, written
 from llm_as_rnn.runs.asked import RunJournal
@@ -426,13 +426,15 @@ def _conclude(info: RunInfo, directory: RunDirectory) -> RunInfo:
 
     Nor is one in which none was made, though its methods ask a model: every sequence has steps.
     """
-    records = directory.records()
-    calls = failed_calls(call for record in records for call in record.calls)
+    from llm_as_rnn.metrics.table import tabulate  # noqa: PLC0415 - it brings numpy, which no step waits for
+
+    table = tabulate(info.task, directory.steps())
+    calls = table.calls
     vain = calls.all_failed or (not calls.calls and needs_model(info.spec.methods))
     status: RunStatus = "failed" if info.status == "finished" and vain else info.status
     info = msgspec.structs.replace(info, status=status, reasons=calls.reasons)
     directory.save(info)
-    summaries = summarise(info.task, records, info.spec.settings.coverage)
+    summaries = summarise(info.task, table, info.spec.settings.coverage)
     directory.write("scores.json", {"methods": summaries}, private=info.credentialed)
     return info
 

@@ -11,20 +11,23 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from io import BytesIO
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Generic, NamedTuple, Self, TypeVar
+from typing import IO, Any, Generic, NamedTuple, Protocol, Self, TypeVar
 
 import msgspec
 from filelock import FileLock, Timeout
 
 from llm_as_rnn.core.errors import DamagedError, RunError
-from llm_as_rnn.core.files import OWNER_FILE, is_sealed, read_file, require_file, seal_end, sealed, sync, unsealed
+from llm_as_rnn.core.files import OWNER_FILE, is_sealed, require_file, seal_end, sealed, sync, unsealed
 from llm_as_rnn.core.records import Message, Record, StepRecord
 from llm_as_rnn.runs.lines import EarlierSteps, Lines, MessageLines, Plain, StepLines
 
 T = TypeVar("T", bound=Record)
+S = TypeVar("S")
 
 CHECKED = 2
 """The first format with a head, and a check in each line."""
@@ -82,6 +85,22 @@ STEPS = Kind(
 PROMPTS = Kind("prompts", Message, lambda message: message.digest, lines=lambda version: MessageLines())
 
 
+class Whose(Protocol):
+    """A step, by its place in the run."""
+
+    @property
+    def method(self) -> str:
+        """Under which method it was."""
+
+    @property
+    def sequence(self) -> str:
+        """Of which sequence it is."""
+
+    @property
+    def t(self) -> int:
+        """Which one of it it is."""
+
+
 class Expected(NamedTuple):
     """Which steps a run can have; what is None is not known.
 
@@ -99,7 +118,7 @@ class Expected(NamedTuple):
     steps: int | None = None
     lengths: Mapping[str, int] | None = None
 
-    def problem(self, step: StepRecord) -> str:
+    def problem(self, step: Whose) -> str:
         """Say why a step cannot be one of the run; nothing if it can."""
         if step.method not in self.methods:
             return f"it is of the method {step.method!r}, which the run does not have"
@@ -128,18 +147,45 @@ def read_journal(path: Path, expected: Expected | None = None) -> list[StepRecor
         names the line.
     """
     steps: list[StepRecord] = []
-    counts: dict[tuple[str, str], int] = defaultdict(int)
+    inspected = Inspection(path, expected)
     for number, step in numbered(path, STEPS):
-        whose = (step.method, step.sequence)
-        problem = expected.problem(step) if expected else ""
-        if not problem and step.t != counts[whose]:
-            twice = "once more" if step.t < counts[whose] else f"before step {counts[whose]}"
-            problem = f"step {step.t} of {step.method}/{step.sequence} stands there {twice}"
-        if problem:
-            raise _damaged(path, number, problem)
-        counts[whose] += 1
+        inspected.next(number, step)
         steps.append(step)
     return steps
+
+
+class Inspection:
+    """Looks at steps as they stand in a journal: none may be missing, there twice, out of order, or of another run.
+
+    Parameters
+    ----------
+    path : Path
+        The journal, for messages.
+    expected : Expected, optional
+        What the run has.
+    """
+
+    def __init__(self, path: Path, expected: Expected | None) -> None:
+        self._path = path
+        self._expected = expected
+        self._counts: dict[tuple[str, str], int] = defaultdict(int)
+
+    def next(self, number: int, step: Whose) -> None:
+        """Look at the step of the next line.
+
+        Raises
+        ------
+        RunError
+            If it cannot stand there.
+        """
+        whose = (step.method, step.sequence)
+        problem = self._expected.problem(step) if self._expected else ""
+        if not problem and step.t != self._counts[whose]:
+            twice = "once more" if step.t < self._counts[whose] else f"before step {self._counts[whose]}"
+            problem = f"step {step.t} of {step.method}/{step.sequence} stands there {twice}"
+        if problem:
+            raise _damaged(self._path, number, problem)
+        self._counts[whose] += 1
 
 
 def read_lines(path: Path, kind: Kind[T]) -> list[T]:
@@ -171,61 +217,102 @@ def numbered(path: Path, kind: Kind[T]) -> Iterator[tuple[int, T]]:
     RunError
         As `read_lines` does, where the damage is.
     """
+    with opened(path) as file:
+        if file is None:
+            return
+        lines, version = begun(path, file, kind)
+        for number, _, record in _records(path, lines, version, kind.lines_of(version)):
+            yield number, record
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[IO[bytes] | None]:
+    """Open a journal to be read line by line; None where there is none.
+
+    Raises
+    ------
+    RunError
+        If it cannot be read.
+    """
     try:
-        content = read_file(path)
+        require_file(path)
+        with path.open("rb") as file:
+            yield file
     except FileNotFoundError:
-        return
+        yield None
     except OSError as error:
         raise RunError(f"{path} cannot be read: {error.strerror}", "check the folder") from error
-    lines = _lines(path, content)
-    version = _format(path, lines, kind)
-    for number, _, record in _records(path, lines, version, kind.lines_of(version)):
-        yield number, record
 
 
-def _records(path: Path, lines: list[bytes], version: int, reader: Lines[T]) -> Iterator[tuple[int, bytes, T]]:
+def begun(path: Path, file: IO[bytes], kind: Kind[Any]) -> tuple[Iterator[bytes], int]:
+    """Give a journal's complete lines, its head among them, and its format.
+
+    Raises
+    ------
+    RunError
+        If it is of another kind, or of a newer version; and where a line is damaged, when it comes to that.
+    """
+    lines = _lines(path, file)
+    first = next(lines, None)
+    if first is None:
+        return lines, kind.format
+    return chain([first], lines), _format(path, first, kind)
+
+
+def _records(path: Path, lines: Iterable[bytes], version: int, reader: Lines[T]) -> Iterator[tuple[int, bytes, T]]:
     """Give the records of a journal's lines with their numbers and the lines themselves."""
     for number, line in enumerate(lines, 1):
-        if version >= CHECKED and number == 1:
-            continue
-        if version < CHECKED and not line.strip():
-            continue  # earlier readers passed over empty lines
-        record = _record(path, number, line if version < CHECKED else _checked(path, number, line), reader)
-        reader.passed(record)
-        yield number, line, record
+        content = content_of(path, number, line, version)
+        if content:
+            record = read_line(path, number, content, reader.record)
+            reader.passed(record)
+            yield number, line, record
 
 
-def _lines(path: Path, content: bytes) -> list[bytes]:
+def content_of(path: Path, number: int, line: bytes, version: int) -> bytes:
+    """Give what a line says without its check; nothing of a head, and of the empty lines that earlier readers passed.
+
+    Raises
+    ------
+    RunError
+        If its bytes are not those that were written.
+    """
+    if version < CHECKED:
+        return line if line.strip() else b""
+    return b"" if number == 1 else _checked(path, number, line)
+
+
+def _lines(path: Path, file: IO[bytes]) -> Iterator[bytes]:
     """Split a journal into its complete lines, without their ends.
 
     What stands behind the last line end is complete if it lacks nothing but its own end, and torn if it is the
     beginning of a line: a power cut can leave zeros in place of the rest. Anything else is damage.
     """
-    *lines, rest = content.split(b"\n")
-    rest = rest.rstrip(b"\0")
-    end = seal_end(rest)
-    if end == len(rest):
-        return [*lines, rest]
-    if end is not None or not (rest or b"{").startswith(b"{"):
-        raise _damaged(path, len(lines) + 1, "its end is not what was written")
-    return lines
+    for number, line in enumerate(file, 1):
+        if line.endswith(b"\n"):
+            yield line[:-1]
+            continue
+        rest = line.rstrip(b"\0")
+        end = seal_end(rest)
+        if end == len(rest):
+            yield rest
+        elif end is not None or not (rest or b"{").startswith(b"{"):
+            raise _damaged(path, number, "its end is not what was written")
 
 
-def _format(path: Path, lines: list[bytes], kind: Kind[Any]) -> int:
-    """Tell the format of a journal from its first line; an empty one is of today's."""
-    if not lines:
-        return kind.format
+def _format(path: Path, first: bytes, kind: Kind[Any]) -> int:
+    """Tell the format of a journal from its first line."""
     for version in range(CHECKED, kind.format + 1):
-        if lines[0] == kind.head_of(version):
+        if first == kind.head_of(version):
             return version
     try:
-        head = msgspec.json.decode(lines[0])
+        head = msgspec.json.decode(first)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return 1  # and so no record: whoever reads the line says what is wrong with it
     if not isinstance(head, dict) or "format" not in head:
         return 1
-    if is_sealed(lines[0]):
-        _checked(path, 1, lines[0])
+    if is_sealed(first):
+        _checked(path, 1, first)
     if isinstance(head["format"], int) and head["format"] > kind.format:
         raise RunError(f"{path} was written by a newer version, in format {head['format']}", "upgrade llm-as-rnn")
     if head.get("journal") != kind.name:
@@ -240,9 +327,16 @@ def _checked(path: Path, number: int, line: bytes) -> bytes:
         raise _damaged(path, number, error.message) from error
 
 
-def _record(path: Path, number: int, line: bytes, reader: Lines[T]) -> T:
+def read_line(path: Path, number: int, content: bytes, read: Callable[[bytes], S]) -> S:
+    """Read what a line says.
+
+    Raises
+    ------
+    RunError
+        If it says nothing that can be read; the message names the line.
+    """
     try:
-        return reader.record(line)
+        return read(content)
     except DamagedError as error:
         raise _damaged(path, number, error.message) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -380,8 +474,8 @@ class Journal:
             if self._private:
                 self.path.chmod(OWNER_FILE)
             content = self.path.read_bytes()
-            lines = _lines(self.path, content)
-            self.format = _format(self.path, lines, self._kind)
+            lines = list(_lines(self.path, BytesIO(content)))
+            self.format = _format(self.path, lines[0], self._kind) if lines else self._kind.format
             self._lines = self._kind.lines_of(self.format)
             for _ in _records(self.path, lines, self.format, self._lines):
                 pass  # what comes is told by what was there

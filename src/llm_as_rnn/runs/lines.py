@@ -65,6 +65,27 @@ class Lines(Protocol[T]):
         ...
 
 
+class Names(msgspec.Struct, frozen=True):
+    """Whose step a line is; of the rest, only what later lines go by."""
+
+    method: str
+    sequence: str
+    t: int
+    among: dict[str, tuple[Part, ...]] = {}
+
+
+class LinesOfSteps(Lines[StepRecord], Protocol):
+    """Lines of steps, which may also be gone through first and read one sequence after the other then."""
+
+    def names(self, line: bytes) -> Names:
+        """Say whose the next line is, and take notice of what later lines go by but for what the step left."""
+        ...
+
+    def begin(self) -> None:
+        """Take notice that the next line that is read is the first of a sequence, and all others will be of it."""
+        ...
+
+
 class Plain(Lines[T]):
     """Lines that say all of a record, whatever went before."""
 
@@ -87,11 +108,19 @@ class Plain(Lines[T]):
         """Remember nothing."""
 
 
-class EarlierSteps(Plain[StepRecord]):
+class EarlierSteps(Plain[StepRecord], LinesOfSteps):
     """Lines of steps in the formats 1 and 2, which say all at every step, and know nothing of prompts."""
 
     def __init__(self) -> None:
         super().__init__(StepRecord)
+        self._names = msgspec.json.Decoder(Names)
+
+    def names(self, line: bytes) -> Names:
+        """Say whose the line is."""
+        return self._names.decode(line)
+
+    def begin(self) -> None:
+        """Forget nothing, as nothing was remembered."""
 
     def kept(self, record: StepRecord) -> StepRecord:
         """Leave out what these formats have no place for; reasons are as they are read again."""
@@ -241,7 +270,11 @@ _AS_THEY_ARE = (
 )  # fmt: skip
 
 
-class StepLines(Lines[StepRecord]):
+MOST_SETS = 4096
+"""So many different sets of options are kept as they were read last."""
+
+
+class StepLines(LinesOfSteps):
     """Lines of steps in today's format.
 
     Sets of options, which may be many and long, name those that stood in a set before by their places.
@@ -249,9 +282,11 @@ class StepLines(Lines[StepRecord]):
 
     def __init__(self) -> None:
         self._decoder = msgspec.json.Decoder(StepLine)
+        self._names = msgspec.json.Decoder(Names)
         self._left: dict[tuple[str, str], Memory | None] = {}
         self._options: list[str] = []
         self._places: dict[str, int] = {}
+        self._sets: dict[tuple[Part, ...], tuple[str, ...]] = {}
 
     def kept(self, record: StepRecord) -> StepRecord:
         """Give all of it."""
@@ -287,24 +322,72 @@ class StepLines(Lines[StepRecord]):
         after = given(read.memory_after, before)
         if not isinstance(read.memory_change, UnsetType):
             after = after_change(before, read.memory_change)
-        calls = tuple(Call.of(call.role, call.completion()) for call in read.calls)
-        asked = tuple(call.asked for call in read.calls)
-        return StepRecord(
-            **{name: getattr(read, name) for name in _AS_THEY_ARE},
-            among={field: texts(said, self._options) for field, said in read.among.items()},
-            raw=given(read.raw, _last_answer(calls)),
-            memory_version=given(read.memory_version, before.version if before else None),
-            memory_before=before,
-            memory_after=after,
-            memory_tokens=given(read.memory_tokens, after.tokens if after else None),
-            calls=calls,
-            asked=asked if any(asked) else (),
+        calls: tuple[Call, ...] = ()
+        asked: tuple[tuple[str, ...], ...] = ()
+        if read.calls:
+            calls = tuple(Call.of(call.role, call.completion()) for call in read.calls)
+            asked = tuple(call.asked for call in read.calls)
+        return StepRecord(  # by their places: with names it takes three times as long, and journals are long
+            read.method,
+            read.sequence,
+            read.t,
+            read.observation,
+            read.target,
+            read.prediction,
+            read.status,
+            _last_answer(calls) if read.raw is UNSET else read.raw,
+            given(read.memory_version, before.version if before else None),
+            before,
+            after,
+            given(read.memory_tokens, after.tokens if after else None),
+            read.update,
+            read.feedback,
+            calls,
+            read.scores,
+            read.problem,
+            read.notes,
+            read.lessons,
+            read.taught,
+            read.counts,
+            read.recalled,
+            asked if any(asked) else (),
+            read.distribution,
+            read.believed,
+            read.interval,
+            {field: self._set(said) for field, said in read.among.items()},
+            read.chance,
+            read.abstained,
         )
+
+    def _set(self, said: tuple[Part, ...]) -> tuple[str, ...]:
+        """Give a set's options; the same sets come up again and again, and what a place means does not change."""
+        if said not in self._sets:
+            if len(self._sets) >= MOST_SETS:
+                self._sets.clear()
+            self._sets[said] = texts(said, self._options)
+        return self._sets[said]
 
     def passed(self, record: StepRecord) -> None:
         """Remember what the step left, and the options that it named."""
         self._left[record.method, record.sequence] = record.memory_after
-        for option in (option for options in record.among.values() for option in options):
+        for options in record.among.values():
+            self._learn(options)
+
+    def names(self, line: bytes) -> Names:
+        """Take notice of the options as well, which stand in a set by their places from then on."""
+        read = self._names.decode(line)
+        for said in read.among.values():
+            new = [part for part in said if isinstance(part, str)]
+            if new:
+                self._learn(new)
+        return read
+
+    def begin(self) -> None:
+        """Forget what earlier steps left."""
+        self._left.clear()
+
+    def _learn(self, options: Iterable[str]) -> None:
+        for option in options:
             if option not in self._places:
                 self._places[option] = len(self._options)
                 self._options.append(option)

@@ -14,6 +14,13 @@ from llm_as_rnn.cli.commands.later import body
 @click.argument("directories", metavar="DIR...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--pictures", is_flag=True, help="Also write each chart of a run as DIR/pictures/NAME.svg.")
 @click.option(
+    "--sequence",
+    "sequences",
+    metavar="NAME",
+    multiple=True,
+    help="Put the steps of this sequence on a run's page, whether there is room for all or not; may be given again.",
+)
+@click.option(
     "--page",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Where the comparison of several runs is written.  [default: comparison.html in the first DIR]",

@@ -61,7 +61,7 @@ class Number(BaseField, frozen=True, tag="number"):
 
     def show(self, value: Value) -> str:
         """Write a number with its decimals, or with an exponent where it is very long."""
-        number = float(super().show(value))
+        number = value if isinstance(value, float) else float(super().show(value))
         is_long = abs(number) > max(LONG, abs(self.low), abs(self.high))
         return repr(number) if is_long else f"{number:.{self.decimals}f}"
 

@@ -2,7 +2,7 @@
 // The trace viewer. It only ever sets text, never markup: what it shows was written by models.
 (async () => {
   const data = JSON.parse(document.getElementById("data").textContent);
-  if (!data.traces.length) return;
+  if (!data.parts.length) return;
 
   const byId = (id) => document.getElementById(id);
   const methodBox = byId("method"), sequenceBox = byId("sequence"), slider = byId("step");
@@ -11,6 +11,18 @@
   const CLASSES = { "=": "same", "+": "added", "-": "removed", "~": "edited" };
   const SIGN_NAMES = { "+": "added", "-": "removed", "~": "edited" };
   let trace, wanted, at = 0;
+
+  // A trace is a stretch of one sequence under one method; those of one stretch are in one part, and share its pool.
+  const traces = data.parts.flatMap((part, number) => part.methods.map((method, place) => ({
+    method: data.methods[method],
+    sequence: part.sequence,
+    name: part.whole === false ? `${part.sequence}, t = ${part.first} to ${part.last}` : part.sequence,
+    memory: (part.memory || []).includes(method),
+    first: part.first,
+    last: part.last,
+    part: number,
+    place,
+  })));
 
   // Building blocks ------------------------------------------------------------------------------------------------
 
@@ -28,16 +40,15 @@
     return made;
   }
 
-  const pooled = (place) => pool[place];
+  const pooled = (place) => trace.pool[place];
   const unit = (name) => (data.units[name] ? ` ${data.units[name]}` : "");
   const dated = (step) => (step.when === undefined ? "" : `, ${pooled(step.when)}`);
   const number = (value) => value.toLocaleString("en");
-  const unique = (values) => [...new Set(values)];
   const hasMemory = () => trace.steps.some((step) => step.memory);
 
-  // Unpacking: a trace's steps, and the blocks of the pool that they name texts of -----------------------------------
+  // Unpacking ------------------------------------------------------------------------------------------------------
 
-  const pool = [], unpacking = new Map();
+  const unpacking = new Map();
 
   async function unpack(id) {
     const bytes = Uint8Array.from(atob(byId(id).textContent), (letter) => letter.charCodeAt(0));
@@ -45,33 +56,42 @@
     return JSON.parse(await new Response(stream).text());
   }
 
-  function once(id, keep) {
-    if (!unpacking.has(id)) unpacking.set(id, unpack(id).then(keep));
-    return unpacking.get(id);
+  // What there is of one step in columns, of which those without anything are left out.
+  function row(columns, place) {
+    return Object.fromEntries(Object.entries(columns).filter(([, column]) => column[place] !== null).map(([name, column]) => [name, column[place]]));
   }
 
-  function load(one) {
-    const steps = once(`steps-${data.traces.indexOf(one)}`, (found) => { one.steps = found; });
-    const blocks = (one.uses || []).map((number) => once(`pool-${number}`, (values) => {
-      values.forEach((value, place) => { pool[number * data.block + place] = value; });
+  function stepsOf(columns) {
+    const answers = Object.entries(columns.answers), trust = Object.entries(columns.trust);
+    return columns.t.map((t, place) => ({
+      t,
+      ...row(columns.steps, place),
+      answers: answers.map(([name, of]) => ({ name, ...row(of, place) })),
+      said: trust.map(([field, of]) => ({ field, ...row(of, place) })).filter((said) => Object.keys(said).length > 1),
     }));
-    return Promise.all([steps, ...blocks]);
+  }
+
+  async function load(one) {
+    if (!unpacking.has(one.part)) unpacking.set(one.part, unpack(`part-${one.part}`));
+    const part = await unpacking.get(one.part);
+    one.pool = part.pool;
+    one.steps = one.steps || stepsOf(part.traces[one.place]);
   }
 
   // Which step -----------------------------------------------------------------------------------------------------
 
   // Whether it was chosen: not if another one was while it was unpacked.
-  async function chooseTrace(method, sequence) {
-    const ofMethod = data.traces.filter((one) => one.method === method);
-    const chosen = wanted = ofMethod.find((one) => one.sequence === sequence) || ofMethod[0];
+  async function chooseTrace(method, isIt) {
+    const ofMethod = traces.filter((one) => one.method === method);
+    const chosen = wanted = ofMethod.find(isIt) || ofMethod[0];
     byId("viewer").setAttribute("aria-busy", "true");
     await load(chosen);
     if (wanted !== chosen) return false;
     byId("viewer").removeAttribute("aria-busy");
     trace = chosen;
     methodBox.value = method;
-    sequenceBox.replaceChildren(...ofMethod.map((one) => element("option", {}, one.sequence)));
-    sequenceBox.value = trace.sequence;
+    sequenceBox.replaceChildren(...ofMethod.map((one) => element("option", { value: one.part }, one.name)));
+    sequenceBox.value = trace.part;
     slider.max = trace.steps.length - 1;
     byId("calls").open = !hasMemory();
     return true;
@@ -87,10 +107,11 @@
 
   async function restore() {
     const where = new URLSearchParams(location.hash.slice(1));
-    const methods = unique(data.traces.map((one) => one.method));
-    const favourite = data.traces.find((one) => one.memory) || data.traces[0];
-    const method = methods.includes(where.get("method")) ? where.get("method") : favourite.method;
-    await chooseTrace(method, where.get("sequence"));
+    const favourite = traces.find((one) => one.memory) || traces[0], t = Number(where.get("t"));
+    const method = traces.some((one) => one.method === where.get("method")) ? where.get("method") : favourite.method;
+    const named = traces.filter((one) => one.method === method && one.sequence === where.get("sequence"));
+    const there = named.find((one) => one.first <= t && t <= one.last) || named[0];
+    await chooseTrace(method, (one) => one === there);
     at = Math.max(0, trace.steps.findIndex((step) => String(step.t) === where.get("t")));
     return where.has("t");
   }
@@ -162,7 +183,7 @@
       const row = element("li", {}), given = said.given || [], told = said.told || [];
       const words = [];
       if (said.chance !== undefined) words.push(`right with a chance of ${said.chance.toFixed(2)}`);
-      if (said.interval) words.push(`between ${said.interval[0]} and ${said.interval[1]}${unit(said.field)}`);
+      if (said.low !== undefined) words.push(`between ${said.low} and ${said.high}${unit(said.field)}`);
       if (said.among !== undefined) words.push(`among ${pooled(said.among).map(pooled).join(", ")}${said.more ? ` and ${said.more} more` : ""}`);
       row.append(element("span", { class: "body" }, `${said.field}: ${words.join("; ")}`));
       if (said.held !== undefined) row.append(element("span", { class: said.held ? "status good" : "status bad" }, said.held ? "held" : "missed"));
@@ -175,8 +196,8 @@
   }
 
   function showAdvice(step) {
-    const rows = (step.advice || []).map((advice) =>
-      element("li", {}, element("span", { class: "body" }, `${advice.field}: believed ${ranked(advice.believed)}`)));
+    const rows = (step.advice || []).map(([field, believed]) =>
+      element("li", {}, element("span", { class: "body" }, `${field}: believed ${ranked(believed)}`)));
     byId("advice").replaceChildren(...(rows.length ? [element("h3", {}, "Advice"), element("ul", { class: "recalled" }, ...rows)] : []));
   }
 
@@ -363,17 +384,17 @@
 
   // Start ----------------------------------------------------------------------------------------------------------
 
-  async function changeTrace(method, sequence) {
+  async function changeTrace(method, part) {
     const t = trace.steps[at].t;
-    if (!(await chooseTrace(method, sequence))) return;
+    if (!(await chooseTrace(method, (one) => one.part === part))) return;
     drawTimeline();
     const same = trace.steps.findIndex((step) => step.t === t);
     go(same < 0 ? 0 : same);
   }
 
-  methodBox.replaceChildren(...unique(data.traces.map((one) => one.method)).map((name) => element("option", {}, name)));
-  methodBox.addEventListener("change", () => changeTrace(methodBox.value, trace.sequence));
-  sequenceBox.addEventListener("change", () => changeTrace(trace.method, sequenceBox.value));
+  methodBox.replaceChildren(...data.methods.filter((name) => traces.some((one) => one.method === name)).map((name) => element("option", {}, name)));
+  methodBox.addEventListener("change", () => changeTrace(methodBox.value, trace.part));
+  sequenceBox.addEventListener("change", () => changeTrace(trace.method, Number(sequenceBox.value)));
   slider.addEventListener("input", () => go(Number(slider.value)));
   byId("previous").addEventListener("click", () => go(at - 1));
   byId("next").addEventListener("click", () => go(at + 1));
