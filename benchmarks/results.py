@@ -169,7 +169,12 @@ def about_run(part: Table) -> str:
     return f"{said} Version {version}, {origin.started[:10]}; every step is in [steps/](steps/{origin.name}.csv.gz)."
 
 
-TRUSTED = (("coverage", "coverage of 0.9"), ("calibration_error", "calibration error"), ("log_loss", "log loss"))
+TRUSTED = (
+    ("coverage", "coverage of 0.9"),
+    ("calibration_error", "calibration error"),
+    ("calibration_by_chance", "by chance alone"),
+    ("log_loss", "log loss"),
+)
 """What is shown of trust after the first third of each sequence (see `metrics.trusted`), and its title."""
 
 
@@ -416,12 +421,18 @@ def trustworthy(read: Sequence[Table]) -> str:
     off = [one.calibration_error for one in found if one.calibration_error is not None]
     if not covered and not off:
         return "Nothing is said of intervals and chances: these steps were predicted without them."
+    alone = [one.calibration_by_chance for one in found if one.calibration_by_chance is not None]
     within = sum(0.88 <= share <= 0.92 for share in covered)
     below = sum(error < 0.05 for error in off)
     return (
         f"Of `{ADVISED}`, after the first third: intervals and sets that should hold 0.9 hold 0.88 to 0.92 in {within} "
-        f"of {len(covered)}; the calibration error of chances is under 0.05 in {below} of {len(off)}."
+        f"of {len(covered)}; the calibration error of chances is under 0.05 in {below} of {len(off)} (with so few "
+        f"answers chances that are all right would have {_range(alone)} on average)."
     )
+
+
+def _range(figures: Sequence[float]) -> str:
+    return f"{min(figures):.2f} to {max(figures):.2f}" if figures else NONE
 
 
 def main(what: str, *paths: str) -> None:

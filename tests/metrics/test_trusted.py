@@ -7,6 +7,9 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binom
 
 from llm_as_rnn.core.fields import Label, Number, Ranked
 from llm_as_rnn.core.records import StepRecord
@@ -16,6 +19,8 @@ from llm_as_rnn.metrics.summary import summarise
 from llm_as_rnn.metrics.table import tabulate
 from llm_as_rnn.metrics.trusted import (
     FLOOR,
+    Bin,
+    calibration_by_chance,
     calibration_error,
     is_covered,
     reliability,
@@ -143,3 +148,20 @@ def test_answers_that_were_held_back_are_not_at_risk(weather: Task) -> None:
     ]
     found = trusted(of(weather, SKY), steps, 0.9)["sky"].whole
     assert (found.kept, found.risk) == pytest.approx((2 / 3, 0.5))
+
+
+@given(
+    st.lists(
+        st.tuples(st.floats(0.001, 0.999) | st.sampled_from([0.0, 1.0]), st.integers(1, 60)), min_size=1, max_size=4
+    )
+)
+def test_what_chance_alone_makes_of_a_calibration_error_is_its_mean(parts: list[tuple[float, int]]) -> None:
+    bins = [Bin(chance, 0.0, steps) for chance, steps in parts]
+    total = sum(steps for _, steps in parts)
+    exact = sum(
+        binom.pmf(right, steps, chance) * abs(right - steps * chance)
+        for chance, steps in parts
+        for right in range(steps + 1)
+    )
+    assert calibration_by_chance(bins) == pytest.approx(exact / total, abs=1e-9)
+    assert calibration_by_chance([]) is None

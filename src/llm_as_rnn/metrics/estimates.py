@@ -116,6 +116,8 @@ class Trusted(Record, frozen=True, omit_defaults=True):
     calibration_error : float, optional
         Expected difference between the chance of an answer and how often such answers were right (see
         `trusted.reliability`).
+    calibration_by_chance : float, optional
+        What that would be on average if all chances were right, because there are no more answers than these.
     kept, risk : float, optional
         Share of answers that were not held back; of these, the share that is wrong, or of numbers the mean absolute
         error.
@@ -130,6 +132,7 @@ class Trusted(Record, frozen=True, omit_defaults=True):
     log_loss: float | None = None
     brier: float | None = None
     calibration_error: float | None = None
+    calibration_by_chance: float | None = None
     kept: float | None = None
     risk: float | None = None
 

@@ -75,6 +75,7 @@ def _trusted(field: Field, own: FieldColumns, places: Array, where: Flags, cover
     kept = where & own.kept
     is_number = isinstance(field, Number)
     width, of_outcome = own.width[where], own.of_outcome[where]
+    bins = [] if is_number else reliability(own, where)
     losses = [-math.log(chance) for chance in np.maximum(of_outcome, FLOOR).tolist()]
     return Trusted(
         steps=steps,
@@ -85,7 +86,8 @@ def _trusted(field: Field, own: FieldColumns, places: Array, where: Flags, cover
         set_size=mean_if_any(own.set_size[where]),
         log_loss=mean_if_any(np.array(losses)),
         brier=mean_if_any(own.squares[where] + 1 - 2 * of_outcome),
-        calibration_error=None if is_number else calibration_error(reliability(own, where)),
+        calibration_error=calibration_error(bins),
+        calibration_by_chance=calibration_by_chance(bins),
         kept=int(kept.sum()) / steps,
         risk=mean_if_any(own.error[kept]),
     )
@@ -187,6 +189,28 @@ def calibration_error(bins: Sequence[Bin]) -> float | None:
     """
     total = sum(one.steps for one in bins)
     return sum(abs(one.chance - one.right) * one.steps for one in bins) / total if total else None
+
+
+def calibration_by_chance(bins: Sequence[Bin]) -> float | None:
+    """Give what the calibration error would be on average, by chance alone, if all chances were right.
+
+    Of n answers of chance p the right ones are binomial, and their share is off from p by the binomial's mean deviation
+    (de Moivre 1730; Diaconis and Zabell 1991, https://doi.org/10.1214/ss/1177011699).
+
+    >>> round(calibration_by_chance([Bin(0.5, 0.5, 1)]), 4), round(calibration_by_chance([Bin(0.8, 0.7, 24)] * 10), 4)
+    (0.5, 0.0653)
+    """
+    total = sum(one.steps for one in bins)
+    return math.fsum(_deviation(one.chance, one.steps) for one in bins) / total if total else None
+
+
+def _deviation(chance: float, number: int) -> float:
+    """Give how far off from its mean a binomial number is on average."""
+    if not 0 < chance < 1:
+        return 0.0
+    above = math.floor(number * chance) + 1
+    ways = math.lgamma(number + 1) - math.lgamma(above + 1) - math.lgamma(number - above + 1)
+    return 2 * above * math.exp(ways + above * math.log(chance) + (number - above + 1) * math.log1p(-chance))
 
 
 def chance_of(outcome: Value, chances: Mapping[str, float]) -> float:

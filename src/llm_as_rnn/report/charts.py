@@ -30,7 +30,7 @@ WIDTH, HEIGHT = 540, 270
 LEFT, RIGHT, TOP, BOTTOM = 46, 122, 12, 40
 """Margins: ticks on the left and below, line names on the right."""
 
-LONGEST = 15
+LONGEST = 17
 """Characters of a name that the margin holds."""
 
 COLOURS = 8
@@ -342,7 +342,8 @@ def shortened(names: Sequence[str]) -> dict[str, str]:
             start = _whole(alike)
             end = _whole([other[start:][::-1] for other in alike])
             what = name[start : len(name) - end]
-            cut[name] = f"…{what[: LONGEST - 2]}{'…' if end or len(what) > LONGEST - 2 else ''}"
+            most = LONGEST - 4  # digits and letters of settings are wide
+            cut[name] = f"…{what[:most]}{'…' if end or len(what) > most else ''}"
     return cut
 
 

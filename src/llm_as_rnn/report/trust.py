@@ -31,6 +31,11 @@ KINDS = (
         "ECE",
         "expected calibration error: how far chances are from how often such answers were right",
     ),
+    (
+        "calibration_by_chance",
+        "ECE by chance",
+        "what it would be on average if all chances were right: with few answers no less can be expected",
+    ),
     ("kept", "kept", "share of answers that were not held back"),
     ("risk", "risk", "of those that were kept: the share that was wrong, or of numbers the mean absolute error"),
 )
