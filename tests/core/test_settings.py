@@ -31,7 +31,11 @@ ANEW = {"base_url", "context", "timeout", "patience", "prompts", "allow_remote_d
 
 
 def options(command: click.Command) -> set[str]:
-    return {parameter.name or "" for parameter in command.params if isinstance(parameter, click.Option)}
+    """Give the names by which a command's options are written."""
+    written = {
+        word for one in command.params if isinstance(one, click.Option) for word in (*one.opts, *one.secondary_opts)
+    }
+    return {word.removeprefix("--").replace("-", "_") for word in written}
 
 
 def test_commands_have_the_same_settings_under_the_same_names() -> None:

@@ -67,6 +67,13 @@ def test_lists_in_lists_without_end_are_not_followed(tmp_path: Path, depth: int)
     assert has_chat_template(path)
 
 
+@pytest.mark.parametrize("length", [2**62, 2**63, 2**64 - 9])
+def test_a_text_that_is_longer_than_any_file_is_given_up(tmp_path: Path, length: int) -> None:
+    path = tmp_path / "m.gguf"
+    path.write_bytes(header(("texts", 9, struct.pack("<IQQ", 8, 3, length))))
+    assert has_chat_template(path)
+
+
 def test_a_file_of_empty_texts_is_given_up(tmp_path: Path) -> None:
     path = tmp_path / "m.gguf"
     path.write_bytes(header(("texts", 9, struct.pack("<IQ", 8, 2**40))))

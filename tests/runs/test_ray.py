@@ -133,7 +133,8 @@ def test_a_driver_that_is_killed_is_gone_on_with(tmp_path: Path, nodes: Nodes) -
 
 def test_an_interrupt_ends_a_run_in_order_and_all_of_its_cluster(tmp_path: Path) -> None:
     out = tmp_path / "run"
-    run = begin(*words(script(tmp_path), out, None, "--executor", "ray", "--engines", "2"))
+    more = ("--executor", "ray", "--engines", "2", "--sequences", "8", "--steps", "60")
+    run = begin(*words(script(tmp_path), out, None, *more))
     _await_steps(run, out, 5)
     children = _descendants(run.pid)
     run.send_signal(signal.SIGINT)

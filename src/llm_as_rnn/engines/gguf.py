@@ -38,7 +38,7 @@ def has_chat_template(path: Path) -> bool:
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             return _Header(content).has(CHAT_TEMPLATE)
-    except (OSError, ValueError, KeyError, struct.error):
+    except (OSError, ValueError, KeyError, OverflowError, struct.error):
         return True
 
 
