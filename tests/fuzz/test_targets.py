@@ -13,6 +13,10 @@ EXAMPLES = 150
 
 NAMES = sorted(targets())
 
+ABORTING = {"parquet"}
+"""Targets that some bytes end with their whole process, in a library's own code (polars allocates whatever a broken page
+says): `make fuzz`, which gives each a process, tries them."""
+
 
 @st.composite
 def mutated(draw: st.DrawFn, seeds: tuple[bytes, ...]) -> bytes:
@@ -49,7 +53,7 @@ def test_seeds_are_read(name: str) -> None:
         targets()[name].read(seed)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", sorted({*NAMES} - ABORTING))
 def test_no_bytes_break_a_reader(name: str) -> None:
     target = targets()[name]
 
