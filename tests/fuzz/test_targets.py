@@ -14,7 +14,7 @@ EXAMPLES = 150
 NAMES = sorted(targets())
 
 ABORTING = {"parquet"}
-"""Targets that some bytes end with their whole process, in a library's own code (polars allocates whatever a broken page
+"""Targets that some bytes end with their whole process, in a library's own code (polars allocates what a broken page
 says): `make fuzz`, which gives each a process, tries them."""
 
 

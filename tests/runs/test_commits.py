@@ -112,3 +112,15 @@ def test_a_record_whose_walk_was_stopped_still_counts() -> None:
 
     asyncio.run(main())
     assert told == ["a"]
+
+
+def test_where_walks_are_made_here_each_record_is_synced_at_once() -> None:
+    class Direct(Disk):
+        def append(self, record: StepRecord, *, durably: bool) -> None:
+            assert durably
+            self.done.append(record)
+
+    disk, told = Direct(), list[Any]()
+    one = Commits(cast("RunJournal", disk), told.append, grouped=False)
+    asyncio.run(one.keep(cast("StepRecord", "a")))
+    assert disk.done == told == ["a"]

@@ -359,7 +359,7 @@ async def _run(
             cast.said[record.method, record.sequence, record.t] = record
             watcher.step(record)
 
-        commits = Commits(journal, told)
+        commits = Commits(journal, told, grouped=workers.executor.elsewhere)
 
         async def commit(record: StepRecord) -> None:
             await commits.keep(scored(record))

@@ -81,7 +81,15 @@ class Cast(NamedTuple):
 
 
 class Executor(Protocol):
-    """Makes walks."""
+    """Makes walks.
+
+    Attributes
+    ----------
+    elsewhere : bool
+        Whether they are made in other processes.
+    """
+
+    elsewhere: bool
 
     def lanes(self, concurrency: int | None) -> int:
         """Say how many walks to make at a time.
@@ -123,6 +131,7 @@ class InProcess:
     """
 
     def __init__(self, engine: Engine) -> None:
+        self.elsewhere = False
         self._engine = engine
         self._cast: Cast | None = None
 

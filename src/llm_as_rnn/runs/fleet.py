@@ -128,6 +128,7 @@ class Fleet:
         on_pause: OnPause | None = None,
     ) -> None:
         self.info = info
+        self.elsewhere = True
         self._cluster = cluster
         self._meter = meter or Meter(Limits(), {})
         self._patience = PATIENCE if patience is None else patience
