@@ -149,7 +149,13 @@ def test_an_interrupt_ends_a_run_in_order_and_all_of_its_cluster(tmp_path: Path)
 
 def begin(*arguments: str) -> subprocess.Popen[str]:
     program = [sys.executable, "-m", "llm_as_rnn", *arguments]
-    return subprocess.Popen(program, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        program,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - tests may run with it ignored
+    )
 
 
 def _await_steps(run: subprocess.Popen[str], out: Path, count: int) -> None:
