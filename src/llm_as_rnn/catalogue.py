@@ -18,7 +18,7 @@ from llm_as_rnn.core.errors import UsageError
 from llm_as_rnn.core.settings import Settings
 from llm_as_rnn.core.settings import resolve as fill_in
 from llm_as_rnn.core.shelf import Shelf
-from llm_as_rnn.core.variants import read_variant
+from llm_as_rnn.core.variants import plain_name, read_variant
 from llm_as_rnn.recurrence.rules import suited, traits
 
 if TYPE_CHECKING:
@@ -217,7 +217,7 @@ def require_method(name: object) -> None:
     --------
     >>> require_method("recurrent:delta:budget=64")
     """
-    base, colon, rule = re.split(r":(?=\w+=)", str(name))[0].partition(":")
+    base, colon, rule = plain_name(str(name)).partition(":")
     if not isinstance(name, str) or _factory(base) is None or (colon and base != RECURRENT):
         known = ", ".join([*METHODS, *REFERENCES, *_OWN])
         raise UsageError(f"there is no method {name!r}", f"choose from {known}, or register it")

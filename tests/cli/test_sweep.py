@@ -393,3 +393,13 @@ def test_a_users_seeds_and_methods_stand_before_the_grids(here: Path, engines: l
         refused = command("sweep", "grid.yaml", "--seeds", words, "--out", "none")
         assert refused.returncode == 2
         assert "are not several seeds" in refused.stderr
+
+
+def test_its_figures_are_those_of_its_runs_also_where_another_coverage_was_asked_for(
+    mine: str, here: Path, engines: list[ScriptedEngine]
+) -> None:
+    finished(mine, "--only", "a", "--coverage", "0.6", "--steps", "6", "--out", "out")
+    told = json.loads((here / "out/sweep.json").read_text())["runs"][0]
+    own = json.loads((here / "out" / told["folder"] / "scores.json").read_text())
+    assert told["methods"] == own["methods"]
+    assert any("interval_score" in one["trust"]["high"]["whole"] for one in own["methods"])

@@ -30,7 +30,7 @@ def test_importing_the_package_imports_nothing_heavy(module: str) -> None:
 
 
 @pytest.mark.parametrize("module", ["numpy", "scipy"])
-@pytest.mark.parametrize("command", ["run", "predict"])
+@pytest.mark.parametrize("command", ["run", "predict", "report"])
 def test_a_command_that_only_says_what_it_does_waits_for_no_statistics(command: str, module: str) -> None:
     code = f"import sys, llm_as_rnn.cli.{command}; sys.exit({module!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

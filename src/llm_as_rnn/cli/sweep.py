@@ -39,6 +39,7 @@ from llm_as_rnn.engines.resolve import split_model
 from llm_as_rnn.engines.spending import Meter
 from llm_as_rnn.metrics.judged import judged_fields
 from llm_as_rnn.metrics.summary import summarise
+from llm_as_rnn.metrics.table import tabulate
 from llm_as_rnn.report.sweeps import (
     AGAINST,
     Done,
@@ -130,8 +131,21 @@ def sweep(  # noqa: PLR0913, PLR0917 - one argument an option
     meter = spending.meter
     server = {"timeout": timeout, "patience": patience, "on_pause": notice, "meter": meter}
     folder = out or Path("runs") / f"{Path(name).stem}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-    made_by = (cache, judge, judge_times, placing, servers, server, context, cache_reuse, meter, notice)
-    how = _How(folder, resume, retry_failed, *made_by)
+    how = _How(
+        out=folder,
+        resume=resume,
+        retry_failed=retry_failed,
+        cache=cache,
+        judge=judge,
+        judge_times=judge_times,
+        placing=placing,
+        servers=servers,
+        server=server,
+        context=context,
+        cache_reuse=cache_reuse,
+        meter=meter,
+        notice=notice,
+    )
     jobs = _jobs(here, models or found.models or (DEFAULT_MODEL,))
     _require_allowed(jobs, how)
     if spending.dry_run:
@@ -296,5 +310,6 @@ def _done(job: _Job, out: Path) -> Done:
     folder = f"{job.folder}/{job.planned.folder}"
     directory = RunDirectory(out / folder)
     info = directory.info()
-    records = directory.records()
-    return Done(job.planned, job.model, folder, info, summarise(info.task, records), scores_of(info.task, records))
+    table = tabulate(info.task, directory.steps())
+    summaries = summarise(info.task, table, info.spec.settings.coverage)
+    return Done(job.planned, job.model, folder, info, summaries, scores_of(table))

@@ -30,23 +30,26 @@ class Variant(NamedTuple):
     ----------
     name : str
         What it is called in a run.
-    method : str
-        The method's own name.
-    rule : str
-        The update rule that the name gives ``recurrent``; empty for that of the settings.
+    plain : str
+        The same without the settings: the method's own name, and behind it the update rule that it gives ``recurrent``,
+        if it gives one.
     choices : mapping
         Values of settings, by name, that stand before those of the run.
     """
 
     name: str
-    method: str
-    rule: str
+    plain: str
     choices: Mapping[str, Any]
 
     @property
-    def plain(self) -> str:
-        """The method's name without settings; with a rule, if it has one."""
-        return self.name.partition("=")[0].rpartition(":")[0] if self.choices else self.name
+    def method(self) -> str:
+        """The method's own name."""
+        return self.plain.partition(":")[0]
+
+    @property
+    def rule(self) -> str:
+        """The update rule; empty for that of the settings."""
+        return self.plain.partition(":")[2]
 
     def settings(self, run: Settings) -> Settings:
         """Give the settings that the method has in a run.
@@ -86,8 +89,7 @@ def read_variant(name: str) -> Variant:
     >>> variant.plain, variant.method, variant.rule, dict(variant.choices)
     ('recurrent:delta', 'recurrent', 'delta', {'budget': 64, 'when': 'every:4'})
     """
-    plain, *settings = re.split(r":(?=\w+=)", name)
-    method, _, rule = plain.partition(":")
+    plain, *settings = _parts(name)
     choices: dict[str, Any] = {}
     known = knobs(Settings)
     for setting in settings:
@@ -99,7 +101,21 @@ def read_variant(name: str) -> Variant:
         if what in choices:
             raise UsageError(f"{name} names {what} twice", "name it once")
         choices[what] = _read(known[what], value)
-    return Variant(name, method, rule, choices)
+    return Variant(name, plain, choices)
+
+
+def plain_name(name: str) -> str:
+    """Give a method's name without settings, whatever these are.
+
+    >>> plain_name("recurrent:delta:budget=many")
+    'recurrent:delta'
+    """
+    return _parts(name)[0]
+
+
+def _parts(name: str) -> list[str]:
+    """Part a name into the plain one and its settings; a value may hold a colon itself."""
+    return re.split(r":(?=\w+=)", name)
 
 
 def with_settings(method: str, choices: Mapping[str, Any]) -> str:

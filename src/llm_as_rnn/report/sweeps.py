@@ -14,14 +14,13 @@ from typing import Any, NamedTuple
 import msgspec
 
 from llm_as_rnn.core.extras import Metric
-from llm_as_rnn.core.records import StepRecord
-from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.bands import band
 from llm_as_rnn.metrics.comparisons import corrected, difference
-from llm_as_rnn.metrics.curves import Scores, by_sequence, running, strongest
+from llm_as_rnn.metrics.curves import Scores, running, strongest
 from llm_as_rnn.metrics.estimates import PairedDifference
 from llm_as_rnn.metrics.scores import task_metrics
-from llm_as_rnn.metrics.summary import MethodSummary, Score, by_method, score_of
+from llm_as_rnn.metrics.summary import MethodSummary, Score, score_of
+from llm_as_rnn.metrics.table import Table
 from llm_as_rnn.report.charts import COLOURS, Chart, Line, Style, line_chart
 from llm_as_rnn.report.html import asset, environment
 from llm_as_rnn.report.tables import Cell, Column, Results, Row, difference_cell, markdown, score_cells
@@ -69,13 +68,12 @@ class Done(NamedTuple):
     scores: Mapping[tuple[str, str], Scores]
 
 
-def scores_of(task: Task, records: Iterable[StepRecord]) -> dict[tuple[str, str], Scores]:
+def scores_of(table: Table) -> dict[tuple[str, str], Scores]:
     """Give the scores of all methods of a run, by method and the metric's name."""
-    steps = by_method(records)
     return {
-        (method, metric.name): by_sequence(own, metric.name)
-        for method, own in steps.items()
-        for metric in task_metrics(task)
+        (method, metric.name): scores
+        for metric in task_metrics(table.task)
+        for method, scores in table.scored(metric).items()
     }
 
 
