@@ -135,7 +135,7 @@ last = Last()
 
 @pytest.mark.parametrize("stop", ["SIGINT", "SIGTERM"])
 def test_a_signal_in_the_very_last_moment_changes_no_exit_code(tmp_path: Path, stop: str) -> None:
-    interrupted = AT.format(module="llm_as_rnn.cli.report", name="show_run", times=1, signal="SIGINT")
+    interrupted = AT.format(module="llm_as_rnn.runs.directory", name="RunDirectory.info", times=1, signal="SIGINT")
     for program, code in ((interrupted, INTERRUPTED), ("main()", 2)):
         words = [sys.executable, "-c", LAST.format(program=program, signal=stop), "report", str(tmp_path)]
         result = subprocess.run(words, capture_output=True, text=True, check=False)
@@ -155,7 +155,7 @@ def test_a_run_hears_both_signals_from_its_beginning_on(tmp_path: Path, name: st
 @pytest.mark.parametrize(
     ("module", "name", "arguments"),
     [
-        ("llm_as_rnn.cli.report", "show_run", ["report", "run"]),
+        ("llm_as_rnn.runs.directory", "RunDirectory.info", ["report", "run"]),
         ("llm_as_rnn.cli.data", "own_data", ["data", "show", "weather"]),
         ("llm_as_rnn.cli.main", "_explain", ["report", "none"]),  # when the command is over already
     ],
