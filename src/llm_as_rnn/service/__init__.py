@@ -1,0 +1,1 @@
+"""The service: sessions of many tenants on a database, over HTTP."""
