@@ -1,0 +1,282 @@
+"""The database, in the one way in which the service talks to it: work that reads, and work that writes.
+
+Work is a plain function of a SQLAlchemy connection. `Store.write` gives what it gave once that is durable; no transaction
+is open while anything else is waited for, a model least of all.
+
+- SQLite has one writer at a time, so one thread of ours writes: it takes all work that has come meanwhile into one
+  transaction, each in a savepoint of its own, and syncs once for all of them (group commit). A few threads read. It is
+  Python's own driver, without an async one around it: those go to a thread and back for every statement, we once for
+  all statements of a work.
+- PostgreSQL groups commits itself. It is asked by asyncpg, in as many connections as may be open at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from llm_as_rnn.core.errors import UsageError
+from llm_as_rnn.service.errors import StoreUnavailableError
+
+T = TypeVar("T")
+
+Work = Callable[[sa.Connection], T]
+"""What is done in one transaction. It may be done again, where a connection was lost: it changes nothing but rows."""
+
+READERS = 4
+"""Threads that read from SQLite. Python computes in one of them at a time anyway."""
+MOST_AT_ONCE = 64
+"""Works that share a transaction at most: the first one waits for the last."""
+BUSY = 30.0
+"""Seconds for which SQLite waits where another process writes."""
+CONNECTIONS = 20
+"""Connections to PostgreSQL that a process holds open."""
+POSTGRESQL_BUSY = ("40001", "40P01", "55P03", "57P01", "57P02", "57P03", "53300")
+"""PostgreSQL's codes for what another try may settle: serialization, deadlock, lock, shutdown, start, too many."""
+
+
+def now(connection: sa.Connection) -> float:
+    """Give the seconds since 1970 by the clock of the database, which all processes share."""
+    asked = SQLITE_NOW if connection.dialect.name == "sqlite" else POSTGRESQL_NOW
+    return float(connection.execute(asked).scalar_one())
+
+
+SQLITE_NOW = sa.text("SELECT (julianday('now') - 2440587.5) * 86400.0")
+POSTGRESQL_NOW = sa.text("SELECT extract(epoch FROM clock_timestamp())")
+
+
+def parse_url(url: str) -> URL:
+    """Read a database's address as people write it.
+
+    Raises
+    ------
+    UsageError
+        If it is none, or of a database that the service does not know.
+
+    Examples
+    --------
+    >>> parse_url("postgresql://me:secret@host/learners").drivername
+    'postgresql+asyncpg'
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise UsageError(f"{url!r} is no database", "write sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME") from error
+    kind = parsed.get_backend_name()
+    if kind == "sqlite" and parsed.database:
+        return parsed.set(drivername="sqlite")
+    if kind == "postgres" or kind == "postgresql":
+        return parsed.set(drivername="postgresql+asyncpg")
+    raise UsageError(
+        f"{parsed.render_as_string()} is no database that the service knows",
+        "write sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME",
+    )
+
+
+class Store(ABC):
+    """A database.
+
+    Attributes
+    ----------
+    url : URL
+        Where it is.
+    """
+
+    url: URL
+
+    @staticmethod
+    async def open(url: str) -> Store:
+        """Open a database.
+
+        Raises
+        ------
+        UsageError
+            If the address is none.
+        StoreUnavailableError
+            If it does not answer.
+        """
+        parsed = parse_url(url)
+        store: Store = SQLiteStore(parsed) if parsed.get_backend_name() == "sqlite" else PostgreSQLStore(parsed)
+        try:
+            await store.read(now)
+        except BaseException:
+            await store.close()
+            raise
+        return store
+
+    @abstractmethod
+    async def read(self, work: Work[T]) -> T:
+        """Do work that changes nothing.
+
+        Raises
+        ------
+        StoreUnavailableError
+            If the database does not answer now.
+        """
+
+    @abstractmethod
+    async def write(self, work: Work[T]) -> T:
+        """Do work in a transaction, and give what it gave once that is durable; what it raises undoes it.
+
+        Raises
+        ------
+        StoreUnavailableError
+            If the database does not answer now. Then nothing was changed or, where its answer was lost on the way,
+            everything was: work must be such that it can be done again.
+        """
+
+    @abstractmethod
+    async def close(self) -> None:
+        """End after what is under way."""
+
+
+class SQLiteStore(Store):
+    """A file of SQLite's, in WAL mode."""
+
+    def __init__(self, url: URL) -> None:
+        self.url = url
+        Path(url.database or "").expanduser().parent.mkdir(parents=True, exist_ok=True)
+        self._engine = sa.create_engine(url, poolclass=sa.QueuePool, pool_size=READERS + 1, connect_args={"timeout": BUSY})
+        sa.event.listen(self._engine, "connect", _prepare)
+        sa.event.listen(self._engine, "begin", _begin)
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="llm-as-rnn-read")
+        self._queue: queue.SimpleQueue[tuple[Work[Any], Future[Any]] | None] = queue.SimpleQueue()
+        self._writer = threading.Thread(target=self._write_all, name="llm-as-rnn-write", daemon=True)
+        self._writer.start()
+
+    async def read(self, work: Work[T]) -> T:
+        def reading() -> T:
+            with _told(), self._engine.connect() as connection:
+                return work(connection)
+
+        return await asyncio.get_running_loop().run_in_executor(self._readers, reading)
+
+    async def write(self, work: Work[T]) -> T:
+        done: Future[T] = Future()
+        self._queue.put((work, done))
+        return await asyncio.shield(asyncio.wrap_future(done))
+
+    async def close(self) -> None:
+        self._queue.put(None)
+        await asyncio.to_thread(self._writer.join)
+        self._readers.shutdown()
+        self._engine.dispose()
+
+    def _write_all(self) -> None:
+        """Write what comes, until the end is called; what has come meanwhile goes into the same transaction."""
+        while (first := self._queue.get()) is not None:
+            together, ended = [first], False
+            while len(together) < MOST_AT_ONCE:
+                try:
+                    further = self._queue.get_nowait()
+                except queue.Empty:
+                    break
+                if further is None:
+                    ended = True
+                    break
+                together.append(further)
+            self._write(together)
+            if ended:
+                return
+
+    def _write(self, together: list[tuple[Work[Any], Future[Any]]]) -> None:
+        results: list[tuple[Future[Any], Any, BaseException | None]] = []
+        try:
+            with _told(), self._engine.connect().execution_options(writing=True) as connection, connection.begin():
+                for work, done in together:
+                    results.append((done, *_in_savepoint(connection, work)))
+        except BaseException as error:  # noqa: BLE001 - whoever waits for the work has it
+            results = [(done, None, error) for _, done in together]
+        for done, value, failed in results:
+            if failed is None:
+                done.set_result(value)
+            else:
+                done.set_exception(failed)
+
+
+def _in_savepoint(connection: sa.Connection, work: Work[T]) -> tuple[T | None, BaseException | None]:
+    """Do one of several works of a transaction, so that its failure is its own."""
+    try:
+        with connection.begin_nested():
+            return work(connection), None
+    except OperationalError:
+        raise  # the disk is full, say: that is no single work's own
+    except Exception as error:  # noqa: BLE001 - whoever waits for the work has it
+        return None, error
+
+
+def _begin(connection: sa.Connection) -> None:
+    """Begin where we say so, and for writing at once: who reads first and then writes may find another one writing."""
+    writes = connection.get_execution_options().get("writing", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _prepare(connection: Any, _: object) -> None:
+    """Have each connection to SQLite as the service needs it."""
+    connection.isolation_level = None  # transactions begin where we say so, and not where the driver thinks
+    for pragma in (
+        "journal_mode = WAL",
+        "synchronous = FULL",  # a commit is on the disk when it returns
+        "foreign_keys = ON",
+        "secure_delete = ON",  # what is deleted is overwritten
+        "temp_store = MEMORY",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+class PostgreSQLStore(Store):
+    """A database of PostgreSQL's."""
+
+    def __init__(self, url: URL) -> None:
+        self.url = url
+        self._engine: AsyncEngine = create_async_engine(
+            url, pool_size=CONNECTIONS, max_overflow=0, pool_pre_ping=True, pool_timeout=BUSY
+        )
+
+    async def read(self, work: Work[T]) -> T:
+        with _told():
+            async with self._engine.connect() as connection:
+                return await connection.run_sync(work)
+
+    async def write(self, work: Work[T]) -> T:
+        with _told():
+            async with self._engine.begin() as connection:
+                return await connection.run_sync(work)
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+
+class _told:  # noqa: N801 - reads as what it does, in a with
+    """Have what a database's driver raises, where it is away or busy, as the service's own error."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if _passes(error):
+            first = str(error).splitlines()[0]
+            raise StoreUnavailableError(f"the database does not answer: {first}", "ask again in a moment") from error
+
+
+def _passes(error: BaseException | None) -> bool:
+    """Tell whether the database is away or busy, from a mistake in what it was asked."""
+    if isinstance(error, (ConnectionError, TimeoutError, sa.exc.TimeoutError, OSError)):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    code = cast("str | None", getattr(error.orig, "sqlstate", None))
+    if code is not None and code not in POSTGRESQL_BUSY and not code.startswith("08"):
+        return error.connection_invalidated
+    return error.connection_invalidated or code is not None or isinstance(error, (OperationalError, InterfaceError))
