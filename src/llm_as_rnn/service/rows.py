@@ -21,6 +21,9 @@ from llm_as_rnn.streams.replaying import Id, Waiting
 
 Row = sa.Row[Any]
 
+BLOCK = 100
+"""Steps whose scores are summed up in one row."""
+
 encode = msgspec.json.Encoder().encode
 _waiting = msgspec.json.Decoder(Waiting)
 
@@ -55,8 +58,8 @@ def _with_task(*further: sa.ColumnElement[Any]) -> sa.Select[Any]:
     return sa.select(sessions, *task, *further).join(tasks, tasks.c.number == sessions.c.task)
 
 
-def find(connection: sa.Connection, tenant: int, session: str) -> Row:
-    """Find a tenant's session by its name.
+def find(connection: sa.Connection, tenant: int, session: str, lock: bool = False) -> Row:
+    """Find a tenant's session by its name; locked, nobody else changes it before the transaction ends.
 
     Raises
     ------
@@ -64,7 +67,7 @@ def find(connection: sa.Connection, tenant: int, session: str) -> Row:
         If this tenant has none of this name.
     """
     asked = _with_task().where(sessions.c.tenant == tenant, sessions.c.id == session)
-    row = connection.execute(asked).one_or_none()
+    row = connection.execute(asked.with_for_update(of=sessions) if lock else asked).one_or_none()
     if row is None:
         raise NotFoundError(f"there is no session {session!r}", "list sessions, or begin it")
     return row
@@ -312,7 +315,7 @@ def upsert(connection: sa.Connection, table: sa.Table, values: Mapping[str, Any]
 
 def block_of(t: int) -> int:
     """Give the block of steps whose sums a step is counted in."""
-    return t // 100
+    return t // BLOCK
 
 
 def add_scores(connection: sa.Connection, session: int, t: int, change: Mapping[str, tuple[int, float]]) -> None:
