@@ -8,6 +8,7 @@ import msgspec
 
 from llm_as_rnn.catalogue import DEFAULT_METHOD
 from llm_as_rnn.core.records import Section, Update, Value
+from llm_as_rnn.service.asked import Asked
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[^\s/?#\x00-\x1f\x7f]+$")]
 """What can stand in a path: no blanks, slashes, question or number signs."""
@@ -71,6 +72,8 @@ class SessionView(View):
         Of the present memory; None for methods that keep none.
     revision : int
         How often the state has changed.
+    calls, prompt_tokens, cached_tokens, completion_tokens : int
+        What it cost so far.
     created, changed : float
         Seconds since 1970.
     """
@@ -87,6 +90,10 @@ class SessionView(View):
     due: int
     memory_version: int | None
     revision: int
+    calls: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
     created: float
     changed: float
 
@@ -246,8 +253,35 @@ class StepView(View):
         What was predicted.
     outcome : OutcomeView or None
         The latest outcome that was told.
+    recalled : tuple of str
+        Notes of the memory that were shown once more right before the observation.
+    believed : dict
+        By field, how far each adviser was believed.
+    asked : Asked or None
+        The prompt and what the model wrote, where one prediction is looked at.
     """
 
     x: dict[str, Any]
     prediction: PredictionView
     outcome: OutcomeView | None = None
+    recalled: tuple[str, ...] = ()
+    believed: dict[str, dict[str, float]] = {}
+    asked: Asked | None = None
+
+
+class ScoresView(View):
+    """Sums of scores: of the answers (``sky.accuracy``), and of those whose advice they went by (``linear:sky.accuracy``).
+
+    Attributes
+    ----------
+    total : dict
+        By score, how many there are and what they come to.
+    blocks : dict
+        The same by block of steps.
+    steps_in_block : int
+        How many steps a block has.
+    """
+
+    total: dict[str, tuple[int, float]]
+    blocks: dict[int, dict[str, tuple[int, float]]]
+    steps_in_block: int
