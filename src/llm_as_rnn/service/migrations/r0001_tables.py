@@ -46,6 +46,7 @@ def _make_tenants() -> None:
         "spending",
         _tenant(primary_key=True),
         sa.Column("day", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("part", sa.Integer, primary_key=True, autoincrement=False),
         _sum("requests"),
         *_sums_of_calls(),
     )
