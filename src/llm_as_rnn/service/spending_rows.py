@@ -16,6 +16,11 @@ from llm_as_rnn.service.store import now
 Connection = sa.Connection
 
 A_DAY = 86_400
+TODAY = {
+    "sqlite": sa.text("CAST(julianday('now') - 2440587.5 AS INTEGER)"),
+    "postgresql": sa.text("CAST(floor(extract(epoch FROM clock_timestamp()) / 86400) AS INTEGER)"),
+}
+"""The day by the clock of a database, to be written without asking for it first."""
 PARTS = 16
 """Rows that a tenant's day has on PostgreSQL. A row that was written is locked until its transaction is on the disk."""
 
@@ -69,7 +74,7 @@ def spent(connection: sa.Connection, tenant: int, calls: Sequence[Completion], r
         return
     alone = connection.dialect.name == "sqlite"
     part = 0 if alone else random.randrange(PARTS)  # noqa: S311 - it spreads, and keeps no secret
-    row = {"tenant": tenant, "day": int(now(connection)) // A_DAY, "part": part, **added}
+    row = {"tenant": tenant, "day": TODAY[connection.dialect.name], "part": part, **added}
     insert = (sqlite.insert if alone else postgresql.insert)(spending).values(row)
     more = {name: spending.c[name] + insert.excluded[name] for name in added}
     connection.execute(insert.on_conflict_do_update(index_elements=["tenant", "day", "part"], set_=more))
@@ -103,5 +108,6 @@ def used_today(connection: sa.Connection, tenant: int) -> tuple[Used, float]:
 
 def sessions_of(connection: sa.Connection, tenant: int) -> int:
     """Count a tenant's sessions; until the transaction ends, nobody else who counts them can begin one."""
-    connection.execute(sa.select(tenants.c.number).where(tenants.c.number == tenant).with_for_update())
+    own = sa.select(tenants.c.number).where(tenants.c.number == tenant)
+    connection.execute(own.with_for_update(key_share=True))  # who only refers to the tenant need not wait
     return int(connection.execute(sa.select(sa.func.count()).where(sessions.c.tenant == tenant)).scalar_one())
