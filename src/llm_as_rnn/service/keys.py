@@ -234,7 +234,9 @@ async def authenticate(store: Store, key: str | None, believed: float = BELIEVED
     if key is None:
         raise NoKeyError("this needs a key", "send it as Authorization: Bearer KEY")
     if _FORM.fullmatch(key) is None:
-        raise NoKeyError("what was sent is no key of this service", "a key begins with lar_; see that all of it was sent")
+        raise NoKeyError(
+            "what was sent is no key of this service", "a key begins with lar_; see that all of it was sent"
+        )
     digest, known = _digest(key), _known(store)
     remembered = known.callers.get(digest)
     if remembered is not None and time.monotonic() < remembered.until:
