@@ -18,7 +18,7 @@ from llm_as_rnn.core.settings import Settings, knobs, wanted
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.core.variants import read_variant
 from llm_as_rnn.datasets.terms import require_local
-from llm_as_rnn.service.errors import UnfitError
+from llm_as_rnn.service.errors import fitting
 from llm_as_rnn.streams.online import Stream, revive
 from llm_as_rnn.streams.settings import StreamSettings
 
@@ -141,16 +141,19 @@ class Predictors:
         UnfitError
             If there is no such method or setting, or the task's data may not go where the engine is.
         """
-        try:
-            require_method(name)
-            if read_variant(name).choices:
-                raise UsageError(f"{name} names settings as if it were one of several", "name them in settings")
-            choices = wanted(settings, Settings, StreamSettings)
-            if choices["shared"]:
-                raise UsageError("a session has one sequence: there is none to share lessons with", "leave shared out")
-            require_local(task, self._engine, allowed=False)
-            settled = settle({knob: choices[knob] for knob in knobs(Settings)}, self._engine)
-            method = build(name, task, settled, Prompts.with_folder(None))
-        except UsageError as error:
-            raise UnfitError(error.message, error.hint) from error
+        choices = fitting(_chosen, name, settings)
+        fitting(require_local, task, self._engine, False)
+        settled = settle({knob: choices[knob] for knob in knobs(Settings)}, self._engine)
+        method = fitting(build, name, task, settled, Prompts.with_folder(None))
         return Predictor(task, name, method, settled, StreamSettings.of(choices), choices)
+
+
+def _chosen(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Check what was chosen, and complete it."""
+    require_method(name)
+    if read_variant(name).choices:
+        raise UsageError(f"{name} names settings as if it were one of several", "name them in settings")
+    choices = wanted(settings, Settings, StreamSettings)
+    if choices["shared"]:
+        raise UsageError("a session has one sequence: there is none to share lessons with", "leave shared out")
+    return choices

@@ -1,4 +1,4 @@
-"""The states of sessions as they are now, of those that were used last; and how a new one takes the place of an old one."""
+"""The states of sessions as they are now, and how a new one takes the place of an old one."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def commit(
     Lost
         If the state is another one by now; nothing was changed.
     """
-    revision = row.revision + 1
+    revision = int(row.revision) + 1
     memory = predictor.method.memory(stream.state)
     at = now(connection)
     changed = connection.execute(

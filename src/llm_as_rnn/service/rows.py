@@ -54,7 +54,11 @@ class Loaded(NamedTuple):
 
 
 def _with_task(*further: sa.ColumnElement[Any]) -> sa.Select[Any]:
-    task = (tasks.c.name.label("task_name"), tasks.c.version.label("task_version"), tasks.c.content.label("task_content"))
+    task = (
+        tasks.c.name.label("task_name"),
+        tasks.c.version.label("task_version"),
+        tasks.c.content.label("task_content"),
+    )
     return sa.select(sessions, *task, *further).join(tasks, tasks.c.number == sessions.c.task)
 
 
@@ -169,7 +173,13 @@ def prediction(connection: sa.Connection, session: int, name: Id) -> Row | None:
 
 
 def add_prediction(
-    connection: sa.Connection, session: int, made: Waiting, named: bool, asked: str | None, calls: Sequence[Call], most: int
+    connection: sa.Connection,
+    session: int,
+    made: Waiting,
+    named: bool,
+    asked: str | None,
+    calls: Sequence[Call],
+    most: int,
 ) -> Waiting:
     """Keep a prediction, as the session's next step.
 
@@ -210,7 +220,7 @@ def add_prediction(
     made = msgspec.structs.replace(made, observation=observation, id=made.id if named else f"#{t}")
     values = {
         "session": session,
-        "t": t,
+        "step": t,
         "id": text(made.id),
         "content": text(made),
         "status": "waiting",
@@ -229,7 +239,11 @@ def replace_prediction(
     """Put another prediction in the place of one that the model had not answered."""
     connection.execute(
         sa.update(predictions)
-        .where(predictions.c.session == session, predictions.c.t == made.observation.t, predictions.c.status == "waiting")
+        .where(
+            predictions.c.session == session,
+            predictions.c.step == made.observation.t,
+            predictions.c.status == "waiting",
+        )
         .values(content=text(made), asked=asked)
     )
     connection.execute(sa.update(sessions).where(sessions.c.number == session).values(_spent(calls)))
@@ -237,16 +251,16 @@ def replace_prediction(
 
 def _give_up(connection: sa.Connection, session: int, number: int) -> None:
     """Give up the oldest predictions that wait and whose outcome has not come."""
-    told = sa.select(outcomes.c.number).where(outcomes.c.session == session, outcomes.c.t == predictions.c.t)
+    told = sa.select(outcomes.c.number).where(outcomes.c.session == session, outcomes.c.step == predictions.c.step)
     oldest = (
-        sa.select(predictions.c.t)
+        sa.select(predictions.c.step)
         .where(predictions.c.session == session, predictions.c.status == "waiting", ~told.exists())
-        .order_by(predictions.c.t)
+        .order_by(predictions.c.step)
         .limit(number)
     )
     gone = connection.execute(
         sa.update(predictions)
-        .where(predictions.c.session == session, predictions.c.t.in_(oldest))
+        .where(predictions.c.session == session, predictions.c.step.in_(oldest))
         .values(status="given_up")
     )
     less = sa.update(sessions).where(sessions.c.number == session).values(waiting=sessions.c.waiting - gone.rowcount)
@@ -266,14 +280,21 @@ def _spent(calls: Sequence[Call]) -> dict[str, Any]:
 
 def told(connection: sa.Connection, session: int, t: int) -> Sequence[Row]:
     """List the outcomes of a step, in the order in which they came."""
-    asked = sa.select(outcomes).where(outcomes.c.session == session, outcomes.c.t == t).order_by(outcomes.c.number)
+    asked = sa.select(outcomes).where(outcomes.c.session == session, outcomes.c.step == t).order_by(outcomes.c.number)
     return connection.execute(asked).all()
 
 
 def add_outcome(connection: sa.Connection, session: int, t: int, content: str, replaces: int | None) -> Row:
     """Keep an outcome, to be learned when its turn comes."""
     at = now(connection)
-    values = {"session": session, "t": t, "content": content, "replaces": replaces, "status": "waiting", "received": at}
+    values = {
+        "session": session,
+        "step": t,
+        "content": content,
+        "replaces": replaces,
+        "status": "waiting",
+        "received": at,
+    }
     row = connection.execute(sa.insert(outcomes).values(values).returning(outcomes)).one()
     since = sa.func.coalesce(sessions.c.due_since, at)
     due = sa.update(sessions).where(sessions.c.number == session).values(due=sessions.c.due + 1, due_since=since)
@@ -365,3 +386,58 @@ def present_version(connection: sa.Connection, session: int, version: int | None
         which = "" if version is None else f" of version {version}"
         raise NotFoundError(f"there is no memory{which}", "list its versions; a method without a memory has none")
     return row
+
+
+def count_learned(
+    connection: sa.Connection, session: int, change: Mapping[str, tuple[int, float]], calls: Sequence[Call], first: bool
+) -> None:
+    """Count an outcome as learned, in the session's own figures.
+
+    Parameters
+    ----------
+    connection : Connection
+        The database.
+    session : int
+        Where it was learned.
+    change : mapping
+        What it adds to the sums of scores.
+    calls : sequence of Call
+        What learning it cost.
+    first : bool
+        Whether it is the first outcome of its prediction, which waits no longer.
+    """
+    kept = connection.execute(sa.select(sessions.c.sums).where(sessions.c.number == session)).scalar_one()
+    values: dict[str, Any] = {
+        "sums": text(added(msgspec.json.decode(kept), change)),
+        "due": sessions.c.due - 1,
+        "due_since": sa.case((sessions.c.due > 1, sessions.c.due_since), else_=sa.null()),
+        "failures": 0,
+        **_spent(calls),
+    }
+    if first:
+        values["waiting"] = sessions.c.waiting - 1
+    connection.execute(sa.update(sessions).where(sessions.c.number == session).values(values))
+
+
+def entries(connection: sa.Connection, session: int, most: int) -> tuple[Version, ...]:
+    """Give the latest versions of a memory, the oldest first."""
+    asked = sa.select(versions.c.content).where(versions.c.session == session)
+    latest = connection.execute(asked.order_by(versions.c.revision.desc()).limit(most)).scalars()
+    return tuple(msgspec.json.decode(content, type=Version) for content in latest)[::-1]
+
+
+def waiting(connection: sa.Connection, session: int) -> tuple[Waiting, ...]:
+    """Give the predictions that wait, the oldest first."""
+    asked = sa.select(predictions.c.content).where(predictions.c.session == session, predictions.c.status == "waiting")
+    return tuple(map(read_waiting, connection.execute(asked.order_by(predictions.c.step)).scalars()))
+
+
+def ended(connection: sa.Connection, session: int) -> dict[str, tuple[Id, ...]]:
+    """Give the ids of predictions that wait no longer, by what became of them; in the order of steps."""
+    asked = sa.select(predictions.c.status, predictions.c.id).where(
+        predictions.c.session == session, predictions.c.status != "waiting"
+    )
+    found: dict[str, list[Id]] = {"learned": [], "given_up": []}
+    for status, name in connection.execute(asked.order_by(predictions.c.step)):
+        found[status].append(msgspec.json.decode(name, type=Id))
+    return {status: tuple(names) for status, names in found.items()}

@@ -12,7 +12,7 @@ from llm_as_rnn.metrics.scores import step_scores
 LOG_LOSS = "log_loss"
 COVERED = "covered"
 LEAST = 1e-9
-"""The least chance that a log loss goes by: an outcome that was said to be impossible is a dear mistake, not an endless one."""
+"""The least chance that a log loss goes by: what was said to be impossible is a dear mistake, not an endless one."""
 
 Change = Mapping[str, tuple[int, float]]
 """By score, how many more there are and how much more they come to."""

@@ -9,9 +9,21 @@ import msgspec
 from llm_as_rnn.core.records import Value
 from llm_as_rnn.service.asked import Asked
 from llm_as_rnn.service.rows import Row, read_waiting
-from llm_as_rnn.service.views import MemoryView, OutcomeView, PredictionView, SessionView, StepView
+from llm_as_rnn.service.views import MemoryView, OutcomeView, PredictionView, SessionView, StepView, TaskView
 from llm_as_rnn.streams.online import Version
 from llm_as_rnn.streams.replaying import Id
+
+
+def task_view(row: Row, whole: bool = True) -> TaskView:
+    """Show a version of a task."""
+    content = msgspec.json.decode(row.content, type=dict[str, Any])
+    return TaskView(
+        name=row.name,
+        version=row.version,
+        title=content["title"],
+        created=row.created,
+        content=content if whole else None,
+    )
 
 
 def session_view(row: Row) -> SessionView:
@@ -44,7 +56,7 @@ def prediction_view(row: Row) -> PredictionView:
     said = waiting.prediction
     return PredictionView(
         id=waiting.id,
-        t=row.t,
+        t=row.step,
         status=str(said.status),
         values=said.values,
         distribution=said.distribution,

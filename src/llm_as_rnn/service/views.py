@@ -25,7 +25,29 @@ class Given(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """What the service takes: a field that it does not know is an error, and not passed over."""
 
 
-class NewSession(Given):
+class TaskView(View, frozen=True, kw_only=True):
+    """A version of a task.
+
+    Attributes
+    ----------
+    name, version
+        By which it is named.
+    title : str
+        What people call it.
+    created : float
+        Seconds since 1970.
+    content : dict or None
+        All of it, where one is looked at.
+    """
+
+    name: str
+    version: int
+    title: str
+    created: float
+    content: dict[str, Any] | None = None
+
+
+class NewSession(Given, frozen=True, kw_only=True):
     """A session to begin.
 
     Attributes
@@ -53,7 +75,7 @@ class NewSession(Given):
     settings: dict[str, Any] = {}
 
 
-class SessionView(View):
+class SessionView(View, frozen=True, kw_only=True):
     """A session.
 
     Attributes
@@ -98,7 +120,7 @@ class SessionView(View):
     changed: float
 
 
-class NewPrediction(Given):
+class NewPrediction(Given, frozen=True, kw_only=True):
     """An observation whose outcome is to be predicted.
 
     Attributes
@@ -114,7 +136,7 @@ class NewPrediction(Given):
     id: Id | None = None
 
 
-class PredictionView(View):
+class PredictionView(View, frozen=True, kw_only=True):
     """A prediction, and what has become of it.
 
     Attributes
@@ -152,7 +174,7 @@ class PredictionView(View):
     created: float
 
 
-class NewOutcome(Given):
+class NewOutcome(Given, frozen=True, kw_only=True):
     """An outcome.
 
     Attributes
@@ -167,7 +189,7 @@ class NewOutcome(Given):
     replaces: int | None = None
 
 
-class OutcomeView(View):
+class OutcomeView(View, frozen=True, kw_only=True):
     """An outcome, and what has become of it.
 
     Attributes
@@ -205,7 +227,7 @@ class OutcomeView(View):
     note: str = ""
 
 
-class MemoryView(View):
+class MemoryView(View, frozen=True, kw_only=True):
     """A version of a session's memory.
 
     Attributes
@@ -242,7 +264,7 @@ class MemoryView(View):
     created: float
 
 
-class StepView(View):
+class StepView(View, frozen=True, kw_only=True):
     """A step: an observation, what was predicted, and what came.
 
     Attributes
@@ -269,8 +291,8 @@ class StepView(View):
     asked: Asked | None = None
 
 
-class ScoresView(View):
-    """Sums of scores: of the answers (``sky.accuracy``), and of those whose advice they went by (``linear:sky.accuracy``).
+class ScoresView(View, frozen=True, kw_only=True):
+    """Sums of scores: of the answers, and of those whose advice they went by (``linear:sky.accuracy``).
 
     Attributes
     ----------
