@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
 from llm_as_rnn.core.errors import UsageError
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class ServiceError(UsageError):
@@ -86,3 +92,13 @@ class StoreUnavailableError(ServiceError):
 
     status = 503
     kind = "store-unavailable"
+
+
+def fitting(work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+    """Do what refuses what does not fit, as an error of the service."""
+    try:
+        return work(*arguments, **named)
+    except ServiceError:
+        raise
+    except UsageError as error:
+        raise UnfitError(error.message, error.hint) from error

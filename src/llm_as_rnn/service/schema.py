@@ -25,8 +25,9 @@ def _tenant() -> sa.Column[int]:
     return sa.Column("tenant", Number, sa.ForeignKey("tenants.number", ondelete="CASCADE"), nullable=False)
 
 
-def _session(**how: bool) -> sa.Column[int]:
-    return sa.Column("session", Number, sa.ForeignKey("sessions.number", ondelete="CASCADE"), nullable=False, **how)
+def _session(key: bool = False) -> sa.Column[int]:
+    owner = sa.ForeignKey("sessions.number", ondelete="CASCADE")
+    return sa.Column("session", Number, owner, nullable=False, primary_key=key, autoincrement=False)
 
 
 tenants = sa.Table(
@@ -103,7 +104,7 @@ sessions = sa.Table(
 states = sa.Table(
     "states",
     metadata,
-    _session(primary_key=True),
+    _session(key=True),
     sa.Column("content", sa.Text, nullable=False),
 )
 """The stream of a session (`streams.online.Stream`) without what stands in tables of its own."""
@@ -111,8 +112,8 @@ states = sa.Table(
 predictions = sa.Table(
     "predictions",
     metadata,
-    _session(primary_key=True),
-    sa.Column("t", Number, primary_key=True, autoincrement=False),
+    _session(key=True),
+    sa.Column("step", Number, primary_key=True, autoincrement=False),
     sa.Column("id", sa.Text, nullable=False),
     sa.Column("content", sa.Text, nullable=False),
     sa.Column("status", sa.Text, nullable=False),
@@ -122,7 +123,7 @@ predictions = sa.Table(
     sa.Index(
         "ix_predictions_waiting",
         "session",
-        "t",
+        "step",
         sqlite_where=sa.text("status = 'waiting'"),
         postgresql_where=sa.text("status = 'waiting'"),
     ),
@@ -134,7 +135,7 @@ outcomes = sa.Table(
     metadata,
     sa.Column("number", Number, primary_key=True, autoincrement=True),
     _session(),
-    sa.Column("t", Number, nullable=False),
+    sa.Column("step", Number, nullable=False),
     sa.Column("content", sa.Text, nullable=False),
     sa.Column("replaces", Number),
     sa.Column("status", sa.Text, nullable=False),
@@ -142,7 +143,7 @@ outcomes = sa.Table(
     sa.Column("learned", sa.Double),
     sa.Column("revision", Number),
     sa.Column("result", sa.Text),
-    sa.Index(None, "session", "t"),
+    sa.Index(None, "session", "step"),
     sa.Index(
         "ix_outcomes_waiting",
         "session",
@@ -157,7 +158,7 @@ outcomes = sa.Table(
 versions = sa.Table(
     "versions",
     metadata,
-    _session(primary_key=True),
+    _session(key=True),
     sa.Column("revision", Number, primary_key=True, autoincrement=False),
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("content", sa.Text, nullable=False),
@@ -169,7 +170,7 @@ versions = sa.Table(
 sums = sa.Table(
     "sums",
     metadata,
-    _session(primary_key=True),
+    _session(key=True),
     sa.Column("block", Number, primary_key=True, autoincrement=False),
     sa.Column("content", sa.Text, nullable=False),
 )

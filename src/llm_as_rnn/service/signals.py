@@ -1,7 +1,4 @@
-"""Who waits for a session to change is woken by whoever changes it in the same process.
-
-It is a shortcut, and no truth: what another process changes is found by looking again now and then.
-"""
+"""Who waits for something to happen in a session, and is woken when it does in this process."""
 
 from __future__ import annotations
 
@@ -11,36 +8,27 @@ from contextlib import suppress
 
 
 class Signals:
-    """Those of one process, used in one event loop."""
+    """Woken by number. What happens in another process wakes nobody: whoever waits looks now and then."""
 
     def __init__(self) -> None:
-        self._waiting: defaultdict[tuple[int, str], set[asyncio.Event]] = defaultdict(set)
-        self.stopped = False
+        self._waiting: defaultdict[int, set[asyncio.Future[None]]] = defaultdict(set)
 
-    def changed(self, tenant: int, session: str) -> None:
-        """Wake all who wait for a session of a tenant."""
-        for event in self._waiting.get((tenant, session), ()):
-            event.set()
+    def happened(self, number: int) -> None:
+        """Wake who waits for a session."""
+        for future in self._waiting.pop(number, ()):
+            if not future.done():
+                future.set_result(None)
 
-    def stop(self) -> None:
-        """Wake all, for the process ends; from now on nobody waits."""
-        self.stopped = True
-        for events in self._waiting.values():
-            for event in events:
-                event.set()
-
-    async def wait(self, tenant: int, session: str, seconds: float) -> None:
-        """Wait until a session changes here, but no longer than so many seconds."""
-        if self.stopped:
-            return
-        event = asyncio.Event()
-        waiting = self._waiting[tenant, session]
-        waiting.add(event)
+    async def wait(self, number: int, seconds: float) -> None:
+        """Wait until something happens in a session, or for so long."""
+        future = asyncio.get_running_loop().create_future()
+        self._waiting[number].add(future)
         try:
             with suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    await event.wait()
+                await asyncio.wait_for(future, seconds)
         finally:
-            waiting.discard(event)
-            if not waiting:
-                self._waiting.pop((tenant, session), None)
+            waiting = self._waiting.get(number)
+            if waiting is not None:
+                waiting.discard(future)
+                if not waiting:
+                    del self._waiting[number]

@@ -1,7 +1,7 @@
 """The database, in the one way in which the service talks to it: work that reads, and work that writes.
 
-Work is a plain function of a SQLAlchemy connection. `Store.write` gives what it gave once that is durable; no transaction
-is open while anything else is waited for, a model least of all.
+Work is a plain function of a SQLAlchemy connection. `Store.write` gives what it gave once that is durable; no
+transaction is open while anything else is waited for, a model least of all.
 
 - SQLite has one writer at a time, so one thread of ours writes: it takes all work that has come meanwhile into one
   transaction, each in a savepoint of its own, and syncs once for all of them (group commit). A few threads read. It is
@@ -72,11 +72,13 @@ def parse_url(url: str) -> URL:
     try:
         parsed = make_url(url)
     except ArgumentError as error:
-        raise UsageError(f"{url!r} is no database", "write sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME") from error
+        raise UsageError(
+            f"{url!r} is no database", "write sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"
+        ) from error
     kind = parsed.get_backend_name()
     if kind == "sqlite" and parsed.database:
         return parsed.set(drivername="sqlite")
-    if kind == "postgres" or kind == "postgresql":
+    if kind in ("postgres", "postgresql"):
         return parsed.set(drivername="postgresql+asyncpg")
     raise UsageError(
         f"{parsed.render_as_string()} is no database that the service knows",
@@ -147,7 +149,9 @@ class SQLiteStore(Store):
     def __init__(self, url: URL) -> None:
         self.url = url
         Path(url.database or "").expanduser().parent.mkdir(parents=True, exist_ok=True)
-        self._engine = sa.create_engine(url, poolclass=sa.QueuePool, pool_size=READERS + 1, connect_args={"timeout": BUSY})
+        self._engine = sa.create_engine(
+            url, poolclass=sa.QueuePool, pool_size=READERS + 1, connect_args={"timeout": BUSY}
+        )
         sa.event.listen(self._engine, "connect", _prepare)
         sa.event.listen(self._engine, "begin", _begin)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="llm-as-rnn-read")
@@ -156,6 +160,8 @@ class SQLiteStore(Store):
         self._writer.start()
 
     async def read(self, work: Work[T]) -> T:
+        """Do work that changes nothing (see `Store.read`)."""
+
         def reading() -> T:
             with _told(), self._engine.connect() as connection:
                 return work(connection)
@@ -163,11 +169,13 @@ class SQLiteStore(Store):
         return await asyncio.get_running_loop().run_in_executor(self._readers, reading)
 
     async def write(self, work: Work[T]) -> T:
+        """Do work in a transaction (see `Store.write`)."""
         done: Future[T] = Future()
         self._queue.put((work, done))
         return await asyncio.shield(asyncio.wrap_future(done))
 
     async def close(self) -> None:
+        """End after what is under way."""
         self._queue.put(None)
         await asyncio.to_thread(self._writer.join)
         self._readers.shutdown()
@@ -245,16 +253,19 @@ class PostgreSQLStore(Store):
         )
 
     async def read(self, work: Work[T]) -> T:
+        """Do work that changes nothing (see `Store.read`)."""
         with _told():
             async with self._engine.connect() as connection:
                 return await connection.run_sync(work)
 
     async def write(self, work: Work[T]) -> T:
+        """Do work in a transaction (see `Store.write`)."""
         with _told():
             async with self._engine.begin() as connection:
                 return await connection.run_sync(work)
 
     async def close(self) -> None:
+        """End after what is under way."""
         await self._engine.dispose()
 
 

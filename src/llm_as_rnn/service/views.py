@@ -8,6 +8,7 @@ import msgspec
 
 from llm_as_rnn.catalogue import DEFAULT_METHOD
 from llm_as_rnn.core.records import Section, Update, Value
+from llm_as_rnn.service.asked import Asked
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[^\s/?#\x00-\x1f\x7f]+$")]
 """What can stand in a path: no blanks, slashes, question or number signs."""
@@ -24,7 +25,29 @@ class Given(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """What the service takes: a field that it does not know is an error, and not passed over."""
 
 
-class NewSession(Given):
+class TaskView(View, frozen=True, kw_only=True):
+    """A version of a task.
+
+    Attributes
+    ----------
+    name, version
+        By which it is named.
+    title : str
+        What people call it.
+    created : float
+        Seconds since 1970.
+    content : dict or None
+        All of it, where one is looked at.
+    """
+
+    name: str
+    version: int
+    title: str
+    created: float
+    content: dict[str, Any] | None = None
+
+
+class NewSession(Given, frozen=True, kw_only=True):
     """A session to begin.
 
     Attributes
@@ -52,7 +75,7 @@ class NewSession(Given):
     settings: dict[str, Any] = {}
 
 
-class SessionView(View):
+class SessionView(View, frozen=True, kw_only=True):
     """A session.
 
     Attributes
@@ -71,6 +94,8 @@ class SessionView(View):
         Of the present memory; None for methods that keep none.
     revision : int
         How often the state has changed.
+    calls, prompt_tokens, cached_tokens, completion_tokens : int
+        What it cost so far.
     created, changed : float
         Seconds since 1970.
     """
@@ -87,11 +112,15 @@ class SessionView(View):
     due: int
     memory_version: int | None
     revision: int
+    calls: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
     created: float
     changed: float
 
 
-class NewPrediction(Given):
+class NewPrediction(Given, frozen=True, kw_only=True):
     """An observation whose outcome is to be predicted.
 
     Attributes
@@ -107,7 +136,7 @@ class NewPrediction(Given):
     id: Id | None = None
 
 
-class PredictionView(View):
+class PredictionView(View, frozen=True, kw_only=True):
     """A prediction, and what has become of it.
 
     Attributes
@@ -145,7 +174,7 @@ class PredictionView(View):
     created: float
 
 
-class NewOutcome(Given):
+class NewOutcome(Given, frozen=True, kw_only=True):
     """An outcome.
 
     Attributes
@@ -160,7 +189,7 @@ class NewOutcome(Given):
     replaces: int | None = None
 
 
-class OutcomeView(View):
+class OutcomeView(View, frozen=True, kw_only=True):
     """An outcome, and what has become of it.
 
     Attributes
@@ -198,7 +227,7 @@ class OutcomeView(View):
     note: str = ""
 
 
-class MemoryView(View):
+class MemoryView(View, frozen=True, kw_only=True):
     """A version of a session's memory.
 
     Attributes
@@ -235,7 +264,7 @@ class MemoryView(View):
     created: float
 
 
-class StepView(View):
+class StepView(View, frozen=True, kw_only=True):
     """A step: an observation, what was predicted, and what came.
 
     Attributes
@@ -246,8 +275,35 @@ class StepView(View):
         What was predicted.
     outcome : OutcomeView or None
         The latest outcome that was told.
+    recalled : tuple of str
+        Notes of the memory that were shown once more right before the observation.
+    believed : dict
+        By field, how far each adviser was believed.
+    asked : Asked or None
+        The prompt and what the model wrote, where one prediction is looked at.
     """
 
     x: dict[str, Any]
     prediction: PredictionView
     outcome: OutcomeView | None = None
+    recalled: tuple[str, ...] = ()
+    believed: dict[str, dict[str, float]] = {}
+    asked: Asked | None = None
+
+
+class ScoresView(View, frozen=True, kw_only=True):
+    """Sums of scores: of the answers, and of those whose advice they went by (``linear:sky.accuracy``).
+
+    Attributes
+    ----------
+    total : dict
+        By score, how many there are and what they come to.
+    blocks : dict
+        The same by block of steps.
+    steps_in_block : int
+        How many steps a block has.
+    """
+
+    total: dict[str, tuple[int, float]]
+    blocks: dict[int, dict[str, tuple[int, float]]]
+    steps_in_block: int

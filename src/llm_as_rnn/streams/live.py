@@ -151,33 +151,7 @@ class Live:
         self.method: Method = build(self._method_name, self.task, settings, self._prompts)
         saved = self._saved
         stream = begin(self.method, self.sequence) if saved is None else revive(self.method, saved)
-        self.stream: Stream = yield from self._measured(stream)
-
-    def _measured(self, stream: Stream) -> Calls[Stream]:
-        """Count the memory: the figure of one that was loaded is that of the tokenizer which it had then."""
-        memory = self.method.memory(stream.state)
-        if memory is None:
-            return stream
-        tokens = yield from count_tokens(str(memory))
-        if tokens > self._settings.budget:
-            raise UsageError(
-                f"the memory holds {tokens} tokens as {self._engine.info.model} counts them, more than the budget of "
-                f"{self._settings.budget}",
-                f"load it with a budget of {tokens} or more, or restore a shorter version",
-            )
-        return (yield from self._with_ways_back(with_tokens(self.method, stream, memory, tokens)))
-
-    def _with_ways_back(self, stream: Stream) -> Calls[Stream]:
-        """Leave out the lessons from which a replay would begin with a memory that is over the budget now."""
-        left_out = 0
-        for place, lesson in enumerate(stream.lessons):
-            if lesson.before is None:
-                left_out += left_out == place  # it can only be reached from the one before
-                continue
-            tokens = yield from count_tokens(str(self.method.memory(lesson.before)))
-            if tokens > self._settings.budget:
-                left_out = place + 1
-        return without_lessons(stream, left_out) if left_out else stream
+        self.stream: Stream = yield from measured(self.method, stream, settings.budget, self._engine.info.model)
 
     def __repr__(self) -> str:
         what = f"{type(self).__name__}({self.task.name!r}, method={self._method_name!r}"
@@ -210,12 +184,7 @@ class Live:
             If its memory has other sections, or its answer other fields: what was learned would have no place. Or if
             its data must not leave this machine, and the engine is elsewhere.
         """
-        for what, named in (
-            ("memory has other sections", lambda of: [section.name for section in of.memory]),
-            ("answer has other fields", lambda of: [(field.name, type(field)) for field in of.answer]),
-        ):
-            if named(task) != named(self.task):
-                raise UsageError(f"the new task's {what}", "begin anew with it")
+        require_alike(self.task, task)
         remote_data = require_local(task, self._engine.info, False, self._remote_data)
         self.method = build(self._method_name, task, self._settings, self._prompts)
         self.task, self._remote_data = task, remote_data
@@ -325,6 +294,67 @@ class Live:
                 "outcome that comes again later than that is not known as such"
             )
         return tuple(said)
+
+
+def measured(method: Method, stream: Stream, budget: int, model: str) -> Calls[Stream]:
+    """Count the memory of a stream: the figure of one that was loaded is that of the tokenizer which it had then.
+
+    Lessons from which a replay would begin with a memory that is over the budget now are left out.
+
+    Parameters
+    ----------
+    method : Method
+        Whose it is.
+    stream : Stream
+        Where it stands.
+    budget : int
+        The most tokens that it may hold.
+    model : str
+        Who counts.
+
+    Raises
+    ------
+    UsageError
+        If it is over the budget.
+    """
+    memory = method.memory(stream.state)
+    if memory is None:
+        return stream
+    tokens = yield from count_tokens(str(memory))
+    if tokens > budget:
+        raise UsageError(
+            f"the memory holds {tokens} tokens as {model} counts them, more than the budget of {budget}",
+            f"load it with a budget of {tokens} or more, or restore a shorter version",
+        )
+    return (yield from _with_ways_back(method, with_tokens(method, stream, memory, tokens), budget))
+
+
+def _with_ways_back(method: Method, stream: Stream, budget: int) -> Calls[Stream]:
+    left_out = 0
+    for place, lesson in enumerate(stream.lessons):
+        if lesson.before is None:
+            left_out += left_out == place  # it can only be reached from the one before
+            continue
+        tokens = yield from count_tokens(str(method.memory(lesson.before)))
+        if tokens > budget:
+            left_out = place + 1
+    return without_lessons(stream, left_out) if left_out else stream
+
+
+def require_alike(before: Task, after: Task) -> None:
+    """Refuse to go on with a task in which what was learned would have no place.
+
+    Raises
+    ------
+    UsageError
+        If its memory has other sections, or its answer other fields.
+    """
+    for what, named in (
+        ("memory has other sections", lambda of: [section.name for section in of.memory]),
+        ("answer has other fields", lambda of: [(field.name, type(field)) for field in of.answer]),
+    ):
+        if named(after) != named(before):
+            raise UsageError(f"the new task's {what}", "begin anew with it")
 
 
 def warn(losses: tuple[str, ...]) -> None:

@@ -95,7 +95,7 @@ def read_saved(path: Path) -> Saved:
         content = read_file(path)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}", "check the path") from error
-    return _decoded(content, path)
+    return unpacked(content, str(path))
 
 
 def write_saved(path: Path, saved: Saved, *, private: bool) -> None:
@@ -115,13 +115,24 @@ def write_saved(path: Path, saved: Saved, *, private: bool) -> None:
     UsageError
         If it cannot be written, or would not be read back as it is; what was there before stays as it was.
     """
-    saved = msgspec.structs.replace(saved, format=FORMAT)
     require_learners_file(path)
-    content = checked(saved, lambda body: _decoded(sealed(body), path), str(path))
+    content = packed(saved, str(path))
     try:
-        write_atomically(path, sealed(content), private=private)
+        write_atomically(path, content, private=private)
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}", "make room there, or choose another") from error
+
+
+def packed(saved: Saved, what: str) -> bytes:
+    """Give the bytes of a learner's file, in the present format; ``what`` is what an error calls it.
+
+    Raises
+    ------
+    UsageError
+        If they would not be read back as what they are.
+    """
+    saved = msgspec.structs.replace(saved, format=FORMAT)
+    return sealed(checked(saved, lambda body: unpacked(sealed(body), what), what))
 
 
 def checked(value: Record, read: Callable[[bytes], Record], what: str) -> bytes:
@@ -155,23 +166,32 @@ def checked(value: Record, read: Callable[[bytes], Record], what: str) -> bytes:
     return content
 
 
-def _decoded(content: bytes, path: Path) -> Saved:
+def unpacked(content: bytes, what: str) -> Saved:
+    """Read the bytes of a learner's file; ``what`` is what an error calls it.
+
+    Raises
+    ------
+    UsageError
+        If it is none, or was written by a newer version.
+    DamagedError
+        If they are not those that were written.
+    """
     is_checked = is_sealed(content)
     try:
         if is_checked:
             content = unsealed(content)
         version = msgspec.json.decode(content, type=_Head).format
         if version > FORMAT:
-            raise UsageError(f"{path} was written by a newer version (format {version})", "upgrade llm-as-rnn")
+            raise UsageError(f"{what} was written by a newer version (format {version})", "upgrade llm-as-rnn")
         if version > 1 and not is_checked:
             unsealed(content)
         saved = msgspec.json.decode(content, type=Saved)
         saved = msgspec.structs.replace(saved, choices=dict.fromkeys(LATER, False) | saved.choices)
         return saved if version == FORMAT else _modern(saved)
     except DamagedError as error:
-        raise DamagedError(f"{path} is damaged: {error.message}", error.hint) from error
+        raise DamagedError(f"{what} is damaged: {error.message}", error.hint) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UsageError(f"{path} is no saved learner: {error}", "name a file that a learner saved") from error
+        raise UsageError(f"{what} is no saved learner: {error}", "name a file that a learner saved") from error
 
 
 def _modern(saved: Saved) -> Saved:

@@ -1,0 +1,35 @@
+"""The service's verbs, without HTTP: what a caller may do with its tasks and sessions.
+
+A prediction is one read, the model, and one durable write. An outcome is one durable write; `learning` takes it from
+there. Whatever changes a state says which one it was made from (`present.commit`), and begins again where that is gone.
+"""
+
+from __future__ import annotations
+
+import msgspec
+import sqlalchemy as sa
+
+from llm_as_rnn.service import rows
+from llm_as_rnn.service.callers import Caller
+from llm_as_rnn.service.files import Files
+from llm_as_rnn.service.memories import Memories
+from llm_as_rnn.service.schema import sums
+from llm_as_rnn.service.steps import Steps
+from llm_as_rnn.service.views import (
+    ScoresView,
+)
+
+
+class Sessions(Files, Steps, Memories):
+    """All verbs (see `Desk` for what it is made of)."""
+
+    async def scores(self, caller: Caller, session: str) -> ScoresView:
+        """Give the sums of scores, in all and by blocks of steps."""
+
+        def reading(connection: sa.Connection) -> ScoresView:
+            row = rows.find(connection, caller.tenant, session)
+            asked = sa.select(sums.c.block, sums.c.content).where(sums.c.session == row.number).order_by(sums.c.block)
+            blocks = {block: msgspec.json.decode(content) for block, content in connection.execute(asked)}
+            return ScoresView(total=msgspec.json.decode(row.sums), blocks=blocks, steps_in_block=rows.BLOCK)
+
+        return await self.store.read(reading)
