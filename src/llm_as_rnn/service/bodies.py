@@ -10,18 +10,6 @@ from llm_as_rnn.core.records import Section
 from llm_as_rnn.service.views import Given, Id, Name, NewOutcome, NewPrediction, View
 
 
-class NewTask(Given, frozen=True, kw_only=True):
-    """A task, or a further version of one.
-
-    Attributes
-    ----------
-    content : str
-        Its file, as text: YAML.
-    """
-
-    content: Annotated[str, msgspec.Meta(min_length=1)]
-
-
 class Fork(Given, frozen=True, kw_only=True):
     """A session to begin as another one is now.
 
@@ -39,11 +27,11 @@ class Move(Given, frozen=True, kw_only=True):
 
     Attributes
     ----------
-    task_version : int
-        Which.
+    task_version : int or None
+        Which; the latest, where none is named.
     """
 
-    task_version: int
+    task_version: int | None = None
 
 
 class MemoryEdit(Given, frozen=True, kw_only=True):

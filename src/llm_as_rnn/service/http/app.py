@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import cache
 
 from litestar import Litestar, Response, Router, get
-from litestar.config.app import AppConfig
 from litestar.datastructures import State
 from litestar.di import Provide
-from litestar.openapi import OpenAPIConfig
-from litestar.types import ASGIApp
+from litestar.types import ASGIApp, ControllerRouterHandler
 
-from llm_as_rnn._version import __version__
 from llm_as_rnn.service.config import ServiceSettings
 from llm_as_rnn.service.http.edge import Edge
 from llm_as_rnn.service.http.metrics import Metrics
 from llm_as_rnn.service.http.openapi import PREFIX, description
-from llm_as_rnn.service.http.parts import Authenticate, Health, Parts, caller_of, needs, require_scope
+from llm_as_rnn.service.http.parts import (
+    Admit,
+    Authenticate,
+    Health,
+    Parts,
+    Stopping,
+    admit_all,
+    caller_of,
+    needs,
+    require_scope,
+)
 from llm_as_rnn.service.http.problems import handle
 from llm_as_rnn.service.http.routes import batch, events, health, memory, sessions, steps, tasks
 from llm_as_rnn.service.http.verbs import Sessions
-from llm_as_rnn.service.signals import Signals
 
 MODULES = (tasks, sessions, steps, memory, events, batch)
 """Those whose routes stand under the version's prefix."""
@@ -32,7 +39,8 @@ def make_app(  # noqa: PLR0913 - a keyword each for what it is made of
     authenticate: Authenticate,
     health: Callable[[], Awaitable[Health]],
     settings: ServiceSettings,
-    signals: Signals | None = None,
+    admit: Admit = admit_all,
+    stopping: Stopping | None = None,
     metrics: Metrics | None = None,
 ) -> ASGIApp:
     """Make the service's ASGI application.
@@ -47,12 +55,14 @@ def make_app(  # noqa: PLR0913 - a keyword each for what it is made of
         Looks whether database and engine can be used.
     settings : ServiceSettings
         Limits of requests.
-    signals : Signals, optional
-        Shared with whoever changes sessions in this process.
+    admit : callable
+        Counts requests, and refuses those beyond a quota.
+    stopping : Stopping, optional
+        Shared with the server.
     metrics : Metrics, optional
         Shared with whoever has further figures.
     """
-    parts = Parts(verbs, authenticate, health, settings, signals or Signals(), metrics or Metrics())
+    parts = Parts(verbs, authenticate, admit, health, settings, stopping or Stopping(), metrics or Metrics())
     return Edge(
         make_routes(parts), parts.metrics, seconds=settings.request_seconds, most=settings.most_requests
     )
@@ -60,18 +70,8 @@ def make_app(  # noqa: PLR0913 - a keyword each for what it is made of
 
 def make_routes(parts: Parts) -> Litestar:
     """Make what is inside of an application: routes, guarded, that answer with problems where something is wrong."""
-    described: list[bytes] = []
-
-    @get(f"{PREFIX}/openapi.json", opt=needs(None), include_in_schema=False)
-    async def openapi() -> Response[bytes]:
-        """Give this description."""
-        if not described:
-            described.append(description(app))
-        return Response(described[0], media_type="application/json")
-
-    versioned = Router(PREFIX, route_handlers=[route for module in MODULES for route in module.ROUTES])
-    app = Litestar(
-        [versioned, *health.ROUTES, openapi],
+    return Litestar(
+        [*routes(), described],
         dependencies={
             "parts": Provide(lambda: parts, sync_to_thread=False),
             "caller": Provide(caller_of, sync_to_thread=False),
@@ -80,15 +80,22 @@ def make_routes(parts: Parts) -> Litestar:
         exception_handlers={Exception: handle},
         state=State({"parts": parts}),
         request_max_body_size=parts.settings.body_bytes,
-        openapi_config=OpenAPIConfig(
-            "llm-as-rnn", __version__, use_handler_docstrings=True, path=f"{PREFIX}/description", render_plugins=[]
-        ),
+        openapi_config=None,
         logging_config=None,
-        on_app_init=[_bare],
     )
-    return app
 
 
-def _bare(config: AppConfig) -> AppConfig:
-    """Leave out the pages that the framework would make of the description: they come from elsewhere."""
-    return config
+def routes() -> list[ControllerRouterHandler]:
+    """Give all routes but the one that describes them."""
+    return [Router(PREFIX, route_handlers=[route for module in MODULES for route in module.ROUTES]), *health.ROUTES]
+
+
+@get(f"{PREFIX}/openapi.json", opt=needs(None))
+async def described() -> Response[bytes]:
+    """Describe the routes."""
+    return Response(_description(), media_type="application/json")
+
+
+@cache
+def _description() -> bytes:
+    return description(routes())

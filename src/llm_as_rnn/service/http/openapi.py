@@ -7,13 +7,17 @@ here.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 from litestar import Litestar
+from litestar.openapi import OpenAPIConfig
+from litestar.types import ControllerRouterHandler
 
+from llm_as_rnn._version import __version__
 from llm_as_rnn.core.records import Section, Update
-from llm_as_rnn.service import views
+from llm_as_rnn.service import bodies, views
 from llm_as_rnn.service.http.problems import MEDIA_TYPE, Problem
 from llm_as_rnn.service.http.routes.batch import MEDIA_TYPE as NDJSON
 from llm_as_rnn.service.http.routes.events import MEDIA_TYPE as EVENTS
@@ -26,8 +30,9 @@ Json = dict[str, Any]
 RECORDS: tuple[type[Any], ...] = (
     *(
         found
-        for found in vars(views).values()
-        if isinstance(found, type) and issubclass(found, views.View | views.Given) and found.__module__ == views.__name__
+        for module in (views, bodies)
+        for found in vars(module).values()
+        if isinstance(found, type) and issubclass(found, views.View | views.Given) and found.__struct_fields__
     ),
     Section,
     Update,
@@ -60,9 +65,20 @@ EXAMPLES: dict[str, Json] = {
 """Of records, by name."""
 
 
-def description(app: Litestar) -> bytes:
-    """Give the description of an app's routes, as JSON."""
-    schema: Json = app.openapi_schema.to_schema()
+def description(routes: Sequence[ControllerRouterHandler]) -> bytes:
+    """Give the description of routes, as JSON.
+
+    The framework would add pages to the application that take scripts from elsewhere; so it is asked for its part of
+    the description by an application that nobody serves.
+    """
+    config = OpenAPIConfig(
+        "llm-as-rnn",
+        __version__,
+        description="Predictions whose outcomes come later, and a memory that learns from them.",
+        use_handler_docstrings=True,
+        operation_id_creator=lambda handler, _method, _path: handler.handler_name,
+    )
+    schema: Json = Litestar(routes, openapi_config=config, logging_config=None).openapi_schema.to_schema()
     schema["openapi"] = "3.1.0"
     schema["components"]["schemas"] = _records()
     schema["components"]["securitySchemes"] = {
@@ -90,7 +106,6 @@ def _complete(operation: Json, *, secured: bool) -> None:
     first, _, rest = operation.get("description", "").partition("\n\n")
     operation["summary"] = " ".join(first.split())
     operation["description"] = "\n\n".join(" ".join(part.split()) for part in rest.split("\n\n") if part.strip())
-    operation["operationId"] = operation["operationId"].partition("__")[0]
     operation["security"] = [{"key": []}] if secured else []
     for status, response in operation["responses"].items():
         headers = response.setdefault("headers", {})

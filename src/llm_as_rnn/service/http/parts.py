@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.datastructures import State
+from litestar.di import NamedDependency
 from litestar.handlers import BaseRouteHandler
 
 from llm_as_rnn.service.callers import Caller
@@ -15,16 +16,44 @@ from llm_as_rnn.service.config import ServiceSettings
 from llm_as_rnn.service.errors import ForbiddenError
 from llm_as_rnn.service.http.metrics import Metrics
 from llm_as_rnn.service.http.verbs import Sessions
-from llm_as_rnn.service.signals import Signals
 
 Scope = Literal["read", "predict", "learn", "edit", "admin"]
 """What a key may be good for."""
 
+COSTLY = ("predict", "learn")
+"""Scopes of routes that lead to a model being asked."""
+
 Authenticate = Callable[[str | None], Awaitable[Caller]]
 """Tells who asks by the key; raises `NoKeyError` where there is none, or none that is valid."""
 
-Asked = Request[Caller, str, State]
+Incoming = Request[Caller, str, State]
 """A request of somebody who is known."""
+
+
+Admit = Callable[[Caller, int, bool], Awaitable[None]]
+"""Counts requests of a caller, and whether they ask a model; raises `QuotaError` where a quota is used up."""
+
+
+async def admit_all(caller: Caller, requests: int, costs: bool) -> None:  # noqa: FBT001 - as `Admit` has it
+    """Count nothing."""
+    del caller, requests, costs
+
+
+class Stopping:
+    """Whether the service is told to stop: streams would else go on for ever.
+
+    Attributes
+    ----------
+    told : bool
+        Whether it is.
+    """
+
+    def __init__(self) -> None:
+        self.told = False
+
+    def stop(self) -> None:
+        """Tell it."""
+        self.told = True
 
 
 class Health(NamedTuple):
@@ -53,22 +82,31 @@ class Parts(NamedTuple):
         The verbs.
     authenticate : callable
         Tells who asks.
+    admit : callable
+        Counts requests, and refuses those beyond a quota.
     health : callable
         Looks whether database and engine can be used.
     settings : ServiceSettings
         What was chosen.
-    signals : Signals
-        Wakes who waits for a session to change.
+    stopping : Stopping
+        Whether it is told to stop.
     metrics : Metrics
         Figures for Prometheus.
     """
 
     sessions: Sessions
     authenticate: Authenticate
+    admit: Admit
     health: Callable[[], Awaitable[Health]]
     settings: ServiceSettings
-    signals: Signals
+    stopping: Stopping
     metrics: Metrics
+
+
+Service = NamedDependency[Parts]
+"""The parts, as a route gets them."""
+Known = NamedDependency[Caller]
+"""Who asks, as a route gets it."""
 
 
 def needs(scope: Scope | None) -> dict[str, Any]:
@@ -100,8 +138,9 @@ async def require_scope(connection: ASGIConnection[Any, Any, Any, Any], handler:
     connection.scope["user"] = caller
     if scope not in caller.scopes:
         raise ForbiddenError(f"this key is not good for {scope!r}", "use one that has this scope")
+    await parts.admit(caller, 1, scope in COSTLY)
 
 
-def caller_of(request: Asked) -> Caller:
+def caller_of(request: Incoming) -> Caller:
     """Give who asks."""
     return request.user

@@ -12,7 +12,7 @@ from litestar.types import ASGIApp
 
 from llm_as_rnn.core.errors import UsageError
 from llm_as_rnn.service.config import ServiceSettings
-from llm_as_rnn.service.signals import Signals
+from llm_as_rnn.service.http.parts import Stopping
 
 KEEP_ALIVE = 75
 """Seconds for which a connection is kept that asks nothing."""
@@ -21,9 +21,9 @@ KEEP_ALIVE = 75
 class _Server(uvicorn.Server):
     """One that leaves signals to whoever runs it, and tells streams that it stops."""
 
-    def __init__(self, config: uvicorn.Config, signals: Signals) -> None:
+    def __init__(self, config: uvicorn.Config, stopping: Stopping) -> None:
         super().__init__(config)
-        self._signals = signals
+        self._stopping = stopping
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -32,14 +32,14 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop; streams of events would go on for ever."""
-        self._signals.stop()
+        self._stopping.stop()
         await super().shutdown(sockets)
 
 
 async def run(
     app: ASGIApp,
     settings: ServiceSettings,
-    signals: Signals,
+    stopping: Stopping,
     close: Callable[[], Awaitable[None]],
     listening: Callable[[str], None] = lambda url: None,
 ) -> None:
@@ -51,8 +51,8 @@ async def run(
         What answers.
     settings : ServiceSettings
         Where to listen, and how long requests have to end.
-    signals : Signals
-        Those of the app.
+    stopping : Stopping
+        That of the app.
     close : callable
         Called when no request is under way any more.
     listening : callable
@@ -77,7 +77,7 @@ async def run(
                     timeout_keep_alive=KEEP_ALIVE,
                     timeout_graceful_shutdown=int(max(1, settings.shutdown_seconds)),
                 ),
-                signals,
+                stopping,
             )
             listening(_url(taken))
             serving = asyncio.create_task(server.serve([taken]))

@@ -11,19 +11,12 @@ import msgspec
 from litestar import post
 from litestar.response import Stream
 
-from llm_as_rnn.service.callers import Caller
+from llm_as_rnn.service.bodies import BatchOutcome, BatchPrediction
 from llm_as_rnn.service.errors import ServiceError, UnfitError
-from llm_as_rnn.service.http.parts import Asked, Parts, needs
+from llm_as_rnn.service.http.parts import Incoming, Known, Service, needs
 from llm_as_rnn.service.http.problems import TimeOutError, TooLargeError, report, told
 from llm_as_rnn.service.http.routes.common import problems
-from llm_as_rnn.service.views import (
-    BatchOutcome,
-    BatchPrediction,
-    NewOutcome,
-    NewPrediction,
-    OutcomeView,
-    PredictionView,
-)
+from llm_as_rnn.service.views import NewOutcome, NewPrediction, OutcomeView, PredictionView
 
 MEDIA_TYPE = "application/x-ndjson"
 
@@ -40,7 +33,7 @@ class MalformedError(ServiceError):
 
 
 @post("/batch/predictions", opt=needs("predict"), status_code=200, media_type=MEDIA_TYPE, responses=problems(), tags=["batch"])
-async def predict_batch(parts: Parts, caller: Caller, request: Asked) -> Stream:
+async def predict_batch(parts: Service, caller: Known, request: Incoming) -> Stream:
     """Predict up to 1,000 outcomes.
 
     The body is a JSON array or a line of JSON for each item, which says its session. Each line of the answer is a
@@ -52,11 +45,11 @@ async def predict_batch(parts: Parts, caller: Caller, request: Asked) -> Stream:
     async def predicted(item: BatchPrediction) -> PredictionView:
         return await parts.sessions.predict(caller, item.session, NewPrediction(x=item.x, id=item.id))
 
-    return _answered(parts, caller, request, items, predicted)
+    return await _answered(parts, caller, request, items, predicted)
 
 
 @post("/batch/outcomes", opt=needs("learn"), status_code=200, media_type=MEDIA_TYPE, responses=problems(), tags=["batch"])
-async def tell_batch(parts: Parts, caller: Caller, request: Asked) -> Stream:
+async def tell_batch(parts: Service, caller: Known, request: Incoming) -> Stream:
     """Tell up to 1,000 outcomes.
 
     It goes as for predictions. An outcome is durable when its line is answered, and learned in the background.
@@ -66,7 +59,7 @@ async def tell_batch(parts: Parts, caller: Caller, request: Asked) -> Stream:
     async def kept(item: BatchOutcome) -> OutcomeView:
         return await parts.sessions.tell(caller, item.session, item.id, NewOutcome(y=item.y, replaces=item.replaces))
 
-    return _answered(parts, caller, request, items, kept)
+    return await _answered(parts, caller, request, items, kept)
 
 
 def read_items(body: bytes, kind: type[I]) -> list[I | ServiceError]:
@@ -104,26 +97,28 @@ def _read(decoder: msgspec.json.Decoder[I], number: int, item: Any) -> I | Servi
         return MalformedError(f"item {number}: {error}", "see /v1/openapi.json")
 
 
-def _answered(
-    parts: Parts,
-    caller: Caller,
-    request: Asked,
+async def _answered(
+    parts: Service,
+    caller: Known,
+    request: Incoming,
     items: Sequence[I | ServiceError],
     do: Callable[[I], Awaitable[Any]],
 ) -> Stream:
+    if len(items) > 1:  # one was counted at the door
+        await parts.admit(caller, len(items) - 1, True)
     batch = _Batch(parts, request.scope["state"]["request_id"])
-    return Stream(batch.lines(caller, items, do), media_type=MEDIA_TYPE)
+    return Stream(batch.lines(items, do), media_type=MEDIA_TYPE)
 
 
 class _Batch:
     """One batch on its way."""
 
-    def __init__(self, parts: Parts, request_id: str) -> None:
+    def __init__(self, parts: Service, request_id: str) -> None:
         self._parts, self._request_id = parts, request_id
         self._slots = asyncio.Semaphore(parts.settings.batch_concurrency)
 
     async def lines(
-        self, caller: Caller, items: Sequence[I | ServiceError], do: Callable[[I], Awaitable[Any]]
+        self, items: Sequence[I | ServiceError], do: Callable[[I], Awaitable[Any]]
     ) -> AsyncIterator[bytes]:
         """Give a line for each item, in their order, as soon as those before it are there."""
         loop = asyncio.get_running_loop()
@@ -134,9 +129,7 @@ class _Batch:
                 answer.set_result(self._problem(item))
             else:
                 sessions[item.session].append((item, answer))
-        working = [
-            asyncio.create_task(self._session(caller.tenant, name, rows, do)) for name, rows in sessions.items()
-        ]
+        working = [asyncio.create_task(self._session(rows, do)) for rows in sessions.values()]
         try:
             for answer in answers:
                 yield await answer + b"\n"
@@ -146,16 +139,11 @@ class _Batch:
             await asyncio.gather(*working, return_exceptions=True)
 
     async def _session(
-        self,
-        tenant: int,
-        session: str,
-        rows: Sequence[tuple[I, asyncio.Future[bytes]]],
-        do: Callable[[I], Awaitable[Any]],
+        self, rows: Sequence[tuple[I, asyncio.Future[bytes]]], do: Callable[[I], Awaitable[Any]]
     ) -> None:
         async with self._slots:
             for item, answer in rows:
                 answer.set_result(await self._item(item, do))
-            self._parts.signals.changed(tenant, session)
 
     async def _item(self, item: I, do: Callable[[I], Awaitable[Any]]) -> bytes:
         try:

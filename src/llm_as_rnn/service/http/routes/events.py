@@ -8,11 +8,11 @@ from hashlib import blake2b
 
 import msgspec
 from litestar import get
+from litestar.params import RequestBody
 from litestar.response import Stream
 
-from llm_as_rnn.service.callers import Caller
 from llm_as_rnn.service.errors import NotFoundError, ServiceError, StoreUnavailableError
-from llm_as_rnn.service.http.parts import Asked, Parts, key_of, needs
+from llm_as_rnn.service.http.parts import Incoming, Known, Service, key_of, needs
 from llm_as_rnn.service.http.routes.common import SessionId, problems
 from llm_as_rnn.service.views import SessionView
 
@@ -32,7 +32,7 @@ QUIET = 15.0
     media_type=MEDIA_TYPE,
     tags=["sessions"],
 )
-async def stream_events(parts: Parts, caller: Caller, session: SessionId, request: Asked) -> Stream:
+async def stream_events(parts: Service, caller: Known, session: SessionId, request: Incoming) -> Stream:
     """Follow a session: an event `session` with what `GET /v1/sessions/{session}` gives, at once and whenever it changes.
 
     Each event has all that there is, so nothing is missed: who comes back with `Last-Event-ID` gets the session at once
@@ -45,12 +45,13 @@ async def stream_events(parts: Parts, caller: Caller, session: SessionId, reques
 
 
 async def _events(
-    parts: Parts, caller: Caller, view: SessionView, last: str, key: str | None
+    parts: Service, caller: Known, view: SessionView, last: str, key: str | None
 ) -> AsyncIterator[bytes]:
     """Give events until the service stops, the session is gone, or the key is good no longer."""
     session, spoke = view.id, time.monotonic()
+    number = (await parts.sessions.row(caller, session)).number
     yield b"retry: 2000\n\n"
-    while not parts.signals.stopped:
+    while not parts.stopping.told:
         told = _tag(view)
         if told != last:
             yield _event("session", told, msgspec.json.encode(view))
@@ -64,7 +65,7 @@ async def _events(
                 return
             yield b": still there\n\n"
             spoke = time.monotonic()
-        await parts.signals.wait(caller.tenant, session, LOOK)
+        await parts.sessions.signals.wait(number, LOOK)
         try:
             view = await parts.sessions.get(caller, session)
         except StoreUnavailableError:
@@ -79,7 +80,7 @@ def _tag(view: SessionView) -> str:
     return blake2b(msgspec.json.encode(view), digest_size=8).hexdigest()
 
 
-def _event(kind: str, tag: str, data: bytes) -> bytes:
+def _event(kind: str, tag: str, data: RequestBody[bytes]) -> bytes:
     return b"id: %s\nevent: %s\ndata: %s\n\n" % (tag.encode(), kind.encode(), data)
 
 

@@ -6,7 +6,7 @@ import msgspec
 from litestar import Response, get
 
 from llm_as_rnn.service.http.metrics import CONTENT_TYPE
-from llm_as_rnn.service.http.parts import Parts, needs
+from llm_as_rnn.service.http.parts import Service, needs
 from llm_as_rnn.service.http.routes.common import problems
 
 TAGS = ["operations"]
@@ -34,16 +34,16 @@ async def live() -> HealthView:
 
 
 @get("/health/ready", opt=needs(None), responses=problems(common=False), tags=TAGS)
-async def ready(parts: Parts) -> Response[HealthView]:
+async def ready(parts: Service) -> Response[HealthView]:
     """Say whether the database answers and the model can be asked; 503 where not, or where the service is stopping."""
     health = await parts.health()
-    good = health.ready and not parts.signals.stopped
-    checks = health.checks if not parts.signals.stopped else {**health.checks, "service": "stopping"}
+    good = health.ready and not parts.stopping.told
+    checks = health.checks if not parts.stopping.told else {**health.checks, "service": "stopping"}
     return Response(HealthView("ok" if good else "unavailable", checks), status_code=200 if good else 503)
 
 
 @get("/metrics", opt=needs(None), responses=problems(common=False), media_type="text/plain", tags=TAGS)
-async def metrics(parts: Parts) -> Response[bytes]:
+async def metrics(parts: Service) -> Response[bytes]:
     """Give figures for Prometheus."""
     return Response(parts.metrics.text(), media_type=CONTENT_TYPE)
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from difflib import unified_diff
 from typing import Annotated
 
 from litestar import Response, delete, get, post, put
 from litestar.datastructures.headers import Accept
-from litestar.params import Parameter
+from litestar.params import HeaderParameter, QueryParameter, RequestBody
 
-from llm_as_rnn.service.callers import Caller
 from llm_as_rnn.service.errors import ConflictError, UnfitError
-from llm_as_rnn.service.http.parts import Asked, Parts, needs
+from llm_as_rnn.service.http.parts import Incoming, Known, Service, needs
 from llm_as_rnn.service.http.problems import FailedConditionError, MissingConditionError
 from llm_as_rnn.service.http.routes.common import After, Limit, SessionId, Version, problems
-from llm_as_rnn.service.views import MemoryChange, MemoryEdit, MemoryView, Pin, Restore, SectionChange
+from llm_as_rnn.service.bodies import MemoryChange, MemoryEdit, Pin, Restore, SectionChange
+from llm_as_rnn.service.views import MemoryView
 
 TAGS = ["memory"]
 
@@ -28,7 +29,7 @@ _TAG = re.compile(r'(?:W/)?"(\d+)"')
 
 
 @get(MEMORY, opt=needs("read"), responses=problems(404), tags=TAGS)
-async def get_memory(parts: Parts, caller: Caller, session: SessionId, request: Asked) -> Response[MemoryView | None]:
+async def get_memory(parts: Service, caller: Known, session: SessionId, request: Incoming) -> Response[MemoryView | None]:
     """Give the present memory; its ETag is its version."""
     view = await parts.sessions.memory(caller, session)
     tag = _tag(view)
@@ -39,13 +40,13 @@ async def get_memory(parts: Parts, caller: Caller, session: SessionId, request: 
 
 @put(MEMORY, opt=needs("edit"), responses=problems(404, 409, 412, 422, 428), tags=TAGS)
 async def edit_memory(
-    parts: Parts,
-    caller: Caller,
+    parts: Service,
+    caller: Known,
     session: SessionId,
-    data: MemoryEdit,
+    data: RequestBody[MemoryEdit],
     condition: Annotated[
         str | None,
-        Parameter(header="If-Match", description='The version that is edited, as in its ETag: "12". It is needed.'),
+        HeaderParameter(name="If-Match", description='The version that is edited, as in its ETag: "12". It is needed.'),
     ] = None,
 ) -> Response[MemoryView]:
     """Put what a person wrote in the memory's place, as a new version with its author."""
@@ -59,27 +60,27 @@ async def edit_memory(
 
 @get(f"{MEMORY}/versions", opt=needs("read"), responses=problems(404), tags=TAGS)
 async def list_versions(
-    parts: Parts, caller: Caller, session: SessionId, after: After = None, limit: Limit = 100
-) -> list[MemoryView]:
-    """List versions of the memory, a page at a time."""
+    parts: Service, caller: Known, session: SessionId, after: After = -1, limit: Limit = 100
+) -> Sequence[MemoryView]:
+    """List versions of the memory, a page at a time: those behind revision `after`."""
     return await parts.sessions.versions(caller, session, after, limit)
 
 
 @get(f"{MEMORY}/versions/{{version:int}}", opt=needs("read"), responses=problems(404), tags=TAGS)
-async def get_version(parts: Parts, caller: Caller, session: SessionId, version: Version) -> MemoryView:
+async def get_version(parts: Service, caller: Known, session: SessionId, version: Version) -> MemoryView:
     """Give a version of the memory."""
     return await parts.sessions.memory(caller, session, version)
 
 
 @get(f"{MEMORY}/diff", opt=needs("read"), responses=problems(404), tags=TAGS)
 async def diff_memory(
-    parts: Parts,
-    caller: Caller,
+    parts: Service,
+    caller: Known,
     session: SessionId,
-    request: Asked,
-    before: Annotated[int, Parameter(query="from", ge=0, le=2**31 - 1, description="The earlier version.")],
+    request: Incoming,
+    before: Annotated[int, QueryParameter(name="from", ge=0, le=2**31 - 1, description="The earlier version.")],
     after: Annotated[
-        int | None, Parameter(query="to", ge=0, le=2**31 - 1, description="The later version; else the present one.")
+        int | None, QueryParameter(name="to", ge=0, le=2**31 - 1, description="The later version; else the present one.")
     ] = None,
 ) -> Response[MemoryChange] | Response[str]:
     """Give what changed from one version of the memory to another, by its parts; as a unified diff where that is asked for.
@@ -94,30 +95,29 @@ async def diff_memory(
 
 
 @post(f"{MEMORY}/restore", opt=needs("edit"), status_code=200, responses=problems(404, 409, 422), tags=TAGS)
-async def restore_memory(parts: Parts, caller: Caller, session: SessionId, data: Restore) -> Response[MemoryView]:
+async def restore_memory(parts: Service, caller: Known, session: SessionId, data: RequestBody[Restore]) -> Response[MemoryView]:
     """Put an earlier version of the memory back, as a new version; nothing is lost."""
     return _changed(parts, caller, session, await parts.sessions.restore(caller, session, data.version))
 
 
 @put(f"{MEMORY}/pins", opt=needs("edit"), responses=problems(404, 409, 422), tags=TAGS)
-async def pin_note(parts: Parts, caller: Caller, session: SessionId, data: Pin) -> Response[MemoryView]:
+async def pin_note(parts: Service, caller: Known, session: SessionId, data: RequestBody[Pin]) -> Response[MemoryView]:
     """Pin a note of the memory: no update drops or alters it."""
     return _changed(parts, caller, session, await parts.sessions.pin(caller, session, data.item, True))
 
 
 @delete(f"{MEMORY}/pins", opt=needs("edit"), status_code=200, responses=problems(404, 409, 422), tags=TAGS)
 async def unpin_note(
-    parts: Parts,
-    caller: Caller,
+    parts: Service,
+    caller: Known,
     session: SessionId,
-    item: Annotated[str, Parameter(min_length=1, description="The note, as it stands in the memory.")],
+    item: Annotated[str, QueryParameter(min_length=1, description="The note, as it stands in the memory.")],
 ) -> Response[MemoryView]:
     """Let a note that was pinned go again."""
     return _changed(parts, caller, session, await parts.sessions.pin(caller, session, item, False))
 
 
-def _changed(parts: Parts, caller: Caller, session: str, view: MemoryView) -> Response[MemoryView]:
-    parts.signals.changed(caller.tenant, session)
+def _changed(parts: Service, caller: Known, session: str, view: MemoryView) -> Response[MemoryView]:
     return Response(view, headers={"ETag": _tag(view)})
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from litestar import Response, get, post, put
-from litestar.params import Parameter
+from litestar.params import QueryParameter, RequestBody
 
-from llm_as_rnn.service.callers import Caller
-from llm_as_rnn.service.http.parts import Parts, needs
+from llm_as_rnn.service.http.parts import Known, Service, needs
 from llm_as_rnn.service.http.routes.common import After, Limit, PredictionId, SessionId, and_ok, named, problems
-from llm_as_rnn.service.views import NewOutcome, NewPrediction, OutcomeView, PredictionView, StepView
+from llm_as_rnn.service.views import NewOutcome, NewPrediction, OutcomeView, PredictionView, ScoresView, StepView
 
 TAGS = ["steps"]
 
@@ -26,21 +26,19 @@ LEARNED = "learned"
     responses=problems(404, 409, 422, 502),
     tags=TAGS,
 )
-async def predict(parts: Parts, caller: Caller, session: SessionId, data: NewPrediction) -> PredictionView:
+async def predict(parts: Service, caller: Known, session: SessionId, data: RequestBody[NewPrediction]) -> PredictionView:
     """Predict the outcome of an observation.
 
     The same id with the same observation is the same prediction, and asks no model again; with another observation it
     is a conflict.
     """
-    view = await parts.sessions.predict(caller, session, data)
-    parts.signals.changed(caller.tenant, session)
-    return view
+    return await parts.sessions.predict(caller, session, data)
 
 
 @get(
     "/sessions/{session:str}/predictions/{prediction:str}", opt=needs("read"), responses=problems(404), tags=TAGS
 )
-async def get_prediction(parts: Parts, caller: Caller, session: SessionId, prediction: PredictionId) -> StepView:
+async def get_prediction(parts: Service, caller: Known, session: SessionId, prediction: PredictionId) -> StepView:
     """Give a prediction, what it was made of, and what came."""
     return await parts.sessions.prediction(caller, session, named(prediction))
 
@@ -54,52 +52,51 @@ async def get_prediction(parts: Parts, caller: Caller, session: SessionId, predi
     tags=TAGS,
 )
 async def put_outcome(  # noqa: PLR0913, PLR0917 - a parameter each for what may be said
-    parts: Parts,
-    caller: Caller,
+    parts: Service,
+    caller: Known,
     session: SessionId,
     prediction: PredictionId,
-    data: NewOutcome,
-    wait: Annotated[float, Parameter(ge=0, le=3600, description="Seconds to wait for it to be learned.")] = 0.0,
+    data: RequestBody[NewOutcome],
+    wait: Annotated[float, QueryParameter(ge=0, le=3600, description="Seconds to wait for it to be learned.")] = 0.0,
 ) -> Response[OutcomeView]:
     """Tell the outcome of a prediction.
 
     It is durable when it is answered, and learned in the background in order of arrival. The same outcome twice is
     one. An outcome that was wrong is corrected by another one that names it in `replaces`.
     """
-    view = await parts.sessions.tell(caller, session, named(prediction), data)
-    parts.signals.changed(caller.tenant, session)
+    name = named(prediction)
+    view = await parts.sessions.tell(caller, session, name, data)
     if wait and view.status == "waiting":
-        seconds = min(wait, parts.settings.longest_wait)
-        view = await parts.sessions.wait(caller, session, view.number, seconds)
+        view = await parts.sessions.wait(caller, session, name, min(wait, parts.settings.longest_wait))
     settled = bool(wait) and view.status != "waiting"
     return Response(view, status_code=200 if settled else 202)
 
 
 @get(OUTCOME, opt=needs("read"), responses=problems(404), tags=TAGS)
-async def get_outcome(parts: Parts, caller: Caller, session: SessionId, prediction: PredictionId) -> OutcomeView:
+async def get_outcome(parts: Service, caller: Known, session: SessionId, prediction: PredictionId) -> OutcomeView:
     """Give the latest outcome of a prediction, and what was learned of it."""
     return await parts.sessions.outcome(caller, session, named(prediction))
 
 
 @get("/sessions/{session:str}/steps", opt=needs("read"), responses=problems(404), tags=TAGS)
 async def list_steps(
-    parts: Parts, caller: Caller, session: SessionId, after: After = None, limit: Limit = 100
-) -> list[StepView]:
+    parts: Service, caller: Known, session: SessionId, after: After = -1, limit: Limit = 100
+) -> Sequence[StepView]:
     """List steps in order of time, a page at a time: those behind step number `after`."""
     return await parts.sessions.steps(caller, session, after, limit)
 
 
 @get("/sessions/{session:str}/scores", opt=needs("read"), responses=problems(404), tags=TAGS)
-async def get_scores(parts: Parts, caller: Caller, session: SessionId) -> Any:
+async def get_scores(parts: Service, caller: Known, session: SessionId) -> ScoresView:
     """Give how good the predictions of a session were, over time."""
     return await parts.sessions.scores(caller, session)
 
 
 @get("/spend", opt=needs("read"), responses=problems(), tags=["spend"])
 async def get_spend(
-    parts: Parts,
-    caller: Caller,
-    days: Annotated[int, Parameter(ge=1, le=3660, description="How many days back.")] = 30,
+    parts: Service,
+    caller: Known,
+    days: Annotated[int, QueryParameter(ge=1, le=3660, description="How many days back.")] = 30,
 ) -> Any:
     """Give what the tenant used, day by day."""
     return await parts.sessions.spend(caller, days)
