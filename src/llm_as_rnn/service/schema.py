@@ -181,10 +181,12 @@ spending = sa.Table(
     metadata,
     sa.Column("tenant", Number, sa.ForeignKey("tenants.number", ondelete="CASCADE"), primary_key=True),
     sa.Column("day", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("part", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("requests", Number, nullable=False, server_default="0"),
     sa.Column("calls", Number, nullable=False, server_default="0"),
     sa.Column("prompt_tokens", Number, nullable=False, server_default="0"),
     sa.Column("cached_tokens", Number, nullable=False, server_default="0"),
     sa.Column("completion_tokens", Number, nullable=False, server_default="0"),
 )
-"""What a tenant used, a row a day (days since 1970, UTC)."""
+"""What a tenant used on a day (days since 1970, UTC), in several parts, whose sum it is: so that those who write at the same
+time on PostgreSQL need not wait for each other's commits."""

@@ -1,0 +1,1 @@
+"""The service: its database, keys, quotas and sessions, on SQLite and on PostgreSQL."""
