@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from litestar import Request
 from litestar.connection import ASGIConnection
@@ -11,14 +12,11 @@ from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.handlers import BaseRouteHandler
 
-from llm_as_rnn.service.callers import Caller
-from llm_as_rnn.service.config import ServiceSettings
+from llm_as_rnn.service.callers import Caller, Scope
+from llm_as_rnn.service.config import LOOPBACK, ServiceSettings
 from llm_as_rnn.service.errors import ForbiddenError
 from llm_as_rnn.service.http.metrics import Metrics
 from llm_as_rnn.service.http.verbs import Sessions
-
-Scope = Literal["read", "predict", "learn", "edit", "admin"]
-"""What a key may be good for."""
 
 COSTLY = ("predict", "learn")
 """Scopes of routes that lead to a model being asked."""
@@ -129,16 +127,38 @@ async def require_scope(connection: ASGIConnection[Any, Any, Any, Any], handler:
         If they are not known.
     ForbiddenError
         If their key is not good for this.
+    QuotaError
+        If a quota of theirs is used up.
     """
+    if connection.scope["method"] == "OPTIONS":
+        return  # it says which methods there are, and does nothing
     scope: Scope | None = handler.opt["scope"]
     if scope is None:
         return
     parts: Parts = connection.app.state.parts
     caller = await parts.authenticate(key_of(connection))
     connection.scope["user"] = caller
-    if scope not in caller.scopes:
-        raise ForbiddenError(f"this key is not good for {scope!r}", "use one that has this scope")
+    caller.require(scope)
+    if not caller.key:
+        require_near(connection)
     await parts.admit(caller, 1, scope in COSTLY)
+
+
+def require_near(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
+    """Refuse what a page from elsewhere has a browser on this machine ask, where no key keeps it out.
+
+    Raises
+    ------
+    ForbiddenError
+        If the request is for another host's name, or another site's page makes it.
+    """
+    host = connection.headers.get("host", "")
+    origin = connection.headers.get("origin")
+    if urlsplit(f"//{host}").hostname not in LOOPBACK or (origin is not None and urlsplit(origin).netloc != host):
+        raise ForbiddenError(
+            "without a key the service answers this machine's own programs alone",
+            "ask it at 127.0.0.1, or make a key: llm-as-rnn serve keys create",
+        )
 
 
 def caller_of(request: Incoming) -> Caller:

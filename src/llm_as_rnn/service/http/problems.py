@@ -121,6 +121,9 @@ def told(error: Exception, request_id: str) -> Answer:
     (404, 'Not found', 'urn:problem-type:llm-as-rnn:not-found')
     """
     match error:
+        case StoreUnavailableError():  # its message tells of tables and addresses
+            hint = "ask again in a moment: nothing was changed, or it was changed wholly"
+            return _answer(503, error.kind, "the database does not answer now", hint, request_id, _retry(SOON))
         case ServiceError():
             return _answer(error.status, error.kind, error.message, error.hint, request_id, _headers(error))
         case HTTPException():
@@ -165,7 +168,7 @@ def _headers(error: ServiceError) -> dict[str, str]:
     match error:
         case QuotaError():
             return _retry(error.retry_after)
-        case StoreUnavailableError() | OverloadedError():
+        case OverloadedError():
             return _retry(SOON)
     return {"WWW-Authenticate": "Bearer"} if error.status == HTTPStatus.UNAUTHORIZED else {}
 
@@ -198,9 +201,10 @@ def _parts(error: HTTPException) -> tuple[str, ...]:
     if isinstance(error.extra, list):
         rows = [row for row in error.extra if isinstance(row, dict)]
         return tuple(f"{row.get('key', 'body')}: {row.get('message', '')}" for row in rows)
-    if isinstance(error.__cause__, msgspec.MsgspecError):
-        return (f"body: {error.__cause__}",)
-    return ()
+    cause = error.__cause__
+    while cause is not None and not isinstance(cause, msgspec.MsgspecError):
+        cause = cause.__cause__
+    return () if cause is None else (f"body: {cause}",)
 
 
 def handle(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
