@@ -30,21 +30,21 @@ def delete_old_steps(connection: sa.Connection, session: int, before: float, mos
     at = sa.func.coalesce(outcomes.c.learned, outcomes.c.received)
     later = (
         sa.select(outcomes.c.number)
-        .where(outcomes.c.session == predictions.c.session, outcomes.c.t == predictions.c.t)
+        .where(outcomes.c.session == predictions.c.session, outcomes.c.step == predictions.c.step)
         .where((outcomes.c.status == "waiting") | (at >= before))
     )
     old = (
-        sa.select(predictions.c.t)
+        sa.select(predictions.c.step)
         .where(predictions.c.session == session, predictions.c.status.in_(("learned", "given_up")))
         .where(predictions.c.created < before, ~later.exists())
-        .order_by(predictions.c.t)
+        .order_by(predictions.c.step)
         .limit(most)
     )
     own = sa.select(sessions.c.number).where(sessions.c.number == session)
     connection.execute(own.with_for_update())  # an outcome that comes meanwhile waits, and then finds no prediction
     steps = connection.execute(old).scalars().all()
     for table in (outcomes, predictions):
-        connection.execute(sa.delete(table).where(table.c.session == session, table.c.t.in_(steps)))
+        connection.execute(sa.delete(table).where(table.c.session == session, table.c.step.in_(steps)))
     return len(steps)
 
 

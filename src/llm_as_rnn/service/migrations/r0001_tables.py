@@ -97,7 +97,7 @@ def _make_predictions() -> None:
     op.create_table(
         "predictions",
         _session(primary_key=True),
-        sa.Column("t", NUMBER, primary_key=True, autoincrement=False),
+        sa.Column("step", NUMBER, primary_key=True, autoincrement=False),
         sa.Column("id", sa.Text, nullable=False),
         sa.Column("content", sa.Text, nullable=False),
         sa.Column("status", sa.Text, nullable=False),
@@ -105,7 +105,7 @@ def _make_predictions() -> None:
         sa.Column("created", sa.Double, nullable=False),
         sa.UniqueConstraint("session", "id"),
     )
-    op.create_index("ix_predictions_waiting", "predictions", ["session", "t"], **_where("status = 'waiting'"))
+    op.create_index("ix_predictions_waiting", "predictions", ["session", "step"], **_where("status = 'waiting'"))
 
 
 def _make_outcomes() -> None:
@@ -113,7 +113,7 @@ def _make_outcomes() -> None:
         "outcomes",
         _counted(),
         _session(),
-        sa.Column("t", NUMBER, nullable=False),
+        sa.Column("step", NUMBER, nullable=False),
         sa.Column("content", sa.Text, nullable=False),
         sa.Column("replaces", NUMBER),
         sa.Column("status", sa.Text, nullable=False),
@@ -121,7 +121,7 @@ def _make_outcomes() -> None:
         sa.Column("learned", sa.Double),
         sa.Column("revision", NUMBER),
         sa.Column("result", sa.Text),
-        sa.Index(None, "session", "t"),
+        sa.Index(None, "session", "step"),
         sqlite_autoincrement=True,
     )
     op.create_index("ix_outcomes_waiting", "outcomes", ["session", "number"], **_where("status = 'waiting'"))

@@ -1,0 +1,551 @@
+"""The service's verbs, on both databases: what a session says is what a learner says, and each outcome counts once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from llm_as_rnn import Learner
+from llm_as_rnn.core.errors import EngineError
+from llm_as_rnn.core.records import Completion, Request
+from llm_as_rnn.engines.scripted import ScriptedEngine
+from llm_as_rnn.service.callers import Caller
+from llm_as_rnn.service.errors import ArchivedError, ConflictError, NotFoundError, ServiceError, UnfitError
+from llm_as_rnn.service.learning import MISTAKES, Learning
+from llm_as_rnn.service.schema import metadata, outcomes, sessions, tenants
+from llm_as_rnn.service.sessions import Sessions
+from llm_as_rnn.service.store import Store
+from llm_as_rnn.service.views import NewOutcome, NewPrediction, NewSession
+
+SETTINGS: dict[str, Any] = {"form": "line", "budget": 256}
+SKIES = ("sun", "rain", "fog", "drizzle", "snow")
+
+
+def day(number: int) -> dict[str, Any]:
+    return {
+        "date": f"May {number + 1}",
+        "sky": SKIES[number % 3],
+        "high": 10 + number % 7,
+        "low": 5,
+        "precipitation": number % 4,
+        "wind": 2,
+    }
+
+
+def came(number: int) -> dict[str, Any]:
+    return {"sky": SKIES[(number + 1) % 3], "high": 10.5 + number % 5}
+
+
+def answer(request: Request) -> str:
+    """Answer by the prompt, so that another memory gives another answer."""
+    text = request.messages[-1].content if request.messages else ""
+    return f" {SKIES[len(text) % 5]}, {len(text) % 20}.5"
+
+
+class Flaky(ScriptedEngine):
+    """Gives no answer while it is told not to."""
+
+    away = False
+    failing: Exception | None = None
+
+    async def complete(self, request: Request) -> Completion:
+        if self.failing is not None:
+            raise self.failing
+        if self.away:
+            raise EngineError("no answer")
+        return await super().complete(request)
+
+
+class House:
+    """A service without HTTP: two tenants, and an engine."""
+
+    def __init__(self, sessions: Sessions, engine: Flaky, callers: tuple[Caller, Caller]) -> None:
+        self.sessions, self.engine = sessions, engine
+        self.me, self.other = callers
+
+    async def begin(self, name: str = "seattle", **settings: Any) -> None:
+        await self.sessions.create(self.me, NewSession(task="weather", id=name, settings=SETTINGS | settings))
+
+    async def predict(self, number: int, name: str | None = None, session: str = "seattle") -> Any:
+        return await self.sessions.predict(self.me, session, NewPrediction(x=day(number), id=name))
+
+    async def tell(self, name: str, y: dict[str, Any], session: str = "seattle", replaces: int | None = None) -> Any:
+        return await self.sessions.tell(self.me, session, name, NewOutcome(y=y, replaces=replaces))
+
+    async def learn(self, session: str = "seattle") -> int:
+        """Learn all that is due, as a worker does, and say how many outcomes that were."""
+        learning = Learning(self.sessions)
+        row = await self.sessions.row(self.me, session)
+        number = 0
+        while await learning.learn_next(row.number):
+            number += 1
+        return number
+
+
+@asynccontextmanager
+async def house(database: str) -> AsyncIterator[House]:
+    store = await Store.open(database)
+    engine = Flaky(answer)
+    await engine.open()
+
+    def two(connection: sa.Connection) -> list[int]:
+        found = connection.execute(sa.select(tenants.c.number).order_by(tenants.c.number)).scalars().all()
+        if found:
+            return list(found)
+        new = [{"name": name, "created": 0.0} for name in ("mine", "other")]
+        return [
+            connection.execute(sa.insert(tenants).values(one).returning(tenants.c.number)).scalar_one() for one in new
+        ]
+
+    mine, other = await store.write(two)
+    callers = tuple(Caller(number, "somebody", 1, frozenset()) for number in (mine, other))
+    try:
+        yield House(Sessions(store, engine), engine, (callers[0], callers[1]))
+    finally:
+        await engine.close()
+        await store.close()
+
+
+def in_house(database: str, work: Callable[[House], Awaitable[None]]) -> None:
+    async def all_of_it() -> None:
+        async with house(database) as one:
+            await work(one)
+
+    asyncio.run(all_of_it())
+
+
+@pytest.mark.parametrize("policy", ["apply", "replay"])
+@pytest.mark.parametrize("method", ["advised", "recurrent"])
+def test_a_session_says_what_a_learner_says(database: str, policy: str, method: str) -> None:
+    order = [0, 2, 1, 4, 5, 3, 6, 9, 8, 7]
+    engine = ScriptedEngine(answer)
+    learner = Learner("weather", method=method, engine=engine, sequence="seattle", policy=policy, **SETTINGS)
+
+    async def work(one: House) -> None:
+        new = NewSession(task="weather", id="seattle", method=method, settings=SETTINGS | {"policy": policy})
+        await one.sessions.create(one.me, new)
+        for number in range(12):
+            said, expected = await one.predict(number), learner.predict_one(day(number))
+            assert (said.id, said.values, said.memory_version) == (
+                expected.id,
+                expected.values,
+                expected.memory_version,
+            )
+            assert (said.distribution, said.interval) == (
+                expected.prediction.distribution,
+                expected.prediction.interval,
+            )
+            if number >= 2:
+                late = order[number - 2]
+                await one.tell(f"#{late}", came(late))
+                learner.learn_one(f"#{late}", came(late))
+                assert await one.learn() == 1
+        memory = await one.sessions.memory(one.me, "seattle")
+        assert (memory.text, memory.tokens) == (str(learner.memory), learner.memory.tokens if learner.memory else 0)
+        kept = await one.sessions.versions(one.me, "seattle")
+        assert [(entry.version, entry.t, entry.reason) for entry in kept] == [
+            (entry.memory.version, entry.t, entry.reason) for entry in learner.versions
+        ]
+
+    in_house(database, work)
+    learner.close()
+
+
+def test_the_same_id_is_the_same_prediction(database: str) -> None:
+    async def work(one: House) -> None:
+        await one.begin()
+        first = await one.predict(0, "a")
+        assert await one.predict(0, "a") == first
+        with pytest.raises(ConflictError, match="another observation"):
+            await one.predict(1, "a")
+        await one.tell("a", came(0))
+        await one.learn()
+        assert (await one.predict(0, "a")).values == first.values
+        assert (await one.sessions.get(one.me, "seattle")).steps == 1
+        with pytest.raises(UnfitError, match="looks like an automatic id"):
+            await one.predict(2, "#7")
+
+    in_house(database, work)
+
+
+def test_ids_asked_at_the_same_time_are_kept_once(database: str) -> None:
+    async def work(one: House) -> None:
+        await one.begin()
+        said = await asyncio.gather(*(one.predict(number % 4, f"p{number % 4}") for number in range(24)))
+        assert sorted({view.t for view in said}) == [0, 1, 2, 3]
+        assert len({(view.id, view.t, view.created) for view in said}) == 4
+        many = await asyncio.gather(*(one.predict(number) for number in range(20)))
+        assert sorted(view.id for view in many) == sorted(f"#{number}" for number in range(4, 24))
+        shown = await one.sessions.get(one.me, "seattle")
+        assert (shown.steps, shown.waiting) == (24, 24)
+
+    in_house(database, work)
+
+
+def test_an_outcome_counts_once_and_can_be_corrected(database: str) -> None:
+    async def work(one: House) -> None:
+        await one.begin()
+        first = await one.predict(0, "a")
+        told = await one.tell("a", came(0))
+        assert told.status == "waiting"
+        assert (await one.tell("a", came(0))).number == told.number
+        wrong = {"sky": "snow", "high": 0.0}
+        with pytest.raises(ConflictError, match=f'"replaces": {told.number}'):
+            await one.tell("a", wrong)
+        again = await one.tell("a", wrong, replaces=told.number)
+        assert (await one.tell("a", wrong, replaces=told.number)).number == again.number
+        assert (await one.sessions.get(one.me, "seattle")).due == 1
+        assert await one.learn() == 1
+        statuses = await one.sessions.store.read(
+            lambda connection: connection.execute(
+                sa.select(outcomes.c.status).order_by(outcomes.c.number)
+            ).scalars().all()
+        )  # fmt: skip
+        assert list(statuses) == ["superseded", "learned"]
+        right = {"sky": str((first.values or {})["sky"]), "high": 9.5}
+        last = await one.tell("a", right, replaces=again.number)
+        with pytest.raises(ConflictError):
+            await one.tell("a", came(3), replaces=told.number)
+        assert await one.learn() == 1
+        shown = await one.sessions.outcome(one.me, "seattle", "a")
+        assert (shown.number, shown.status, shown.replaces) == (last.number, "learned", again.number)
+        total = (await one.sessions.scores(one.me, "seattle")).total
+        assert total["sky.accuracy"] == (1, 1.0)
+        assert (await one.sessions.get(one.me, "seattle")).waiting == 0
+        assert "snow, 0" not in (await one.sessions.memory(one.me, "seattle")).text or last
+
+    in_house(database, work)
+
+
+def test_outcomes_are_learned_in_the_order_of_their_arrival(database: str) -> None:
+    async def work(one: House) -> None:
+        await one.begin()
+        for number in range(6):
+            await one.predict(number)
+        for number in (3, 0, 5, 1):
+            await one.tell(f"#{number}", came(number))
+        assert await one.learn() == 4
+        kept = await one.sessions.versions(one.me, "seattle")
+        learned = [entry.t for entry in kept if entry.t is not None]
+        assert learned == [number for number in (3, 0, 5, 1) if number in learned]
+        assert len(learned) > 1
+
+    in_house(database, work)
+
+
+def test_an_engine_that_is_away_costs_no_outcome(database: str) -> None:
+    async def work(one: House) -> None:
+        await one.begin(rule="rewrite", form="json")
+        said = await one.predict(0, "a")
+        await one.tell("a", came(0))
+        one.engine.away = True
+        with pytest.raises(ServiceError if False else EngineError):
+            await one.learn()
+        shown = await one.sessions.get(one.me, "seattle")
+        assert (shown.due, shown.revision) == (1, 1)
+        lost = await one.predict(1, "b")
+        assert (lost.status, lost.values is None or lost.values) != ("ok", None)
+        one.engine.away = False
+        assert await one.learn() == 1
+        assert (await one.sessions.outcome(one.me, "seattle", "a")).status == "learned"
+        assert said.id == "a"
+
+    in_house(database, work)
+
+
+def test_workers_learn_everything_once(database: str) -> None:
+    steps, names = 12, ("a", "b", "c")
+
+    async def work(one: House) -> None:
+        workers = [Learning(Sessions(one.sessions.store, one.engine), at_once=2) for _ in range(3)]
+        for name in names:
+            await one.begin(name)
+            for number in range(steps):
+                await one.predict(number, session=name)
+        for worker in workers:
+            worker.start()
+        told = [one.tell(f"#{number}", came(number), name) for number in range(steps) for name in names]
+        await asyncio.gather(*told)
+        for name in names:
+            for number in range(steps):
+                assert (await one.sessions.wait(one.me, name, f"#{number}", 60)).status == "learned"
+        for worker in workers:
+            await worker.close()
+        for name in names:
+            shown = await one.sessions.get(one.me, name)
+            assert (shown.due, shown.waiting, shown.revision) == (0, 0, steps + 1)
+            scores = await one.sessions.scores(one.me, name)
+            assert scores.total["sky.accuracy"][0] == steps
+
+    in_house(database, work)
+
+
+def test_a_mistake_of_ours_refuses_one_outcome_and_those_behind_it_are_learned(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llm_as_rnn.service.learning.AGAIN", (0.0,))
+    monkeypatch.setattr("llm_as_rnn.service.learning.LOOK", 0.01)
+
+    async def work(one: House) -> None:
+        await one.begin(rule="rewrite", form="json")
+        for number in range(2):
+            await one.predict(number)
+            await one.tell(f"#{number}", came(number))
+        learning = Learning(one.sessions, at_once=1)
+        one.engine.failing = ZeroDivisionError("a mistake")
+        learning.start()
+        refused = await one.sessions.wait(one.me, "seattle", "#0", 60)
+        one.engine.failing = None
+        assert (refused.status, refused.note) == ("refused", "ZeroDivisionError: a mistake")
+        assert (await one.sessions.wait(one.me, "seattle", "#1", 60)).status in ("learned", "refused")
+        await learning.close()
+        assert MISTAKES > 1
+
+    in_house(database, work)
+
+
+def test_a_lease_of_a_worker_that_died_ends(database: str) -> None:
+    async def work(one: House) -> None:
+        await one.begin()
+        await one.predict(0)
+        await one.tell("#0", came(0))
+        dead, heir = Learning(one.sessions, name="dead"), Learning(one.sessions, name="heir")
+        store = one.sessions.store
+        assert await store.write(dead._claim) is not None
+        assert await store.write(heir._claim) is None
+        await store.write(lambda connection: connection.execute(sa.update(sessions).values(leased_until=1.0)))
+        number = await store.write(heir._claim)
+        assert number is not None
+        assert await heir.learn_next(number)
+        await store.write(lambda connection: dead._free(connection, number, 0.0))
+        row = await one.sessions.row(one.me, "seattle")
+        assert (row.worker, row.due) == ("heir", 0)
+
+    in_house(database, work)
+
+
+def test_two_that_learn_the_same_at_once_learn_it_once(database: str) -> None:
+    async def work(one: House) -> None:
+        await one.begin()
+        for number in range(8):
+            await one.predict(number)
+            await one.tell(f"#{number}", came(number))
+        number = (await one.sessions.row(one.me, "seattle")).number
+        both = [Learning(Sessions(one.sessions.store, one.engine)) for _ in range(3)]
+
+        async def all_of_it(learning: Learning) -> None:
+            while await learning.learn_next(number):
+                pass
+
+        await asyncio.gather(*map(all_of_it, both))
+        shown = await one.sessions.get(one.me, "seattle")
+        assert (shown.due, shown.waiting, shown.revision) == (0, 0, 9)
+        assert (await one.sessions.scores(one.me, "seattle")).total["sky.accuracy"][0] == 8
+
+    in_house(database, work)
+
+
+def test_a_notebooks_learner_goes_in_and_comes_back(database: str, tmp_path: Path) -> None:
+    engine = ScriptedEngine(answer)
+    learner = Learner("weather", engine=engine, sequence="seattle", **SETTINGS)
+    for number in range(6):
+        learner.predict_one(day(number), id=number if number == 4 else None)
+        if number < 4:
+            learner.learn_one(f"#{number}", came(number))
+    learner.save(tmp_path / "before")
+
+    async def work(one: House) -> None:
+        view = await one.sessions.load(one.me, (tmp_path / "before").read_bytes())
+        assert (view.id, view.steps, view.waiting) == ("seattle", 6, 2)
+        assert (await one.sessions.memory(one.me, "seattle")).text == str(learner.memory)
+        with pytest.raises(ConflictError):
+            await one.sessions.load(one.me, (tmp_path / "before").read_bytes())
+        with pytest.raises(NotFoundError):
+            await one.tell("nobody's", came(0))
+        await one.tell("4", came(4))
+        with pytest.raises(ConflictError, match="still to be learned"):
+            await one.sessions.dump(one.me, "seattle")
+        assert await one.learn() == 1
+        (tmp_path / "after").write_bytes(await one.sessions.dump(one.me, "seattle"))
+
+    in_house(database, work)
+    learner.learn_one(4, came(4))
+    back = Learner.load(tmp_path / "after", engine=engine)
+    assert str(back.memory) == str(learner.memory)
+    assert [waiting.id for waiting in back.waiting] == ["#5"]
+    assert back.versions == learner.versions
+    assert back.predict_one(day(6)).values == learner.predict_one(day(6)).values
+    assert back.learn_one("#2", came(2)).fate == "duplicate"
+    back.close()
+    learner.close()
+
+
+def test_what_is_deleted_is_gone(database: str) -> None:
+    async def work(one: House) -> None:
+        await one.begin()
+        await one.predict(0)
+        await one.tell("#0", came(0))
+        await one.learn()
+        await one.sessions.delete(one.me, "seattle")
+        left = await one.sessions.store.read(
+            lambda connection: {
+                table.name: connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
+                for table in metadata.sorted_tables
+            }
+        )
+        assert {name for name, number in left.items() if number} == {"tenants", "tasks"}
+        with pytest.raises(NotFoundError):
+            await one.predict(0)
+
+    in_house(database, work)
+
+
+def test_sessions_are_forked_archived_listed_and_moved(database: str) -> None:
+    async def work(one: House) -> None:
+        await one.begin()
+        await one.predict(0)
+        await one.tell("#0", came(0))
+        await one.learn()
+        fork = await one.sessions.fork(one.me, "seattle", "york")
+        assert (fork.steps, fork.waiting) == (1, 0)
+        same = [await one.predict(1, session=name) for name in ("seattle", "york")]
+        assert same[0].values == same[1].values
+        await one.tell("#1", came(1), "york")
+        await one.learn("york")
+        assert (await one.sessions.memory(one.me, "seattle")).text != (await one.sessions.memory(one.me, "york")).text
+        await one.sessions.set_status(one.me, "york", "archived")
+        with pytest.raises(ArchivedError):
+            await one.predict(2, session="york")
+        assert [view.id for view in await one.sessions.list(one.me)] == ["seattle", "york"]
+        assert [view.id for view in await one.sessions.list(one.me, status="archived")] == ["york"]
+        assert [view.id for view in await one.sessions.list(one.me, after="seattle", search="or")] == ["york"]
+        task = (await one.sessions.task(one.me, "weather")).content or {}
+        await one.sessions.put_task(one.me, "weather", task | {"title": "another"})
+        assert (await one.sessions.get(one.me, "seattle")).task_version == 1
+        assert (await one.sessions.move(one.me, "seattle")).task_version == 2
+        with pytest.raises(UnfitError, match="other sections"):
+            other = task | {"memory": [{"name": "One", "about": "all"}]}
+            await one.sessions.put_task(one.me, "weather", other)
+            await one.sessions.move(one.me, "seattle")
+
+    in_house(database, work)
+
+
+def test_a_version_is_put_back_while_outcomes_are_learned(database: str) -> None:
+    async def work(one: House) -> None:
+        await one.begin()
+        for number in range(4):
+            await one.predict(number)
+            await one.tell(f"#{number}", came(number))
+        number = (await one.sessions.row(one.me, "seattle")).number
+        learning = Learning(one.sessions)
+        assert await learning.learn_next(number)
+        first = await one.sessions.memory(one.me, "seattle", 0)
+        _, shown = await asyncio.gather(one.learn(), one.sessions.restore(one.me, "seattle", 0))
+        assert (shown.text, shown.author, shown.reason) == (first.text, "somebody", "version 0 restored")
+        kept = await one.sessions.versions(one.me, "seattle")
+        assert [entry.revision for entry in kept] == sorted({entry.revision for entry in kept})
+        assert (await one.sessions.get(one.me, "seattle")).due == 0
+        with pytest.raises(NotFoundError):
+            await one.sessions.restore(one.me, "seattle", 99)
+
+    in_house(database, work)
+
+
+def test_nobody_sees_what_is_anothers(database: str) -> None:
+    async def work(one: House) -> None:
+        await one.begin()
+        await one.predict(0, "a")
+        await one.tell("a", came(0))
+        tried: list[Awaitable[object]] = [
+            one.sessions.get(one.other, "seattle"),
+            one.sessions.predict(one.other, "seattle", NewPrediction(x=day(1))),
+            one.sessions.prediction(one.other, "seattle", "a"),
+            one.sessions.tell(one.other, "seattle", "a", NewOutcome(y=came(0))),
+            one.sessions.outcome(one.other, "seattle", "a"),
+            one.sessions.wait(one.other, "seattle", "a", 0.0),
+            one.sessions.memory(one.other, "seattle"),
+            one.sessions.versions(one.other, "seattle"),
+            one.sessions.restore(one.other, "seattle", 0),
+            one.sessions.steps(one.other, "seattle"),
+            one.sessions.scores(one.other, "seattle"),
+            one.sessions.dump(one.other, "seattle"),
+            one.sessions.fork(one.other, "seattle"),
+            one.sessions.move(one.other, "seattle"),
+            one.sessions.set_status(one.other, "seattle", "archived"),
+            one.sessions.delete(one.other, "seattle"),
+        ]
+        for trial in tried:
+            with pytest.raises(NotFoundError):
+                await trial
+        assert list(await one.sessions.list(one.other)) == []
+        assert list(await one.sessions.tasks(one.other)) == []
+        same = await one.sessions.create(one.other, NewSession(task="weather", id="seattle", settings=SETTINGS))
+        assert same.steps == 0
+        assert (await one.sessions.get(one.me, "seattle")).steps == 1
+
+    in_house(database, work)
+
+
+def test_the_oldest_is_given_up_where_too_many_wait(database: str) -> None:
+    async def work(one: House) -> None:
+        await one.begin(max_waiting=2)
+        for number in range(4):
+            await one.predict(number)
+            if number == 1:
+                await one.tell("#1", came(1))  # has come, and is not given up
+        shown = await one.sessions.get(one.me, "seattle")
+        assert (shown.steps, shown.waiting) == (4, 2)
+        with pytest.raises(ConflictError, match="given up"):
+            await one.tell("#0", came(0))
+        assert (await one.sessions.outcome(one.me, "seattle", "#1")).status == "waiting"
+        assert await one.learn() == 1
+
+    in_house(database, work)
+
+
+@pytest.mark.parametrize(
+    ("new", "said"),
+    [
+        ({"task": "nothing"}, "there is no task nothing"),
+        ({"task": "weather", "method": "magic"}, "magic"),
+        ({"task": "weather", "settings": {"bugdet": 3}}, "bugdet"),
+        ({"task": "weather", "settings": {"budget": 5}}, "more than the budget of 5"),
+        ({"task": "weather", "settings": {"shared": True}}, "one sequence"),
+        ({"task": "weather", "task_version": 9}, "version 9"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_a_line(database: str, new: dict[str, Any], said: str) -> None:
+    async def work(one: House) -> None:
+        with pytest.raises(ServiceError, match=said) as refused:
+            await one.sessions.create(one.me, NewSession(**new))
+        assert "\n" not in str(refused.value)
+        assert refused.value.status in (404, 422)
+
+    in_house(database, work)
+
+
+def test_observations_and_outcomes_that_do_not_fit_change_nothing(database: str) -> None:
+    async def work(one: House) -> None:
+        await one.begin()
+        with pytest.raises(UnfitError):
+            await one.sessions.predict(one.me, "seattle", NewPrediction(x={"sky": object()}))
+        with pytest.raises(UnfitError, match="template"):
+            await one.sessions.predict(one.me, "seattle", NewPrediction(x={"sun": 1}))
+        await one.predict(0)
+        with pytest.raises(UnfitError, match="no answer field"):
+            await one.tell("#0", {"moon": "full"})
+        shown = await one.sessions.get(one.me, "seattle")
+        assert (shown.steps, shown.due) == (1, 0)
+        prompt = (await one.sessions.prediction(one.me, "seattle", "#0")).asked
+        assert prompt is not None
+        assert json.dumps(day(0)["date"])[1:-1] in prompt.messages[-1].content
+
+    in_house(database, work)
