@@ -14,14 +14,14 @@ from llm_as_rnn.core.engine import Engine
 from llm_as_rnn.core.errors import LlmAsRnnError, UsageError
 from llm_as_rnn.engines.resolve import resolve
 from llm_as_rnn.engines.spending import Price, read_prices
-from llm_as_rnn.service.callers import Caller
-from llm_as_rnn.service.config import LOOPBACK, ServiceSettings
+from llm_as_rnn.service.config import ServiceSettings
+from llm_as_rnn.service.door import Door
 from llm_as_rnn.service.figures import Figures
 from llm_as_rnn.service.http.app import make_app
 from llm_as_rnn.service.http.metrics import Metrics
-from llm_as_rnn.service.http.parts import Authenticate, Health, Stopping
+from llm_as_rnn.service.http.logs import log_lines
+from llm_as_rnn.service.http.parts import Health, Stopping
 from llm_as_rnn.service.http.server import run
-from llm_as_rnn.service.keys import authenticate, open_door
 from llm_as_rnn.service.learning import Learning
 from llm_as_rnn.service.migrating import prepare
 from llm_as_rnn.service.quotas import Admission
@@ -45,12 +45,15 @@ class Service(NamedTuple):
         What is done in the background.
     stopping : Stopping
         By which streams learn that it ends.
+    said : str
+        Who may come in, where that is anybody.
     """
 
     app: ASGIApp
     sessions: Sessions
     learning: Learning
     stopping: Stopping
+    said: str
 
 
 async def serve(settings: ServiceSettings, database: str, say: Callable[[str], None]) -> None:
@@ -91,7 +94,7 @@ async def assembled(
 
     Parameters
     ----------
-    settings, database, say
+    settings, database
         As of `serve`.
     engine : Engine, optional
         An engine of one's own in the place of the model; it is opened and closed here.
@@ -100,7 +103,8 @@ async def assembled(
         store = await Store.open(database)
         stack.push_async_callback(store.close)
         await prepare(store, make=store.url.get_backend_name() == "sqlite")
-        door = await _door(store, settings, say)
+        door = Door(store)
+        said = await door.begin(loopback=settings.loopback)
         price = _price(settings)
         engine = engine or resolve(settings.model, **_how(settings))
         await engine.open()
@@ -116,14 +120,14 @@ async def assembled(
         admission = Admission(store, engine.info.model, price)
         app = make_app(
             sessions,
-            authenticate=door,
+            authenticate=door.authenticate,
             health=lambda: _health(store, engine),
             settings=settings,
             admit=admission.admit,
             stopping=stopping,
             metrics=metrics,
         )
-        yield Service(app, sessions, learning, stopping)
+        yield Service(app, sessions, learning, stopping, said)
 
 
 def _how(settings: ServiceSettings) -> dict[str, Any]:
@@ -142,30 +146,6 @@ def _how(settings: ServiceSettings) -> dict[str, Any]:
 def _price(settings: ServiceSettings) -> Price | None:
     """Give what the model costs, where a table of prices says so."""
     return None if settings.prices is None else read_prices(Path(settings.prices)).get(settings.model)
-
-
-async def _door(store: Store, settings: ServiceSettings, say: Callable[[str], None]) -> Authenticate:
-    """Tell who asks by the key; where there are no keys, it is this machine's own user, and nobody from elsewhere.
-
-    Raises
-    ------
-    UsageError
-        If there are no keys, and the service would listen to other machines.
-    """
-    if await open_door(store) is None:
-        return lambda key: authenticate(store, key)
-    if settings.host not in LOOPBACK:
-        raise UsageError(
-            f"there are no keys yet, and {settings.host} can be reached from elsewhere",
-            "make one: llm-as-rnn serve keys create; or listen at 127.0.0.1",
-        )
-    say("no keys were made: whoever is on this machine may do everything (llm-as-rnn serve keys create)")
-
-    async def opening(key: str | None) -> Caller:
-        caller = None if key else await open_door(store)
-        return caller or await authenticate(store, key)
-
-    return opening
 
 
 async def _health(store: Store, engine: Engine) -> Health:
