@@ -16,7 +16,7 @@ from llm_as_rnn.core.fields import Field, Label, Number, Ranked
 from llm_as_rnn.core.records import Feedback, Message, Status, StepRecord, Value
 from llm_as_rnn.core.task import Columns, MemorySection, Task
 from llm_as_rnn.report.packing import Packed, ViewerIndex, script_json, spread_out, viewer
-from llm_as_rnn.report.trace import cap_length
+from llm_as_rnn.viewer.trace import cap_length
 from llm_as_rnn.runs.directory import RunDirectory
 from tests.metrics.steps import call, step
 from tests.report.journal import late, weather_journal
@@ -144,7 +144,7 @@ def test_what_was_asked_is_stored_line_by_line_and_only_where_all_of_it_is_known
 def test_long_prompts_are_cut_by_themselves(weather: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     long = Message("user", "x" * 1000)
     record = step(calls=(call(text="y" * 100),), asked=((long.digest,),))
-    monkeypatch.setattr("llm_as_rnn.report.trace.TEXT_CHARS", 150)
+    monkeypatch.setattr("llm_as_rnn.viewer.trace.TEXT_CHARS", 150)
     pool = shown(viewer(weather, [record], None, asked={long.digest: long}))["pool"]
     assert "y" * 100 in pool
     assert [text for text in pool if text and text[0] in "x["] == ["x" * 150, "[850 more characters: see the journal]"]
@@ -257,7 +257,7 @@ def test_long_texts_are_cut_and_say_so(weather: Task, monkeypatch: pytest.Monkey
         step(t=0, raw="short", calls=(call(text="y" * 1000),), feedback=Feedback("model", "also short")),
         step(t=1, raw="short", calls=(call(text="z" * 800),)),
     ]
-    monkeypatch.setattr("llm_as_rnn.report.trace.TEXT_CHARS", 215)
+    monkeypatch.setattr("llm_as_rnn.viewer.trace.TEXT_CHARS", 215)
     pool = shown(viewer(weather, records, None))["pool"]
     assert "short" in pool
     assert "also short" in pool

@@ -20,7 +20,7 @@ from llm_as_rnn.core.prompts import Prompts
 from llm_as_rnn.core.records import Memory
 from llm_as_rnn.core.settings import Settings
 from llm_as_rnn.datasets.terms import is_credentialed
-from llm_as_rnn.report.diff import Item, MemoryDiff
+from llm_as_rnn.viewer.diff import Item, MemoryDiff
 from llm_as_rnn.runs.directory import RunDirectory
 from llm_as_rnn.runs.versions import Event, versions
 from llm_as_rnn.streams.online import Stream, pick, revive

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -34,8 +35,11 @@ from llm_as_rnn.report.regrets import regret_charts
 from llm_as_rnn.report.trust import choosing_table, trust_charts, trust_table
 from llm_as_rnn.runs.asked import NO_PROMPTS, Prompts
 from llm_as_rnn.runs.versions import Event
+from llm_as_rnn.viewer import LOOK, STATIC
 
 TEMPLATES = Path(__file__).parent / "templates"
+
+_IMPORTS = re.compile(r"^import \{.*\} from .*\n", re.MULTILINE)
 
 FEW_SEQUENCES = 10
 """Below this, intervals are rough, and the page says so: those of skewed scores hold the truth less often than told."""
@@ -43,6 +47,9 @@ FEW_SEQUENCES = 10
 Lessons = Mapping[tuple[str, str], Sequence[Event]]
 
 _NO_LESSONS: Lessons = MappingProxyType({})
+
+STYLES = (LOOK[0], "charts.css", *LOOK[1:], "report.css")
+"""The style sheets of every page that is made here."""
 
 environment = Environment(
     loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -160,8 +167,8 @@ def render_report(
         settings=settings(run),
         data=data,
         head=Markup(data.head),  # noqa: S704 - script_json escapes what could end the tag
-        style=asset("palette.css", "charts.css", "report.css"),
-        script=asset("viewer.js"),
+        style=asset(*STYLES),
+        script=asset("dom.js", "viewer.js", "steps.js"),
     )
 
 
@@ -218,8 +225,12 @@ def duration(seconds: float) -> str:
 
 @cache
 def asset(*names: str) -> Asset:
-    """Read files of the folder of templates as one part of a page."""
-    text = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in names)
+    """Read files as one part of a page: those of the folder of templates, and those that other pages have too.
+
+    Scripts are modules that import each other from their beginnings; here they are one.
+    """
+    places = (TEMPLATES / name if (TEMPLATES / name).exists() else STATIC / name for name in names)
+    text = _IMPORTS.sub("", "".join(place.read_text(encoding="utf-8") for place in places))
     digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
     return Asset(Markup(text), f"sha256-{digest}")  # noqa: S704 - the package's own files
 

@@ -1,6 +1,6 @@
 """The viewer's steps as the page holds them: compressed, in parts, as many as there is room for.
 
-A part is a stretch of a sequence under all methods, with a pool of its own (see `report.trace`). The viewer unpacks the
+A part is a stretch of a sequence under all methods, with a pool of its own (see `viewer.trace`). The viewer unpacks the
 part that it shows, so that opening a page of many thousand steps takes no longer than one of few. Of a run whose parts
 would make the page too large, it holds as many as there is room for, evenly chosen among the sequences.
 """
@@ -19,7 +19,7 @@ from llm_as_rnn.core.fields import Number
 from llm_as_rnn.core.records import StepRecord
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.traces import Traces, traces
-from llm_as_rnn.report.trace import NOTHING, Asked, PartView, Shown, ShownField, Trace, part_view
+from llm_as_rnn.viewer.trace import NOTHING, Asked, PartView, Shown, ShownField, Trace, part_view
 
 ROOM = 1_000_000
 """The most characters of packed parts that a page holds: some 20,000 steps of references, or fewer that say more."""

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from llm_as_rnn.core.errors import RunError
 from llm_as_rnn.core.files import write_atomically
 from llm_as_rnn.report.charts import HEIGHT, WIDTH, Chart
-from llm_as_rnn.report.html import TEMPLATES
+from llm_as_rnn.viewer import STATIC
 
 _FRAME = Markup(
     '<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
@@ -49,6 +49,6 @@ def write_pictures(folder: Path, charts: Sequence[Chart], *, private: bool = Fal
 
 def picture(chart: Chart) -> str:
     """Make a chart stand alone."""
-    style = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in ("palette.css", "charts.css"))
+    style = "".join((STATIC / name).read_text(encoding="utf-8") for name in ("palette.css", "charts.css"))
     title = f"{chart.title} ({chart.about})"
     return str(_FRAME.format(width=WIDTH, height=HEIGHT, title=title, style=Markup(style), chart=chart.svg))  # noqa: S704 - the package's own files

@@ -22,7 +22,7 @@ from llm_as_rnn.metrics.scores import task_metrics
 from llm_as_rnn.metrics.summary import MethodSummary, Score, score_of
 from llm_as_rnn.metrics.table import Table
 from llm_as_rnn.report.charts import COLOURS, Chart, Line, Style, line_chart
-from llm_as_rnn.report.html import asset, environment
+from llm_as_rnn.report.html import STYLES, asset, environment
 from llm_as_rnn.report.tables import Cell, Column, Results, Row, difference_cell, markdown, score_cells
 from llm_as_rnn.runs.directory import RunInfo
 from llm_as_rnn.runs.sweep import Planned, Published, Sweep
@@ -335,7 +335,7 @@ def render_sweep(outcome: Outcome, content: Results, compared: Results | None, s
         looks=[Style(outcome.name(row), place, dashed=False) for place, row in enumerate(outcome.cells[:MOST_LINES])],
         hidden=max(len(outcome.cells) - MOST_LINES, 0),
         folders=[one.folder for one in outcome.done],
-        style=asset("palette.css", "charts.css", "report.css"),
+        style=asset(*STYLES),
     )
 
 

@@ -15,7 +15,7 @@ from llm_as_rnn.metrics.curves import Scores, by_sequence, less, running
 from llm_as_rnn.metrics.scores import task_metrics
 from llm_as_rnn.metrics.summary import MethodSummary, by_method
 from llm_as_rnn.report.charts import COLOURS, Chart, Line, Style, line_chart
-from llm_as_rnn.report.html import asset, environment
+from llm_as_rnn.report.html import STYLES, asset, environment
 from llm_as_rnn.report.tables import Column, Results, Row, difference_cell, results
 
 MINUS = "\N{MINUS SIGN}"
@@ -171,5 +171,5 @@ def render_comparison(task: Task, runs: Sequence[Run], rows: Sequence[MethodSumm
         sequences=len({record.sequence for record in runs[0].records}),
         charts=difference_charts(task, runs),
         looks=[Style(str(pair), place % COLOURS, dashed=False) for place, pair in enumerate(pairs(runs))],
-        style=asset("palette.css", "charts.css", "report.css"),
+        style=asset(*STYLES),
     )

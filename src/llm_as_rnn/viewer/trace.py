@@ -24,7 +24,7 @@ from llm_as_rnn.metrics.memories import predicting
 from llm_as_rnn.metrics.scores import field_metrics
 from llm_as_rnn.metrics.told import as_said
 from llm_as_rnn.metrics.trusted import is_covered
-from llm_as_rnn.report.diff import Item, MemoryDiff
+from llm_as_rnn.viewer.diff import Item, MemoryDiff
 
 TEXT_CHARS = 1_000_000
 """The most characters of models' texts that a part holds, about; and of what they were asked, once again as many."""
@@ -283,7 +283,7 @@ class Trace:
 
 
 Sections = Mapping[str, Sequence[Item]]
-"""The items of a memory by section (see `report.diff`)."""
+"""The items of a memory by section (see `viewer.diff`)."""
 
 
 DIGITS = 4

@@ -1,60 +1,77 @@
-"use strict";
-// The trace viewer. It only ever sets text, never markup: what it shows was written by models.
-(async () => {
-  const data = JSON.parse(document.getElementById("data").textContent);
-  if (!data.parts.length) return;
+// The viewer of steps: one component for the report, the service's page and a run that goes on.
 
-  const byId = (id) => document.getElementById(id);
+import { element, fill, memoryItems, number, shape } from "./dom.js";
+
+// What the viewer stands in ----------------------------------------------------------------------------------------
+
+function frame() {
+  const part = (tag, id, attributes = {}, ...children) => element(tag, { id, ...attributes }, ...children);
+  const head = ["field", "predicted", "came"].map((name) => element("th", { scope: "col" }, name));
+  const verdict = element("th", { scope: "col" }, element("span", { class: "hidden" }, "verdict"));
+  const answers = element("table", { class: "answers" },
+    element("caption", { class: "hidden" }, "What was predicted, and what came"),
+    element("thead", {}, element("tr", {}, ...head, verdict)), part("tbody", "answers"));
+  return [
+    element("div", { class: "controls" },
+      element("label", {}, "method ", part("select", "method")),
+      element("label", {}, "sequence ", part("select", "sequence")),
+      element("div", { class: "walk", role: "group", "aria-label": "Step" },
+        part("button", "previous", { type: "button", "aria-label": "previous step" }, "←"),
+        part("input", "step", { type: "range", min: 0, step: 1, "aria-label": "step" }),
+        part("button", "next", { type: "button", "aria-label": "next step" }, "→"),
+        part("output", "position", { "aria-live": "polite" }))),
+    part("div", "timeline"),
+    element("div", { class: "panels" },
+      part("div", "step-panel", {},
+        element("h3", {}, "Observation"), part("dl", "observation", { class: "pairs" }),
+        element("h3", {}, "Prediction and outcome ", part("span", "status", { class: "status" })),
+        answers,
+        ...["trouble", "tell", "said", "recalled", "advice", "feedback"].map((id) => part("div", id))),
+      part("div", "memory-panel", {},
+        part("div", "memory"),
+        part("details", "calls", {}, part("summary", "calls-title"), part("div", "call-list")))),
+    element("p", { class: "note" }, "Keys ← and → walk through the steps."),
+  ];
+}
+
+const UPDATES = { accepted: "good", kept: "", rolled_back: "bad", skipped: "" };
+
+// Show steps in an element.
+//
+// `source` has: `index`, all that is known of the parts (as `report.packing.ViewerIndex`); `load(part)`, which promises
+// what is in one (`viewer.trace.PartView`); `where`, what to show at first ({method, sequence, t}, all may be missing);
+// and, if wanted, `moved(where)`, called when another step is shown; `asked(step)`, which promises the prompt of a step
+// whose calls the parts do not hold; `tell(step)`, what can be done about a step; `latest`, to begin with the last step.
+//
+// What is given back can `refresh(index)` when there is more, and `close()`.
+export async function makeViewer(root, source) {
+  let data = source.index, trace, wanted, at = 0, traces = [];
+  const inside = new Map(), closing = new AbortController(), listening = { signal: closing.signal };
+  root.replaceChildren(...frame());
+  for (const one of root.querySelectorAll("[id]")) inside.set(one.id, one);
+  const byId = (id) => inside.get(id);
   const methodBox = byId("method"), sequenceBox = byId("sequence"), slider = byId("step");
-  const UPDATES = { accepted: "good", kept: "", rolled_back: "bad", skipped: "" };
-  const SIGNS = { "=": "", "+": "+", "-": "−", "~": "~" };
-  const CLASSES = { "=": "same", "+": "added", "-": "removed", "~": "edited" };
-  const SIGN_NAMES = { "+": "added", "-": "removed", "~": "edited" };
-  let trace, wanted, at = 0;
 
   // A trace is a stretch of one sequence under one method; those of one stretch are in one part, and share its pool.
-  const traces = data.parts.flatMap((part, number) => part.methods.map((method, place) => ({
-    method: data.methods[method],
+  const tracesOf = (index) => index.parts.flatMap((part, place) => part.methods.map((method, within) => ({
+    method: index.methods[method],
     sequence: part.sequence,
     name: part.whole === false ? `${part.sequence}, t = ${part.first} to ${part.last}` : part.sequence,
     memory: (part.memory || []).includes(method),
     first: part.first,
     last: part.last,
-    part: number,
-    place,
+    part: place,
+    place: within,
   })));
-
-  // Building blocks ------------------------------------------------------------------------------------------------
-
-  function element(tag, attributes = {}, ...children) {
-    const made = document.createElement(tag);
-    for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-    made.append(...children);
-    return made;
-  }
-
-  function shape(tag, attributes, ...children) {
-    const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
-    for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-    made.append(...children);
-    return made;
-  }
 
   const pooled = (place) => trace.pool[place];
   const unit = (name) => (data.units[name] ? ` ${data.units[name]}` : "");
   const dated = (step) => (step.when === undefined ? "" : `, ${pooled(step.when)}`);
-  const number = (value) => value.toLocaleString("en");
-  const hasMemory = () => trace.steps.some((step) => step.memory);
+  const hasMemory = () => trace.memory || trace.steps.some((step) => step.memory);
 
   // Unpacking ------------------------------------------------------------------------------------------------------
 
-  const unpacking = new Map();
-
-  async function unpack(id) {
-    const bytes = Uint8Array.from(atob(byId(id).textContent), (letter) => letter.charCodeAt(0));
-    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-    return JSON.parse(await new Response(stream).text());
-  }
+  let unpacking = new Map();
 
   // What there is of one step in columns, of which those without anything are left out.
   function row(columns, place) {
@@ -72,7 +89,7 @@
   }
 
   async function load(one) {
-    if (!unpacking.has(one.part)) unpacking.set(one.part, unpack(`part-${one.part}`));
+    if (!unpacking.has(one.part)) unpacking.set(one.part, source.load(one.part));
     const part = await unpacking.get(one.part);
     one.pool = part.pool;
     one.steps = one.steps || stepsOf(part.traces[one.place]);
@@ -80,40 +97,57 @@
 
   // Which step -----------------------------------------------------------------------------------------------------
 
-  // Whether it was chosen: not if another one was while it was unpacked.
-  async function chooseTrace(method, isIt) {
-    const ofMethod = traces.filter((one) => one.method === method);
-    const chosen = wanted = ofMethod.find(isIt) || ofMethod[0];
-    byId("viewer").setAttribute("aria-busy", "true");
-    await load(chosen);
-    if (wanted !== chosen) return false;
-    byId("viewer").removeAttribute("aria-busy");
+  // Whether it was chosen: not if another one was while it was loaded.
+  async function choose(chosen) {
+    const before = trace;
+    wanted = chosen;
+    root.setAttribute("aria-busy", "true");
+    try {
+      await load(chosen);
+    } catch (error) {
+      unpacking.delete(chosen.part); // to be tried again
+      throw error;
+    } finally {
+      if (wanted === chosen) root.removeAttribute("aria-busy");
+    }
+    if (wanted !== chosen || closing.signal.aborted) return false;
     trace = chosen;
-    methodBox.value = method;
-    sequenceBox.replaceChildren(...ofMethod.map((one) => element("option", { value: one.part }, one.name)));
-    sequenceBox.value = trace.part;
+    if (!before || before.method !== trace.method) byId("calls").open = !hasMemory();
+    options(methodBox, data.methods.filter((name) => traces.some((one) => one.method === name)).map((name) => [name, name]), trace.method);
+    options(sequenceBox, traces.filter((one) => one.method === trace.method).map((one) => [one.part, one.name]), trace.part);
     slider.max = trace.steps.length - 1;
-    byId("calls").open = !hasMemory();
+    drawTimeline();
     return true;
   }
 
-  function go(place) {
-    if (!trace) return; // a key that was pressed while the first steps were unpacked
-    at = Math.max(0, Math.min(trace.steps.length - 1, place));
-    showStep(trace.steps[at]);
-    const where = new URLSearchParams({ method: trace.method, sequence: trace.sequence, t: trace.steps[at].t });
-    history.replaceState(null, "", `#${where}`);
+  function options(box, pairs, chosen) {
+    fill(box, ...pairs.map(([value, name]) => element("option", { value }, name)));
+    box.value = chosen;
   }
 
-  async function restore() {
-    const where = new URLSearchParams(location.hash.slice(1));
-    const favourite = traces.find((one) => one.memory) || traces[0], t = Number(where.get("t"));
-    const method = traces.some((one) => one.method === where.get("method")) ? where.get("method") : favourite.method;
-    const named = traces.filter((one) => one.method === method && one.sequence === where.get("sequence"));
-    const there = named.find((one) => one.first <= t && t <= one.last) || named[0];
-    await chooseTrace(method, (one) => one === there);
-    at = Math.max(0, trace.steps.findIndex((step) => String(step.t) === where.get("t")));
-    return where.has("t");
+  const whereNow = () => ({ method: trace.method, sequence: trace.sequence, t: trace.steps[at].t });
+
+  function go(place) {
+    if (!trace) return; // a key that was pressed while the first steps were loaded
+    at = Math.max(0, Math.min(trace.steps.length - 1, place));
+    showStep(trace.steps[at]);
+    if (source.moved) source.moved(whereNow());
+  }
+
+  // The trace that has a step, else the one that comes nearest to it.
+  function tracesFor({ method, sequence, t }) {
+    const favourite = (source.latest ? traces.findLast((one) => one.memory) || traces.at(-1) : traces.find((one) => one.memory)) || traces[0];
+    const named = traces.filter((one) => one.method === (traces.some((one) => one.method === method) ? method : favourite.method));
+    const within = named.filter((one) => one.sequence === sequence);
+    const among = within.length ? within : named.includes(favourite) ? [favourite] : named;
+    return among.find((one) => one.first <= t && t <= one.last) || (source.latest ? among.at(-1) : among[0]);
+  }
+
+  async function show(where) {
+    if (!(await choose(tracesFor(where)))) return;
+    const found = trace.steps.findIndex((step) => step.t === where.t);
+    at = found >= 0 ? found : source.latest ? trace.steps.length - 1 : 0;
+    showStep(trace.steps[at]);
   }
 
   // One step -------------------------------------------------------------------------------------------------------
@@ -124,7 +158,7 @@
     byId("position").textContent = `t = ${step.t} (${at + 1} of ${trace.steps.length})${dated(step)}`;
     byId("previous").disabled = at === 0;
     byId("next").disabled = at === trace.steps.length - 1;
-    byId("observation").replaceChildren(
+    fill(byId("observation"),
       ...Object.entries(pooled(step.observation)).flatMap(([name, value]) => [
         element("dt", {}, name), element("dd", {}, value),
       ]),
@@ -144,7 +178,7 @@
     const answered = step.status === "ok" || step.status === "repaired";
     status.textContent = step.status.replace("_", " ");
     status.className = `status ${answered ? "" : "bad"}`;
-    byId("answers").replaceChildren(...step.answers.map((answer) => {
+    fill(byId("answers"), ...step.answers.map((answer) => {
       const verdict = element("td", {});
       if (answer.right !== undefined) {
         verdict.append(element("span", { class: answer.right ? "right" : "wrong" }, answer.right ? "✓ right" : "✗ wrong"));
@@ -155,9 +189,10 @@
     }));
     const trouble = [];
     if (step.problem) trouble.push(element("p", { class: "note" }, step.problem));
-    if (!answered) trouble.push(element("p", { class: "note" }, "what the model wrote:"), element("pre", { tabindex: 0 }, pooled(step.raw)));
+    if (!answered && pooled(step.raw)) trouble.push(element("p", { class: "note" }, "what the model wrote:"), element("pre", { tabindex: 0 }, pooled(step.raw)));
     for (const note of step.notes || []) trouble.push(element("p", { class: "note" }, note));
-    byId("trouble").replaceChildren(...trouble);
+    fill(byId("trouble"), ...trouble);
+    byId("tell").replaceChildren(...(source.tell ? source.tell(step) : []));
   }
 
   function showRecalled(step) {
@@ -173,7 +208,7 @@
       return row;
     });
     const title = recalled.length > 1 ? "Recalled, the most alike first" : "Recalled";
-    byId("recalled").replaceChildren(...(rows.length ? [element("h3", {}, title), element("ul", { class: "recalled" }, ...rows)] : []));
+    fill(byId("recalled"), ...(rows.length ? [element("h3", {}, title), element("ul", { class: "recalled" }, ...rows)] : []));
   }
 
   const ranked = (figures) => figures.map(([text, figure]) => `${pooled(text)} ${figure.toFixed(2)}`).join(", ");
@@ -192,13 +227,13 @@
       if (told.length) row.append(element("p", { class: "prose detail" }, `as the model said: ${ranked(told)}`));
       return row;
     });
-    byId("said").replaceChildren(...(rows.length ? [element("h3", {}, "How far to trust it"), element("ul", { class: "recalled" }, ...rows)] : []));
+    fill(byId("said"), ...(rows.length ? [element("h3", {}, "How far to trust it"), element("ul", { class: "recalled" }, ...rows)] : []));
   }
 
   function showAdvice(step) {
     const rows = (step.advice || []).map(([field, believed]) =>
       element("li", {}, element("span", { class: "body" }, `${field}: believed ${ranked(believed)}`)));
-    byId("advice").replaceChildren(...(rows.length ? [element("h3", {}, "Advice"), element("ul", { class: "recalled" }, ...rows)] : []));
+    fill(byId("advice"), ...(rows.length ? [element("h3", {}, "Advice"), element("ul", { class: "recalled" }, ...rows)] : []));
   }
 
   function showFeedback(step) {
@@ -211,7 +246,7 @@
     }
     parts.push(element("h3", {}, "Update", element("span", { class: `status ${UPDATES[step.outcome]}` }, step.outcome.replace("_", " "))));
     if (step.reason) parts.push(element("p", { class: "prose" }, step.reason));
-    byId("feedback").replaceChildren(...parts);
+    fill(byId("feedback"), ...parts);
   }
 
   // Memory ---------------------------------------------------------------------------------------------------------
@@ -219,20 +254,15 @@
   function showMemory(step) {
     const memory = step.memory;
     if (!memory) {
-      const why = hasMemory() ? "There is none at this step." : "This method keeps no memory in language.";
-      byId("memory").replaceChildren(element("h3", {}, "Memory"), element("p", { class: "note" }, why));
+      const why = step.waits ? "The outcome of this step was not learned, so it changed no memory." : hasMemory() ? "There is none at this step." : "This method keeps no memory in language.";
+      fill(byId("memory"), element("h3", {}, "Memory"), element("p", { class: "note" }, why));
       return;
     }
     const parts = [...predictedWith(memory), element("h3", {}, "Memory after this step", element("span", { class: "status" }, `version ${memory.version}`))];
     if (memory.before !== undefined) parts.push(element("p", { class: "note" }, `Its outcome came late, when the memory was at version ${memory.before}: what is marked changed from there.`));
     if (memory.tokens !== undefined) parts.push(...fillBar(memory.tokens));
-    for (const [name, items] of memory.sections) {
-      parts.push(
-        element("p", { class: "section-name" }, name),
-        items.length ? element("ul", { class: "items" }, ...items.map(memoryItem)) : element("p", { class: "note" }, "empty"),
-      );
-    }
-    byId("memory").replaceChildren(...parts);
+    for (const [name, items] of memory.sections) parts.push(element("p", { class: "section-name" }, name), memoryItems(items, pooled));
+    fill(byId("memory"), ...parts);
   }
 
   // With late outcomes the memory that made the prediction is an earlier one than the one that its update began with.
@@ -258,29 +288,13 @@
     ];
   }
 
-  function memoryItem([id, since, mark, content]) {
-    const body = element("span", { class: "body" });
-    if (mark === "~") {
-      for (const [change, text] of content) {
-        body.append(change === "=" ? text : element(change === "+" ? "ins" : "del", {}, text));
-      }
-    } else {
-      body.append(pooled(content));
-    }
-    const sign = element("span", { class: "sign", "aria-hidden": "true" }, SIGNS[mark]);
-    const row = element("li", { class: CLASSES[mark], "data-item": id }, element("span", { class: "number" }, String(id)), sign, body);
-    row.title = since === null ? `item ${id}, from the first memory` : `item ${id}, since t = ${since}`;
-    if (SIGN_NAMES[mark]) body.prepend(element("span", { class: "hidden" }, `${SIGN_NAMES[mark]}: `));
-    return row;
-  }
-
   // Calls ----------------------------------------------------------------------------------------------------------
 
   function showCalls(step) {
+    if (source.asked) return showAsked(step);
     const calls = step.calls || [];
-    byId("calls").hidden = false;
     byId("calls-title").textContent = calls.length === 1 ? "1 model call" : `${calls.length || "no"} model calls`;
-    byId("call-list").replaceChildren(...calls.flatMap((call) => {
+    fill(byId("call-list"), ...calls.flatMap((call) => {
       const figures = [
         `${number(call.prompt)} tokens read${call.cached === null ? "" : ` (${number(call.cached)} cached)`}`,
         `${number(call.completion)} written`,
@@ -297,15 +311,37 @@
     }));
   }
 
+  // What was asked at a step, where it is kept elsewhere and is fetched when somebody looks.
+  async function showAsked(step) {
+    byId("calls-title").textContent = "What the model was asked, and what it wrote";
+    if (!byId("calls").open) return;
+    let parts;
+    try {
+      const found = await source.asked(step);
+      parts = found ? [
+        element("p", { class: "call-head" }, element("b", {}, "predict"), ` ${found.seconds.toFixed(2)} s`),
+        messages(found.messages.map((one) => [one.role, one.content]), true),
+        element("pre", { tabindex: 0, class: "answer" }, found.answer),
+      ] : [element("p", { class: "note" }, "No model was asked, or what it was asked is not kept any more.")];
+    } catch (error) {
+      parts = [element("p", { class: "note", role: "alert" }, error.message)];
+    }
+    if (trace.steps[at] === step) fill(byId("call-list"), ...parts);
+  }
+
   function asked(call) {
     if (!call.asked) {
       const why = data.unasked ? `: ${data.unasked}` : " in this run";
       return element("p", { class: "note" }, `What was asked is not recorded${why}.`);
     }
-    const many = call.asked.length === 1 ? "1 message" : `${call.asked.length} messages`;
-    return element("details", { class: "asked" }, element("summary", {}, `asked in ${many}`), ...call.asked.flatMap(([role, lines]) => [
+    return messages(call.asked.map(([role, lines]) => [role, lines.map(pooled).join("\n")]), false);
+  }
+
+  function messages(pairs, open) {
+    const many = pairs.length === 1 ? "1 message" : `${pairs.length} messages`;
+    return element("details", open ? { class: "asked", open: "" } : { class: "asked" }, element("summary", {}, `asked in ${many}`), ...pairs.flatMap(([role, text]) => [
       element("p", { class: "call-head" }, role),
-      element("pre", { tabindex: 0 }, lines.map(pooled).join("\n")),
+      element("pre", { tabindex: 0 }, text),
     ]));
   }
 
@@ -378,41 +414,64 @@
   }
 
   function markNow() {
-    const now = document.querySelector("#timeline .now");
+    const now = byId("timeline").querySelector(".now");
     if (now) now.setAttribute("x", NAME_WIDTH + at * slot);
   }
 
   // Start ----------------------------------------------------------------------------------------------------------
 
+  function complain(error) {
+    byId("position").textContent = error.message;
+  }
+
   async function changeTrace(method, part) {
-    const t = trace.steps[at].t;
-    if (!(await chooseTrace(method, (one) => one.part === part))) return;
-    drawTimeline();
+    const t = trace.steps[at].t, ofMethod = traces.filter((one) => one.method === method);
+    if (!(await choose(ofMethod.find((one) => one.part === part) || ofMethod[0]))) return;
     const same = trace.steps.findIndex((step) => step.t === t);
     go(same < 0 ? 0 : same);
   }
 
-  methodBox.replaceChildren(...data.methods.filter((name) => traces.some((one) => one.method === name)).map((name) => element("option", {}, name)));
-  methodBox.addEventListener("change", () => changeTrace(methodBox.value, trace.part));
-  sequenceBox.addEventListener("change", () => changeTrace(trace.method, Number(sequenceBox.value)));
+  // Take notice of further steps, and of what became of those that are there; whoever looks at the last one goes along.
+  async function refresh(index) {
+    if (!index.parts.length || wanted !== trace) return; // another one is being loaded, and will be as it is then
+    const now = trace.steps[at], isLast = at === trace.steps.length - 1;
+    const goesOn = isLast && traces.findLast((one) => one.method === trace.method && one.sequence === trace.sequence) === trace;
+    const where = whereNow();
+    data = index;
+    traces = tracesOf(index);
+    unpacking = new Map();
+    if (goesOn) where.t = traces.findLast((one) => one.method === where.method && one.sequence === where.sequence).last;
+    await show(where);
+    if (goesOn && source.moved && trace.steps[at].t !== now.t) source.moved(whereNow());
+  }
+
+  traces = tracesOf(data);
+  methodBox.addEventListener("change", () => changeTrace(methodBox.value, trace.part).catch(complain));
+  sequenceBox.addEventListener("change", () => changeTrace(trace.method, Number(sequenceBox.value)).catch(complain));
   slider.addEventListener("input", () => go(Number(slider.value)));
   byId("previous").addEventListener("click", () => go(at - 1));
   byId("next").addEventListener("click", () => go(at + 1));
+  byId("calls").addEventListener("toggle", () => { if (trace && source.asked) showAsked(trace.steps[at]); });
   document.addEventListener("keydown", (event) => {
     const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    // Lists, choices and what scrolls sideways have a use of their own for these keys.
-    if (!step || event.altKey || event.ctrlKey || event.metaKey || event.target.closest("select, .scroll, .tabs")) return;
+    // Lists, choices, texts and what scrolls sideways have a use of their own for these keys.
+    const busy = "select, textarea, input:not([type=range]), dialog, .scroll, .tabs";
+    if (!step || event.altKey || event.ctrlKey || event.metaKey || event.target.closest(busy)) return;
     event.preventDefault();
     go(at + step);
-  });
-  if (!window.DecompressionStream) {
-    byId("steps").append(element("p", { class: "note" }, "This browser is too old to unpack the steps."));
-    return;
-  }
-  const linked = await restore();
-  byId("viewer").hidden = false;
-  new ResizeObserver(drawTimeline).observe(byId("timeline"));
+  }, listening);
+  await show(source.where || {});
+  root.hidden = false;
+  const observer = new ResizeObserver(drawTimeline);
+  observer.observe(byId("timeline"));
   drawTimeline();
-  showStep(trace.steps[at]);
-  if (linked) byId("steps").scrollIntoView();
-})();
+
+  return {
+    refresh,
+    show: (where) => show(where).catch(complain),
+    close() {
+      closing.abort();
+      observer.disconnect();
+    },
+  };
+}
