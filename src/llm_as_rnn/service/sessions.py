@@ -17,9 +17,10 @@ from llm_as_rnn.service.steps import Steps
 from llm_as_rnn.service.views import (
     ScoresView,
 )
+from llm_as_rnn.service.watching import Watching
 
 
-class Sessions(Files, Steps, Memories):
+class Sessions(Files, Steps, Memories, Watching):
     """All verbs (see `Desk` for what it is made of)."""
 
     async def scores(self, caller: Caller, session: str) -> ScoresView:

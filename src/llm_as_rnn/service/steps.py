@@ -135,12 +135,16 @@ class Steps(Desk):
 
         return await self.store.read(reading)
 
-    async def steps(self, caller: Caller, session: str, after: int = -1, limit: int = 100) -> Sequence[StepView]:
-        """List steps, those after one."""
+    async def steps(
+        self, caller: Caller, session: str, after: int = -1, limit: int = 100, state: str | None = None
+    ) -> Sequence[StepView]:
+        """List steps, those after one; of predictions in one state, if it is named."""
 
         def reading(connection: sa.Connection) -> Sequence[StepView]:
             row = rows.find(connection, caller.tenant, session)
             asked = sa.select(predictions).where(predictions.c.session == row.number, predictions.c.step > after)
+            if state is not None:
+                asked = asked.where(predictions.c.status == state)
             kept = connection.execute(asked.order_by(predictions.c.step).limit(limit)).all()
             wanted = (outcomes.c.session == row.number, outcomes.c.step.in_([one.step for one in kept]))
             told = connection.execute(sa.select(outcomes).where(*wanted).order_by(outcomes.c.number)).all()

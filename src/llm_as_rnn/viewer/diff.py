@@ -77,13 +77,13 @@ class MemoryDiff:
         self._known: dict[str, list[_Known]] = {}
         self._last_id = 0
 
-    def step(self, t: int, before: Memory | None, after: Memory | None) -> dict[str, list[Item]]:
+    def step(self, t: int | None, before: Memory | None, after: Memory | None) -> dict[str, list[Item]]:
         """Compare the memory before and after the update of step t.
 
         Parameters
         ----------
-        t : int
-            The timestep.
+        t : int or None
+            The timestep; None where something else than a step changed it.
         before, after : Memory or None
             h_{t-1} and h_t; None is an empty memory.
 

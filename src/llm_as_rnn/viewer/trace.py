@@ -3,7 +3,7 @@
 Texts that come up again (an observation under each method, an item that an update left alone) are stored once, in a
 pool, and named by their place in it. What is too long for a page is cut, the longest texts first: the journal has all.
 
-How the page holds them stands in `report.packing`.
+How a page holds them stands in `report.packing`; a service prepares them in `service.watching`.
 """
 
 from __future__ import annotations
@@ -35,6 +35,10 @@ Asked = Mapping[str, Message]
 """Messages of prompts by their digests."""
 
 NOTHING: Asked = MappingProxyType({})
+
+
+ItemView = tuple[int, int | None, str, Any]
+"""An item as the viewer has it: its number, since when it is there, its mark, and its text or how that changed."""
 
 
 class Shown(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -71,7 +75,7 @@ class MemoryView(Shown, frozen=True):
     """h_t and what changed in it. An item is (number, since, mark, place of its text or spans of the edit)."""
 
     version: int
-    sections: list[tuple[str, list[tuple[int, int | None, str, Any]]]]
+    sections: list[tuple[str, list[ItemView]]]
     tokens: int | None = None
     made: int | None = None
     """The version that the prediction was made with; None where the journal does not hold it."""
@@ -209,20 +213,24 @@ def _texts(step: StepRecord) -> Iterable[str]:
 
 
 class Stretch(NamedTuple):
-    """Some steps of a trace; the memory of each that made its prediction, and what its update changed."""
+    """Some steps of a trace; the memory of each that made its prediction, and what its update changed.
+
+    ``more`` has further columns of steps, where somebody knows more than a record holds.
+    """
 
     task: Task
     fields: Sequence[ShownField]
     steps: Sequence[StepRecord]
     made: Sequence[Memory | None]
     changes: Sequence[Sections]
+    more: Columns = MappingProxyType({})
 
     def view(self, pool: _Pool) -> TraceView:
         """Prepare them for the viewer, their texts in a pool."""
         steps = self.steps
         return TraceView(
             [step.t for step in steps],
-            filled(self._columns(pool)),
+            filled({**self._columns(pool), **self.more}),
             {field.name: filled(field.answers(steps)) for field in self.fields},
             {field.name: told for field in self.fields if (told := filled(field.trust(steps, pool)))},
         )
@@ -332,7 +340,7 @@ def _memory(step: StepRecord, made: Memory | None, sections: Sections, pool: _Po
         return None
     before = step.memory_before.version if step.memory_before else None
     same = made is None or made.version == before
-    shown = [(name, [_item(item, pool) for item in items]) for name, items in sections.items()]
+    shown = items_view(sections, pool.add)
     return MemoryView(
         step.memory_after.version,
         shown,
@@ -343,8 +351,20 @@ def _memory(step: StepRecord, made: Memory | None, sections: Sections, pool: _Po
     )
 
 
-def _item(item: Item, pool: _Pool) -> tuple[int, int | None, str, Any]:
-    return item.id, item.since, item.mark, item.spans if item.mark == "~" else pool.add(item.text)
+def items_view(sections: Sections, text: Callable[[str], Any] = str) -> list[tuple[str, list[ItemView]]]:
+    """Prepare the items of a memory for the viewer.
+
+    Parameters
+    ----------
+    sections : mapping of str to sequence of Item
+        What an update left of each section, and what it took away.
+    text : callable
+        Gives what stands for a text.
+    """
+    return [
+        (name, [(one.id, one.since, one.mark, one.spans if one.mark == "~" else text(one.text)) for one in items])
+        for name, items in sections.items()
+    ]
 
 
 def _calls(step: StepRecord, pool: _Pool) -> list[CallView]:
@@ -373,11 +393,11 @@ class ShownField:
         self.name = field.name
         self._field = field
         self._difference = lru_cache(maxsize=4096, typed=True)(partial(_difference, field))
-        self._show = lru_cache(maxsize=4096, typed=True)(partial(_show, field))
+        self.show = lru_cache(maxsize=4096, typed=True)(partial(_show, field))
 
     def answers(self, steps: Sequence[StepRecord]) -> Columns:
         """Tell what was answered, what came, and how they compare."""
-        name, show, metrics = self.name, self._show, field_metrics(self._field)
+        name, show, metrics = self.name, self.show, field_metrics(self._field)
         first, last = metrics[0], metrics[-1]
         said = [step.prediction.get(name) if step.prediction else None for step in steps]
         came = [step.target.get(name) if step.target else None for step in steps]
@@ -399,7 +419,7 @@ class ShownField:
 
     def trust(self, steps: Sequence[StepRecord], pool: _Pool) -> Columns:
         """Tell what was said of how far the answers can be trusted."""
-        field, name, show = self._field, self.name, self._show
+        field, name, show = self._field, self.name, self.show
         ends = [step.interval.get(name) for step in steps]
         among = [step.among.get(name, ()) for step in steps]
         told = [as_said(field, step) if step.calls else {} for step in steps]

@@ -26,7 +26,7 @@ from llm_as_rnn.service.http.parts import (
     require_scope,
 )
 from llm_as_rnn.service.http.problems import handle
-from llm_as_rnn.service.http.routes import batch, events, health, memory, sessions, steps, tasks
+from llm_as_rnn.service.http.routes import batch, events, health, memory, sessions, steps, tasks, ui
 from llm_as_rnn.service.http.verbs import Sessions
 
 MODULES = (tasks, sessions, steps, memory, events, batch)
@@ -71,7 +71,7 @@ def make_app(  # noqa: PLR0913 - a keyword each for what it is made of
 def make_routes(parts: Parts) -> Litestar:
     """Make what is inside of an application: routes, guarded, that answer with problems where something is wrong."""
     return Litestar(
-        [*routes(), described],
+        [*routes(), *ui.ROUTES, described],
         dependencies={
             "parts": Provide(lambda: parts, sync_to_thread=False),
             "caller": Provide(caller_of, sync_to_thread=False),
@@ -86,7 +86,7 @@ def make_routes(parts: Parts) -> Litestar:
 
 
 def routes() -> list[ControllerRouterHandler]:
-    """Give all routes but the one that describes them."""
+    """Give all routes that are described: those of the page are its own."""
     return [Router(PREFIX, route_handlers=[route for module in MODULES for route in module.ROUTES]), *health.ROUTES]
 
 

@@ -21,6 +21,7 @@ from llm_as_rnn.service.views import (
     StepView,
     TaskView,
 )
+from llm_as_rnn.service.watching import Change, SessionPart
 
 
 class Sessions(Protocol):
@@ -107,7 +108,9 @@ class Sessions(Protocol):
     async def pin(self, caller: Caller, session: str, item: str, pinned: bool) -> MemoryView:  # noqa: FBT001
         """Have a note stay, or let it go."""
 
-    async def steps(self, caller: Caller, session: str, after: int = -1, limit: int = 100) -> Sequence[StepView]:
+    async def steps(
+        self, caller: Caller, session: str, after: int = -1, limit: int = 100, state: str | None = None
+    ) -> Sequence[StepView]:
         """List steps."""
 
     async def scores(self, caller: Caller, session: str) -> ScoresView:
@@ -115,3 +118,11 @@ class Sessions(Protocol):
 
     async def spend(self, caller: Caller, days: int) -> Any:
         """Give what the tenant used."""
+
+    async def trace(self, caller: Caller, session: str, after: int = -1, limit: int = 500) -> SessionPart:
+        """Show steps as the viewer takes them."""
+
+    async def history(
+        self, caller: Caller, session: str, before: int | None = None, limit: int = 20
+    ) -> Sequence[Change]:
+        """Show how the memory changed."""

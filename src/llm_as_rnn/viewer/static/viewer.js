@@ -123,6 +123,7 @@ export async function makeViewer(root, source) {
   function options(box, pairs, chosen) {
     fill(box, ...pairs.map(([value, name]) => element("option", { value }, name)));
     box.value = chosen;
+    box.parentElement.hidden = pairs.length < 2; // there is nothing to choose
   }
 
   const whereNow = () => ({ method: trace.method, sequence: trace.sequence, t: trace.steps[at].t });
@@ -231,8 +232,12 @@ export async function makeViewer(root, source) {
   }
 
   function showAdvice(step) {
-    const rows = (step.advice || []).map(([field, believed]) =>
-      element("li", {}, element("span", { class: "body" }, `${field}: believed ${ranked(believed)}`)));
+    const advised = new Map(step.advised || []);
+    const rows = (step.advice || []).map(([field, believed]) => {
+      const row = element("li", {}, element("span", { class: "body" }, `${field}: believed ${ranked(believed)}`)), said = advised.get(field);
+      if (said) row.append(element("p", { class: "prose detail" }, `they said: ${said.map(([name, value]) => `${name} ${value}`).join(", ")}`));
+      return row;
+    });
     fill(byId("advice"), ...(rows.length ? [element("h3", {}, "Advice"), element("ul", { class: "recalled" }, ...rows)] : []));
   }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from litestar import Response, get, post, put
 from litestar.params import QueryParameter, RequestBody
@@ -80,10 +80,18 @@ async def get_outcome(parts: Service, caller: Known, session: SessionId, predict
 
 @get("/sessions/{session:str}/steps", opt=needs("read"), responses=problems(404), tags=TAGS)
 async def list_steps(
-    parts: Service, caller: Known, session: SessionId, after: After = -1, limit: Limit = 100
+    parts: Service,
+    caller: Known,
+    session: SessionId,
+    after: After = -1,
+    limit: Limit = 100,
+    only: Annotated[
+        Literal["waiting", "learned", "given_up"] | None,
+        QueryParameter(name="state", description="Only those of which this became."),
+    ] = None,
 ) -> Sequence[StepView]:
     """List steps in order of time, a page at a time: those behind step number `after`."""
-    return await parts.sessions.steps(caller, session, after, limit)
+    return await parts.sessions.steps(caller, session, after, limit, only)
 
 
 @get("/sessions/{session:str}/scores", opt=needs("read"), responses=problems(404), tags=TAGS)
