@@ -17,7 +17,9 @@ from llm_as_rnn.service import rows
 from llm_as_rnn.service.callers import Caller
 from llm_as_rnn.service.desk import Desk
 from llm_as_rnn.service.rows import Row
-from llm_as_rnn.service.schema import outcomes, predictions, versions
+from llm_as_rnn.service.schema import outcomes, predictions, sums, versions
+from llm_as_rnn.service.scoring import scored
+from llm_as_rnn.service.views import ScoresView
 from llm_as_rnn.streams.online import Version
 from llm_as_rnn.streams.replaying import Waiting
 from llm_as_rnn.viewer.diff import Item, MemoryDiff
@@ -42,6 +44,15 @@ EARLIER = 20
 
 MOST_VERSIONS = 2 * STRETCH
 """The most versions that are looked at for the steps of one stretch."""
+
+SHORT_BLOCKS = (5, 10, 20, 25, 50)
+"""Steps that a point of a short session's curve may stand for."""
+
+POINTS = 20
+"""The most points of a short session's curve."""
+
+Scores = dict[str, tuple[int, float]]
+"""By score, how many there are and what they come to."""
 
 UNLEARNED = {
     None: "the outcome has not come yet",
@@ -97,6 +108,27 @@ class Change(Shown, frozen=True):
 class Watching(Desk):
     """The verbs of whoever watches."""
 
+    async def curves(self, caller: Caller, session: str) -> ScoresView:
+        """Give the sums of scores over time, a short session's by shorter blocks than are kept of every session."""
+
+        def reading(connection: sa.Connection) -> tuple[Row, Mapping[int, Scores], Sequence[tuple[Row, Row]]]:
+            row = rows.find(connection, caller.tenant, session)
+            if row.steps > STRETCH:
+                asked = sa.select(sums.c.block, sums.c.content).where(sums.c.session == row.number)
+                kept = connection.execute(asked.order_by(sums.c.block))
+                return row, {block: rows.read_sums(content) for block, content in kept}, ()
+            found = _found(connection, caller.tenant, session, -1, STRETCH)
+            learned = [(one, found.told[one.step]) for one in found.predictions if one.status == "learned"]
+            return row, {}, learned
+
+        row, blocks, learned = await self.store.read(reading)
+        size = rows.BLOCK
+        if learned:
+            task = self.present.predictor(row).task
+            size = next(size for size in (*SHORT_BLOCKS, rows.BLOCK) if size * POINTS >= row.steps)
+            blocks = await asyncio.to_thread(_in_blocks, task, learned, size)
+        return ScoresView(total=rows.read_sums(row.sums), blocks=dict(blocks), steps_in_block=size)
+
     async def trace(self, caller: Caller, session: str, after: int = -1, limit: int = STRETCH) -> SessionPart:
         """Show the steps behind one, as the viewer takes them; none where they are not kept any more."""
         found = await self.store.read(lambda connection: _found(connection, caller.tenant, session, after, limit))
@@ -115,6 +147,17 @@ class Watching(Desk):
 
         found = await self.store.read(reading)
         return (await asyncio.to_thread(_changes, found))[-limit:][::-1]
+
+
+def _in_blocks(task: Task, learned: Sequence[tuple[Row, Row]], size: int) -> dict[int, Scores]:
+    """Add up the scores of steps by blocks, from predictions and their outcomes."""
+    found: dict[int, Scores] = {}
+    for made, told in learned:
+        target = msgspec.json.decode(told.content, type=dict[str, Value])
+        change = scored(task, rows.read_waiting(made.content).prediction, target)
+        block = made.step // size
+        found[block] = rows.added(found.get(block, {}), change)
+    return found
 
 
 class _Found(NamedTuple):

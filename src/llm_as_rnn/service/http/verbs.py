@@ -126,3 +126,6 @@ class Sessions(Protocol):
         self, caller: Caller, session: str, before: int | None = None, limit: int = 20
     ) -> Sequence[Change]:
         """Show how the memory changed."""
+
+    async def curves(self, caller: Caller, session: str) -> ScoresView:
+        """Give a session's scores over time."""

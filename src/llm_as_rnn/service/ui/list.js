@@ -31,7 +31,7 @@ export async function showList(page, query, signal) {
     const shown = sessions.slice(0, PAGE);
     const begin = (pages.length - 1) * PAGE;
     count.textContent = shown.length ? `Sessions ${number(begin + 1)} to ${number(begin + shown.length)}, by name` : "There is no such session.";
-    fill(found, ...(shown.length ? [table("Sessions", HEADS, shown.map(row), { class: "sessions" })] : []));
+    fill(found, ...(shown.length ? [table("Sessions", HEADS, shown.map(row), { class: "names sessions" })] : []));
     before.disabled = pages.length === 1;
     next.disabled = sessions.length <= PAGE;
     next.onclick = () => go([...pages, shown.at(-1).id]);

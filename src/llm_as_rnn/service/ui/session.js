@@ -94,7 +94,7 @@ export async function showSession(page, name, query, signal) {
     showFacts(facts, session);
     const remembers = session.memory_version !== null;
     await Promise.all([
-      ask(`${path}/scores`, { signal }).then(scores.show),
+      ask(`/ui/sessions/${encodeURIComponent(name)}/scores`, { signal }).then(scores.show),
       waiting.show(),
       showSteps().then(() => remembers && memory.show()),
       remembers && past.show(),

@@ -29,7 +29,7 @@ export function makeWaiting(place, path, tell, signal) {
         element("td", { class: "wide" }, time(prediction.created)),
         element("td", {}, outcome ? `told (${outcome.status})` : button));
     });
-    fill(list, rows.length ? table("Predictions that wait for their outcome", ["prediction", "step", { title: "predicted", class: "text" }, { title: "made", class: "wide" }, "outcome"], rows)
+    fill(list, rows.length ? table("Predictions that wait for their outcome", ["prediction", "step", { title: "predicted", class: "text" }, { title: "made", class: "wide" }, "outcome"], rows, { class: "names" })
       : element("p", { class: "note" }, "None: every outcome that was told has been learned."));
   }
 

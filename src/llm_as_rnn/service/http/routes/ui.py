@@ -68,8 +68,14 @@ async def show_memories(
     return _data(await parts.sessions.history(caller, session, before, limit))
 
 
+@get(f"{PREFIX}/sessions/{{session:str}}/scores", opt=needs("read"))
+async def show_scores(parts: Service, caller: Known, session: SessionId) -> Response[bytes]:
+    """Give scores over time, those of a short session at shorter steps than the API's."""
+    return _data(await parts.sessions.curves(caller, session))
+
+
 def _data(value: Any) -> Response[bytes]:
     return Response(msgspec.json.encode(value), media_type="application/json", headers=PRIVATE)
 
 
-ROUTES = (get_page, get_asset, show_steps, show_memories)
+ROUTES = (get_page, get_asset, show_steps, show_memories, show_scores)
