@@ -15,56 +15,17 @@ from typing import NamedTuple
 
 import msgspec
 
-from llm_as_rnn.core.fields import Number
 from llm_as_rnn.core.records import StepRecord
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.traces import Traces, traces
+from llm_as_rnn.viewer.index import STRETCH, PartIndex, ViewerIndex, units
 from llm_as_rnn.viewer.trace import NOTHING, Asked, PartView, Shown, ShownField, Trace, part_view
 
 ROOM = 1_000_000
 """The most characters of packed parts that a page holds: some 20,000 steps of references, or fewer that say more."""
 
-STRETCH = 500
-"""The most steps of a sequence that are in one part: more can neither be told apart nor unpacked at once."""
-
 LEVEL = 6
 """Of compression: the highest takes three times as long, and saves one part in a hundred."""
-
-
-class PartIndex(Shown, frozen=True):
-    """What is known of a part before it is unpacked.
-
-    Attributes
-    ----------
-    sequence : str
-        Which one it is of.
-    first, last : int
-        The timesteps that it begins and ends with.
-    methods : list of int
-        The places of its methods among all.
-    memory : tuple of int
-        Those of them that have a memory.
-    whole : bool
-        Whether it is the whole sequence.
-    """
-
-    sequence: str
-    first: int
-    last: int
-    methods: list[int]
-    memory: tuple[int, ...] = ()
-    whole: bool = True
-
-
-class ViewerIndex(Shown, frozen=True):
-    """What is known of all parts before any is unpacked."""
-
-    methods: list[str]
-    parts: list[PartIndex]
-    units: dict[str, str]
-    budget: int | None = None
-    unasked: str = ""
-    """Why what was asked is not there, where it is not."""
 
 
 class Part(NamedTuple):
@@ -139,8 +100,7 @@ def viewer(
     )
     found, is_all = _fitting(every, math.inf if sequences else room)
     parts = [part for _, part in sorted(found, key=lambda one: (one[0], one[1].known.first))]
-    units = {field.name: field.unit for field in task.answer if isinstance(field, Number) and field.unit}
-    index = ViewerIndex(packer.methods, [part.known for part in parts], units, budget, unasked)
+    index = ViewerIndex(packer.methods, [part.known for part in parts], units(task), budget, unasked)
     shown = len({place for place, _ in found})
     whole = is_all and len(wanted) == len(names)
     return Packed(script_json(index), [part.text for part in parts], shown, len(names), whole)

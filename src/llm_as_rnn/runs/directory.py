@@ -229,8 +229,17 @@ class RunDirectory:
         RunError
             If the journal is damaged, now or when the steps are read (see `runs.stored`).
         """
-        info = self.info()
-        return judged_traces(info.task, StoredSteps(self.journal, _expected(info.spec)), self.judgements())
+        return judged_traces(self.info().task, self.stored(), self.judgements())
+
+    def stored(self) -> StoredSteps:
+        """Give the journal's complete steps as they stand there, which can be looked at again as the run goes on.
+
+        Raises
+        ------
+        RunError
+            As `steps` does.
+        """
+        return StoredSteps(self.journal, _expected(self.info().spec))
 
     def records(self) -> list[StepRecord]:
         """Read all that `steps` goes through."""

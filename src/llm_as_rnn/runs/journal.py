@@ -282,13 +282,24 @@ def content_of(path: Path, number: int, line: bytes, version: int) -> bytes:
     return b"" if number == 1 else _checked(path, number, line)
 
 
-def _lines(path: Path, file: IO[bytes]) -> Iterator[bytes]:
+def rest(path: Path, file: IO[bytes], before: int) -> Iterator[bytes]:
+    """Give a journal's complete lines from where the file stands, behind so many.
+
+    Raises
+    ------
+    RunError
+        Where a line is damaged, when it comes to that.
+    """
+    return _lines(path, file, before + 1)
+
+
+def _lines(path: Path, file: IO[bytes], first: int = 1) -> Iterator[bytes]:
     """Split a journal into its complete lines, without their ends.
 
     What stands behind the last line end is complete if it lacks nothing but its own end, and torn if it is the
     beginning of a line: a power cut can leave zeros in place of the rest. Anything else is damage.
     """
-    for number, line in enumerate(file, 1):
+    for number, line in enumerate(file, first):
         if line.endswith(b"\n"):
             yield line[:-1]
             continue

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
+from itertools import islice
+from os import SEEK_END
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +26,7 @@ from llm_as_rnn.runs.journal import (
     content_of,
     opened,
     read_line,
+    rest,
 )  # fmt: skip
 from llm_as_rnn.runs.lines import EarlierSteps, LinesOfSteps, StepLines
 
@@ -57,25 +60,51 @@ class StoredSteps(Traces):
         self._names: list[Name] = []
         self._format = STEPS.format
         self._lines: LinesOfSteps = StepLines()
-        with opened(path) as file:
+        self._inspection = Inspection(path, expected)
+        self._order = {method: place for place, method in enumerate(expected.methods)}
+        self._end, self._count = 0, 0  # where the next line begins, and how many there are before it
+        self.grow()
+
+    def grow(self) -> bool:
+        """Take notice of the lines that were written since it was last looked; say whether there are any.
+
+        A line that is only half written is left for the next time.
+
+        Raises
+        ------
+        RunError
+            As for all steps; and if the journal is shorter than it was.
+        """
+        before = self._count
+        with opened(self._path) as file:
             if file is None:
-                return
-            lines, self._format = begun(path, file, STEPS)
-            self._lines = StepLines() if self._format >= SPARSE else EarlierSteps()
-            inspected, begin = Inspection(path, expected), 0
-            for number, line in enumerate(lines, 1):
-                content = content_of(path, number, line, self._format)
-                if content:
-                    step = read_line(path, number, content, self._lines.names)
-                    inspected.next(number, step)
-                    place = self._places.get((step.method, step.sequence))
-                    if place is None:
-                        place = self._places[step.method, step.sequence] = _Lines(array("Q"), array("Q"))
-                    place.begins.append(begin)
-                    place.numbers.append(number)
-                begin += len(line) + 1
-        order = {method: place for place, method in enumerate(expected.methods)}
-        self._names = sorted(self._places, key=lambda name: (order[name[0]], name[1]))
+                return False
+            if self._end > file.seek(0, SEEK_END) + 1:  # a last line may have lacked its end
+                raise RunError(f"{self._path} is not the journal that it was", "look at the folder again")
+            file.seek(self._end)
+            lines = rest(self._path, file, self._count)
+            if not self._end:
+                lines, self._format = begun(self._path, file, STEPS)
+                self._lines = StepLines() if self._format >= SPARSE else EarlierSteps()
+            for line in lines:
+                self._note(line)
+        self._names = sorted(self._places, key=lambda name: (self._order[name[0]], name[1]))
+        return self._count > before
+
+    def _note(self, line: bytes) -> None:
+        """Take notice of a line."""
+        number = self._count + 1
+        content = content_of(self._path, number, line, self._format)
+        if content:
+            step = read_line(self._path, number, content, self._lines.names)
+            self._inspection.next(number, step)
+            place = self._places.get((step.method, step.sequence))
+            if place is None:
+                place = self._places[step.method, step.sequence] = _Lines(array("Q"), array("Q"))
+            place.begins.append(self._end)
+            place.numbers.append(number)
+        self._count = number
+        self._end += len(line) + 1
 
     @property
     def names(self) -> Sequence[Name]:
@@ -86,8 +115,13 @@ class StoredSteps(Traces):
         """How many steps there are."""
         return sum(len(place.begins) for place in self._places.values())
 
-    def trace(self, method: str, sequence: str) -> list[StepRecord]:
-        """Read the steps of one sequence under one method.
+    def length(self, method: str, sequence: str) -> int:
+        """Tell how many steps there are of one sequence under one method."""
+        place = self._places.get((method, sequence))
+        return 0 if place is None else len(place.begins)
+
+    def trace(self, method: str, sequence: str, most: int | None = None) -> list[StepRecord]:
+        """Read the steps of one sequence under one method, all of them or so many.
 
         Raises
         ------
@@ -99,7 +133,7 @@ class StoredSteps(Traces):
         with opened(self._path) as file:
             if file is None:
                 raise RunError(f"{self._path} is not there any more", RESTORE)
-            for begin, number in zip(*self._places[method, sequence], strict=True):
+            for begin, number in islice(zip(*self._places[method, sequence], strict=True), most):
                 file.seek(begin)
                 line = file.readline().rstrip(b"\n\0")
                 content = content_of(self._path, number, line, self._format)

@@ -23,6 +23,7 @@ from llm_as_rnn.service.views import ScoresView
 from llm_as_rnn.streams.online import Version
 from llm_as_rnn.streams.replaying import Waiting
 from llm_as_rnn.viewer.diff import Item, MemoryDiff
+from llm_as_rnn.viewer.index import STRETCH
 from llm_as_rnn.viewer.trace import (
     NOTHING,
     ItemView,
@@ -35,9 +36,6 @@ from llm_as_rnn.viewer.trace import (
     items_view,
     part_view,
 )
-
-STRETCH = 500
-"""The most steps that are shown at once: more can hardly be told apart."""
 
 EARLIER = 20
 """Versions of the memory that are looked at before the first one that the steps led to: predictions were made with them."""

@@ -24,12 +24,12 @@ export function makeWaiting(place, path, tell, signal) {
       button.addEventListener("click", () => tell({ id: String(prediction.id), said: prediction.values }));
       return element("tr", {},
         element("th", { scope: "row" }, String(prediction.id)),
-        element("td", {}, String(prediction.t)),
+        element("td", { class: "wide" }, String(prediction.t)),
         element("td", { class: "text" }, answers(prediction.values)),
         element("td", { class: "wide" }, time(prediction.created)),
         element("td", {}, outcome ? `told (${outcome.status})` : button));
     });
-    fill(list, rows.length ? table("Predictions that wait for their outcome", ["prediction", "step", { title: "predicted", class: "text" }, { title: "made", class: "wide" }, "outcome"], rows, { class: "names" })
+    fill(list, rows.length ? table("Predictions that wait for their outcome", ["prediction", { title: "step", class: "wide" }, { title: "predicted", class: "text" }, { title: "made", class: "wide" }, "outcome"], rows, { class: "names" })
       : element("p", { class: "note" }, "None: every outcome that was told has been learned."));
   }
 

@@ -16,8 +16,8 @@ from litestar.params import PathParameter, QueryParameter
 from llm_as_rnn.service.http.parts import Known, Service, needs
 from llm_as_rnn.service.http.routes.common import After, SessionId
 from llm_as_rnn.service.ui import FILES
-from llm_as_rnn.service.watching import STRETCH
 from llm_as_rnn.viewer import HEADERS, Asset, assets
+from llm_as_rnn.viewer.index import STRETCH
 
 PREFIX = "/ui"
 
