@@ -101,10 +101,11 @@ def test_every_pin_outlasts_every_step_within_the_budget(
 
 @pytest.mark.parametrize("rule", [rule for rule in LEARNING if traits(rule).keeps_cases])
 def test_a_full_memory_lets_the_others_go(rule: str) -> None:
-    helped = {"charlie": Credit(helped=9), "golf": Credit(helped=8)}
-
     def full() -> Stage:
-        return Stage(rule, budget=size(ONE, TWO, FOUR)).holding(ONE, TWO, FOUR, alpha=Credit(hurt=9), **helped)
+        good = Credit(helped=9)
+        return Stage(rule, budget=size(ONE, TWO, FOUR)).holding(
+            ONE, TWO, FOUR, alpha=Credit(hurt=9), charlie=good, golf=good
+        )
 
     stage = full()
     stage.meet("echo foxtrot", "fog")

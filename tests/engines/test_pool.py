@@ -92,6 +92,11 @@ def raising(error: EngineError) -> Callable[[], Awaitable[Completion]]:
     return fail
 
 
+async def never() -> Completion:
+    await asyncio.Event().wait()
+    return Completion("")
+
+
 @asynccontextmanager
 async def opened(*servers: Any, **options: Any) -> AsyncIterator[Pool]:
     pool = Pool(servers, **options)
@@ -239,7 +244,7 @@ def test_a_call_that_is_cancelled_takes_no_slot_with_it() -> None:
 def test_tokens_are_counted_without_a_slot() -> None:
     async def test() -> None:
         a = Local("a", slots=1)
-        a.answer = asyncio.Event().wait  # type: ignore[assignment] - it never answers
+        a.answer = never
         async with opened(a) as pool:
             call = asyncio.create_task(pool.seat("key").complete(REQUEST))
             await until(lambda: a.asked == 1)
@@ -307,7 +312,7 @@ def test_calls_in_flight_on_a_server_that_is_lost_are_asked_elsewhere() -> None:
         a, b = Local("a"), Local("b")
         mine = key_of("a", "a", "b")
         async with opened(a, b, sleep=Naps()) as pool:
-            a.answer = asyncio.Event().wait  # type: ignore[assignment] - it hangs
+            a.answer = never
             hanging = asyncio.create_task(pool.complete(REQUEST, mine))
             await until(lambda: a.asked == 1)
             a.state = LATER

@@ -109,23 +109,22 @@ class Member:
         self.prompt_tokens = self.cached_tokens = 0
         self._running: set[asyncio.Task[Any]] = set()
 
-    @property
-    def healthy(self) -> bool:
-        """Whether it may be sent calls."""
+    def is_well(self) -> bool:
+        """Tell whether it may be sent calls."""
         return self.opened and self.error is None
 
     @property
     def has_room(self) -> bool:
         """Whether it may be sent a call more; while it is on trial, one at a time."""
-        return self.healthy and self.in_flight < (self.server.info.slots if not self.broken else 1)
+        return self.is_well() and self.in_flight < (self.server.info.slots if not self.broken else 1)
 
     @property
     def health(self) -> ServerHealth:
         """How it is, in figures."""
         return ServerHealth(
             self.name,
-            self.healthy,
-            "" if self.healthy else str(self.error or "it is not open"),
+            self.is_well(),
+            "" if self.is_well() else str(self.error or "it is not open"),
             self.server.info.slots,
             self.in_flight,
             self.calls,

@@ -267,16 +267,16 @@ class Pool:
 
     async def _told_by(self, error: EngineError, member: Member) -> What:
         """See what a failed attempt tells of its server, and leave that alone where it does not serve."""
-        if not member.healthy:
+        if not member.is_well():
             return "lost"  # others have found that out
         try:
             await member.server.check()
         except EngineError as lost:
-            if member.healthy:
+            if member.is_well():
                 self._leave_alone(member, lost)
                 await member.lose()
             return "lost"
-        if not member.healthy:
+        if not member.is_well():
             return "lost"
         busy = isinstance(error, EngineUnavailableError)
         member.broken += 1
@@ -296,7 +296,7 @@ class Pool:
                 member.in_flight += slots
                 return member
             seconds = [until - self._clock()] if waiter.stays else []
-            if not any(one.healthy for one in self._members):
+            if not any(one.is_well() for one in self._members):
                 seconds = [self._patience_left()]
             member = await self._wait(waiter, min(seconds, default=None))
             if member is not None:
@@ -370,7 +370,7 @@ class Pool:
     def _leave_alone(self, member: Member, error: EngineError) -> None:
         """Send a server no calls until it serves again."""
         member.error = error if isinstance(error, EngineUnavailableError) else _busy(error)
-        if any(one.healthy for one in self._members):
+        if any(one.is_well() for one in self._members):
             self._offer()  # who waited for it goes elsewhere
         else:
             self._dark_since = self._clock() if self._dark_since is None else self._dark_since
@@ -453,7 +453,7 @@ class _Waiter:
 
     def choice(self) -> Member | None:
         """Give the server to ask; None to wait."""
-        well = [member for member in self.order if member.healthy]
+        well = [member for member in self.order if member.is_well()]
         well = [member for member in well if member not in self.tried] or well
         if self.stays:
             well = well[:1]
