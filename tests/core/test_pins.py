@@ -172,6 +172,14 @@ def test_going_back_to_a_better_version_keeps_what_was_pinned_since(monkeypatch:
     assert (stage.state.memory.pins, stage.state.memory.tokens) == ((TWO,), size(THREE, TWO))
 
 
+def test_no_going_back_where_the_pinned_notes_leave_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llm_as_rnn.recurrence.cell.has_fallen", lambda errors: True)
+    stage = pinned(Stage("cases", watch=True, budget=size(ONE, TWO) - 1).holding(ONE, TWO), ONE, TWO)
+    better = Served(Memory((Section("Notes", (THREE,)),)), PROVED, 0.0)
+    stage.state = msgspec.structs.replace(stage.state, watch=Watch((), (better,)))
+    assert stage.meet("golf hotel", "fog").update.outcome != "rolled_back"
+
+
 # ------------------------------------------------------------------------------------------------------- the stream
 
 BUDGET = 200

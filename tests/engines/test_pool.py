@@ -109,7 +109,7 @@ async def opened(*servers: Any, **options: Any) -> AsyncIterator[Pool]:
 
 async def until(holds: Callable[[], bool]) -> None:
     """Let others go on until something holds."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(10):
         while not holds():
             await asyncio.sleep(0.001)
 
@@ -121,7 +121,7 @@ def key_of(where: str, *names: str) -> str:
 
 def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
     async def limited() -> None:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(20):
             await test()
 
     asyncio.run(limited())
@@ -241,6 +241,33 @@ def test_a_call_that_is_cancelled_takes_no_slot_with_it() -> None:
     run(test)
 
 
+def test_a_call_that_is_cancelled_as_it_gets_its_slot_gives_it_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        a, go_on = Local("a", slots=1), asyncio.Event()
+
+        async def slow() -> Completion:
+            await go_on.wait()
+            return Completion("slow")
+
+        a.answer = slow
+        async with opened(a) as pool:
+            first, second = (asyncio.create_task(pool.complete(REQUEST, "key")) for _ in range(2))
+            await until(lambda: pool.waiting == 1)
+            offer = pool._offer
+
+            def offered() -> None:
+                offer()
+                second.cancel()
+
+            monkeypatch.setattr(pool, "_offer", offered)
+            go_on.set()
+            await asyncio.gather(first, second, return_exceptions=True)
+            assert second.cancelled()
+            assert pool.health()[0].in_flight == 0
+
+    run(test)
+
+
 def test_tokens_are_counted_without_a_slot() -> None:
     async def test() -> None:
         a = Local("a", slots=1)
@@ -341,6 +368,10 @@ def test_a_busy_server_is_left_alone_for_longer_each_time(status: int) -> None:
             assert len(one.seen("completions")) == 8, "it got one call after each pause"
             assert (await pool.complete(REQUEST, mine)).text == "fine"
             assert len(one.seen("completions")) == 9
+            one.faults.append(busy(status))
+            await pool.complete(REQUEST, mine)
+            await until(lambda: len(naps.seconds) == 9)
+            assert naps.seconds[-1] == 0.5, "an answer shows that it is well"
             await pool.close()
 
     run(test)

@@ -279,7 +279,7 @@ class Recurrent:
             return None
         proposal = Proposal(best.memory.sections, Why("fallen"), tokens)
         proposal = yield from held(self.items, state.memory, proposal, state.ledger, step.now)
-        if proposal.sections in (None, state.memory.sections):
+        if proposal.sections == state.memory.sections or proposal.tokens > self.settings.budget:
             return None
         memory = _next(state.memory, proposal)
         detail = f"back to version {best.memory.version}, mean error {best.mean:.2f} in {best.steps} steps"

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from llm_as_rnn.core.errors import UsageError
 from llm_as_rnn.core.method import Calls
-from llm_as_rnn.core.records import Memory, Section, Why
+from llm_as_rnn.core.records import Memory, Section
 from llm_as_rnn.recurrence.budget import Sections
 from llm_as_rnn.recurrence.notes import Ledger
 from llm_as_rnn.recurrence.rules.base import Itemised, Proposal
@@ -36,7 +36,7 @@ def held(items: Itemised, before: Memory, proposal: Proposal, ledger: Ledger, no
     Returns
     -------
     Proposal
-        The same where nothing was missing; one without sections where there is no room beside the pinned notes.
+        The same where nothing was missing. It may be over the budget where even the pinned notes alone would be.
     """
     if proposal.sections is None or not before.pins:
         return proposal
@@ -47,8 +47,6 @@ def held(items: Itemised, before: Memory, proposal: Proposal, ledger: Ledger, no
     new = (note for note in _notes(proposal.sections) if note not in old)
     left, tokens, _ = yield from items.lighter(whole, ledger, now, (*before.pins, *new))
     left, tokens, _ = yield from items.lighter(left, ledger, now, before.pins)
-    if tokens > items.writer.settings.budget:
-        return proposal._replace(sections=None, why=Why("over_budget", "there is no room beside the pinned notes"))
     return proposal._replace(sections=left, tokens=tokens)
 
 
