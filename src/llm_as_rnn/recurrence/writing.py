@@ -134,7 +134,6 @@ class Writer:
         """Go on with the step's conversation, or begin one that tells all that is needed."""
         told = {"memory": str(step.memory), "observation": step.shown, "said": step.prediction.raw}
         told["case"] = step.case(self.task)
-        values["pinned"] = step.memory.pins
         told["verdict"] = "" if step.target is None else verdict(self.task, step.prediction, step.target)
         prompt = self.asker.render(f"recurrence/{name}", facts=step.facts, **told, **values)
         chained = self.settings.layout == "chained"
