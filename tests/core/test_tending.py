@@ -160,7 +160,7 @@ def test_learners_edit_and_pin_and_their_files_keep_who_did(tmp_path: Path) -> N
 # ---------------------------------------------------------------------------------------------------- a correction
 
 
-OTHER = {"sky": "snow", "high": -3.0}
+OTHER: dict[str, Any] = {"sky": "snow", "high": -3.0}
 
 
 @pytest.mark.parametrize("t", [1, 2, 3, 4])
