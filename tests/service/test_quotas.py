@@ -101,12 +101,12 @@ def test_a_batch_counts_as_what_is_in_it_and_one_of_more_than_a_minutes_worth_ha
     using(acme, work)
 
 
-def test_who_has_no_quota_or_one_of_0_asks_no_database(acme: str) -> None:
+def test_who_has_no_quota_or_one_of_0_asks_no_database(acme: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async def work(store: Store) -> None:
         async def away(work: object) -> object:
             raise AssertionError("the database was asked")
 
-        store.read = away  # type: ignore[method-assign]
+        monkeypatch.setattr(store, "read", away)
         admission = Admission(store, "m")
         for _ in range(1000):
             await admission.admit(caller())
@@ -169,7 +169,9 @@ def test_what_others_use_is_seen_within_a_second(acme: str) -> None:
 
 def test_spending_is_summed_over_what_several_wrote_at_once(acme: str) -> None:
     async def work(store: Store) -> list[Used]:
-        await asyncio.gather(*(store.write(lambda connection: spent(connection, 1, CALLS, requests=1)) for _ in range(40)))
+        await asyncio.gather(
+            *(store.write(lambda connection: spent(connection, 1, CALLS, requests=1)) for _ in range(40))
+        )
         return await store.read(lambda connection: used(connection, 1, 7))
 
     (today,) = using(acme, work)

@@ -81,9 +81,7 @@ def test_days_are_a_number_from_0_on(migrated_file: Path, days: float) -> None:
 
 
 def contents(url: str) -> dict[str, list[tuple[object, ...]]]:
-    return {
-        table.name: sorted(read(url, sa.select(table)), key=repr) for table in metadata.sorted_tables
-    }
+    return {table.name: sorted(read(url, sa.select(table)), key=repr) for table in metadata.sorted_tables}
 
 
 def filled(url: str) -> str:
@@ -115,7 +113,7 @@ def test_it_is_of_one_moment_while_others_write(tmp_path: Path, migrated_file: P
     url = _copy(migrated_file, tmp_path)
     filled(url)
     ended = threading.Event()
-    written = []
+    written: list[int] = []
 
     def writing() -> None:
         async def work(store: Store) -> None:

@@ -1,4 +1,4 @@
-"""A database's tables brought up to what this version of the program works with, by Alembic's revisions (`migrations`)."""
+"""A database brought up to what this version of the program works with, by Alembic's revisions (`migrations`)."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 State = Literal["empty", "foreign", "old", "current", "newer"]
-"""How a database stands to this program: without tables, with those of another program, or of an earlier, this or a later
-version of ours."""
+"""How a database stands to this program: without tables, with those of another program, or of an earlier, this or a
+later version of ours."""
 
 TABLE = "llm_as_rnn_revision"
 """Where a database keeps which revision it has. The name is our own: others' programs may keep theirs beside it."""

@@ -1,9 +1,9 @@
-"""How much a tenant may use (`callers.Quotas`), and what it is told once it has: 429, and when to come again.
+"""How much a tenant may use (`callers.Quotas`), and what it is told once it has: when to come again.
 
-Requests a minute are counted in the memory of each process: with three processes a tenant has up to three times as many.
-The rest is counted in the database, for all processes together. Calls that are under way when a day's quota is reached are
-answered and learned from, and each process looks what has been used every `SEEN` seconds, so that a quota may be passed by what
-is used in that time.
+Requests a minute are counted in the memory of each process: with three processes a tenant has up to three times as
+many. The rest is counted in the database, for all processes together. Calls that are under way when a day's quota is
+reached are answered and learned from, and a process looks what has been used no more often than every `SEEN` seconds:
+a quota may be passed by what is used in that time.
 """
 
 from __future__ import annotations
