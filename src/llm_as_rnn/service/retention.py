@@ -54,14 +54,7 @@ async def retain(store: Store, days: float) -> Removed:
     steps = versions = 0
     session = await store.read(partial(next_session, after=0))
     while session is not None:
-<<<<<<< HEAD
         while gone := await store.write(partial(delete_old_steps, session=session, before=before, most=PORTION)):
-=======
-        number = session
-        while gone := await store.write(
-            lambda connection, of=number: delete_old_steps(connection, of, before, PORTION)
-        ):
->>>>>>> main
             steps += gone
         versions += await store.write(partial(delete_old_versions, session=session, before=before))
         session = await store.read(partial(next_session, after=session))
