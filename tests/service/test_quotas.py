@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import msgspec
 import pytest
@@ -14,8 +15,9 @@ from llm_as_rnn.service import spending_rows
 from llm_as_rnn.service.callers import Caller, Quotas
 from llm_as_rnn.service.errors import QuotaError
 from llm_as_rnn.service.keys import create_tenant
-from llm_as_rnn.service.quotas import SEEN, Admission, Used, require_room, spent, used
+from llm_as_rnn.service.quotas import SEEN, Admission, require_session_quota
 from llm_as_rnn.service.schema import sessions, spending
+from llm_as_rnn.service.spending_rows import Used, spent, used
 from llm_as_rnn.service.store import Store, now
 from tests.service.rows import add_session, tenant_number
 from tests.service.using import read, using, write
@@ -207,25 +209,29 @@ def test_calls_that_cost_nothing_write_nothing(acme: str) -> None:
 
 
 def test_no_more_sessions_than_the_quota_are_begun(acme: str) -> None:
+    def require(most: int) -> None:
+        using(acme, lambda store: store.write(partial(require_session_quota, caller=caller(sessions=most))))
+
     add_session(acme, "acme", 1)
-    using(acme, lambda store: store.write(lambda connection: require_room(connection, caller(sessions=2))))
-    using(acme, lambda store: store.write(lambda connection: require_room(connection, caller(sessions=0))))
+    require(1)
+    add_session(acme, "acme", 2)
+    require(0)
     with pytest.raises(QuotaError, match="1 sessions are this tenant's quota") as refused:
-        using(acme, lambda store: store.write(lambda connection: require_room(connection, caller(sessions=1))))
+        require(1)
     assert refused.value.retry_after > 0
 
 
 def test_not_even_where_many_begin_at_the_same_time(acme: str) -> None:
     add_session(acme, "acme", 1)
 
-    def begin(connection: sa.Connection) -> None:
-        require_room(connection, caller(sessions=3))
-        present = connection.execute(sa.select(sa.func.max(sessions.c.number))).scalar_one()
+    def begin(connection: sa.Connection, name: str) -> None:
         row = connection.execute(sa.select(sessions).where(sessions.c.number == 1)).one()._asdict()
-        connection.execute(sa.insert(sessions).values(row | {"number": present + 1, "id": f"s{present + 1}"}))
+        connection.execute(sa.insert(sessions).values({**row, "number": 2 + int(name), "id": name}))
+        require_session_quota(connection, caller(sessions=3))
 
     async def work(store: Store) -> list[BaseException | None]:
-        return await asyncio.gather(*(store.write(begin) for _ in range(8)), return_exceptions=True)
+        works = (store.write(partial(begin, name=str(number))) for number in range(8))
+        return await asyncio.gather(*works, return_exceptions=True)
 
     results = using(acme, work)
     assert [type(result) for result in results if result is not None] == [QuotaError] * 6

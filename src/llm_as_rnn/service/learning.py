@@ -28,6 +28,7 @@ from llm_as_rnn.service.rows import Loaded, Row
 from llm_as_rnn.service.schema import outcomes, predictions, sessions
 from llm_as_rnn.service.scoring import less, scored
 from llm_as_rnn.service.sessions import Sessions
+from llm_as_rnn.service.spending_rows import spent
 from llm_as_rnn.service.store import now
 from llm_as_rnn.streams.online import Stream, Told, tell
 from llm_as_rnn.streams.replaying import Waiting
@@ -305,6 +306,7 @@ class Learning:
             change = rows.added(less(scored(predictor.task, waiting.prediction, before)), change)
         rows.add_scores(connection, row.number, outcome.step, change)
         rows.count_learned(connection, row.number, change, calls, first=due.prediction.status == "waiting")
+        spent(connection, row.tenant, calls)
         return revision, at - outcome.received
 
 

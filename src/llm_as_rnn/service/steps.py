@@ -24,6 +24,7 @@ from llm_as_rnn.service.present import Lost
 from llm_as_rnn.service.rows import Loaded, Row
 from llm_as_rnn.service.schema import outcomes, predictions
 from llm_as_rnn.service.showing import outcome_view, prediction_view, step_view
+from llm_as_rnn.service.spending_rows import spent
 from llm_as_rnn.service.views import (
     NewOutcome,
     NewPrediction,
@@ -96,10 +97,12 @@ class Steps(Desk):
                     made, observation=msgspec.structs.replace(made.observation, t=kept.step)
                 )
                 rows.replace_prediction(connection, row.number, again, asked, calls)
+                spent(connection, row.tenant, calls, requests=1)
                 return rows.find_prediction(connection, row.number, again.id)
             added = rows.add_prediction(
                 connection, row.number, made, name is not None, asked, calls, predictor.keeping.max_waiting
             )
+            spent(connection, row.tenant, calls, requests=1)
             return rows.find_prediction(connection, row.number, added.id)
 
         try:

@@ -291,6 +291,29 @@ class StepView(View, frozen=True, kw_only=True):
     asked: Asked | None = None
 
 
+class SpendView(View, frozen=True, kw_only=True):
+    """What a tenant used on a day.
+
+    Attributes
+    ----------
+    date : str
+        The day (UTC), as ISO 8601 has it.
+    requests : int
+        Predictions that were asked for.
+    calls : int
+        Calls to models, for predictions and for learning.
+    prompt_tokens, cached_tokens, completion_tokens : int
+        What these read and wrote; the cached ones are among those of prompts.
+    """
+
+    date: str
+    requests: int
+    calls: int
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+
+
 class ScoresView(View, frozen=True, kw_only=True):
     """Sums of scores: of the answers, and of those whose advice they went by (``linear:sky.accuracy``).
 
