@@ -19,7 +19,9 @@ from llm_as_rnn.service.quotas import SEEN, Admission, require_session_quota
 from llm_as_rnn.service.schema import sessions, spending
 from llm_as_rnn.service.spending_rows import Used, spent, used
 from llm_as_rnn.service.store import Store, now
+from llm_as_rnn.service.views import NewSession
 from tests.service.rows import add_session, tenant_number
+from tests.service.test_sessions import SETTINGS, House, in_house
 from tests.service.using import read, using, write
 
 CALLS = [Completion("", prompt_tokens=90, cached_tokens=40, completion_tokens=10), Completion("", prompt_tokens=1)]
@@ -235,6 +237,27 @@ def test_not_even_where_many_begin_at_the_same_time(acme: str) -> None:
 
     results = using(acme, work)
     assert [type(result) for result in results if result is not None] == [QuotaError] * 6
+
+
+def test_a_quota_of_sessions_holds_for_new_ones_forks_and_files(database: str) -> None:
+    async def work(house: House) -> None:
+        await house.begin("one")
+        file = await house.sessions.dump(house.me, "one")
+        house.me = house.me._replace(quotas=Quotas(sessions=2))
+        await house.begin("two")
+        await house.begin("two")  # it is there already
+        with pytest.raises(QuotaError):
+            await house.begin("three")
+        with pytest.raises(QuotaError):
+            await house.sessions.fork(house.me, "one", "three")
+        with pytest.raises(QuotaError):
+            await house.sessions.load(house.me, file, "three")
+        await house.sessions.create(house.other, NewSession(task="weather", id="one", settings=SETTINGS))
+        await house.sessions.delete(house.me, "one")
+        await house.begin("three")
+
+    in_house(database, work)
+    assert sorted(read(database, sa.select(sessions.c.id))) == [("one",), ("three",), ("two",)]
 
 
 @pytest.mark.parametrize("given", [b'{"tokens": -1}', b'{"money": -0.5}', b'{"tokens": 1.5}', b'{"calls": 7}'])

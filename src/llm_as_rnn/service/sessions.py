@@ -6,7 +6,7 @@ there. Whatever changes a state says which one it was made from (`present.commit
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from collections.abc import Sequence
 
 import sqlalchemy as sa
 
@@ -15,13 +15,18 @@ from llm_as_rnn.service.callers import Caller
 from llm_as_rnn.service.files import Files
 from llm_as_rnn.service.memories import Memories
 from llm_as_rnn.service.schema import sums
-from llm_as_rnn.service.spending_rows import Used, used
+from llm_as_rnn.service.spending_rows import used
 from llm_as_rnn.service.steps import Steps
 from llm_as_rnn.service.views import ScoresView, SpendView
 
 
 class Sessions(Files, Steps, Memories):
     """All verbs (see `Desk` for what it is made of)."""
+
+    async def spend(self, caller: Caller, days: int = 30) -> Sequence[SpendView]:
+        """List what the caller's tenant used, a day each, today last; days without anything are left out."""
+        found = await self.store.read(lambda connection: used(connection, caller.tenant, days))
+        return [SpendView(**day._asdict()) for day in found]
 
     async def scores(self, caller: Caller, session: str) -> ScoresView:
         """Give the sums of scores, in all and by blocks of steps."""
@@ -33,13 +38,3 @@ class Sessions(Files, Steps, Memories):
             return ScoresView(total=rows.read_sums(row.sums), blocks=blocks, steps_in_block=rows.BLOCK)
 
         return await self.store.read(reading)
-
-    async def spend(self, caller: Caller, days: int) -> list[SpendView]:
-        """Give what the tenant used on each of the last days, today last; days without anything are left out."""
-        found = await self.store.read(lambda connection: used(connection, caller.tenant, days))
-        first = date(1970, 1, 1)
-        return [SpendView(date=(first + timedelta(one.day)).isoformat(), **_figures(one)) for one in found]
-
-
-def _figures(one: Used) -> dict[str, int]:
-    return {name: getattr(one, name) for name in Used._fields if name != "day"}

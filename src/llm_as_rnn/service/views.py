@@ -13,6 +13,8 @@ from llm_as_rnn.service.asked import Asked
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[^\s/?#\x00-\x1f\x7f]+$")]
 """What can stand in a path: no blanks, slashes, question or number signs."""
 
+State = Literal["waiting", "learned", "given_up"]
+
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
 """A caller's name for a prediction."""
 
@@ -170,7 +172,7 @@ class PredictionView(View, frozen=True, kw_only=True):
     abstained: tuple[str, ...]
     problem: str
     memory_version: int | None
-    state: Literal["waiting", "learned", "given_up"]
+    state: State
     created: float
 
 
@@ -291,29 +293,6 @@ class StepView(View, frozen=True, kw_only=True):
     asked: Asked | None = None
 
 
-class SpendView(View, frozen=True, kw_only=True):
-    """What a tenant used on a day.
-
-    Attributes
-    ----------
-    date : str
-        The day (UTC), as ISO 8601 has it.
-    requests : int
-        Predictions that were asked for.
-    calls : int
-        Calls to models, for predictions and for learning.
-    prompt_tokens, cached_tokens, completion_tokens : int
-        What these read and wrote; the cached ones are among those of prompts.
-    """
-
-    date: str
-    requests: int
-    calls: int
-    prompt_tokens: int
-    cached_tokens: int
-    completion_tokens: int
-
-
 class ScoresView(View, frozen=True, kw_only=True):
     """Sums of scores: of the answers, and of those whose advice they went by (``linear:sky.accuracy``).
 
@@ -330,3 +309,22 @@ class ScoresView(View, frozen=True, kw_only=True):
     total: dict[str, tuple[int, float]]
     blocks: dict[int, dict[str, tuple[int, float]]]
     steps_in_block: int
+
+
+class SpendView(View, frozen=True, kw_only=True):
+    """What a tenant used on a day.
+
+    Attributes
+    ----------
+    day : int
+        Days since 1970, UTC.
+    requests, calls, prompt_tokens, cached_tokens, completion_tokens : int
+        How many; the cached tokens are among those of prompts.
+    """
+
+    day: int
+    requests: int
+    calls: int
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
