@@ -22,14 +22,7 @@ from tests.service.http.trying import DAY, Tried, begun, client, ready, with_ser
 OPEN = {"/health/live", "/health/ready", "/metrics", "/v1/openapi.json"}
 """What needs no key."""
 
-OF_ALL = {
-    "/v1/tasks",
-    "/v1/sessions",
-    "/v1/sessions/import",
-    "/v1/spend",
-    "/v1/batch/predictions",
-    "/v1/batch/outcomes",
-}
+OF_ALL = {"/v1/tasks", "/v1/sessions", "/v1/sessions/import", "/v1/spend", "/v1/batch/predictions", "/v1/batch/outcomes"}
 """Paths that name nothing of one tenant's."""
 
 NEEDED = {

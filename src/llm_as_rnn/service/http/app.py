@@ -63,7 +63,9 @@ def make_app(  # noqa: PLR0913 - a keyword each for what it is made of
         Shared with whoever has further figures.
     """
     parts = Parts(verbs, authenticate, admit, health, settings, stopping or Stopping(), metrics or Metrics())
-    return Edge(make_routes(parts), parts.metrics, seconds=settings.request_seconds, most=settings.most_requests)
+    return Edge(
+        make_routes(parts), parts.metrics, seconds=settings.request_seconds, most=settings.most_requests
+    )
 
 
 def make_routes(parts: Parts) -> Litestar:

@@ -131,10 +131,7 @@ def _raw(paths: Json) -> None:
     memory["get"]["responses"]["304"] = {"description": "It is the one that If-None-Match names."}
     for operation in memory.values():
         operation["responses"]["200"]["content"] = {"application/json": {"schema": _ref("MemoryView")}}
-        operation["responses"]["200"].setdefault("headers", {})["ETag"] = {
-            "schema": text,
-            "description": "The version.",
-        }
+        operation["responses"]["200"].setdefault("headers", {})["ETag"] = {"schema": text, "description": "The version."}
     diff = paths[f"{PREFIX}/sessions/{{session}}/memory/diff"]["get"]
     diff["responses"]["200"]["content"] = {
         "application/json": {"schema": _ref("MemoryChange")},

@@ -80,7 +80,9 @@ async def activate_session(parts: Service, caller: Known, session: SessionId) ->
     return await _status(parts, caller, session, "active")
 
 
-async def _status(parts: Service, caller: Known, session: str, status: Literal["active", "archived"]) -> SessionView:
+async def _status(
+    parts: Service, caller: Known, session: str, status: Literal["active", "archived"]
+) -> SessionView:
     return await parts.sessions.set_status(caller, session, status)
 
 
