@@ -5,20 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from llm_as_rnn.core.errors import MissingExtraError, UsageError
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationStep
+from alembic.script import ScriptDirectory
+
+from llm_as_rnn.core.errors import UsageError
 from llm_as_rnn.service import migrations
-
-try:
-    from alembic.migration import MigrationContext
-    from alembic.operations import Operations
-    from alembic.runtime.migration import MigrationStep
-    from alembic.script import ScriptDirectory
-
-    from llm_as_rnn.service.migration_rows import hold_alone, reveal, tables_of
-    from llm_as_rnn.service.schema import metadata
-    from llm_as_rnn.service.store import Store
-except ModuleNotFoundError as error:
-    raise MissingExtraError(error.name or "alembic", "service") from error
+from llm_as_rnn.service.migration_rows import hold_alone, reveal, tables_of
+from llm_as_rnn.service.schema import metadata
+from llm_as_rnn.service.store import Store
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
