@@ -112,7 +112,7 @@ def test_a_backup_of_sqlite_is_one_file_that_a_service_goes_on_with(tmp_path: Pa
 def test_it_is_of_one_moment_and_has_all_that_was_kept_by_then(tmp_path: Path, migrated_file: Path) -> None:
     url = _copy(migrated_file, tmp_path)
     filled(url)
-    ended = threading.Event()
+    ended, more = threading.Event(), threading.Event()
     written: list[int] = []
     before: list[int] = []
 
@@ -126,6 +126,7 @@ def test_it_is_of_one_moment_and_has_all_that_was_kept_by_then(tmp_path: Path, m
             while not ended.is_set():
                 await store.write(pair)
                 written.append(1)
+                more.set()
 
         using(url, work)
 
@@ -133,6 +134,8 @@ def test_it_is_of_one_moment_and_has_all_that_was_kept_by_then(tmp_path: Path, m
     writer.start()
     try:
         for number in range(10):
+            more.clear()
+            assert more.wait(30)
             before.append(len(written))
             backup(url, tmp_path / f"backup{number}.db")
     finally:
