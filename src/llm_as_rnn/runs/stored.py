@@ -16,6 +16,7 @@ from typing import NamedTuple
 from llm_as_rnn.core.errors import RunError
 from llm_as_rnn.core.records import StepRecord
 from llm_as_rnn.metrics.traces import Name, Traces
+from llm_as_rnn.runs.earlier import EarlierSteps
 from llm_as_rnn.runs.journal import (
     RESTORE,
     SPARSE,
@@ -24,11 +25,11 @@ from llm_as_rnn.runs.journal import (
     Inspection,
     begun,
     content_of,
+    lines_in,
     opened,
     read_line,
-    rest,
 )  # fmt: skip
-from llm_as_rnn.runs.lines import EarlierSteps, LinesOfSteps, StepLines
+from llm_as_rnn.runs.lines import LinesOfSteps, StepLines
 
 
 class _Lines(NamedTuple):
@@ -82,7 +83,7 @@ class StoredSteps(Traces):
             if self._end > file.seek(0, SEEK_END) + 1:  # a last line may have lacked its end
                 raise RunError(f"{self._path} is not the journal that it was", "look at the folder again")
             file.seek(self._end)
-            lines = rest(self._path, file, self._count)
+            lines = lines_in(self._path, file, self._count + 1)
             if not self._end:
                 lines, self._format = begun(self._path, file, STEPS)
                 self._lines = StepLines() if self._format >= SPARSE else EarlierSteps()

@@ -18,6 +18,7 @@ import msgspec
 import sqlalchemy as sa
 
 from llm_as_rnn.core.errors import EngineError, EngineUnavailableError, LlmAsRnnError
+from llm_as_rnn.core.method import Calls
 from llm_as_rnn.core.records import Call, Value
 from llm_as_rnn.engines.drive import drive
 from llm_as_rnn.service import rows
@@ -28,8 +29,9 @@ from llm_as_rnn.service.rows import Loaded, Row
 from llm_as_rnn.service.schema import outcomes, predictions, sessions
 from llm_as_rnn.service.scoring import less, scored
 from llm_as_rnn.service.sessions import Sessions
+from llm_as_rnn.service.spending_rows import spent
 from llm_as_rnn.service.store import now
-from llm_as_rnn.streams.online import Stream, Told, tell
+from llm_as_rnn.streams.online import Stream, Told, correct, tell
 from llm_as_rnn.streams.replaying import Waiting
 
 log = logging.getLogger(__name__)
@@ -60,7 +62,7 @@ class Due(NamedTuple):
     prediction : Row
         What was predicted.
     oldest : str or None
-        The oldest prediction that waits.
+        The oldest prediction that waits, where a replay may go back to it.
     replaced : str or None
         The outcome in the place of which this one comes, if that was learned.
     """
@@ -220,7 +222,7 @@ class Learning:
             If the engine gave no answer. Nothing was changed.
         """
         known = self._sessions.present.known_number(number)
-        due = await self._store.read(lambda connection: self._due(connection, number, known))
+        due = await self._store.read(lambda connection: self._find_due(connection, number, known))
         if due is None:
             return False
         row = due.loaded.row
@@ -229,10 +231,7 @@ class Learning:
             waiting = rows.read_waiting(due.prediction.content)
             calls: list[Call] = []
             came = msgspec.json.decode(due.outcome.content, type=dict[str, Value])
-            computed = tell(
-                predictor.method, _waiting_in(stream, waiting, due), waiting.id, came, predictor.keeping.policy,
-                predictor.keeping,
-            )  # fmt: skip
+            computed = _computed(predictor, stream, waiting, came, due)
             told = await drive(computed, self._sessions.seat(number), calls)
             self._sessions.figures.called(calls)
             if told.fate == "failed":
@@ -255,8 +254,7 @@ class Learning:
         if told.update is not None:
             self._sessions.figures.learned(told.update, lag, share)
 
-    @staticmethod
-    def _due(connection: sa.Connection, number: int, known: int) -> Due | None:
+    def _find_due(self, connection: sa.Connection, number: int, known: int) -> Due | None:
         loaded = rows.load_number(connection, number, known)
         if loaded is None:
             return None
@@ -267,17 +265,16 @@ class Learning:
             return None
         of = (predictions.c.session == number, predictions.c.step == outcome.step)
         prediction = connection.execute(sa.select(predictions).where(*of)).one()
-        waiting = (predictions.c.session == number, predictions.c.status == "waiting")
-        oldest = sa.select(predictions.c.content).where(*waiting).order_by(predictions.c.step).limit(1)
-        learned = (outcomes.c.session == number, outcomes.c.step == outcome.step, outcomes.c.status == "learned")
-        replaced = sa.select(outcomes.c.content).where(*learned).order_by(outcomes.c.number.desc()).limit(1)
-        return Due(
-            loaded,
-            outcome,
-            prediction,
-            connection.execute(oldest).scalar_one_or_none(),
-            connection.execute(replaced).scalar_one_or_none(),
-        )
+        oldest = replaced = None
+        if self._sessions.present.predictor(loaded.row).keeping.policy == "replay":
+            waiting = (predictions.c.session == number, predictions.c.status == "waiting")
+            first = sa.select(predictions.c.content).where(*waiting).order_by(predictions.c.step).limit(1)
+            oldest = connection.execute(first).scalar_one_or_none()
+        if outcome.replaces is not None:
+            learned = (outcomes.c.session == number, outcomes.c.step == outcome.step, outcomes.c.status == "learned")
+            last = sa.select(outcomes.c.content).where(*learned).order_by(outcomes.c.number.desc()).limit(1)
+            replaced = connection.execute(last).scalar_one_or_none()
+        return Due(loaded, outcome, prediction, oldest, replaced)
 
     @staticmethod
     def _commit(
@@ -305,16 +302,21 @@ class Learning:
             change = rows.added(less(scored(predictor.task, waiting.prediction, before)), change)
         rows.add_scores(connection, row.number, outcome.step, change)
         rows.count_learned(connection, row.number, change, calls, first=due.prediction.status == "waiting")
+        spent(connection, row.tenant, calls)
         return revision, at - outcome.received
 
 
-def _waiting_in(stream: Stream, waiting: Waiting, due: Due) -> Stream:
-    """Give a stream in which the prediction waits, and the oldest one that does: a replay may go back to that."""
+def _computed(predictor: Predictor, stream: Stream, waiting: Waiting, came: dict[str, Value], due: Due) -> Calls[Told]:
+    """Learn an outcome, or correct the one that was learned, in a stream with what a replay may go back to."""
+    method, keeping = predictor.method, predictor.keeping
     oldest = () if due.oldest is None else (rows.read_waiting(due.oldest),)
     others = tuple(one for one in oldest if one.id != waiting.id)
+    if due.prediction.status == "learned":
+        stream = msgspec.structs.replace(stream, waiting=others)
+        return correct(method, stream, waiting, came, keeping.policy, keeping)
     every = sorted((*others, waiting), key=lambda one: one.observation.t)
-    without = tuple(name for name in stream.learned if name != waiting.id)
-    return msgspec.structs.replace(stream, waiting=tuple(every), learned=without)
+    stream = msgspec.structs.replace(stream, waiting=tuple(every))
+    return tell(method, stream, waiting.id, came, keeping.policy, keeping)
 
 
 def _learned_in(before: Stream, told: Told) -> Stream:

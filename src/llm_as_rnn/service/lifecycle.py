@@ -18,6 +18,7 @@ from llm_as_rnn.service.callers import Caller
 from llm_as_rnn.service.errors import ConflictError, fitting
 from llm_as_rnn.service.predictors import Predictor
 from llm_as_rnn.service.present import bare
+from llm_as_rnn.service.quotas import require_session_quota
 from llm_as_rnn.service.rows import Row
 from llm_as_rnn.service.schema import predictions, sessions, states, versions
 from llm_as_rnn.service.showing import session_view
@@ -186,4 +187,5 @@ def insert_session(
     for waiting in stream.waiting:
         row = {"session": number, "step": waiting.observation.t, "id": rows.text(waiting.id), "created": at}
         connection.execute(sa.insert(predictions).values(row | {"content": rows.text(waiting), "status": "waiting"}))
+    require_session_quota(connection, caller)  # last: one that is there already is no further one
     return number
