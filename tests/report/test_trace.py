@@ -16,9 +16,9 @@ from llm_as_rnn.core.fields import Field, Label, Number, Ranked
 from llm_as_rnn.core.records import Feedback, Message, Status, StepRecord, Value
 from llm_as_rnn.core.task import Columns, MemorySection, Task
 from llm_as_rnn.report.packing import Packed, script_json, spread_out, viewer
+from llm_as_rnn.runs.directory import RunDirectory
 from llm_as_rnn.viewer.index import ViewerIndex
 from llm_as_rnn.viewer.trace import cap_length
-from llm_as_rnn.runs.directory import RunDirectory
 from tests.metrics.steps import call, step
 from tests.report.journal import late, weather_journal
 from tests.report.page import unpacked

@@ -27,8 +27,10 @@ def answer(request: Request) -> Completion | str:
     if request.role == "predict":
         return json.dumps({"sky": SKIES[turn % 5], "high": 5.0 + turn % 9})
     if request.role == "reflect":
-        return json.dumps({"correct": "no", "missed": "the wind", "why": "it had turned", "suggestion": "watch the wind"})
-    notes = [f"after {sky} often comes {SKIES[(turn + at) % 5]}, {turn % 6} of 9 times" for at, sky in enumerate(SKIES[:3])]
+        critique = {"missed": "the wind", "why": "it had turned", "suggestion": "watch the wind"}
+        return json.dumps({"correct": "no", **critique})
+    then = [SKIES[(turn + at) % 5] for at in range(3)]
+    notes = [f"after {sky} often comes {other}, {turn % 6} of 9" for sky, other in zip(SKIES, then, strict=False)]
     return json.dumps({"Patterns": notes, "Recent days": [f"day {turn}"], "Corrections": ["highs were too low"]})
 
 

@@ -12,7 +12,7 @@ from llm_as_rnn.report.live import Server, Watch
 from llm_as_rnn.runs.directory import RunDirectory
 
 
-def view(directory: Path, port: int, browser: bool) -> int:  # noqa: FBT001 - as click gives it
+def view(directory: Path, port: int, browser: bool) -> int:
     """Do what ``llm-as-rnn view`` is told to."""
     server = Server(Watch(RunDirectory(directory)), port)
     say(f"{directory} is shown at {server.url}; Ctrl-C ends it")

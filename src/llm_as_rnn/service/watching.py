@@ -38,7 +38,7 @@ from llm_as_rnn.viewer.trace import (
 )
 
 EARLIER = 20
-"""Versions of the memory that are looked at before the first one that the steps led to: predictions were made with them."""
+"""Versions of the memory from before the first one that the steps led to: predictions were made with them."""
 
 MOST_VERSIONS = 2 * STRETCH
 """The most versions that are looked at for the steps of one stretch."""
@@ -53,7 +53,7 @@ Scores = dict[str, tuple[int, float]]
 """By score, how many there are and what they come to."""
 
 UNLEARNED = {
-    None: "the outcome has not come yet",
+    "": "the outcome has not come yet",
     "waiting": "the outcome has come, and will be learned",
     "refused": "the outcome could not be learned",
 }
@@ -277,7 +277,7 @@ def _record(task: Task, session: Row, past: _Past, waiting: Waiting, told: Row |
     said = waiting.prediction
     target = None if told is None else msgspec.json.decode(told.content, type=dict[str, Value])
     result: dict[str, Any] = {} if told is None or told.result is None else msgspec.json.decode(told.result)
-    status = None if told is None else told.status
+    status = "" if told is None else str(told.status)
     update = msgspec.convert(result.get("update"), Update | None)
     before, after, _ = past.at(None if told is None else told.revision)
     return StepRecord(

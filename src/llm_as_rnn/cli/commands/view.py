@@ -12,7 +12,9 @@ from llm_as_rnn.cli.commands.later import body
 
 @click.command()
 @click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port to listen at.  [default: any that is free]")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=0, help="Port to listen at.  [default: any that is free]"
+)
 @click.option("--browser/--no-browser", default=True, help="Open the browser, or only say where the page is.")
 def view(**given: Any) -> Any:
     """Show the run in DIR in the browser, step by step, also one that is still running.

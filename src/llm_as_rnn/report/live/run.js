@@ -32,7 +32,7 @@ const show = oneAtATime(async () => {
   byId("title").textContent = index.title;
   byId("credentialed").hidden = !index.credentialed;
   fill(byId("facts"), ...index.facts.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value))));
-  byId("count").textContent = index.steps ? `${number(index.steps)} steps so far` : "No step is recorded yet.";
+  byId("count").textContent = index.steps ? `${number(index.steps)} steps${index.status === "running" ? " so far" : ""}` : "No step is recorded yet.";
   if (viewer) await viewer.refresh(index);
   else if (index.parts.length) {
     viewer = await makeViewer(byId("viewer"), {

@@ -175,7 +175,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _begin(self, status: HTTPStatus, media_type: str, further: dict[str, str] | None = None) -> None:
         self.send_response(status)
-        for name, value in {**HEADERS, "Cache-Control": "no-store", "Content-Type": media_type, **(further or {})}.items():
+        headers = {**HEADERS, "Cache-Control": "no-store", "Content-Type": media_type, **(further or {})}
+        for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()
 
