@@ -22,7 +22,14 @@ from tests.service.http.trying import DAY, Tried, begun, client, ready, with_ser
 OPEN = {"/health/live", "/health/ready", "/metrics", "/v1/openapi.json"}
 """What needs no key."""
 
-OF_ALL = {"/v1/tasks", "/v1/sessions", "/v1/sessions/import", "/v1/spend", "/v1/batch/predictions", "/v1/batch/outcomes"}
+OF_ALL = {
+    "/v1/tasks",
+    "/v1/sessions",
+    "/v1/sessions/import",
+    "/v1/spend",
+    "/v1/batch/predictions",
+    "/v1/batch/outcomes",
+}
 """Paths that name nothing of one tenant's."""
 
 NEEDED = {
@@ -149,7 +156,7 @@ def test_a_request_counts_for_its_quota_and_a_batch_as_many_as_it_has_items() ->
     async def me(key: str | None) -> Caller:
         return Caller(1, "me", 1, frozenset(SCOPES))
 
-    async def admit(caller: Caller, requests: int, costs: bool) -> None:  # noqa: FBT001
+    async def admit(caller: Caller, requests: int, costs: bool) -> None:
         counted.append((requests, costs))
         if sum(number for number, _ in counted) > 4:
             raise QuotaError("too many requests", "wait", retry_after=12.3)

@@ -33,7 +33,7 @@ MODULES = (tasks, sessions, steps, memory, events, batch)
 """Those whose routes stand under the version's prefix."""
 
 
-def make_app(  # noqa: PLR0913 - a keyword each for what it is made of
+def make_app(
     verbs: Sessions,
     *,
     authenticate: Authenticate,
@@ -63,9 +63,7 @@ def make_app(  # noqa: PLR0913 - a keyword each for what it is made of
         Shared with whoever has further figures.
     """
     parts = Parts(verbs, authenticate, admit, health, settings, stopping or Stopping(), metrics or Metrics())
-    return Edge(
-        make_routes(parts), parts.metrics, seconds=settings.request_seconds, most=settings.most_requests
-    )
+    return Edge(make_routes(parts), parts.metrics, seconds=settings.request_seconds, most=settings.most_requests)
 
 
 def make_routes(parts: Parts) -> Litestar:

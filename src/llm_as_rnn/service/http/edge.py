@@ -89,6 +89,8 @@ class _Request:
         self._id = _id_of(scope["headers"])
         self._status = 0
         self._complete = False
+        self._waits = False
+        """Whether more of the request's body is waited for."""
         self._limit: asyncio.Timeout | None = None
         scope["state"] = {**scope.get("state", {}), "request_id": self._id}
         scope["path"] = _path_of(scope)
@@ -114,21 +116,24 @@ class _Request:
                 self._told(CLIENT_GONE)
 
     async def _late(self) -> None:
-        if self._complete:
-            slow: Exception = TimeOutError("there was no answer in time", "ask again: with the same id it is the same")
+        if self._status:
+            return  # the answer had just begun: it is cut, and the server closes the connection
+        if self._waits:
+            slow: Exception = SlowRequestError("the request did not come in time", "send it faster, or less at once")
         else:
-            slow = SlowRequestError("the request did not come in time", "send it faster, or less at once")
+            slow = TimeOutError("there was no answer in time", "ask again: with the same id it is the same")
         await send_problem(slow, self._id, self._begins)
 
     async def _receives(self) -> Any:
+        self._waits = not self._complete
         message = await self._receive()
-        if message["type"] == "http.request" and not message.get("more_body"):
-            self._complete = True
+        self._waits = False
+        self._complete |= not message.get("more_body")
         return message
 
     async def _begins(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            if self._limit is not None:
+            if self._limit is not None and not self._limit.expired():
                 self._limit.reschedule(None)  # how long a stream lasts is its own matter
             message["headers"] = [*message.get("headers", ()), (HEADER, self._id.encode())]
             self._told(message["status"])

@@ -32,7 +32,7 @@ Admit = Callable[[Caller, int, bool], Awaitable[None]]
 """Counts requests of a caller, and whether they ask a model; raises `QuotaError` where a quota is used up."""
 
 
-async def admit_all(caller: Caller, requests: int, costs: bool) -> None:  # noqa: FBT001 - as `Admit` has it
+async def admit_all(caller: Caller, requests: int, costs: bool) -> None:
     """Count nothing."""
     del caller, requests, costs
 

@@ -143,7 +143,7 @@ def told(error: Exception, request_id: str) -> Answer:
     return _answer(500, "internal-error", "this is a mistake of the service", hint, request_id)
 
 
-def _answer(  # noqa: PLR0913, PLR0917 - a problem has so many parts
+def _answer(
     status: int,
     kind: str,
     detail: str,

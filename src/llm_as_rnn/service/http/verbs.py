@@ -46,7 +46,7 @@ class Sessions(Protocol):
     async def get(self, caller: Caller, session: str) -> SessionView:
         """Give a session."""
 
-    async def list(  # noqa: PLR0913, PLR0917
+    async def list(
         self,
         caller: Caller,
         after: str = "",
@@ -104,7 +104,7 @@ class Sessions(Protocol):
     ) -> MemoryView:
         """Put what a person wrote in the memory's place."""
 
-    async def pin(self, caller: Caller, session: str, item: str, pinned: bool) -> MemoryView:  # noqa: FBT001
+    async def pin(self, caller: Caller, session: str, item: str, pinned: bool) -> MemoryView:
         """Have a note stay, or let it go."""
 
     async def steps(self, caller: Caller, session: str, after: int = -1, limit: int = 100) -> Sequence[StepView]:

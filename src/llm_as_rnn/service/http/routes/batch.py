@@ -12,7 +12,7 @@ from litestar import post
 from litestar.response import Stream
 
 from llm_as_rnn.service.bodies import BatchOutcome, BatchPrediction
-from llm_as_rnn.service.errors import ServiceError, UnfitError
+from llm_as_rnn.service.errors import ServiceError
 from llm_as_rnn.service.http.parts import Incoming, Known, Service, needs
 from llm_as_rnn.service.http.problems import TimeOutError, TooLargeError, report, told
 from llm_as_rnn.service.http.routes.common import problems
@@ -32,7 +32,14 @@ class MalformedError(ServiceError):
     """A batch, or an item of it, is no JSON or does not fit what is described."""
 
 
-@post("/batch/predictions", opt=needs("predict"), status_code=200, media_type=MEDIA_TYPE, responses=problems(), tags=["batch"])
+@post(
+    "/batch/predictions",
+    opt=needs("predict"),
+    status_code=200,
+    media_type=MEDIA_TYPE,
+    responses=problems(),
+    tags=["batch"],
+)
 async def predict_batch(parts: Service, caller: Known, request: Incoming) -> Stream:
     """Predict up to 1,000 outcomes.
 
@@ -48,7 +55,9 @@ async def predict_batch(parts: Service, caller: Known, request: Incoming) -> Str
     return await _answered(parts, caller, request, items, predicted)
 
 
-@post("/batch/outcomes", opt=needs("learn"), status_code=200, media_type=MEDIA_TYPE, responses=problems(), tags=["batch"])
+@post(
+    "/batch/outcomes", opt=needs("learn"), status_code=200, media_type=MEDIA_TYPE, responses=problems(), tags=["batch"]
+)
 async def tell_batch(parts: Service, caller: Known, request: Incoming) -> Stream:
     """Tell up to 1,000 outcomes.
 
@@ -117,9 +126,7 @@ class _Batch:
         self._parts, self._request_id = parts, request_id
         self._slots = asyncio.Semaphore(parts.settings.batch_concurrency)
 
-    async def lines(
-        self, items: Sequence[I | ServiceError], do: Callable[[I], Awaitable[Any]]
-    ) -> AsyncIterator[bytes]:
+    async def lines(self, items: Sequence[I | ServiceError], do: Callable[[I], Awaitable[Any]]) -> AsyncIterator[bytes]:
         """Give a line for each item, in their order, as soon as those before it are there."""
         loop = asyncio.get_running_loop()
         answers: list[asyncio.Future[bytes]] = [loop.create_future() for _ in items]

@@ -44,9 +44,7 @@ async def stream_events(parts: Service, caller: Known, session: SessionId, reque
     return Stream(_events(parts, caller, view, last, key_of(request)), media_type=MEDIA_TYPE, headers=headers)
 
 
-async def _events(
-    parts: Service, caller: Known, view: SessionView, last: str, key: str | None
-) -> AsyncIterator[bytes]:
+async def _events(parts: Service, caller: Known, view: SessionView, last: str, key: str | None) -> AsyncIterator[bytes]:
     """Give events until the service stops, the session is gone, or the key is good no longer."""
     session, spoke = view.id, time.monotonic()
     number = (await parts.sessions.row(caller, session)).number

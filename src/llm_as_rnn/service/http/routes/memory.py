@@ -11,11 +11,11 @@ from litestar import Response, delete, get, post, put
 from litestar.datastructures.headers import Accept
 from litestar.params import HeaderParameter, QueryParameter, RequestBody
 
+from llm_as_rnn.service.bodies import MemoryChange, MemoryEdit, Pin, Restore, SectionChange
 from llm_as_rnn.service.errors import ConflictError, UnfitError
 from llm_as_rnn.service.http.parts import Incoming, Known, Service, needs
 from llm_as_rnn.service.http.problems import FailedConditionError, MissingConditionError
 from llm_as_rnn.service.http.routes.common import After, Limit, SessionId, Version, problems
-from llm_as_rnn.service.bodies import MemoryChange, MemoryEdit, Pin, Restore, SectionChange
 from llm_as_rnn.service.views import MemoryView
 
 TAGS = ["memory"]
@@ -29,7 +29,9 @@ _TAG = re.compile(r'(?:W/)?"(\d+)"')
 
 
 @get(MEMORY, opt=needs("read"), responses=problems(404), tags=TAGS)
-async def get_memory(parts: Service, caller: Known, session: SessionId, request: Incoming) -> Response[MemoryView | None]:
+async def get_memory(
+    parts: Service, caller: Known, session: SessionId, request: Incoming
+) -> Response[MemoryView | None]:
     """Give the present memory; its ETag is its version."""
     view = await parts.sessions.memory(caller, session)
     tag = _tag(view)
@@ -80,7 +82,8 @@ async def diff_memory(
     request: Incoming,
     before: Annotated[int, QueryParameter(name="from", ge=0, le=2**31 - 1, description="The earlier version.")],
     after: Annotated[
-        int | None, QueryParameter(name="to", ge=0, le=2**31 - 1, description="The later version; else the present one.")
+        int | None,
+        QueryParameter(name="to", ge=0, le=2**31 - 1, description="The later version; else the present one."),
     ] = None,
 ) -> Response[MemoryChange] | Response[str]:
     """Give what changed from one version of the memory to another, by its parts; as a unified diff where that is asked for.
@@ -95,7 +98,9 @@ async def diff_memory(
 
 
 @post(f"{MEMORY}/restore", opt=needs("edit"), status_code=200, responses=problems(404, 409, 422), tags=TAGS)
-async def restore_memory(parts: Service, caller: Known, session: SessionId, data: RequestBody[Restore]) -> Response[MemoryView]:
+async def restore_memory(
+    parts: Service, caller: Known, session: SessionId, data: RequestBody[Restore]
+) -> Response[MemoryView]:
     """Put an earlier version of the memory back, as a new version; nothing is lost."""
     return _changed(parts, caller, session, await parts.sessions.restore(caller, session, data.version))
 

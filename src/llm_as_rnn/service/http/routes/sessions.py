@@ -10,7 +10,7 @@ from litestar.params import QueryParameter, RequestBody
 
 from llm_as_rnn.service.bodies import Fork, Move
 from llm_as_rnn.service.http.parts import Incoming, Known, Service, needs
-from llm_as_rnn.service.http.routes.common import Limit, SessionId, TaskName, problems, require_free
+from llm_as_rnn.service.http.routes.common import Limit, SessionId, problems, require_free
 from llm_as_rnn.service.views import NewSession, SessionView
 
 FILE = "application/octet-stream"
@@ -30,7 +30,7 @@ async def create_session(parts: Service, caller: Known, data: RequestBody[NewSes
 
 
 @get("/sessions", opt=needs("read"), responses=problems(), tags=TAGS)
-async def list_sessions(  # noqa: PLR0913, PLR0917 - a parameter each for what may be asked for
+async def list_sessions(
     parts: Service,
     caller: Known,
     after: Annotated[
@@ -80,9 +80,7 @@ async def activate_session(parts: Service, caller: Known, session: SessionId) ->
     return await _status(parts, caller, session, "active")
 
 
-async def _status(
-    parts: Service, caller: Known, session: str, status: Literal["active", "archived"]
-) -> SessionView:
+async def _status(parts: Service, caller: Known, session: str, status: Literal["active", "archived"]) -> SessionView:
     return await parts.sessions.set_status(caller, session, status)
 
 

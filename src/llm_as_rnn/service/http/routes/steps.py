@@ -26,7 +26,9 @@ LEARNED = "learned"
     responses=problems(404, 409, 422, 502),
     tags=TAGS,
 )
-async def predict(parts: Service, caller: Known, session: SessionId, data: RequestBody[NewPrediction]) -> PredictionView:
+async def predict(
+    parts: Service, caller: Known, session: SessionId, data: RequestBody[NewPrediction]
+) -> PredictionView:
     """Predict the outcome of an observation.
 
     The same id with the same observation is the same prediction, and asks no model again; with another observation it
@@ -35,9 +37,7 @@ async def predict(parts: Service, caller: Known, session: SessionId, data: Reque
     return await parts.sessions.predict(caller, session, data)
 
 
-@get(
-    "/sessions/{session:str}/predictions/{prediction:str}", opt=needs("read"), responses=problems(404), tags=TAGS
-)
+@get("/sessions/{session:str}/predictions/{prediction:str}", opt=needs("read"), responses=problems(404), tags=TAGS)
 async def get_prediction(parts: Service, caller: Known, session: SessionId, prediction: PredictionId) -> StepView:
     """Give a prediction, what it was made of, and what came."""
     return await parts.sessions.prediction(caller, session, named(prediction))
@@ -51,7 +51,7 @@ async def get_prediction(parts: Service, caller: Known, session: SessionId, pred
     response_description="It is kept, and will be learned.",
     tags=TAGS,
 )
-async def put_outcome(  # noqa: PLR0913, PLR0917 - a parameter each for what may be said
+async def put_outcome(
     parts: Service,
     caller: Known,
     session: SessionId,

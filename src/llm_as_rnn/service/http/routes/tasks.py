@@ -34,7 +34,9 @@ async def get_task(
     parts: Service,
     caller: Known,
     name: TaskName,
-    version: Annotated[int | None, QueryParameter(ge=1, le=2**31 - 1, description="Which version; else the latest.")] = None,
+    version: Annotated[
+        int | None, QueryParameter(ge=1, le=2**31 - 1, description="Which version; else the latest.")
+    ] = None,
 ) -> TaskView:
     """Give a task."""
     return await parts.sessions.task(caller, name, version)
