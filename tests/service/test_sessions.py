@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -53,11 +53,8 @@ class Flaky(ScriptedEngine):
     """Gives no answer while it is told not to."""
 
     away = False
-    failing: Exception | None = None
 
     async def complete(self, request: Request) -> Completion:
-        if self.failing is not None:
-            raise self.failing
         if self.away:
             raise EngineError("no answer")
         return await super().complete(request)
@@ -87,6 +84,17 @@ class House:
         while await learning.learn_next(row.number):
             number += 1
         return number
+
+
+def failing_first(
+    complete: Callable[[Request], Awaitable[Completion]], errors: Iterator[Exception]
+) -> Callable[[Request], Awaitable[Completion]]:
+    async def completing(request: Request) -> Completion:
+        for error in errors:
+            raise error
+        return await complete(request)
+
+    return completing
 
 
 @asynccontextmanager
@@ -219,7 +227,6 @@ def test_an_outcome_counts_once_and_can_be_corrected(database: str) -> None:
         total = (await one.sessions.scores(one.me, "seattle")).total
         assert total["sky.accuracy"] == (1, 1.0)
         assert (await one.sessions.get(one.me, "seattle")).waiting == 0
-        assert "snow, 0" not in (await one.sessions.memory(one.me, "seattle")).text or last
 
     in_house(database, work)
 
@@ -242,20 +249,24 @@ def test_outcomes_are_learned_in_the_order_of_their_arrival(database: str) -> No
 
 def test_an_engine_that_is_away_costs_no_outcome(database: str) -> None:
     async def work(one: House) -> None:
-        await one.begin(rule="rewrite", form="json")
-        said = await one.predict(0, "a")
+        new = NewSession(task="weather", id="seattle", method="recurrent", settings={"rule": "rewrite"})
+        await one.sessions.create(one.me, new)
+        await one.predict(0, "a")
         await one.tell("a", came(0))
         one.engine.away = True
-        with pytest.raises(ServiceError if False else EngineError):
+        with pytest.raises(EngineError):
             await one.learn()
         shown = await one.sessions.get(one.me, "seattle")
         assert (shown.due, shown.revision) == (1, 1)
         lost = await one.predict(1, "b")
-        assert (lost.status, lost.values is None or lost.values) != ("ok", None)
+        assert (lost.status, lost.values) == ("engine_error", None)
         one.engine.away = False
+        again = await one.predict(1, "b")
+        assert (again.t, again.status) == (lost.t, "invalid")  # what the model says is no JSON, but it says something
+        assert await one.predict(1, "b") == again
         assert await one.learn() == 1
         assert (await one.sessions.outcome(one.me, "seattle", "a")).status == "learned"
-        assert said.id == "a"
+        assert (await one.sessions.get(one.me, "seattle")).steps == 2
 
     in_house(database, work)
 
@@ -299,14 +310,13 @@ def test_a_mistake_of_ours_refuses_one_outcome_and_those_behind_it_are_learned(
             await one.predict(number)
             await one.tell(f"#{number}", came(number))
         learning = Learning(one.sessions, at_once=1)
-        one.engine.failing = ZeroDivisionError("a mistake")
+        mistakes = iter([ZeroDivisionError("a mistake")] * MISTAKES)
+        monkeypatch.setattr(one.engine, "complete", failing_first(one.engine.complete, mistakes))
         learning.start()
         refused = await one.sessions.wait(one.me, "seattle", "#0", 60)
-        one.engine.failing = None
         assert (refused.status, refused.note) == ("refused", "ZeroDivisionError: a mistake")
-        assert (await one.sessions.wait(one.me, "seattle", "#1", 60)).status in ("learned", "refused")
+        assert (await one.sessions.wait(one.me, "seattle", "#1", 60)).status == "learned"
         await learning.close()
-        assert MISTAKES > 1
 
     in_house(database, work)
 
@@ -518,7 +528,7 @@ def test_the_oldest_is_given_up_where_too_many_wait(database: str) -> None:
         ({"task": "weather", "method": "magic"}, "magic"),
         ({"task": "weather", "settings": {"bugdet": 3}}, "bugdet"),
         ({"task": "weather", "settings": {"budget": 5}}, "more than the budget of 5"),
-        ({"task": "weather", "settings": {"shared": True}}, "one sequence"),
+        ({"task": "weather", "settings": {"shared": 64}}, "one sequence"),
         ({"task": "weather", "task_version": 9}, "version 9"),
     ],
 )

@@ -33,7 +33,9 @@ def backup(url: str, path: Path) -> None:
     parsed = parse_url(url)
     if parsed.get_backend_name() != "sqlite":
         shown = parsed.set(drivername="postgresql").render_as_string()
-        raise UsageError("PostgreSQL is backed up by its own program", f"run pg_dump --format custom --file {path} {shown}")
+        raise UsageError(
+            "PostgreSQL is backed up by its own program", f"run pg_dump --format custom --file {path} {shown}"
+        )
     source = Path(parsed.database or "").expanduser()
     if not source.is_file():
         raise UsageError(f"there is no database {source}", "name the one that the service uses")
@@ -45,7 +47,9 @@ def backup(url: str, path: Path) -> None:
         partial.rename(path)
         sync(path.parent)
     except (OSError, sqlite3.Error) as error:
-        raise UsageError(f"{path} cannot be written: {error}", "check the folder, and how much room there is") from error
+        raise UsageError(
+            f"{path} cannot be written: {error}", "check the folder, and how much room there is"
+        ) from error
     finally:
         partial.unlink(missing_ok=True)
 

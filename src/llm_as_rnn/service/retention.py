@@ -54,7 +54,9 @@ async def retain(store: Store, days: float) -> Removed:
     session = await store.read(lambda connection: next_session(connection, 0))
     while session is not None:
         number = session
-        while gone := await store.write(lambda connection, of=number: delete_old_steps(connection, of, before, PORTION)):
+        while gone := await store.write(
+            lambda connection, of=number: delete_old_steps(connection, of, before, PORTION)
+        ):
             steps += gone
         versions += await store.write(lambda connection, of=number: delete_old_versions(connection, of, before))
         session = await store.read(lambda connection, after=number: next_session(connection, after))

@@ -26,6 +26,7 @@ BLOCK = 100
 
 encode = msgspec.json.Encoder().encode
 _waiting = msgspec.json.Decoder(Waiting)
+_sums = msgspec.json.Decoder(dict[str, tuple[int, float]])
 
 
 def text(value: Any) -> str:
@@ -36,6 +37,11 @@ def text(value: Any) -> str:
 def read_waiting(content: str) -> Waiting:
     """Read a prediction as its row has it."""
     return _waiting.decode(content)
+
+
+def read_sums(content: str) -> dict[str, tuple[int, float]]:
+    """Read sums of scores as their row has them."""
+    return _sums.decode(content)
 
 
 class Loaded(NamedTuple):
@@ -353,20 +359,22 @@ def add_scores(connection: sa.Connection, session: int, t: int, change: Mapping[
     """
     where = (sums.c.session == session, sums.c.block == block_of(t))
     kept = connection.execute(sa.select(sums.c.content).where(*where)).scalar_one_or_none()
-    content = text(added({} if kept is None else msgspec.json.decode(kept), change))
+    content = text(added({} if kept is None else read_sums(kept), change))
     upsert(connection, sums, {"session": session, "block": block_of(t), "content": content}, ("session", "block"))
 
 
-def added(kept: Mapping[str, Sequence[float]], change: Mapping[str, tuple[int, float]]) -> dict[str, Any]:
+def added(
+    kept: Mapping[str, tuple[int, float]], change: Mapping[str, tuple[int, float]]
+) -> dict[str, tuple[int, float]]:
     """Add to sums.
 
-    >>> added({"sky.accuracy": [3, 2.0]}, {"sky.accuracy": (1, 1.0), "high.abs_error": (1, 0.5)})
+    >>> added({"sky.accuracy": (3, 2.0)}, {"sky.accuracy": (1, 1.0), "high.abs_error": (1, 0.5)})
     {'sky.accuracy': (4, 3.0), 'high.abs_error': (1, 0.5)}
     """
-    every = {name: tuple(pair) for name, pair in kept.items()}
+    every = dict(kept)
     for name, (number, total) in change.items():
         before = every.get(name, (0, 0.0))
-        every[name] = (int(before[0]) + number, before[1] + total)
+        every[name] = (before[0] + number, before[1] + total)
     return every
 
 
@@ -408,7 +416,7 @@ def count_learned(
     """
     kept = connection.execute(sa.select(sessions.c.sums).where(sessions.c.number == session)).scalar_one()
     values: dict[str, Any] = {
-        "sums": text(added(msgspec.json.decode(kept), change)),
+        "sums": text(added(read_sums(kept), change)),
         "due": sessions.c.due - 1,
         "due_since": sa.case((sessions.c.due > 1, sessions.c.due_since), else_=sa.null()),
         "failures": 0,
@@ -441,3 +449,10 @@ def ended(connection: sa.Connection, session: int) -> dict[str, tuple[Id, ...]]:
     for status, name in connection.execute(asked.order_by(predictions.c.step)):
         found[status].append(msgspec.json.decode(name, type=Id))
     return {status: tuple(names) for status, names in found.items()}
+
+
+def backlog(connection: sa.Connection) -> tuple[int, float]:
+    """Give how many outcomes are due, of all tenants, and for how many seconds the oldest has been."""
+    asked = sa.select(sa.func.coalesce(sa.func.sum(sessions.c.due), 0), sa.func.min(sessions.c.due_since))
+    due, since = connection.execute(asked.where(sessions.c.due > 0)).one()
+    return int(due), 0.0 if since is None else max(now(connection) - since, 0.0)

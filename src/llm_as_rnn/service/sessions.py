@@ -6,7 +6,6 @@ there. Whatever changes a state says which one it was made from (`present.commit
 
 from __future__ import annotations
 
-import msgspec
 import sqlalchemy as sa
 
 from llm_as_rnn.service import rows
@@ -29,7 +28,7 @@ class Sessions(Files, Steps, Memories):
         def reading(connection: sa.Connection) -> ScoresView:
             row = rows.find(connection, caller.tenant, session)
             asked = sa.select(sums.c.block, sums.c.content).where(sums.c.session == row.number).order_by(sums.c.block)
-            blocks = {block: msgspec.json.decode(content) for block, content in connection.execute(asked)}
-            return ScoresView(total=msgspec.json.decode(row.sums), blocks=blocks, steps_in_block=rows.BLOCK)
+            blocks = {block: rows.read_sums(content) for block, content in connection.execute(asked)}
+            return ScoresView(total=rows.read_sums(row.sums), blocks=blocks, steps_in_block=rows.BLOCK)
 
         return await self.store.read(reading)
