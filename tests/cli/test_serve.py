@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -35,8 +36,8 @@ def served(folder: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str],
     with subprocess.Popen(words, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, env=environment) as it:
         try:
             assert it.stderr is not None
-            said = next(line for line in it.stderr if "listening" in line or "error" in line)
-            yield it, said.split()[2].rstrip(";") if "listening" in said else "", said
+            said = next(line for line in it.stderr if "serving at" in line or "error" in line)
+            yield it, said.split()[2].rstrip(",") if "serving at" in said else "", said
         finally:
             it.kill()
             it.wait()
@@ -75,11 +76,17 @@ def test_where_others_could_reach_it_it_needs_keys_and_names_the_command(tmp_pat
         assert "there is no key yet (llm-as-rnn serve tenants create TENANT, then llm-as-rnn serve keys create" in said
 
 
-def test_an_old_database_is_refused_with_the_command_that_brings_it_up(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'bare.db'}"
-    with served(tmp_path, "--database", url) as (process, _, said):
+def test_a_database_of_another_version_is_refused(tmp_path: Path) -> None:
+    bare, newer = (f"sqlite:///{tmp_path / name}" for name in ("bare.db", "newer.db"))
+    ended = command("serve", "keys", "list", "--database", bare)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert f"run llm-as-rnn serve migrate --database {bare}" in ended.stderr
+    with sqlite3.connect(tmp_path / "newer.db") as connection:
+        connection.execute("CREATE TABLE llm_as_rnn_revision (version_num TEXT)")
+        connection.execute("INSERT INTO llm_as_rnn_revision VALUES ('9999')")
+    with served(tmp_path, "--database", newer) as (process, _, said):
         assert process.wait(30) == 2
-        assert f"llm-as-rnn serve migrate --database {url}" in said
+        assert "a newer version of this program" in said
 
 
 def test_what_holds_is_shown_with_who_chose_it(tmp_path: Path) -> None:

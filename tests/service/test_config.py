@@ -11,7 +11,7 @@ from llm_as_rnn.core.errors import UsageError
 from llm_as_rnn.core.settings import knobs
 from llm_as_rnn.service.config import Configuration, ServiceSettings, gather, shown
 
-SECRET = "pa55w0rd"
+HIDDEN = "pa55w0rd"
 
 
 def written(folder: Path, text: str) -> Path:
@@ -58,8 +58,8 @@ def test_the_file_is_named_by_an_option_or_the_environment_or_lies_in_its_place(
         ("request_seconds = inf", "is no number of seconds above 0"),
         ("log_requests = 1", "must be true or false"),
         ("port 1", "is no TOML"),
-        (f"database = ['{SECRET}']", "it is no text"),
-        (f"base_url = [7, '{SECRET}']", "it is no text"),
+        (f"database = ['{HIDDEN}']", "it is no text"),
+        (f"base_url = [7, '{HIDDEN}']", "it is no text"),
     ],
 )
 def test_a_file_that_does_not_fit_is_refused_by_its_name(tmp_path: Path, text: str, said: str) -> None:
@@ -67,7 +67,7 @@ def test_a_file_that_does_not_fit_is_refused_by_its_name(tmp_path: Path, text: s
     with pytest.raises(UsageError, match=said) as refused:
         gather({}, {}, file)
     assert file.name in str(refused.value)
-    assert SECRET not in str(refused.value)
+    assert HIDDEN not in str(refused.value)
 
 
 def test_a_file_that_was_named_and_is_not_there_is_refused(tmp_path: Path) -> None:
@@ -87,13 +87,13 @@ def test_a_variable_says_on_or_off_in_a_few_ways(value: str, said: bool) -> None
 
 
 def secretive() -> Configuration:
-    database = f"postgresql://ann:{SECRET}@db/learners?sslpassword={SECRET}"
-    urls = (f"http://{SECRET}@a/v1", f"http://ann:{SECRET}@b/v1", f"http://c/v1?key={SECRET}")
+    database = f"postgresql://ann:{HIDDEN}@db/learners?sslpassword={HIDDEN}"
+    urls = (f"http://{HIDDEN}@a/v1", f"http://ann:{HIDDEN}@b/v1", f"http://c/v1?key={HIDDEN}")
     return gather({"database": database, "base_url": urls}, {})
 
 
 def test_what_is_shown_has_no_secret_in_it() -> None:
-    assert SECRET not in shown(secretive())
+    assert HIDDEN not in shown(secretive())
     assert 'database = "postgresql://ann:***@db/learners?***"  # --database' in shown(secretive()).splitlines()
 
 

@@ -32,7 +32,9 @@ def serve(config: Path | None, show_config: bool, **flags: Any) -> int:
         click.echo(shown(found))
         return DONE
     with _extra():
+        from llm_as_rnn.service.http.logs import log_lines  # noqa: PLC0415 - it needs the extra
         from llm_as_rnn.service.serving import serve as serving  # noqa: PLC0415 - it needs the extra
+    log_lines(requests=found.settings.log_requests)
     # To be told to stop is how a service ends, and no mishap.
     with suppress(KeyboardInterrupt):
         interrupts.run(serving(found.settings, database_of(found), say), loop_factory=_loop_factory())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
@@ -19,7 +20,6 @@ from llm_as_rnn.service.door import Door
 from llm_as_rnn.service.figures import Figures
 from llm_as_rnn.service.http.app import make_app
 from llm_as_rnn.service.http.metrics import Metrics
-from llm_as_rnn.service.http.logs import log_lines
 from llm_as_rnn.service.http.parts import Health, Stopping
 from llm_as_rnn.service.http.server import run
 from llm_as_rnn.service.learning import Learning
@@ -27,6 +27,8 @@ from llm_as_rnn.service.migrating import prepare
 from llm_as_rnn.service.quotas import Admission
 from llm_as_rnn.service.sessions import Sessions
 from llm_as_rnn.service.store import Store, now
+
+log = logging.getLogger("llm_as_rnn.service")
 
 READY = 5.0
 """Seconds in which the database has to answer for the service to count as ready."""
@@ -78,7 +80,7 @@ async def serve(settings: ServiceSettings, database: str, say: Callable[[str], N
     async with assembled(settings, database, say) as service:
 
         def listening(url: str) -> None:
-            say(f"serving at {url}, described at {url}/v1/openapi.json; Ctrl-C ends it")
+            say(f"serving at {url}, described at {url}/v1/openapi.json{service.said}; Ctrl-C ends it")
 
         await run(service.app, settings, service.stopping, _nothing, listening)
 
@@ -156,7 +158,8 @@ async def _health(store: Store, engine: Engine) -> Health:
     except TimeoutError:
         checks["database"] = f"no answer within {READY:g} seconds"
     except LlmAsRnnError as error:
-        checks["database"] = error.message
+        checks["database"] = "it does not answer"  # and why is nothing for everybody
+        log.warning("the database does not answer: %s", error)
     return Health(checks)
 
 

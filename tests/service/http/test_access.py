@@ -1,4 +1,4 @@
-"""Who may do what: every route is tried without a key, with one for something else, a revoked one, and another tenant's."""
+"""Who may do what: every route is tried without a key, with a revoked one, one for something else, and another's."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from litestar.handlers import HTTPRouteHandler
+from litestar.routes import HTTPRoute
 
 from llm_as_rnn.service.callers import SCOPES, Caller
 from llm_as_rnn.service.config import ServiceSettings
@@ -63,8 +64,8 @@ def parts() -> Parts:
 def every_route() -> Iterator[tuple[str, str, HTTPRouteHandler]]:
     """Give method, path and handler of each route that there is."""
     for route in make_routes(parts()).routes:
+        assert isinstance(route, HTTPRoute)
         for handler in route.route_handlers:
-            assert isinstance(handler, HTTPRouteHandler)
             for method in handler.http_methods - {"OPTIONS"}:
                 yield method, route.path_format, handler
 

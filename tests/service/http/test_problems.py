@@ -19,7 +19,7 @@ from llm_as_rnn.service.http.parts import Health
 from tests.service.http.missing import Whole
 from tests.service.http.trying import DAY, Tried, begun, client, ready, with_service
 
-SECRET = "pa55w0rd"
+HIDDEN = "pa55w0rd"
 
 
 async def me(key: str | None) -> Caller:
@@ -96,24 +96,24 @@ def test_a_path_that_has_no_such_method_says_which_it_has() -> None:
 @pytest.mark.parametrize(
     ("error", "status", "retry"),
     [
-        (EngineBusyError(SECRET, retry_after=2.5), 503, "3"),
-        (EngineBusyError(SECRET), 503, "5"),
-        (EngineUnavailableError(SECRET), 503, "5"),
-        (EngineError(SECRET), 502, None),
-        (StoreUnavailableError(f"no such column {SECRET}"), 503, "1"),
-        (LlmAsRnnError(SECRET), 500, None),
-        (RuntimeError(SECRET), 500, None),
+        (EngineBusyError(HIDDEN, retry_after=2.5), 503, "3"),
+        (EngineBusyError(HIDDEN), 503, "5"),
+        (EngineUnavailableError(HIDDEN), 503, "5"),
+        (EngineError(HIDDEN), 502, None),
+        (StoreUnavailableError(f"no such column {HIDDEN}"), 503, "1"),
+        (LlmAsRnnError(HIDDEN), 500, None),
+        (RuntimeError(HIDDEN), 500, None),
     ],
 )
 def test_what_fails_inside_is_told_without_what_it_says(error: Exception, status: int, retry: str | None) -> None:
     answer = asked(Failing(error))
     assert (answer.status_code, answer.headers.get("retry-after")) == (status, retry)
-    assert SECRET not in answer.text
+    assert HIDDEN not in answer.text
 
 
 def test_a_mistake_is_logged_by_its_place_and_id_and_without_contents(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "llm_as_rnn.service"):
-        asked(Failing(ValueError(SECRET)), headers={"X-Request-Id": "r-1", "Authorization": f"Bearer {SECRET}"})
+        asked(Failing(ValueError(HIDDEN)), headers={"X-Request-Id": "r-1", "Authorization": f"Bearer {HIDDEN}"})
     lines = [json.loads(JsonLines().format(record)) for record in caplog.records]
     (failed,) = [line for line in lines if line["level"] == "error"]
     assert (failed["request"], failed["error"]) == ("r-1", "ValueError")
@@ -121,7 +121,7 @@ def test_a_mistake_is_logged_by_its_place_and_id_and_without_contents(caplog: py
     (answered,) = [line for line in lines if line["message"] == "answered"]
     assert answered["route"] == "/v1/sessions/{session}"
     assert (answered["tenant"], answered["key"], answered["status"], answered["request"]) == (7, 3, 500, "r-1")
-    assert SECRET not in json.dumps(lines)
+    assert HIDDEN not in json.dumps(lines)
     assert {record.name for record in caplog.records} == {"llm_as_rnn.service", REQUESTS}
 
 

@@ -40,13 +40,18 @@ class Running:
 
     def __init__(self, sessions: Slow, **settings: Any) -> None:
         self.url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self.stopping, self.closed = Stopping(), False
+        self.stopping, self.closed = Stopping(), asyncio.Event()
         chosen = ServiceSettings(port=0, **settings)
         app = make_app(sessions, authenticate=me, health=ready, settings=chosen, stopping=self.stopping)
         self.task = asyncio.create_task(run(app, chosen, self.stopping, self.close, self.url.set_result))
 
     async def close(self) -> None:
-        self.closed = True
+        self.closed.set()
+
+
+async def stopped(stopping: Stopping) -> None:
+    while not stopping.told:
+        await asyncio.sleep(0)
 
 
 def test_a_request_that_is_under_way_is_answered_before_the_service_ends() -> None:
@@ -59,14 +64,13 @@ def test_a_request_that_is_under_way_is_answered_before_the_service_ends() -> No
             under_way = asyncio.create_task(ask.get("/v1/sessions"))
             await sessions.begun.wait()
             running.task.cancel()
-            while not running.stopping.told:
-                await asyncio.sleep(0)
-            assert not running.closed
+            await stopped(running.stopping)
+            assert not running.closed.is_set()
             sessions.go.set()
             assert (await under_way).json() == []
         with pytest.raises(asyncio.CancelledError):
             await running.task
-        assert running.closed
+        assert running.closed.is_set()
         with pytest.raises(httpx2.ConnectError):
             async with httpx2.AsyncClient(trust_env=False) as ask:
                 await ask.get(f"{url}/health/live")
@@ -84,7 +88,7 @@ def test_what_takes_longer_than_it_may_is_cut() -> None:
             running.task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await running.task
-            assert running.closed
+            assert running.closed.is_set()
             await asyncio.gather(under_way, return_exceptions=True)
 
     asyncio.run(asyncio.wait_for(work(), 60))

@@ -1,4 +1,4 @@
-"""What every request goes through before and after the framework: its id, limits on time and number, log and figures."""
+"""What every request goes through around the framework: its id, limits on time and number, log and figures."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from llm_as_rnn.service.http.logs import REQUESTS
@@ -64,7 +65,7 @@ class Edge:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request; what is none goes through."""
-        if scope["type"] != "http":
+        if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
             return
         self._under_way += 1

@@ -10,6 +10,7 @@ from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.datastructures import State
 from litestar.di import NamedDependency
+from litestar.enums import ScopeType
 from litestar.handlers import BaseRouteHandler
 
 from llm_as_rnn.service.callers import Caller, Scope
@@ -130,7 +131,7 @@ async def require_scope(connection: ASGIConnection[Any, Any, Any, Any], handler:
     QuotaError
         If a quota of theirs is used up.
     """
-    if connection.scope["method"] == "OPTIONS":
+    if connection.scope["type"] == ScopeType.HTTP and connection.scope["method"] == "OPTIONS":
         return  # it says which methods there are, and does nothing
     scope: Scope | None = handler.opt["scope"]
     if scope is None:

@@ -44,8 +44,8 @@ async def predict_batch(parts: Service, caller: Known, request: Incoming) -> Str
     """Predict up to 1,000 outcomes.
 
     The body is a JSON array or a line of JSON for each item, which says its session. Each line of the answer is a
-    prediction or a problem (with the member `status` a number), in the order of the items. Sessions are worked on at the
-    same time, the items of each one in their order.
+    prediction, or a problem, which has a `type`, in the order of the items. Sessions are worked on at the same time,
+    the items of each one in their order.
     """
     items = read_items(await request.body(), BatchPrediction)
 

@@ -33,10 +33,11 @@ QUIET = 15.0
     tags=["sessions"],
 )
 async def stream_events(parts: Service, caller: Known, session: SessionId, request: Incoming) -> Stream:
-    """Follow a session: an event `session` with what `GET /v1/sessions/{session}` gives, at once and whenever it changes.
+    """Follow a session.
 
-    Each event has all that there is, so nothing is missed: who comes back with `Last-Event-ID` gets the session at once
-    if it has changed since. After `deleted` there is nothing more. A comment every 15 seconds keeps the connection open.
+    An event `session` has what `GET /v1/sessions/{session}` gives, at once and whenever that changes. Each has all that
+    there is, so nothing is missed: who comes back with `Last-Event-ID` gets the session at once if it has changed
+    since. After `deleted` there is nothing more. A comment every 15 seconds keeps the connection open.
     """
     view = await parts.sessions.get(caller, session)
     last = request.headers.get("last-event-id", "")

@@ -86,9 +86,9 @@ async def diff_memory(
         QueryParameter(name="to", ge=0, le=2**31 - 1, description="The later version; else the present one."),
     ] = None,
 ) -> Response[MemoryChange] | Response[str]:
-    """Give what changed from one version of the memory to another, by its parts; as a unified diff where that is asked for.
+    """Give what changed from one version of the memory to another, by its parts.
 
-    `Accept: text/x-diff` asks for it.
+    Whoever asks with `Accept: text/x-diff` gets it as a unified diff.
     """
     earlier = await parts.sessions.memory(caller, session, before)
     later = await parts.sessions.memory(caller, session, after)
