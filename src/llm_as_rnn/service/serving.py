@@ -9,8 +9,6 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from litestar.types import ASGIApp
-
 from llm_as_rnn.core.engine import Engine
 from llm_as_rnn.core.errors import LlmAsRnnError, UsageError
 from llm_as_rnn.engines.resolve import resolve
@@ -18,7 +16,7 @@ from llm_as_rnn.engines.spending import Price, read_prices
 from llm_as_rnn.service.config import ServiceSettings
 from llm_as_rnn.service.door import Door
 from llm_as_rnn.service.figures import Figures
-from llm_as_rnn.service.http.app import make_app
+from llm_as_rnn.service.http.app import Application, make_app
 from llm_as_rnn.service.http.metrics import Metrics
 from llm_as_rnn.service.http.parts import Health, Stopping
 from llm_as_rnn.service.http.server import run
@@ -51,7 +49,7 @@ class Service(NamedTuple):
         Who may come in, where that is anybody.
     """
 
-    app: ASGIApp
+    app: Application
     sessions: Sessions
     learning: Learning
     stopping: Stopping

@@ -29,6 +29,9 @@ from llm_as_rnn.service.http.problems import handle
 from llm_as_rnn.service.http.routes import batch, events, health, memory, sessions, steps, tasks
 from llm_as_rnn.service.http.verbs import Sessions
 
+Application = ASGIApp
+"""What a server runs."""
+
 MODULES = (tasks, sessions, steps, memory, events, batch)
 """Those whose routes stand under the version's prefix."""
 
@@ -42,7 +45,7 @@ def make_app(
     admit: Admit = admit_all,
     stopping: Stopping | None = None,
     metrics: Metrics | None = None,
-) -> ASGIApp:
+) -> Application:
     """Make the service's ASGI application.
 
     Parameters
