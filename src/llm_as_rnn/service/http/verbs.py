@@ -18,6 +18,7 @@ from llm_as_rnn.service.views import (
     PredictionView,
     ScoresView,
     SessionView,
+    SpendView,
     StepView,
     TaskView,
 )
@@ -113,5 +114,5 @@ class Sessions(Protocol):
     async def scores(self, caller: Caller, session: str) -> ScoresView:
         """Give a session's scores."""
 
-    async def spend(self, caller: Caller, days: int) -> Any:
+    async def spend(self, caller: Caller, days: int = 30) -> Sequence[SpendView]:
         """Give what the tenant used."""

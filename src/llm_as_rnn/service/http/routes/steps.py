@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 from litestar import Response, get, post, put
 from litestar.params import QueryParameter, RequestBody
 
 from llm_as_rnn.service.http.parts import Known, Service, needs
 from llm_as_rnn.service.http.routes.common import After, Limit, PredictionId, SessionId, and_ok, named, problems
-from llm_as_rnn.service.views import NewOutcome, NewPrediction, OutcomeView, PredictionView, ScoresView, StepView
+from llm_as_rnn.service.views import NewOutcome, NewPrediction, OutcomeView, PredictionView, ScoresView, SpendView, StepView
 
 TAGS = ["steps"]
 
@@ -97,7 +97,7 @@ async def get_spend(
     parts: Service,
     caller: Known,
     days: Annotated[int, QueryParameter(ge=1, le=3660, description="How many days back.")] = 30,
-) -> Any:
+) -> Sequence[SpendView]:
     """Give what the tenant used, day by day."""
     return await parts.sessions.spend(caller, days)
 
