@@ -10,14 +10,19 @@ from litestar.params import QueryParameter, RequestBody
 
 from llm_as_rnn.service.http.parts import Known, Service, needs
 from llm_as_rnn.service.http.routes.common import After, Limit, PredictionId, SessionId, and_ok, named, problems
-from llm_as_rnn.service.views import NewOutcome, NewPrediction, OutcomeView, PredictionView, ScoresView, SpendView, StepView
+from llm_as_rnn.service.views import (
+    NewOutcome,
+    NewPrediction,
+    OutcomeView,
+    PredictionView,
+    ScoresView,
+    SpendView,
+    StepView,
+)
 
 TAGS = ["steps"]
 
 OUTCOME = "/sessions/{session:str}/predictions/{prediction:str}/outcome"
-
-LEARNED = "learned"
-
 
 @post(
     "/sessions/{session:str}/predictions",
