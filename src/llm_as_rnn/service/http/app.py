@@ -21,7 +21,7 @@ from llm_as_rnn.service.http.parts import (
     Parts,
     Stopping,
     admit_all,
-    caller_of,
+    asking,
     needs,
     require_scope,
 )
@@ -75,7 +75,7 @@ def make_routes(parts: Parts) -> Litestar:
         [*routes(), described],
         dependencies={
             "parts": Provide(lambda: parts, sync_to_thread=False),
-            "caller": Provide(caller_of, sync_to_thread=False),
+            "by": Provide(asking, sync_to_thread=False),
         },
         guards=[require_scope],
         exception_handlers={Exception: handle},

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import secrets
 import time
-import uuid
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -31,6 +31,8 @@ UNLIMITED = ("/health/", "/metrics")
 
 _ID = re.compile(rb"[A-Za-z0-9._:-]{1,100}")
 _ENCODED_SLASH = re.compile(b"%2f", re.IGNORECASE)
+
+RECORD = {"name": REQUESTS, "levelno": logging.INFO, "levelname": "INFO", "msg": "answered"}
 
 log = logging.getLogger(REQUESTS)
 
@@ -89,6 +91,8 @@ class _Request:
         self._began = time.perf_counter()
         self._id = _id_of(scope["headers"])
         self._status = 0
+        self._seconds = 0.0
+        self._counted = False
         self._complete = False
         self._waits = False
         """Whether more of the request's body is waited for."""
@@ -106,15 +110,11 @@ class _Request:
                 await app(self._scope, self._receives, self._begins)
         except TimeoutError:
             await self._late()
-        except asyncio.CancelledError:
-            self._told(self._status or CLIENT_GONE)
-            raise
         except Exception as error:  # noqa: BLE001 - the answer had begun: there is nobody to tell but the log
             report(error, self._id)
         finally:
             self._limit = None
-            if self._status == 0:
-                self._told(CLIENT_GONE)
+            self._told()
 
     async def _late(self) -> None:
         if self._status:
@@ -137,19 +137,23 @@ class _Request:
             if self._limit is not None and not self._limit.expired():
                 self._limit.reschedule(None)  # how long a stream lasts is its own matter
             message["headers"] = [*message.get("headers", ()), (HEADER, self._id.encode())]
-            self._told(message["status"])
+            self._status, self._seconds = message["status"], time.perf_counter() - self._began
         await self._send(message)
+        if message["type"] == "http.response.body":
+            self._told()  # only now: whoever asked does not wait for it
 
-    def _told(self, status: int) -> None:
+    def _told(self) -> None:
         """Count the request and log it, once."""
-        if self._status:
+        if self._counted:
             return
-        self._status = status
-        seconds = time.perf_counter() - self._began
+        self._counted = True
+        status, seconds = self._status or CLIENT_GONE, self._seconds
         route = self._scope.get("path_template") or UNMATCHED
         method = self._scope["method"]
         self._metrics.answered(route, method, status, seconds)
         caller = self._scope.get("user")
+        if not log.isEnabledFor(logging.INFO):
+            return
         fields = {
             "request": self._id,
             "tenant": caller.tenant if caller else None,
@@ -159,13 +163,14 @@ class _Request:
             "status": status,
             "seconds": round(seconds, 6),
         }
-        log.info("answered", extra={"fields": fields})
+        # A record of our own: the logger would look through the stack for who calls it.
+        log.handle(logging.makeLogRecord({**RECORD, "fields": fields}))
 
 
 def _id_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
     """Take the request's id, or make one."""
     given = next((value for name, value in headers if name == HEADER), b"")
-    return given.decode() if _ID.fullmatch(given) else uuid.uuid4().hex
+    return given.decode() if _ID.fullmatch(given) else secrets.token_hex(8)
 
 
 def _path_of(scope: Any) -> str:

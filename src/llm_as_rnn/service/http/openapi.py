@@ -83,7 +83,7 @@ def description(routes: Sequence[ControllerRouterHandler]) -> bytes:
         use_handler_docstrings=True,
         operation_id_creator=lambda handler, _method, _path: handler.handler_name,
     )
-    unused = {name: Provide(lambda: None, sync_to_thread=False) for name in ("parts", "caller")}
+    unused = {name: Provide(lambda: None, sync_to_thread=False) for name in ("parts", "by")}
     app = Litestar(routes, dependencies=unused, openapi_config=config, logging_config=None)
     schema: Json = app.openapi_schema.to_schema()
     schema["openapi"] = "3.1.0"

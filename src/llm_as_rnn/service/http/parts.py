@@ -102,10 +102,28 @@ class Parts(NamedTuple):
     metrics: Metrics
 
 
+class Asking(NamedTuple):
+    """Who asks, and what is done for them.
+
+    Attributes
+    ----------
+    sessions : Sessions
+        The verbs.
+    caller : Caller
+        Who asks.
+    parts : Parts
+        All else.
+    """
+
+    sessions: Sessions
+    caller: Caller
+    parts: Parts
+
+
 Service = NamedDependency[Parts]
-"""The parts, as a route gets them."""
-Known = NamedDependency[Caller]
-"""Who asks, as a route gets it."""
+"""The parts, as a route gets them that anybody may use."""
+Asker = NamedDependency[Asking]
+"""Who asks, as every other route gets it: a single thing, because the framework starts tasks to gather several."""
 
 
 def needs(scope: Scope | None) -> dict[str, Any]:
@@ -162,6 +180,7 @@ def require_near(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
         )
 
 
-def caller_of(request: Incoming) -> Caller:
+def asking(request: Incoming) -> Asking:
     """Give who asks."""
-    return request.user
+    parts: Parts = request.app.state.parts
+    return Asking(parts.sessions, request.user, parts)

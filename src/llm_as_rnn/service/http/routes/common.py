@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
 from typing import Annotated
 
 from litestar.openapi.datastructures import ResponseSpec
@@ -90,8 +89,3 @@ def require_free(name: str | None) -> None:
     """
     if name in RESERVED:
         raise UnfitError(f"a session cannot be called {name!r}", "choose another id")
-
-
-def phrase(status: int) -> str:
-    """Give HTTP's words for a status."""
-    return HTTPStatus(status).phrase
