@@ -111,11 +111,11 @@ def _explain(component: Json) -> None:
     """Take a record's docstring apart: what is said of each attribute goes to its property."""
     said, _, attributes = inspect.cleandoc(component.pop("description", "")).partition("\n\nAttributes\n----------\n")
     if said:
-        component["description"] = said
+        component["description"] = said.replace("``", "`")
     for names, what in _ATTRIBUTE.findall(attributes):
         for name in names.split(", "):
             if name in component.get("properties", {}):
-                component["properties"][name].setdefault("description", inspect.cleandoc(what))
+                component["properties"][name].setdefault("description", inspect.cleandoc(what).replace("``", "`"))
 
 
 def _complete(operation: Json, *, secured: bool) -> None:
