@@ -174,7 +174,7 @@ def test_so_many_requests_at_a_time_and_no_more() -> None:
             assert (await first).status_code == 200
             assert (await ask.get("/v1/sessions/s")).status_code == 200
 
-    asyncio.run(work())
+    asyncio.run(asyncio.wait_for(work(), 30))
 
 
 def test_figures_count_requests_by_route_and_status(database: str) -> None:
