@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
-
-from litestar.types import ASGIApp
 
 from llm_as_rnn.core.engine import Engine
 from llm_as_rnn.core.errors import LlmAsRnnError, UsageError
@@ -18,7 +17,7 @@ from llm_as_rnn.engines.spending import Price, read_prices
 from llm_as_rnn.service.config import ServiceSettings
 from llm_as_rnn.service.door import Door
 from llm_as_rnn.service.figures import Figures
-from llm_as_rnn.service.http.app import make_app
+from llm_as_rnn.service.http.app import Application, make_app
 from llm_as_rnn.service.http.metrics import Metrics
 from llm_as_rnn.service.http.parts import Health, Stopping
 from llm_as_rnn.service.http.server import run
@@ -27,6 +26,8 @@ from llm_as_rnn.service.migrating import prepare
 from llm_as_rnn.service.quotas import Admission
 from llm_as_rnn.service.sessions import Sessions
 from llm_as_rnn.service.store import Store, now
+
+log = logging.getLogger("llm_as_rnn.service")
 
 READY = 5.0
 """Seconds in which the database has to answer for the service to count as ready."""
@@ -49,7 +50,7 @@ class Service(NamedTuple):
         Who may come in, where that is anybody.
     """
 
-    app: ASGIApp
+    app: Application
     sessions: Sessions
     learning: Learning
     stopping: Stopping
@@ -78,7 +79,7 @@ async def serve(settings: ServiceSettings, database: str, say: Callable[[str], N
     async with assembled(settings, database, say) as service:
 
         def listening(url: str) -> None:
-            say(f"serving at {url}, described at {url}/v1/openapi.json; Ctrl-C ends it")
+            say(f"serving at {url}, described at {url}/v1/openapi.json{service.said}; Ctrl-C ends it")
 
         await run(service.app, settings, service.stopping, _nothing, listening)
 
@@ -176,11 +177,10 @@ async def _health(store: Store, engine: Engine) -> Health:
     except TimeoutError:
         checks["database"] = f"no answer within {READY:g} seconds"
     except LlmAsRnnError as error:
-        checks["database"] = error.message
-    if isinstance(engine, Pool):
-        servers = engine.health()
-        if not any(server.healthy for server in servers):
-            checks["engine"] = servers[0].problem
+        checks["database"] = "it does not answer"  # and why is nothing for everybody
+        log.warning("the database does not answer: %s", error)
+    if isinstance(engine, Pool) and not any(server.healthy for server in engine.health()):
+        checks["engine"] = "no server answers"
     return Health(checks)
 
 

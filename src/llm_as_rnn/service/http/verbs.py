@@ -18,6 +18,7 @@ from llm_as_rnn.service.views import (
     PredictionView,
     ScoresView,
     SessionView,
+    SpendView,
     StepView,
     TaskView,
 )
@@ -47,7 +48,7 @@ class Sessions(Protocol):
     async def get(self, caller: Caller, session: str) -> SessionView:
         """Give a session."""
 
-    async def list(  # noqa: PLR0913, PLR0917
+    async def list(
         self,
         caller: Caller,
         after: str = "",
@@ -105,7 +106,7 @@ class Sessions(Protocol):
     ) -> MemoryView:
         """Put what a person wrote in the memory's place."""
 
-    async def pin(self, caller: Caller, session: str, item: str, pinned: bool) -> MemoryView:  # noqa: FBT001
+    async def pin(self, caller: Caller, session: str, item: str, pinned: bool) -> MemoryView:
         """Have a note stay, or let it go."""
 
     async def steps(
@@ -116,7 +117,7 @@ class Sessions(Protocol):
     async def scores(self, caller: Caller, session: str) -> ScoresView:
         """Give a session's scores."""
 
-    async def spend(self, caller: Caller, days: int) -> Any:
+    async def spend(self, caller: Caller, days: int = 30) -> Sequence[SpendView]:
         """Give what the tenant used."""
 
     async def trace(self, caller: Caller, session: str, after: int = -1, limit: int = 500) -> SessionPart:

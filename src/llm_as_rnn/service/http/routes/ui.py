@@ -13,7 +13,7 @@ from litestar import Response, get
 from litestar.exceptions import NotFoundException
 from litestar.params import PathParameter, QueryParameter
 
-from llm_as_rnn.service.http.parts import Known, Service, needs
+from llm_as_rnn.service.http.parts import Asker, needs
 from llm_as_rnn.service.http.routes.common import After, SessionId
 from llm_as_rnn.service.ui import FILES
 from llm_as_rnn.viewer import HEADERS, Asset, assets
@@ -46,32 +46,30 @@ def _given(files: Mapping[str, Asset], name: str) -> Response[bytes]:
 
 @get(f"{PREFIX}/sessions/{{session:str}}/steps", opt=needs("read"))
 async def show_steps(
-    parts: Service,
-    caller: Known,
+    by: Asker,
     session: SessionId,
     after: After = -1,
     limit: Annotated[int, QueryParameter(ge=1, le=STRETCH)] = STRETCH,
 ) -> Response[bytes]:
     """Show steps as the viewer takes them."""
-    return _data(await parts.sessions.trace(caller, session, after, limit))
+    return _data(await by.sessions.trace(by.caller, session, after, limit))
 
 
 @get(f"{PREFIX}/sessions/{{session:str}}/memories", opt=needs("read"))
 async def show_memories(
-    parts: Service,
-    caller: Known,
+    by: Asker,
     session: SessionId,
     before: Annotated[int | None, QueryParameter(ge=0, le=2**53)] = None,
     limit: Annotated[int, QueryParameter(ge=1, le=100)] = 20,
 ) -> Response[bytes]:
     """Show how the memory changed, the latest change first."""
-    return _data(await parts.sessions.history(caller, session, before, limit))
+    return _data(await by.sessions.history(by.caller, session, before, limit))
 
 
 @get(f"{PREFIX}/sessions/{{session:str}}/scores", opt=needs("read"))
-async def show_scores(parts: Service, caller: Known, session: SessionId) -> Response[bytes]:
+async def show_scores(by: Asker, session: SessionId) -> Response[bytes]:
     """Give scores over time, those of a short session at shorter steps than the API's."""
-    return _data(await parts.sessions.curves(caller, session))
+    return _data(await by.sessions.curves(by.caller, session))
 
 
 def _data(value: Any) -> Response[bytes]:
