@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
@@ -17,29 +15,19 @@ from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.summary import summarise
 from llm_as_rnn.report.html import write_report
 from llm_as_rnn.runs.asked import Prompts
+from tests.browsing import MARKS, comes_true, launched
 from tests.report.journal import RUN, late, trusting, weather_journal, weather_prompts
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-playwright = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
-
-CHROMIUM = os.environ.get("LLM_AS_RNN_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-QUIET = ("no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking")
-
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not CHROMIUM, reason="needs Chromium: install it, or name it in LLM_AS_RNN_CHROMIUM"),
-]
+pytestmark = MARKS
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with playwright.sync_playwright() as driver:
-        flags = [f"--{flag}" for flag in (*QUIET, "disable-component-update", "disable-sync")]
-        found = driver.chromium.launch(executable_path=CHROMIUM, args=flags)
+    with launched() as found:
         yield found
-        found.close()
 
 
 class Viewer:
@@ -313,17 +301,6 @@ def test_a_long_sequence_is_chosen_by_stretches_and_its_steps_are_found(
     assert viewer.t == 10
     assert viewer.complaints == []
     page.close()
-
-
-def comes_true(page: Any, condition: str) -> bool:
-    """Wait in the page, for 300 frames at most.
-
-    Playwright's `wait_for_function` evaluates a text at each look, which the page forbids from the second
-    look on; this is evaluated once.
-    """
-    looks = "frames-- ? requestAnimationFrame(look) : done(false)"
-    look = f"const look = () => {condition} ? done(true) : {looks}"
-    return bool(page.evaluate(f"() => new Promise(done => {{ let frames = 300; {look}; look(); }})"))
 
 
 @pytest.mark.parametrize("width", [360, 820, 1280])

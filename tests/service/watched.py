@@ -5,17 +5,22 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Coroutine
+from pathlib import Path
 from queue import Queue
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
+
+import httpx2
 
 from llm_as_rnn.core.records import Completion, Request
+from llm_as_rnn.engines.scripted import ScriptedEngine
+from llm_as_rnn.service.callers import SCOPES
 from llm_as_rnn.service.config import ServiceSettings
 from llm_as_rnn.service.http.server import run
-from tests.service.http.trying import Tried, tried
-
-T = TypeVar("T")
+from llm_as_rnn.service.keys import create_key, create_tenant
+from llm_as_rnn.service.migrating import migrate
+from llm_as_rnn.service.serving import assembled
+from llm_as_rnn.service.store import Store
 
 SKIES = ("drizzle", "fog", "rain", "snow", "sun")
 
@@ -35,49 +40,57 @@ def answer(request: Request) -> Completion | str:
 
 
 class Served:
-    """A service that listens, with keys as `trying.tried` makes them; a context manager.
+    """A service that listens, on an SQLite file of its own; a context manager.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the file is.
+    with_keys : bool
+        Whether a key is needed; else the door is open to this machine.
 
     Attributes
     ----------
     url : str
         Its address.
-    tried : Tried
-        What it is made of.
+    key : str
+        One that is good for everything; empty where none is needed.
     """
 
-    def __init__(self, database: str) -> None:
-        self._database = database
-        self._told: Queue[tuple[str, Tried] | BaseException] = Queue()
+    def __init__(self, folder: Path, *, with_keys: bool = True) -> None:
+        self._database = f"sqlite:///{folder / 'service.db'}"
+        self._with_keys = with_keys
+        self._told: Queue[str | BaseException] = Queue()
         self._thread = threading.Thread(target=self._run, daemon=True)
+        self.key = ""
 
     def __enter__(self) -> Self:
         self._thread.start()
         told = self._told.get(timeout=60)
         if isinstance(told, BaseException):
             raise told
-        self.url, self.tried = told
+        self.url = told
+        headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
+        self._client = httpx2.Client(base_url=self.url, headers=headers, trust_env=False, timeout=60)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._client.close()
         self._loop.call_soon_threadsafe(self._task.cancel)
         self._thread.join(60)
 
-    def do(self, work: Coroutine[Any, Any, T]) -> T:
-        """Do something in the service's thread."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
-
     def ask(self, method: str, path: str, body: Any = None) -> Any:
-        """Ask it as a program would, with a key that is good for everything."""
-        answered = self.do(self.tried.client.request(method, path, json=body))
+        """Ask it as a program would."""
+        answered = self._client.request(method, path, json=body)
         assert answered.is_success, answered.text
-        return answered.json()
+        return answered.json() if answered.content else None
 
-    def begin(self, name: str, steps: int = 0, learned: int = 0) -> None:
+    def begin(self, name: str, steps: int = 0, learned: int = 0, **settings: Any) -> None:
         """Begin a session with some steps, the first of which are learned."""
-        settings = {"form": "json", "rule": "rewrite"}
-        self.ask("POST", "/v1/sessions", {"task": "weather", "id": name, "settings": settings})
+        chosen = {"form": "json", "rule": "rewrite", **settings}
+        self.ask("POST", "/v1/sessions", {"task": "weather", "id": name, "settings": chosen})
         for step in range(steps):
             self.step(name, step)
             if step < learned:
@@ -106,9 +119,15 @@ class Served:
         self._loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None
         self._task = task
-        async with tried(self._database, answer) as service:
-            settings = ServiceSettings(port=0, shutdown_seconds=1)
-            await run(service.app, settings, service.stopping, _nothing, lambda url: self._told.put((url, service)))
+        await migrate(self._database)
+        if self._with_keys:
+            store = await Store.open(self._database)
+            await create_tenant(store, "mine")
+            self.key = await create_key(store, "mine", "ann", SCOPES)
+            await store.close()
+        settings = ServiceSettings(port=0, shutdown_seconds=1)
+        async with assembled(settings, self._database, engine=ScriptedEngine(answer)) as service:
+            await run(service.app, settings, service.stopping, _nothing, self._told.put)
 
 
 async def _nothing() -> None:

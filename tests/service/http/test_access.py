@@ -20,7 +20,7 @@ from llm_as_rnn.service.keys import revoke_key
 from tests.service.http.missing import Whole
 from tests.service.http.trying import DAY, Tried, begun, client, ready, with_service
 
-OPEN = {"/health/live", "/health/ready", "/metrics", "/v1/openapi.json"}
+OPEN = {"/health/live", "/health/ready", "/metrics", "/v1/openapi.json", "/ui", "/ui/{name}"}
 """What needs no key."""
 
 OF_ALL = {
