@@ -102,3 +102,27 @@ def test_a_journal_that_goes_away_is_told(tmp_path: Path, records: list[StepReco
     path.unlink()
     with pytest.raises(RunError, match="is not there any more"):
         steps.trace("majority", "days-00")
+
+
+@pytest.mark.parametrize("version", [1, 2, STEPS.format])
+def test_a_journal_that_grows_is_read_on_from_where_it_was(
+    tmp_path: Path, records: list[StepRecord], version: int
+) -> None:
+    path, content = tmp_path / "steps.jsonl", whole(mixed(records), STEPS, version)
+    steps = StoredSteps(path, EXPECTED)
+    assert not steps.grow()
+    ends = [place + 1 for place, byte in enumerate(content) if byte == ord("\n")]
+    for end in (ends[0], ends[3], ends[10], len(content)):
+        for cut in (end - 7, end - 1, end):
+            path.write_bytes(content[:cut])
+            steps.grow()
+            again = StoredSteps(path, EXPECTED)
+            assert (steps.names, len(steps), list(steps)) == (again.names, len(again), list(again))
+    assert len(steps) == len(records)
+    name = steps.names[0]
+    assert steps.length(*name) == len(steps.trace(*name))
+    assert steps.trace(*name, 2) == steps.trace(*name)[:2]
+    assert steps.length("none", "none") == 0
+    path.write_bytes(content[: ends[0]])
+    with pytest.raises(RunError, match="not the journal that it was"):
+        steps.grow()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 pytestmark = MARKS
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"
-LIVE = 15_000
+LIVE = 8_000
 """Milliseconds within which the page has to show what happened."""
 
 
@@ -69,7 +69,7 @@ class Looking:
     def open(self, session: str, t: int | None = None) -> None:
         self.page.goto(f"{self.service.url}/ui#/sessions/{quote(session, safe='')}{'' if t is None else f'?t={t}'}")
         self.page.wait_for_function("name => document.title.startsWith(name)", arg=session)
-        self.page.wait_for_selector("#steps .note")
+        self.page.wait_for_selector("#steps .note", state="attached")
 
     def fact(self, name: str) -> str:
         return str(self.page.locator(".facts div", has=self.page.locator(f"dt:text-is('{name}')")).locator("dd").inner_text())
@@ -108,7 +108,7 @@ def test_nothing_runs_or_loads_but_the_pages_own_files(service: Served) -> None:
         assert "unsafe" not in policy
         assert policy.startswith("default-src 'none';")
         assert not re.search(r"<style|<script>|\son\w+=|\sstyle=", found.text)
-        for odd in ("__init__.py", "..%2f__init__.py", "%2e%2e/app.py", "nothing.js"):
+        for odd in ("__init__.py", "%2e%2e/app.py", "nothing.js"):
             assert ask.get(f"/ui/{odd}").status_code == 404
 
 
@@ -201,7 +201,7 @@ def test_a_session_that_is_not_there_is_told_in_a_line(looking: Looking) -> None
 def test_scores_stand_beside_what_the_advisers_would_have_scored(looking: Looking) -> None:
     page = looking.enter("oslo")
     total = looking.service.ask("GET", "/v1/sessions/oslo/scores")["total"]
-    page.wait_for_selector("#scores table")
+    page.wait_for_selector("#scores h3 + .scroll table")
     heads = page.locator("#scores h3 + .scroll thead th").all_inner_texts()
     rows = page.locator("#scores h3 + .scroll tbody tr").all()
     shown = {row.locator("th").inner_text(): row.locator("td").all_inner_texts() for row in rows}
@@ -226,7 +226,7 @@ def test_an_answer_is_explained_by_prompt_chances_interval_and_who_was_believed(
     said = step["prediction"]
     assert page.inner_text("#position").startswith("t = 12")
     low, high = said["interval"]["high"]
-    assert f"high: between {low} and {high} degrees C" in page.inner_text("#said")
+    assert f"high: between {low:.1f} and {high:.1f} degrees C" in page.inner_text("#said")
     assert f"right with a chance of {said['chance']['sky']:.2f}" in page.inner_text("#said")
     for name in step["believed"]["sky"]:
         assert name in page.inner_text("#advice")
@@ -466,7 +466,7 @@ def test_the_keyboard_alone_is_enough(looking: Looking) -> None:
     tab_to(page, "Step by step")
     page.keyboard.press("Enter")
     assert page.evaluate("document.activeElement.id") == "steps-title"
-    tab_to(page, "→")
+    tab_to(page, "←")
     page.keyboard.press("ArrowLeft")
     wait_for(page, "#position", "t = 12")
 
