@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 pytestmark = MARKS
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"
+FIELDS = ("date", "sky", "high", "low", "precipitation", "wind")
+NONE = "\N{EN DASH}"
 LIVE = 8_000
 """Milliseconds within which the page has to show what happened."""
 
@@ -68,11 +70,12 @@ class Looking:
 
     def open(self, session: str, t: int | None = None) -> None:
         self.page.goto(f"{self.service.url}/ui#/sessions/{quote(session, safe='')}{'' if t is None else f'?t={t}'}")
-        self.page.wait_for_function("name => document.title.startsWith(name)", arg=session)
+        self.page.locator("h1", has_text=session).wait_for()
         self.page.wait_for_selector("#steps .note", state="attached")
 
     def fact(self, name: str) -> str:
-        return str(self.page.locator(".facts div", has=self.page.locator(f"dt:text-is('{name}')")).locator("dd").inner_text())
+        pair = self.page.locator(".facts div", has=self.page.locator(f"dt:text-is('{name}')"))
+        return str(pair.locator("dd").inner_text())
 
     def close(self) -> None:
         self.context.close()
@@ -115,7 +118,9 @@ def test_nothing_runs_or_loads_but_the_pages_own_files(service: Served) -> None:
 def test_what_comes_from_data_is_only_ever_set_as_text() -> None:
     for path in [*STATIC.glob("*.js"), *FILES.glob("*.js")]:
         text = path.read_text(encoding="utf-8")
-        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", text), path
+        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", text), (
+            path
+        )
 
 
 # Who may look
@@ -211,7 +216,7 @@ def test_scores_stand_beside_what_the_advisers_would_have_scored(looking: Lookin
     for who, cells in shown.items():
         for score, cell in zip(heads[1:], cells, strict=True):
             number, value = total.get(score if who == "answers" else f"{who}:{score}", (0, 0.0))
-            assert cell == "–" if not number else abs(float(cell) - value / number) <= 0.006 * abs(value / number)
+            assert cell == NONE if not number else abs(float(cell) - value / number) <= 0.006 * abs(value / number)
     chart = page.locator("#scores svg.chart")
     assert "answers: from" in str(chart.get_attribute("aria-label"))
     assert chart.locator("path.line").count() == 1 + len(advisers)
@@ -261,21 +266,22 @@ def test_an_outcome_is_told_by_hand_and_the_page_shows_what_it_brought(browser: 
         page.wait_for_selector("#viewer:not([hidden])")
         wait_for(page, "#live", "live")
         page.get_by_role("button", name="Tell what came of day-1").click()
-        page.get_by_label("sky").select_option("rain")
-        page.get_by_label("high, degrees C").fill("1000")
+        page.locator("dialog").get_by_label("sky").select_option("rain")
+        page.locator("dialog").get_by_label("high, degrees C").fill("11.5")
+        service.ask("POST", "/v1/sessions/s/archive")
         page.get_by_role("button", name="Tell it").click()
         page.wait_for_selector("dialog [role=alert]:not([hidden])")
-        assert "1000" in page.inner_text("dialog [role=alert]")
-        page.get_by_label("high, degrees C").fill("11.5")
+        assert "archived" in page.inner_text("dialog [role=alert]")
+        service.ask("POST", "/v1/sessions/s/activate")
         page.get_by_role("button", name="Tell it").click()
         page.wait_for_selector("dialog", state="detached")
-        page.wait_for_function("document.querySelectorAll('#waiting tbody tr').length === 1")
+        page.locator("#waiting tbody tr").nth(1).wait_for(state="detached")
         assert service.ask("GET", "/v1/sessions/s/predictions/day-1/outcome")["y"] == {"sky": "rain", "high": 11.5}
         looking.open("s", 1)
         wait_for(page, "#answers", "11.5")
         page.get_by_role("button", name="Correct the outcome").click()
-        page.get_by_label("sky").select_option("sun")
-        page.get_by_label("high, degrees C").fill("12")
+        page.locator("dialog").get_by_label("sky").select_option("sun")
+        page.locator("dialog").get_by_label("high, degrees C").fill("12")
         page.get_by_role("button", name="Tell it").click()
         wait_for(page, "#answers", "12.0")
         looking.close()
@@ -313,7 +319,7 @@ def test_a_person_edits_pins_and_restores(browser: Browser, tmp_path: Path) -> N
         page = looking.enter("s")
         wait_for(page, "#live", "live")
         page.get_by_role("button", name="Edit").click()
-        page.get_by_label("Recent days").fill("it rained\n\n  it rained again ")
+        page.locator("dialog").get_by_label("Recent days").fill("it rained\n\n  it rained again ")
         page.get_by_role("button", name="Save").click()
         page.wait_for_selector("dialog", state="detached")
         wait_for(page, "#memory-now .notes", "it rained again")
@@ -325,11 +331,12 @@ def test_a_person_edits_pins_and_restores(browser: Browser, tmp_path: Path) -> N
             "it rained again",
         ]
         page.locator("#history summary").first.click()
-        assert page.locator("#history li").first.locator(".added .body").all_inner_texts()[-1].endswith("it rained again")
-        page.get_by_role("button", name="Pin: it rained again").click()
+        added = page.locator("#history li").first.locator(".added .body")
+        assert added.all_inner_texts()[-1].endswith("it rained again")
+        page.get_by_role("button", name="Pin this note: it rained again").click()
         page.wait_for_selector("#memory-now button[aria-pressed=true]")
         assert service.ask("GET", "/v1/sessions/s/memory")["pinned"] == ["it rained again"]
-        page.get_by_role("button", name="Pinned: it rained again").click()
+        page.get_by_role("button", name="Pinned this note: it rained again").click()
         page.wait_for_selector("#memory-now button[aria-pressed=true]", state="detached")
         page.locator("#history summary").nth(1).click()
         page.get_by_role("button", name="Restore version 1").click()
@@ -345,12 +352,12 @@ def test_an_edit_of_what_is_another_version_by_now_is_refused_and_kept(browser: 
         looking = Looking(browser, service)
         page = looking.enter("s")
         page.get_by_role("button", name="Edit").click()
-        page.get_by_label("Recent days").fill("mine")
+        page.locator("dialog").get_by_label("Recent days").fill("mine")
         service.tell("s", 0)
         page.get_by_role("button", name="Save").click()
         page.wait_for_selector("dialog [role=alert]:not([hidden])")
         assert "version 1" in page.inner_text("dialog [role=alert]")
-        assert page.get_by_label("Recent days").input_value() == "mine"
+        assert page.locator("dialog").get_by_label("Recent days").input_value() == "mine"
         page.keyboard.press("Escape")
         page.wait_for_selector("dialog", state="detached")
         looking.close()
@@ -374,19 +381,19 @@ def test_notes_say_what_became_of_them(browser: Browser, tmp_path: Path) -> None
 def test_hostile_texts_are_shown_and_never_run(browser: Browser, tmp_path: Path) -> None:
     with Served(tmp_path) as service:
         service.begin("s")
-        service.ask("POST", "/v1/sessions/s/predictions", {"id": HOSTILE, "x": {"date": HOSTILE, "sky": HOSTILE}})
+        service.ask("POST", "/v1/sessions/s/predictions", {"id": HOSTILE, "x": dict.fromkeys(FIELDS, HOSTILE)})
         looking = Looking(browser, service)
         page = looking.enter("s")
         page.wait_for_selector("#viewer:not([hidden])")
         assert HOSTILE in page.inner_text("#waiting")
-        assert HOSTILE in page.inner_text("#observation")
+        assert page.inner_text("#observation").count(HOSTILE) == len(FIELDS)
         assert page.locator("img").count() == 0
         page.click("#calls-title")
         wait_for(page, "#call-list pre", HOSTILE)
         page.get_by_role("button", name="Tell the outcome").click()
         assert HOSTILE in page.inner_text("dialog h2")
-        page.get_by_label("sky").select_option("sun")
-        page.get_by_label("high, degrees C").fill("3")
+        page.locator("dialog").get_by_label("sky").select_option("sun")
+        page.locator("dialog").get_by_label("high, degrees C").fill("3")
         page.get_by_role("button", name="Tell it").click()
         page.wait_for_selector("dialog", state="detached")
         looking.close()

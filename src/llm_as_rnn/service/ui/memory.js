@@ -24,7 +24,7 @@ export function makeMemory(place, path, page, credits, signal) {
   function note(text) {
     const pinned = (memory.pinned || []).includes(text), credit = credits().get(text);
     const button = element("button", { type: "button", class: "small", "aria-pressed": String(pinned) }, pinned ? "Pinned" : "Pin",
-      element("span", { class: "hidden" }, `: ${text}`));
+      element("span", { class: "hidden" }, ` this note: ${text}`));
     button.title = pinned ? "no update drops or alters it; press to let it go" : "no update shall drop or alter it";
     button.addEventListener("click", () => pin(text, !pinned));
     const row = element("li", {}, element("span", { class: "body" }, text), button);
