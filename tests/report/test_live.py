@@ -158,7 +158,7 @@ def test_data_are_given_to_those_who_have_the_key(server: Server) -> None:
         assert ask.get("/data/nothing").status_code == 404
     for key in ("x", "nonsense", "\N{SNOWMAN}"):
         with asking(server) as ask:
-            answer = ask.get("/data/index", headers={"Authorization": f"Bearer {key}".encode()})
+            answer = ask.get("/data/index", headers={b"Authorization": f"Bearer {key}".encode()})
             assert answer.status_code == 401
             assert "open the address" in answer.json()["hint"]
     with asking(server, Host="evil.example") as ask:
