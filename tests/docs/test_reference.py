@@ -127,7 +127,8 @@ def test_a_command_on_a_page_has_the_options_that_stand_behind_it() -> None:
     for page in PAGES:
         for said in re.findall(r"llm-as-rnn ((?:[^`\n\\|]|\\\n)+)", read(page)):
             words = said.replace("\\\n", " ").split()
-            name = next((known for many in (3, 2, 1) if (known := " ".join(words[:many])) in COMMANDS), None)
+            called = (" ".join(words[:many]) for many in (3, 2, 1))
+            name = next((calling for calling in called if calling in COMMANDS), None)
             if name:
                 known = {
                     word for option in COMMANDS[name].params for word in (*option.opts, *option.secondary_opts)
