@@ -37,7 +37,8 @@ NEEDED = frozenset(
     {
         "_version", "catalogue", "cli", "cli.main", "cli.process", "core", "core.engine", "core.errors", "core.extras",
         "core.records", "core.settings", "core.shelf", "core.variants", "engines", "engines.naming", "recurrence",
-        "recurrence.rules", "runs", "runs.defaults", "runs.versions", "streams", "streams.settings",
+        "recurrence.rules", "runs", "runs.defaults", "runs.versions", "service", "service.config", "streams",
+        "streams.settings",
     }
 )  # fmt: skip
 """All that help needs of this program, besides `cli.commands`."""

@@ -29,6 +29,7 @@ COMMANDS = {
     "sweep": "Make several runs, with several models, and one table of all.",
     "report": "Show a run's results again, or compare several runs.",
     "predict": "Predict and learn a stream of JSON lines.",
+    "serve": "Serve sessions to other programs over HTTP.",
     "memory": "List, show, compare and restore the versions of a memory.",
     "models": "List, fetch and check model files.",
     "data": "List, show and check data: no outcome is told before its time.",

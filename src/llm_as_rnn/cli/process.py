@@ -19,6 +19,8 @@ import click
 from llm_as_rnn.core.errors import LlmAsRnnError, UsageError
 
 if TYPE_CHECKING:
+    import asyncio
+
     from _typeshed import ReadableBuffer
 
 T = TypeVar("T")
@@ -124,8 +126,17 @@ class Interrupts:
             if signal.getsignal(number) == self.told:
                 signal.signal(number, signal.SIG_IGN)
 
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
+    def run(
+        self, work: Coroutine[Any, Any, T], loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None
+    ) -> T:
         """Run a coroutine as `asyncio.run` does; an interrupt cancels it, once.
+
+        Parameters
+        ----------
+        work : coroutine
+            What is run.
+        loop_factory : callable, optional
+            Makes the event loop; else it is Python's own.
 
         Raises
         ------
@@ -150,7 +161,8 @@ class Interrupts:
         self._stop = lambda: None  # until there is a task to cancel
         try:
             _require_handles()
-            result = asyncio.run(main())
+            with asyncio.Runner(loop_factory=loop_factory) as runner:
+                result = runner.run(main())
         except asyncio.CancelledError:
             raise KeyboardInterrupt from None
         finally:

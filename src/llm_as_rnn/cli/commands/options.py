@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_origin
 
 import click
 
@@ -199,6 +199,8 @@ def _option(knob: Knob) -> Callable[[F], F]:
     name = f"--{knob.name.replace('_', '-')}"
     choices = knob.choices or ANYWHERE.get(knob.name, ())
     told = f"{knob.description.removesuffix('.')} [default: {knob.default_in_words}]."
+    if get_origin(knob.type) is tuple:
+        return click.option(name, multiple=True, help=told)
     if knob.type is bool and knob.default is None:
         return click.option(f"{name}/--no-{name.removeprefix('--')}", default=None, help=told)
     if knob.type is bool:

@@ -1,0 +1,172 @@
+"""What every request goes through before and after the framework: its id, limits on time and number, log and figures."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import time
+import uuid
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from llm_as_rnn.service.http.logs import REQUESTS
+from llm_as_rnn.service.http.metrics import UNMATCHED, Metrics
+from llm_as_rnn.service.http.problems import OverloadedError, SlowRequestError, TimeOutError, report, send_problem
+
+HEADER = b"x-request-id"
+
+SLASH = "\udc2f"
+"""Stands in a path for a slash that belongs to a name (``%2F``). It is half a character, which no name can hold."""
+
+CLIENT_GONE = 499
+"""The status that is logged where nobody waited for the answer."""
+
+UNLIMITED = ("/health/", "/metrics")
+"""What is answered however many requests are under way: it tells about them."""
+
+_ID = re.compile(rb"[A-Za-z0-9._:-]{1,100}")
+_ENCODED_SLASH = re.compile(b"%2f", re.IGNORECASE)
+
+log = logging.getLogger(REQUESTS)
+
+
+def original(name: str) -> str:
+    r"""Give a name from a path as its owner wrote it.
+
+    >>> original("a\udc2fb")
+    'a/b'
+    """
+    return name.replace(SLASH, "/")
+
+
+class Edge:
+    """The outermost layer of the service.
+
+    Parameters
+    ----------
+    app : ASGIApp
+        What is inside.
+    metrics : Metrics
+        Where requests are counted.
+    seconds : float
+        From a request's beginning until its answer begins.
+    most : int
+        Requests under way at the same time.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, *, seconds: float, most: int) -> None:
+        self._app, self._metrics, self._seconds, self._most = app, metrics, seconds, most
+        self._under_way = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request; what is none goes through."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        self._under_way += 1
+        self._metrics.under_way.set(self._under_way)
+        try:
+            await _Request(scope, receive, send, self._metrics).answer(
+                self._app,
+                self._seconds,
+                overloaded=self._under_way > self._most and not scope["path"].startswith(UNLIMITED),
+            )
+        finally:
+            self._under_way -= 1
+            self._metrics.under_way.set(self._under_way)
+
+
+class _Request:
+    """One request on its way."""
+
+    def __init__(self, scope: Any, receive: Receive, send: Send, metrics: Metrics) -> None:
+        self._scope, self._receive, self._send, self._metrics = scope, receive, send, metrics
+        self._began = time.perf_counter()
+        self._id = _id_of(scope["headers"])
+        self._status = 0
+        self._complete = False
+        self._limit: asyncio.Timeout | None = None
+        scope["state"] = {**scope.get("state", {}), "request_id": self._id}
+        scope["path"] = _path_of(scope)
+
+    async def answer(self, app: ASGIApp, seconds: float, *, overloaded: bool) -> None:
+        try:
+            if overloaded:
+                hint = "come back in a moment"
+                await send_problem(OverloadedError("too many requests are under way", hint), self._id, self._begins)
+                return
+            async with asyncio.timeout(seconds) as self._limit:
+                await app(self._scope, self._receives, self._begins)
+        except TimeoutError:
+            await self._late()
+        except asyncio.CancelledError:
+            self._told(self._status or CLIENT_GONE)
+            raise
+        except Exception as error:  # noqa: BLE001 - the answer had begun: there is nobody to tell but the log
+            report(error, self._id)
+        finally:
+            self._limit = None
+            if self._status == 0:
+                self._told(CLIENT_GONE)
+
+    async def _late(self) -> None:
+        if self._complete:
+            slow: Exception = TimeOutError("there was no answer in time", "ask again: with the same id it is the same")
+        else:
+            slow = SlowRequestError("the request did not come in time", "send it faster, or less at once")
+        await send_problem(slow, self._id, self._begins)
+
+    async def _receives(self) -> Any:
+        message = await self._receive()
+        if message["type"] == "http.request" and not message.get("more_body"):
+            self._complete = True
+        return message
+
+    async def _begins(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            if self._limit is not None:
+                self._limit.reschedule(None)  # how long a stream lasts is its own matter
+            message["headers"] = [*message.get("headers", ()), (HEADER, self._id.encode())]
+            self._told(message["status"])
+        await self._send(message)
+
+    def _told(self, status: int) -> None:
+        """Count the request and log it, once."""
+        if self._status:
+            return
+        self._status = status
+        seconds = time.perf_counter() - self._began
+        route = self._scope.get("path_template") or UNMATCHED
+        method = self._scope["method"]
+        self._metrics.answered(route, method, status, seconds)
+        caller = self._scope.get("user")
+        fields = {
+            "request": self._id,
+            "tenant": caller.tenant if caller else None,
+            "key": caller.key if caller else None,
+            "method": method,
+            "route": route,
+            "status": status,
+            "seconds": round(seconds, 6),
+        }
+        log.info("answered", extra={"fields": fields})
+
+
+def _id_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """Take the request's id, or make one."""
+    given = next((value for name, value in headers if name == HEADER), b"")
+    return given.decode() if _ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def _path_of(scope: Any) -> str:
+    """Give a request's path; slashes that belong to names are told from those that part it."""
+    path: str = scope["path"]
+    raw: bytes = scope.get("raw_path") or b""
+    if not _ENCODED_SLASH.search(raw):
+        return path
+    parts = _ENCODED_SLASH.split(raw.partition(b"?")[0])
+    return SLASH.join(unquote_to_bytes(part).decode("utf-8", "replace") for part in parts)
