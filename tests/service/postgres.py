@@ -84,6 +84,7 @@ class Server:
         self._password = secrets.token_hex(16)
         self._options = [f"fsync={'on' if fsync else 'off'}", f"full_page_writes={'on' if fsync else 'off'}", *options]
         self._process: subprocess.Popen[bytes] | None = None
+        self._watch: subprocess.Popen[bytes] | None = None
         self.port = 0
 
     def start(self) -> None:
@@ -97,6 +98,7 @@ class Server:
                 self.port = _free_port()
             if self._ready(self._launched(), until):
                 return
+            self._end(signal.SIGKILL)
             time.sleep(AGAIN)
         raise RuntimeError(f"PostgreSQL does not start: {self._log.read_text()[-2000:]}")
 
@@ -177,31 +179,28 @@ class Server:
             raise RuntimeError(f"initdb says: {done.stderr.strip()}")
 
     def _launched(self) -> subprocess.Popen[bytes]:
-        """Launch it as a process of ours, which is told to end when we do, where the system can tell it."""
+        """Launch it as a process of ours, and beside it another one that stops it when we end."""
         listening = [f"port={self.port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={self._folder}"]
         small = ["shared_buffers=64MB", "max_connections=200"]
         command = [str(self._programs / "postgres"), "-D", str(self._folder / "data")]
         for option in (*listening, *small, *self._options):
             command += ["-c", option]
-        if setpriv := shutil.which("setpriv"):
-            command = [setpriv, "--pdeathsig", "INT", *command]
+        quiet: dict[str, Any] = {"stdin": subprocess.DEVNULL, "cwd": "/", "start_new_session": True}
         with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd="/",
-                start_new_session=True,
-                **self._as_account(),
-            )
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, **quiet, **self._as_account())
+        # Its end of this pipe closes when we end, however that comes: then nobody else would stop the server.
+        stopping = ["sh", "-c", f"read _; kill -INT {self._process.pid}"]
+        self._watch = subprocess.Popen(stopping, stdin=subprocess.PIPE, start_new_session=True)
         return self._process
 
     def _ready(self, process: subprocess.Popen[bytes], until: float) -> bool:
         """Wait until it says of itself that it is ready; tell whether it did so before it ended."""
         state = self._folder / "data" / "postmaster.pid"
         while process.poll() is None and time.monotonic() < until:
-            lines = state.read_text().splitlines() if state.exists() else []
+            try:
+                lines = state.read_text().splitlines()
+            except FileNotFoundError:
+                lines = []
             if len(lines) > 7 and lines[0] == str(process.pid) and lines[7].strip() == "ready":
                 return True
             time.sleep(0.01)  # it has no other way to tell
@@ -211,6 +210,9 @@ class Server:
         process, self._process = self._process, None
         if process is None:
             return
+        if self._watch is not None:
+            self._watch.kill()
+            self._watch.communicate()
         if process.poll() is None:
             process.send_signal(how)
         process.wait(PATIENCE)

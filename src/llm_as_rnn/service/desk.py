@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import TypeVar
 
+from prometheus_client import CollectorRegistry
+
 from llm_as_rnn.core.engine import Engine
 from llm_as_rnn.core.errors import UsageError
 from llm_as_rnn.core.method import Calls
@@ -13,6 +15,7 @@ from llm_as_rnn.engines.drive import drive
 from llm_as_rnn.service import rows
 from llm_as_rnn.service.callers import Caller
 from llm_as_rnn.service.errors import UnfitError
+from llm_as_rnn.service.figures import Figures
 from llm_as_rnn.service.present import Present
 from llm_as_rnn.service.rows import Row
 from llm_as_rnn.service.signals import Signals
@@ -34,10 +37,17 @@ class Desk:
         Gives the engine for a session, by its number, where a session should stay with the server that has its prefix.
     model : str
         What the engine is called in files that leave the service.
+    figures : Figures, optional
+        Where it is counted what goes on.
     """
 
     def __init__(
-        self, store: Store, engine: Engine, seat: Callable[[int], Engine] | None = None, model: str | None = None
+        self,
+        store: Store,
+        engine: Engine,
+        seat: Callable[[int], Engine] | None = None,
+        model: str | None = None,
+        figures: Figures | None = None,
     ) -> None:
         self.store = store
         self.engine = engine
@@ -45,6 +55,7 @@ class Desk:
         self.model = engine.info.model if model is None else model
         self.present = Present(engine.info)
         self.signals = Signals()
+        self.figures = figures or Figures(CollectorRegistry())
         self.due = asyncio.Event()
         """Set when an outcome has come that is to be learned."""
 

@@ -21,7 +21,7 @@ import msgspec
 
 from llm_as_rnn.service import tenant_rows
 from llm_as_rnn.service.callers import SCOPES, Caller, Quotas
-from llm_as_rnn.service.errors import NoKeyError, UnfitError
+from llm_as_rnn.service.errors import ConflictError, NoKeyError, UnfitError
 from llm_as_rnn.service.store import Store
 from llm_as_rnn.service.views import Name, View
 
@@ -98,7 +98,8 @@ async def create_tenant(store: Store, name: str, quotas: Quotas = Quotas()) -> N
         If there is one of this name.
     """
     named, allowed = _name(name), msgspec.json.encode(quotas).decode()
-    await store.write(lambda connection: tenant_rows.add_tenant(connection, named, allowed))
+    if await store.write(lambda connection: tenant_rows.add_tenant(connection, named, allowed)) is None:
+        raise ConflictError(f"there is a tenant {name!r} already", "choose another name")
 
 
 async def change_quotas(store: Store, name: str, quotas: Quotas) -> None:
@@ -265,9 +266,8 @@ async def open_door(store: Store) -> Caller | None:
     def find(connection: tenant_rows.Connection) -> Caller | None:
         if tenant_rows.has_keys(connection):
             return None
-        local = next((row.number for row in tenant_rows.all_tenants(connection) if row.name == LOCAL), None)
-        number = tenant_rows.add_tenant(connection, LOCAL, "{}") if local is None else local
-        return Caller(number, LOCAL, 0, frozenset(SCOPES))
+        tenant_rows.add_tenant(connection, LOCAL, "{}")
+        return Caller(tenant_rows.find_tenant(connection, LOCAL).number, LOCAL, 0, frozenset(SCOPES))
 
     return await store.write(find)
 

@@ -197,6 +197,7 @@ class Learning:
                 self._refuse(connection, number, f"{type(error).__name__}: {error}")
             return failures or 1
 
+        self._sessions.figures.failed()
         failures = await self._store.write(failing)
         self._sessions.present.drop(number)
         return AGAIN[min(failures, len(AGAIN)) - 1]
@@ -233,17 +234,26 @@ class Learning:
                 predictor.keeping,
             )  # fmt: skip
             told = await drive(computed, self._sessions.seat(number), calls)
+            self._sessions.figures.called(calls)
             if told.fate == "failed":
                 raise EngineUnavailableError("the engine gave no answer", "it will be asked again")
             after = _learned_in(stream, told)
-            revision = await self._store.write(
+            revision, lag = await self._store.write(
                 lambda connection: self._commit(connection, due, predictor, after, told, calls)
             )
         except Lost:
             return True  # somebody else was first: look again
         self._sessions.present.keep(row, revision, after)
+        self._count(predictor, after, told, lag)
         self._sessions.signals.happened(number)
         return True
+
+    def _count(self, predictor: Predictor, after: Stream, told: Told, lag: float) -> None:
+        memory = predictor.method.memory(after.state)
+        tokens = None if memory is None else memory.tokens
+        share = None if tokens is None else tokens / predictor.settings.budget
+        if told.update is not None:
+            self._sessions.figures.learned(told.update, lag, share)
 
     @staticmethod
     def _due(connection: sa.Connection, number: int, known: int) -> Due | None:
@@ -272,15 +282,16 @@ class Learning:
     @staticmethod
     def _commit(
         connection: sa.Connection, due: Due, predictor: Predictor, after: Stream, told: Told, calls: list[Call]
-    ) -> int:
-        """Keep what was learned, and that it was: both or neither."""
+    ) -> tuple[int, float]:
+        """Keep what was learned, and that it was: both or neither. Give the revision, and the seconds since it came."""
         row, outcome = due.loaded.row, due.outcome
         revision = commit(connection, row, predictor, after, told.stream.versions, "model")
         memory = predictor.method.memory(after.state)
         result: dict[str, Any] = {"update": told.update, "note": told.note}
         if memory is not None:
             result["memory_version"] = memory.version
-        learned = {"status": "learned", "learned": now(connection), "revision": revision, "result": rows.text(result)}
+        at = now(connection)
+        learned = {"status": "learned", "learned": at, "revision": revision, "result": rows.text(result)}
         mine = sa.update(outcomes).where(outcomes.c.number == outcome.number, outcomes.c.status == "waiting")
         if connection.execute(mine.values(learned)).rowcount != 1:
             raise Lost  # it was superseded meanwhile
@@ -294,7 +305,7 @@ class Learning:
             change = rows.added(less(scored(predictor.task, waiting.prediction, before)), change)
         rows.add_scores(connection, row.number, outcome.step, change)
         rows.count_learned(connection, row.number, change, calls, first=due.prediction.status == "waiting")
-        return revision
+        return revision, at - outcome.received
 
 
 def _waiting_in(stream: Stream, waiting: Waiting, due: Due) -> Stream:

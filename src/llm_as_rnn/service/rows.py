@@ -449,3 +449,10 @@ def ended(connection: sa.Connection, session: int) -> dict[str, tuple[Id, ...]]:
     for status, name in connection.execute(asked.order_by(predictions.c.step)):
         found[status].append(msgspec.json.decode(name, type=Id))
     return {status: tuple(names) for status, names in found.items()}
+
+
+def backlog(connection: sa.Connection) -> tuple[int, float]:
+    """Give how many outcomes are due, of all tenants, and for how many seconds the oldest has been."""
+    asked = sa.select(sa.func.coalesce(sa.func.sum(sessions.c.due), 0), sa.func.min(sessions.c.due_since))
+    due, since = connection.execute(asked.where(sessions.c.due > 0)).one()
+    return int(due), 0.0 if since is None else max(now(connection) - since, 0.0)

@@ -1,31 +1,59 @@
-"""One process of the service: its parts are opened, joined, served, and closed in good order."""
+"""A service put together: database, engine, sessions, learning, routes; begun in this order and ended in the other."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any, NamedTuple
+
+from litestar.types import ASGIApp
 
 from llm_as_rnn.core.engine import Engine
-from llm_as_rnn.core.errors import UsageError
+from llm_as_rnn.core.errors import LlmAsRnnError, UsageError
 from llm_as_rnn.engines.resolve import resolve
-from llm_as_rnn.engines.spending import read_prices
-from llm_as_rnn.service.callers import Caller
+from llm_as_rnn.engines.spending import Price, read_prices
 from llm_as_rnn.service.config import ServiceSettings
-from llm_as_rnn.service.errors import StoreUnavailableError
+from llm_as_rnn.service.door import Door
+from llm_as_rnn.service.figures import Figures
 from llm_as_rnn.service.http.app import make_app
+from llm_as_rnn.service.http.metrics import Metrics
 from llm_as_rnn.service.http.logs import log_lines
 from llm_as_rnn.service.http.parts import Health, Stopping
 from llm_as_rnn.service.http.server import run
-from llm_as_rnn.service.keys import BELIEVED, authenticate, list_keys, open_door
 from llm_as_rnn.service.learning import Learning
 from llm_as_rnn.service.migrating import prepare
 from llm_as_rnn.service.quotas import Admission
 from llm_as_rnn.service.sessions import Sessions
 from llm_as_rnn.service.store import Store, now
 
-NO_KEYS = "llm-as-rnn serve tenants create TENANT, then llm-as-rnn serve keys create TENANT NAME"
+READY = 5.0
+"""Seconds in which the database has to answer for the service to count as ready."""
+
+
+class Service(NamedTuple):
+    """What a service is made of, while it runs.
+
+    Attributes
+    ----------
+    app : ASGI application
+        What answers requests.
+    sessions : Sessions
+        What it does.
+    learning : Learning
+        What is done in the background.
+    stopping : Stopping
+        By which streams learn that it ends.
+    said : str
+        Who may come in, where that is anybody.
+    """
+
+    app: ASGIApp
+    sessions: Sessions
+    learning: Learning
+    stopping: Stopping
+    said: str
 
 
 async def serve(settings: ServiceSettings, database: str, say: Callable[[str], None]) -> None:
@@ -38,95 +66,105 @@ async def serve(settings: ServiceSettings, database: str, say: Callable[[str], N
     database : str
         The address of the database.
     say : callable
-        Tells whoever started it where it listens, and who may come in.
+        Told what whoever started it should know.
 
     Raises
     ------
     UsageError
-        If the database is not one of this version, its address or model cannot be used, or others could reach the
-        service and there are no keys.
+        If the database is none that this program works with, the address is taken, or anybody could come in.
+    EngineUnavailableError
+        If the model cannot be asked.
     """
-    async with AsyncExitStack() as opened:
-        store = await Store.open(database)
-        opened.push_async_callback(store.close)
-        await prepare(store, make=settings.database is None)
-        door = Door(store)
-        said = await door.begin(loopback=settings.loopback)
-        engine = engine_of(settings)
-        opened.push_async_callback(engine.close)
-        await engine.open()
-        sessions = Sessions(store, engine)
-        learning = Learning(sessions)
-        learning.start()
-        opened.push_async_callback(learning.close)
-        prices = {} if settings.prices is None else read_prices(Path(settings.prices))
-        stopping = Stopping()
-        app = make_app(
-            sessions,
-            authenticate=door.authenticate,
-            admit=Admission(store, engine.info.model, prices.get(engine.info.model)).admit,
-            health=lambda: health(store),
-            settings=settings,
-            stopping=stopping,
-        )
-        log_lines(requests=settings.log_requests)
-        await run(app, settings, stopping, opened.pop_all().aclose, lambda url: say(f"listening at {url}{said}"))
+    async with assembled(settings, database, say) as service:
+
+        def listening(url: str) -> None:
+            say(f"serving at {url}, described at {url}/v1/openapi.json; Ctrl-C ends it")
+
+        await run(service.app, settings, service.stopping, _nothing, listening)
 
 
-def engine_of(settings: ServiceSettings) -> Engine:
-    """Make the engine that is asked; it is not open yet."""
-    base_url = settings.base_url[0] if settings.base_url else None
-    return resolve(
-        settings.model,
-        base_url=base_url,
-        context=settings.context,
-        cache_reuse=settings.cache_reuse,
-        timeout=settings.timeout,
-        patience=settings.patience,
-    )
-
-
-async def health(store: Store) -> Health:
-    """Look whether the database answers."""
-    try:
-        await store.read(now)
-    except StoreUnavailableError:
-        return Health({"database": "it does not answer"})
-    return Health({"database": "ok"})
-
-
-class Door:
-    """Tells who comes in: by a key or, as long as none was made and nobody from outside can come, as the tenant local.
+@asynccontextmanager
+async def assembled(
+    settings: ServiceSettings,
+    database: str,
+    say: Callable[[str], None] = lambda line: None,
+    engine: Engine | None = None,
+) -> AsyncIterator[Service]:
+    """Put a service together; at the end what is being learned is learned to its end, and what is due stays due.
 
     Parameters
     ----------
-    store : Store
-        The database.
+    settings, database
+        As of `serve`.
+    engine : Engine, optional
+        An engine of one's own in the place of the model; it is opened and closed here.
     """
+    async with AsyncExitStack() as stack:
+        store = await Store.open(database)
+        stack.push_async_callback(store.close)
+        await prepare(store, make=store.url.get_backend_name() == "sqlite")
+        door = Door(store)
+        said = await door.begin(loopback=settings.loopback)
+        price = _price(settings)
+        engine = engine or resolve(settings.model, **_how(settings))
+        await engine.open()
+        stack.push_async_callback(engine.close)
+        metrics, stopping = Metrics(), Stopping()
+        figures = Figures(metrics.registry)
+        sessions = Sessions(store, engine, model=engine.info.model, figures=figures)
+        learning = Learning(sessions)
+        learning.start()
+        stack.push_async_callback(learning.close)
+        watching = asyncio.create_task(figures.watch(store))
+        stack.push_async_callback(_ended, watching)
+        admission = Admission(store, engine.info.model, price)
+        app = make_app(
+            sessions,
+            authenticate=door.authenticate,
+            health=lambda: _health(store, engine),
+            settings=settings,
+            admit=admission.admit,
+            stopping=stopping,
+            metrics=metrics,
+        )
+        yield Service(app, sessions, learning, stopping, said)
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._anybody: Caller | None = None
-        self._until = 0.0
 
-    async def begin(self, *, loopback: bool) -> str:
-        """Open it, and say for whom.
+def _how(settings: ServiceSettings) -> dict[str, Any]:
+    """Give what an engine is made with."""
+    if len(settings.base_url) > 1:
+        raise UsageError("several servers need a pool", "name one --base-url")
+    return {
+        "base_url": settings.base_url[0] if settings.base_url else None,
+        "context": settings.context,
+        "cache_reuse": settings.cache_reuse,
+        "timeout": settings.timeout,
+        "patience": settings.patience,
+    }
 
-        Raises
-        ------
-        UsageError
-            If others could reach it and there are no keys.
-        """
-        if loopback:
-            self._anybody, self._until = await open_door(self._store), time.monotonic() + BELIEVED
-        elif not await list_keys(self._store):
-            raise UsageError("others could reach the service, and there is no key yet", NO_KEYS)
-        return "" if self._anybody is None else "; there are no keys, so this machine's programs may do everything"
 
-    async def authenticate(self, key: str | None) -> Caller:
-        """Tell who shows a key, or none."""
-        if self._anybody is None or key is not None:
-            return await authenticate(self._store, key)
-        if time.monotonic() >= self._until:  # a key may have been made meanwhile, and then one is needed
-            self._anybody, self._until = await open_door(self._store), time.monotonic() + BELIEVED
-        return self._anybody or await authenticate(self._store, None)
+def _price(settings: ServiceSettings) -> Price | None:
+    """Give what the model costs, where a table of prices says so."""
+    return None if settings.prices is None else read_prices(Path(settings.prices)).get(settings.model)
+
+
+async def _health(store: Store, engine: Engine) -> Health:
+    """Look whether database and engine can be used."""
+    checks = {"database": "ok", "engine": "ok"}
+    try:
+        await asyncio.wait_for(store.read(now), READY)
+    except TimeoutError:
+        checks["database"] = f"no answer within {READY:g} seconds"
+    except LlmAsRnnError as error:
+        checks["database"] = error.message
+    return Health(checks)
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+async def _nothing() -> None:
+    """Leave closing to whoever assembled the service."""

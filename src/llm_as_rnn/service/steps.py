@@ -88,6 +88,7 @@ class Steps(Desk):
             known = name is not None and was_learned(stream, name)
             raise (ConflictError if known else UnfitError)(error.message, error.hint) from error
         asked = None if engine.last is None else rows.text(engine.last)
+        self.figures.called(calls)
 
         def keeping(connection: sa.Connection) -> Row:
             if kept is not None:

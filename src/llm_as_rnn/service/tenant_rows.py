@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
-from llm_as_rnn.service.errors import ConflictError, NotFoundError
+from llm_as_rnn.service.errors import NotFoundError
 from llm_as_rnn.service.schema import keys, sessions, tasks, tenants
 from llm_as_rnn.service.store import now
 
@@ -29,18 +30,12 @@ def find_tenant(connection: sa.Connection, name: str) -> Row:
     return row
 
 
-def add_tenant(connection: sa.Connection, name: str, quotas: str) -> int:
-    """Add a tenant, and give its number.
-
-    Raises
-    ------
-    ConflictError
-        If there is one of this name.
-    """
-    if connection.execute(sa.select(tenants.c.number).where(tenants.c.name == name)).one_or_none() is not None:
-        raise ConflictError(f"there is a tenant {name!r} already", "choose another name")
+def add_tenant(connection: sa.Connection, name: str, quotas: str) -> int | None:
+    """Add a tenant, and give its number; None where there is one of this name."""
+    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
     values = {"name": name, "quotas": quotas, "created": now(connection)}
-    return int(connection.execute(sa.insert(tenants).values(values).returning(tenants.c.number)).scalar_one())
+    added = insert(tenants).values(values).on_conflict_do_nothing(index_elements=["name"])
+    return connection.execute(added.returning(tenants.c.number)).scalar_one_or_none()
 
 
 def set_quotas(connection: sa.Connection, name: str, quotas: str) -> None:

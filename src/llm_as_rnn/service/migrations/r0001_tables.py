@@ -44,7 +44,7 @@ def _make_tenants() -> None:
     )
     op.create_table(
         "spending",
-        _tenant(primary_key=True),
+        _tenant(key=True),
         sa.Column("day", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("part", sa.Integer, primary_key=True, autoincrement=False),
         _sum("requests"),
@@ -90,13 +90,13 @@ def _make_sessions() -> None:
         sa.UniqueConstraint("tenant", "id"),
     )
     op.create_index("ix_sessions_due", "sessions", ["due_since"], **_where("due > 0"))
-    op.create_table("states", _session(primary_key=True), sa.Column("content", sa.Text, nullable=False))
+    op.create_table("states", _session(key=True), sa.Column("content", sa.Text, nullable=False))
 
 
 def _make_predictions() -> None:
     op.create_table(
         "predictions",
-        _session(primary_key=True),
+        _session(key=True),
         sa.Column("step", NUMBER, primary_key=True, autoincrement=False),
         sa.Column("id", sa.Text, nullable=False),
         sa.Column("content", sa.Text, nullable=False),
@@ -130,7 +130,7 @@ def _make_outcomes() -> None:
 def _make_memories() -> None:
     op.create_table(
         "versions",
-        _session(primary_key=True),
+        _session(key=True),
         sa.Column("revision", NUMBER, primary_key=True, autoincrement=False),
         sa.Column("version", sa.Integer, nullable=False),
         sa.Column("content", sa.Text, nullable=False),
@@ -139,7 +139,7 @@ def _make_memories() -> None:
     )
     op.create_table(
         "sums",
-        _session(primary_key=True),
+        _session(key=True),
         sa.Column("block", NUMBER, primary_key=True, autoincrement=False),
         sa.Column("content", sa.Text, nullable=False),
     )
@@ -149,12 +149,14 @@ def _counted() -> sa.Column[int]:
     return sa.Column("number", NUMBER, primary_key=True, autoincrement=True)
 
 
-def _tenant(**how: bool) -> sa.Column[int]:
-    return sa.Column("tenant", NUMBER, sa.ForeignKey("tenants.number", ondelete="CASCADE"), nullable=False, **how)
+def _tenant(key: bool = False) -> sa.Column[int]:
+    owner = sa.ForeignKey("tenants.number", ondelete="CASCADE")
+    return sa.Column("tenant", NUMBER, owner, nullable=False, primary_key=key)
 
 
-def _session(**how: bool) -> sa.Column[int]:
-    return sa.Column("session", NUMBER, sa.ForeignKey("sessions.number", ondelete="CASCADE"), nullable=False, **how)
+def _session(key: bool = False) -> sa.Column[int]:
+    owner = sa.ForeignKey("sessions.number", ondelete="CASCADE")
+    return sa.Column("session", NUMBER, owner, nullable=False, primary_key=key, autoincrement=False)
 
 
 def _sum(name: str) -> sa.Column[int]:
