@@ -166,9 +166,9 @@ class Connection:
         content: bytes | None,
         headers: Mapping[str, str],
         *,
-        timeout: float | None = None,  # noqa: ASYNC109 - for each step, and not for all of them
+        timeout: float | None = None,
     ) -> Reply:
-        """Send one request, once, and read the reply to its end.
+        """Send one request, once, and read the reply to its end; another time limit holds for each step of this one.
 
         Raises
         ------
