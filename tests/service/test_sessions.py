@@ -16,8 +16,15 @@ from llm_as_rnn import Learner
 from llm_as_rnn.core.errors import EngineError
 from llm_as_rnn.core.records import Completion, Request
 from llm_as_rnn.engines.scripted import ScriptedEngine
-from llm_as_rnn.service.callers import Caller
-from llm_as_rnn.service.errors import ArchivedError, ConflictError, NotFoundError, ServiceError, UnfitError
+from llm_as_rnn.service.callers import Caller, Quotas
+from llm_as_rnn.service.errors import (
+    ArchivedError,
+    ConflictError,
+    NotFoundError,
+    QuotaError,
+    ServiceError,
+    UnfitError,
+)
 from llm_as_rnn.service.learning import MISTAKES, Learning
 from llm_as_rnn.service.schema import metadata, outcomes, sessions, tenants
 from llm_as_rnn.service.sessions import Sessions
@@ -410,7 +417,7 @@ def test_what_is_deleted_is_gone(database: str) -> None:
                 for table in metadata.sorted_tables
             }
         )
-        assert {name for name, number in left.items() if number} == {"tenants", "tasks"}
+        assert {name for name, number in left.items() if number} == {"tenants", "tasks", "spending"}
         with pytest.raises(NotFoundError):
             await one.predict(0)
 
@@ -465,6 +472,31 @@ def test_a_version_is_put_back_while_outcomes_are_learned(database: str) -> None
         assert (await one.sessions.get(one.me, "seattle")).due == 0
         with pytest.raises(NotFoundError):
             await one.sessions.restore(one.me, "seattle", 99)
+
+    in_house(database, work)
+
+
+def test_what_is_used_is_counted_and_sessions_have_a_quota(database: str) -> None:
+    async def work(one: House) -> None:
+        await one.begin()
+        await one.predict(0, "a")
+        await one.predict(0, "a")  # nothing is asked again
+        await one.predict(1)
+        await one.tell("a", came(0))
+        await one.learn()
+        (today,) = await one.sessions.spend(one.me)
+        session = await one.sessions.get(one.me, "seattle")
+        assert (today.requests, today.calls, today.prompt_tokens) == (2, session.calls, session.prompt_tokens)
+        assert today.prompt_tokens > today.completion_tokens > 0
+        assert list(await one.sessions.spend(one.other)) == []
+        limited = one.me._replace(quotas=Quotas(sessions=2))
+        await one.sessions.create(limited, NewSession(task="weather", settings=SETTINGS))
+        for attempt in (
+            one.sessions.create(limited, NewSession(task="weather", settings=SETTINGS)),
+            one.sessions.fork(limited, "seattle"),
+        ):
+            with pytest.raises(QuotaError, match="2 sessions"):
+                await attempt
 
     in_house(database, work)
 

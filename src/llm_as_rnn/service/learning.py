@@ -28,6 +28,7 @@ from llm_as_rnn.service.rows import Loaded, Row
 from llm_as_rnn.service.schema import outcomes, predictions, sessions
 from llm_as_rnn.service.scoring import less, scored
 from llm_as_rnn.service.sessions import Sessions
+from llm_as_rnn.service.spending_rows import spent
 from llm_as_rnn.service.store import now
 from llm_as_rnn.streams.online import Stream, Told, tell
 from llm_as_rnn.streams.replaying import Waiting
@@ -60,7 +61,7 @@ class Due(NamedTuple):
     prediction : Row
         What was predicted.
     oldest : str or None
-        The oldest prediction that waits.
+        The oldest prediction that waits, where a replay may go back to it.
     replaced : str or None
         The outcome in the place of which this one comes, if that was learned.
     """
@@ -220,7 +221,7 @@ class Learning:
             If the engine gave no answer. Nothing was changed.
         """
         known = self._sessions.present.known_number(number)
-        due = await self._store.read(lambda connection: self._due(connection, number, known))
+        due = await self._store.read(lambda connection: self._find_due(connection, number, known))
         if due is None:
             return False
         row = due.loaded.row
@@ -255,8 +256,7 @@ class Learning:
         if told.update is not None:
             self._sessions.figures.learned(told.update, lag, share)
 
-    @staticmethod
-    def _due(connection: sa.Connection, number: int, known: int) -> Due | None:
+    def _find_due(self, connection: sa.Connection, number: int, known: int) -> Due | None:
         loaded = rows.load_number(connection, number, known)
         if loaded is None:
             return None
@@ -267,17 +267,16 @@ class Learning:
             return None
         of = (predictions.c.session == number, predictions.c.step == outcome.step)
         prediction = connection.execute(sa.select(predictions).where(*of)).one()
-        waiting = (predictions.c.session == number, predictions.c.status == "waiting")
-        oldest = sa.select(predictions.c.content).where(*waiting).order_by(predictions.c.step).limit(1)
-        learned = (outcomes.c.session == number, outcomes.c.step == outcome.step, outcomes.c.status == "learned")
-        replaced = sa.select(outcomes.c.content).where(*learned).order_by(outcomes.c.number.desc()).limit(1)
-        return Due(
-            loaded,
-            outcome,
-            prediction,
-            connection.execute(oldest).scalar_one_or_none(),
-            connection.execute(replaced).scalar_one_or_none(),
-        )
+        oldest = replaced = None
+        if self._sessions.present.predictor(loaded.row).keeping.policy == "replay":
+            waiting = (predictions.c.session == number, predictions.c.status == "waiting")
+            first = sa.select(predictions.c.content).where(*waiting).order_by(predictions.c.step).limit(1)
+            oldest = connection.execute(first).scalar_one_or_none()
+        if outcome.replaces is not None:
+            learned = (outcomes.c.session == number, outcomes.c.step == outcome.step, outcomes.c.status == "learned")
+            last = sa.select(outcomes.c.content).where(*learned).order_by(outcomes.c.number.desc()).limit(1)
+            replaced = connection.execute(last).scalar_one_or_none()
+        return Due(loaded, outcome, prediction, oldest, replaced)
 
     @staticmethod
     def _commit(
@@ -305,6 +304,7 @@ class Learning:
             change = rows.added(less(scored(predictor.task, waiting.prediction, before)), change)
         rows.add_scores(connection, row.number, outcome.step, change)
         rows.count_learned(connection, row.number, change, calls, first=due.prediction.status == "waiting")
+        spent(connection, row.tenant, calls)
         return revision, at - outcome.received
 
 

@@ -15,7 +15,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from llm_as_rnn.core.records import Call
 from llm_as_rnn.service.errors import ConflictError, NotFoundError
 from llm_as_rnn.service.schema import outcomes, predictions, sessions, states, sums, tasks, versions
-from llm_as_rnn.service.store import now
+from llm_as_rnn.service.spending_rows import spent
+from llm_as_rnn.service.store import clock, now
 from llm_as_rnn.streams.online import Version
 from llm_as_rnn.streams.replaying import Id, Waiting
 
@@ -180,21 +181,21 @@ def prediction(connection: sa.Connection, session: int, name: Id) -> Row | None:
 
 def add_prediction(
     connection: sa.Connection,
-    session: int,
+    row: Row,
     made: Waiting,
     named: bool,
     asked: str | None,
     calls: Sequence[Call],
     most: int,
-) -> Waiting:
+) -> tuple[Waiting, float]:
     """Keep a prediction, as the session's next step.
 
     Parameters
     ----------
     connection : Connection
         The database.
-    session : int
-        Whose it is.
+    row : Row
+        Its session.
     made : Waiting
         The prediction, as of the step that seemed to be the next when it was asked for.
     named : bool
@@ -208,20 +209,22 @@ def add_prediction(
 
     Returns
     -------
-    Waiting
-        With the step that it came to have.
+    tuple
+        The prediction with the step that it came to have, and the time.
 
     Raises
     ------
     ConflictError
         If the session is not active any more.
     """
+    session = row.number
     counted = {"steps": sessions.c.steps + 1, "waiting": sessions.c.waiting + 1, **_spent(calls)}
     active = sa.update(sessions).where(sessions.c.number == session, sessions.c.status == "active").values(counted)
-    row = connection.execute(active.returning(sessions.c.steps, sessions.c.waiting)).one_or_none()
-    if row is None:
+    at = clock(connection).label("at")
+    next_one = connection.execute(active.returning(sessions.c.steps, sessions.c.waiting, at)).one_or_none()
+    if next_one is None:
         raise ConflictError("the session was archived or deleted meanwhile", "activate it, or begin another")
-    t = row.steps - 1
+    t = next_one.steps - 1
     observation = msgspec.structs.replace(made.observation, t=t)
     made = msgspec.structs.replace(made, observation=observation, id=made.id if named else f"#{t}")
     values = {
@@ -231,18 +234,20 @@ def add_prediction(
         "content": text(made),
         "status": "waiting",
         "asked": asked,
-        "created": now(connection),
+        "created": next_one.at,
     }
     connection.execute(sa.insert(predictions).values(values))
-    if row.waiting > most:
-        _give_up(connection, session, row.waiting - most)
-    return made
+    if next_one.waiting > most:
+        _give_up(connection, session, next_one.waiting - most)
+    spent(connection, row.tenant, calls, requests=1)
+    return made, next_one.at
 
 
 def replace_prediction(
-    connection: sa.Connection, session: int, made: Waiting, asked: str | None, calls: Sequence[Call]
+    connection: sa.Connection, row: Row, made: Waiting, asked: str | None, calls: Sequence[Call]
 ) -> None:
     """Put another prediction in the place of one that the model had not answered."""
+    session = row.number
     connection.execute(
         sa.update(predictions)
         .where(
@@ -252,7 +257,9 @@ def replace_prediction(
         )
         .values(content=text(made), asked=asked)
     )
-    connection.execute(sa.update(sessions).where(sessions.c.number == session).values(_spent(calls)))
+    if calls:
+        connection.execute(sa.update(sessions).where(sessions.c.number == session).values(_spent(calls)))
+    spent(connection, row.tenant, calls, requests=1)
 
 
 def _give_up(connection: sa.Connection, session: int, number: int) -> None:

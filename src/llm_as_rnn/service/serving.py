@@ -19,7 +19,6 @@ from llm_as_rnn.service.door import Door
 from llm_as_rnn.service.figures import Figures
 from llm_as_rnn.service.http.app import make_app
 from llm_as_rnn.service.http.metrics import Metrics
-from llm_as_rnn.service.http.logs import log_lines
 from llm_as_rnn.service.http.parts import Health, Stopping
 from llm_as_rnn.service.http.server import run
 from llm_as_rnn.service.learning import Learning

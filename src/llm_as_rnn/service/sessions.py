@@ -6,6 +6,8 @@ there. Whatever changes a state says which one it was made from (`present.commit
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import sqlalchemy as sa
 
 from llm_as_rnn.service import rows
@@ -13,14 +15,18 @@ from llm_as_rnn.service.callers import Caller
 from llm_as_rnn.service.files import Files
 from llm_as_rnn.service.memories import Memories
 from llm_as_rnn.service.schema import sums
+from llm_as_rnn.service.spending_rows import used
 from llm_as_rnn.service.steps import Steps
-from llm_as_rnn.service.views import (
-    ScoresView,
-)
+from llm_as_rnn.service.views import ScoresView, SpendView
 
 
 class Sessions(Files, Steps, Memories):
     """All verbs (see `Desk` for what it is made of)."""
+
+    async def spend(self, caller: Caller, days: int = 30) -> Sequence[SpendView]:
+        """List what the caller's tenant used, a day each, today last; days without anything are left out."""
+        found = await self.store.read(lambda connection: used(connection, caller.tenant, days))
+        return [SpendView(**day._asdict()) for day in found]
 
     async def scores(self, caller: Caller, session: str) -> ScoresView:
         """Give the sums of scores, in all and by blocks of steps."""

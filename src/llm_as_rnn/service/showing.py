@@ -9,9 +9,9 @@ import msgspec
 from llm_as_rnn.core.records import Value
 from llm_as_rnn.service.asked import Asked
 from llm_as_rnn.service.rows import Row, read_waiting
-from llm_as_rnn.service.views import MemoryView, OutcomeView, PredictionView, SessionView, StepView, TaskView
+from llm_as_rnn.service.views import MemoryView, OutcomeView, PredictionView, SessionView, State, StepView, TaskView
 from llm_as_rnn.streams.online import Version
-from llm_as_rnn.streams.replaying import Id
+from llm_as_rnn.streams.replaying import Id, Waiting
 
 
 def task_view(row: Row, whole: bool = True) -> TaskView:
@@ -50,13 +50,12 @@ def session_view(row: Row) -> SessionView:
     )
 
 
-def prediction_view(row: Row) -> PredictionView:
+def prediction_view(waiting: Waiting, state: State, created: float) -> PredictionView:
     """Show a prediction."""
-    waiting = read_waiting(row.content)
     said = waiting.prediction
     return PredictionView(
         id=waiting.id,
-        t=row.step,
+        t=waiting.observation.t,
         status=str(said.status),
         values=said.values,
         distribution=said.distribution,
@@ -66,8 +65,8 @@ def prediction_view(row: Row) -> PredictionView:
         abstained=said.abstained,
         problem=said.problem,
         memory_version=waiting.memory_version,
-        state=row.status,
-        created=row.created,
+        state=state,
+        created=created,
     )
 
 
@@ -109,7 +108,7 @@ def step_view(row: Row, outcome: Row | None, with_prompt: bool = False) -> StepV
     asked = None if row.asked is None or not with_prompt else msgspec.json.decode(row.asked, type=Asked)
     return StepView(
         x=waiting.observation.fields,
-        prediction=prediction_view(row),
+        prediction=prediction_view(waiting, row.status, row.created),
         outcome=None if outcome is None else outcome_view(outcome, waiting.id),
         recalled=waiting.prediction.recalled,
         believed=waiting.prediction.believed,

@@ -33,6 +33,7 @@ from llm_as_rnn.service.views import (
 )
 from llm_as_rnn.streams.live import outcome as read_outcome
 from llm_as_rnn.streams.online import Stream, ask, was_learned
+from llm_as_rnn.streams.replaying import Waiting
 
 LOOK = 0.25
 """Seconds after which whoever waits looks what other processes did."""
@@ -90,25 +91,22 @@ class Steps(Desk):
         asked = None if engine.last is None else rows.text(engine.last)
         self.figures.called(calls)
 
-        def keeping(connection: sa.Connection) -> Row:
-            if kept is not None:
-                again = msgspec.structs.replace(
-                    made, observation=msgspec.structs.replace(made.observation, t=kept.step)
-                )
-                rows.replace_prediction(connection, row.number, again, asked, calls)
-                return rows.find_prediction(connection, row.number, again.id)
-            added = rows.add_prediction(
-                connection, row.number, made, name is not None, asked, calls, predictor.keeping.max_waiting
-            )
-            return rows.find_prediction(connection, row.number, added.id)
+        def keeping(connection: sa.Connection) -> tuple[Waiting, float]:
+            if kept is None:
+                most = predictor.keeping.max_waiting
+                return rows.add_prediction(connection, row, made, name is not None, asked, calls, most)
+            observation = msgspec.structs.replace(made.observation, t=kept.step)
+            again = msgspec.structs.replace(made, observation=observation)
+            rows.replace_prediction(connection, row, again, asked, calls)
+            return again, kept.created
 
         try:
-            found = await self.store.write(keeping)
+            found, created = await self.store.write(keeping)
         except IntegrityError:  # the same id was asked twice at the same time, and the other one was first
-            found = await self.store.read(lambda connection: rows.find_prediction(connection, row.number, str(name)))
-            return self._the_same(found, fields)
+            first = await self.store.read(lambda connection: rows.find_prediction(connection, row.number, str(name)))
+            return self._the_same(first, fields)
         self.signals.happened(row.number)
-        return prediction_view(found)
+        return prediction_view(found, "waiting", created)
 
     @staticmethod
     def _is_to_be_asked_again(kept: Row) -> bool:
@@ -122,7 +120,7 @@ class Steps(Desk):
             raise ConflictError(
                 f"the id {waiting.id!r} belongs to another observation", "give each prediction its own id"
             )
-        return prediction_view(kept)
+        return prediction_view(waiting, kept.status, kept.created)
 
     async def prediction(self, caller: Caller, session: str, name: str) -> StepView:
         """Show a prediction, with what became of it."""

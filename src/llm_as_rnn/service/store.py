@@ -46,14 +46,20 @@ POSTGRESQL_BUSY = ("40001", "40P01", "55P03", "57P01", "57P02", "57P03", "53300"
 """PostgreSQL's codes for what another try may settle: serialization, deadlock, lock, shutdown, start, too many."""
 
 
+CLOCKS = {
+    "sqlite": sa.literal_column("(julianday('now') - 2440587.5) * 86400.0", sa.Double),
+    "postgresql": sa.literal_column("CAST(extract(epoch FROM clock_timestamp()) AS DOUBLE PRECISION)", sa.Double),
+}
+
+
+def clock(connection: sa.Connection) -> sa.ColumnElement[float]:
+    """Give the expression for the seconds since 1970 by the clock of the database, which all processes share."""
+    return CLOCKS[connection.dialect.name]
+
+
 def now(connection: sa.Connection) -> float:
-    """Give the seconds since 1970 by the clock of the database, which all processes share."""
-    asked = SQLITE_NOW if connection.dialect.name == "sqlite" else POSTGRESQL_NOW
-    return float(connection.execute(asked).scalar_one())
-
-
-SQLITE_NOW = sa.text("SELECT (julianday('now') - 2440587.5) * 86400.0")
-POSTGRESQL_NOW = sa.text("SELECT extract(epoch FROM clock_timestamp())")
+    """Give these seconds."""
+    return float(connection.execute(sa.select(clock(connection))).scalar_one())
 
 
 def parse_url(url: str) -> URL:

@@ -13,6 +13,8 @@ from llm_as_rnn.service.asked import Asked
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[^\s/?#\x00-\x1f\x7f]+$")]
 """What can stand in a path: no blanks, slashes, question or number signs."""
 
+State = Literal["waiting", "learned", "given_up"]
+
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
 """A caller's name for a prediction."""
 
@@ -170,7 +172,7 @@ class PredictionView(View, frozen=True, kw_only=True):
     abstained: tuple[str, ...]
     problem: str
     memory_version: int | None
-    state: Literal["waiting", "learned", "given_up"]
+    state: State
     created: float
 
 
@@ -307,3 +309,22 @@ class ScoresView(View, frozen=True, kw_only=True):
     total: dict[str, tuple[int, float]]
     blocks: dict[int, dict[str, tuple[int, float]]]
     steps_in_block: int
+
+
+class SpendView(View, frozen=True, kw_only=True):
+    """What a tenant used on a day.
+
+    Attributes
+    ----------
+    day : int
+        Days since 1970, UTC.
+    requests, calls, prompt_tokens, cached_tokens, completion_tokens : int
+        How many; the cached tokens are among those of prompts.
+    """
+
+    day: int
+    requests: int
+    calls: int
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
