@@ -60,7 +60,7 @@ FILE = "application/octet-stream"
 
 
 class AsyncClient:
-    """`Client` for async code: ``async with AsyncClient(url) as client: await client.session("seattle", task="weather")``.
+    """`Client` for async code: ``async with AsyncClient(url) as client: session = await client.session("seattle")``.
 
     Parameters and errors are those of `Client`. It belongs to the event loop in which it was entered.
     """

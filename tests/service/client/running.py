@@ -21,15 +21,20 @@ Fault = Literal["pass", "lost", "torn", "busy", "silent", "refused"]
 """What becomes of a request: it passes; its answer is lost, after the service did what was asked; of its answer a part
 comes; it is answered 503 before it gets there; no answer comes at all; the connection breaks before it gets there."""
 
-BUSY = (
-    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 0\r\nContent-Length: 4\r\nConnection: close\r\n\r\nbusy"
-)
+BUSY = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 0\r\nContent-Length: 4\r\nConnection: close\r\n\r\nbusy"
 """What something between answers that is no service."""
 
 
 def day(number: int) -> dict[str, Any]:
     high = 10 + number % 7
-    return {"date": f"May {number + 1}", "sky": SKIES[number % 3], "high": high, "low": 5, "precipitation": 1, "wind": 2}
+    return {
+        "date": f"May {number + 1}",
+        "sky": SKIES[number % 3],
+        "high": high,
+        "low": 5,
+        "precipitation": 1,
+        "wind": 2,
+    }
 
 
 def came(number: int) -> dict[str, Any]:
