@@ -40,8 +40,8 @@ class Client:
     """Asks a service (``llm-as-rnn serve``), with the verbs of `Learner`: the memory is kept there.
 
     Whatever it asks may be asked twice and is done once, so a call whose answer was lost on the way is sent again:
-    after a broken connection and after the statuses 408, 429, 500, 502, 503 and 504, with growing pauses, and not before the
-    service wants it. It may be used by several threads at the same time.
+    after a broken connection and after the statuses 408, 429, 500, 502, 503 and 504, with growing pauses, and not
+    before the service wants it. It may be used by several threads at the same time.
 
     Parameters
     ----------
