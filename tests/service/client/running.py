@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple
 
+from llm_as_rnn.core.engine import EngineInfo
 from llm_as_rnn.core.records import Request
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.service.config import ServiceSettings
@@ -143,9 +144,15 @@ async def _message(reader: asyncio.StreamReader) -> bytes:
     return head + body
 
 
-async def serving(database: str, listening: Callable[[Running], Awaitable[Any] | None], ended: asyncio.Event) -> None:
+async def serving(
+    database: str,
+    says: Callable[[Request], str],
+    info: EngineInfo | None,
+    listening: Callable[[Running], None],
+    ended: asyncio.Event,
+) -> None:
     """Serve until it is told to end."""
-    async with tried(database, answer, port=0) as service:
+    async with tried(database, says, info=info) as service:
         url = asyncio.get_running_loop().create_future()
         settings = ServiceSettings(port=0)
         task = asyncio.create_task(run(service.app, settings, service.stopping, _nothing, url.set_result))
@@ -167,8 +174,10 @@ async def _nothing() -> None:
 
 
 @contextmanager
-def running(database: str) -> Iterator[Running]:
-    """Give a service that runs in a thread of its own."""
+def running(
+    database: str, says: Callable[[Request], str] = answer, info: EngineInfo | None = None
+) -> Iterator[Running]:
+    """Give a service that runs in a thread of its own, and has a script in the place of a model."""
     begun, found, loops = threading.Event(), [], []
     ended = asyncio.Event()
 
@@ -179,7 +188,7 @@ def running(database: str) -> Iterator[Running]:
             found.append(service)
             begun.set()
 
-        await serving(database, listening, ended)
+        await serving(database, says, info, listening, ended)
 
     def work() -> None:
         try:

@@ -18,11 +18,10 @@ from typing import Any
 import pytest
 
 from llm_as_rnn import Client
-from llm_as_rnn.client import calling
 from llm_as_rnn.client.problems import refused
 from llm_as_rnn.core.errors import EngineBusyError, EngineError, EngineUnavailableError, LlmAsRnnError, UsageError
 from llm_as_rnn.engines.secrecy import Redactor
-from llm_as_rnn.engines.wire import Reply
+from llm_as_rnn.engines.wire import Reply, delay
 from llm_as_rnn.service import errors
 from llm_as_rnn.service.errors import (
     ArchivedError,
@@ -176,9 +175,9 @@ class Fake(HTTPServer):
 
         class Handler(BaseHTTPRequestHandler):
             def answer(self) -> None:
-                fake.heard.append({"path": self.path, **{name.lower(): value for name, value in self.headers.items()}})
+                owner.heard.append({"path": self.path, **{name.lower(): value for name, value in self.headers.items()}})
                 self.rfile.read(int(self.headers.get("content-length", 0)))
-                status, headers, body = fake.answers.pop(0) if fake.answers else (200, {}, b"[]")
+                status, headers, body = owner.answers.pop(0) if owner.answers else (200, {}, b"[]")
                 self.send_response(status)
                 for name, value in {**headers, "Content-Length": str(len(body))}.items():
                     self.send_header(name, value)
@@ -190,7 +189,7 @@ class Fake(HTTPServer):
             def log_message(self, *_: Any) -> None:
                 """Say nothing."""
 
-        fake = self
+        owner = self
         super().__init__(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server_port}"
 
@@ -219,16 +218,15 @@ def test_what_passes_is_asked_again_and_not_before_it_should_be(status: int, mon
     async def sleep(seconds: float) -> None:
         waits.append(seconds)
 
-    monkeypatch.setattr(calling.asyncio, "sleep", sleep)
+    monkeypatch.setattr("llm_as_rnn.client.calling.asyncio.sleep", sleep)
     with fake((status, {"Retry-After": "7"}, b""), (status, {}, b"<html>")) as server, Client(server.url) as client:
         assert client.tasks() == []
         assert len(server.heard) == 3
     assert (waits[0], waits[1] < 1) == (7.0, True)
 
 
-def test_pauses_grow_and_differ(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.undo()  # the real ones
-    pauses = [calling.delay(failed) for failed in range(8)]
+def test_pauses_grow_and_differ() -> None:
+    pauses = [delay(failed) for failed in range(8)]
     assert pauses[0] < pauses[2] < pauses[4] <= 5
     assert len(set(pauses)) == 8
 
@@ -319,7 +317,11 @@ class TestSecrets:
     def test_it_is_in_no_text(self, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.DEBUG)
         echo = problem(403, "forbidden", detail=f"the key {KEY} may not do this", hint=f"leave {KEY}", errors=[KEY])
-        answers = (403, {}, echo), (502, {}, KEY.encode()), (200, {}, KEY.encode())
+        answers: list[tuple[int, dict[str, str], bytes]] = [
+            (403, {}, echo),
+            (502, {}, KEY.encode()),
+            (200, {}, KEY.encode()),
+        ]
         with fake(*answers) as server, Client(server.url, key=KEY, patience=0) as client:
             texts = [repr(client), repr(client.session("s"))]
             for _ in answers:
