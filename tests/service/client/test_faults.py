@@ -396,3 +396,98 @@ def test_the_client_needs_nothing_that_a_service_is_made_with() -> None:
     assert not others & {name.partition(".")[0] for name in modules}
     of_service = {name for name in modules if re.match(r"llm_as_rnn\.service\.", name)}
     assert of_service == {f"llm_as_rnn.service.{name}" for name in ("asked", "bodies", "errors", "views")}
+
+
+def outcome(status: str, number: int = 1) -> bytes:
+    return json.dumps({"number": number, "id": "a", "y": {"sky": "sun"}, "status": status, "received": 1.0}).encode()
+
+
+class TestWaiting:
+    """To wait for an outcome to be learned is to ask again and again: it is told once all the same."""
+
+    def test_for_longer_than_a_service_waits(self) -> None:
+        with (
+            fake((202, {}, outcome("waiting")), (202, {}, outcome("waiting")), (200, {}, outcome("learned"))) as server,
+            Client(server.url) as client,
+        ):
+            assert client.session("s").learn_one("a", {"sky": "sun"}, wait=60).status == "learned"
+        assert [re.sub(r"=.*", "", heard["path"]) for heard in server.heard] == [
+            "/v1/sessions/s/predictions/a/outcome?wait"
+        ] * 3
+
+    def test_and_no_longer_than_was_said(self) -> None:
+        with fake((202, {}, outcome("waiting"))) as server, Client(server.url) as client:
+            assert client.session("s").learn_one("a", {"sky": "sun"}).status == "waiting"
+            assert [heard["path"] for heard in server.heard] == ["/v1/sessions/s/predictions/a/outcome"]
+
+    def test_what_was_corrected_meanwhile_is_told_as_it_is(self) -> None:
+        answers = [(202, outcome("waiting")), (409, problem(409, "conflict")), (200, outcome("learned", 2))]
+        with fake(*[(status, {}, body) for status, body in answers]) as server, Client(server.url) as client:
+            assert client.session("s").learn_one("a", {"sky": "sun"}, wait=60).number == 2
+
+
+def test_of_a_batch_only_what_could_not_be_done_now_is_asked_again() -> None:
+    def made(name: str) -> bytes:
+        empty: dict[str, Any] = {key: {} for key in ("distribution", "interval", "among", "chance")}
+        view = {"id": name, "t": 0, "status": "ok", "values": None, "abstained": [], "problem": "", "memory_version": 0}
+        return json.dumps(view | empty | {"state": "waiting", "created": 0.0}).encode()
+
+    busy, bad = problem(503, "engine-busy"), problem(422, "unfit")
+    first, second = b"\n".join([made("a"), busy, bad, busy]), b"\n".join([made("b"), busy])
+    with fake((200, {}, first), (200, {}, second), (200, {}, made("d"))) as server, Client(server.url) as client:
+        said = client.session("s").predict_many([{}] * 4, ids=["a", "b", "c", "d"])
+    assert [one.id if isinstance(one, PredictionView) else type(one) for one in said] == ["a", "b", UnfitError, "d"]
+    assert len(server.heard) == 3
+    with fake((200, {}, busy)) as server, Client(server.url, patience=0) as client:
+        (only,) = client.session("s").predict_many([{}])
+        assert isinstance(only, EngineBusyError)
+
+
+def test_an_edit_whose_answer_was_lost_is_not_a_conflict_with_itself() -> None:
+    def memory(version: int, item: str) -> bytes:
+        sections = [{"name": "Patterns", "items": [item]}]
+        view = {"version": version, "revision": version, "tokens": 3, "sections": sections, "text": item}
+        return json.dumps(view | {"author": "me", "t": None, "reason": "edited", "created": 0.0}).encode()
+
+    before, mine, other = memory(1, "old"), memory(2, "mine"), memory(2, "somebody's")
+    for present, done in ((mine, True), (other, False)):
+        answers = [(200, before), (503, b""), (412, problem(412, "failed-condition")), (200, present)]
+        with fake(*[(status, {}, body) for status, body in answers]) as server, Client(server.url) as client:
+            if done:
+                assert client.session("s").edit({"Patterns": ["mine"]}).version == 2
+            else:
+                with pytest.raises(ConflictError):
+                    client.session("s").edit({"Patterns": ["mine"]})
+            assert server.heard[1]["if-match"] == '"1"'
+
+
+def test_whoever_waits_when_the_client_is_closed_is_told(service: Running) -> None:
+    said: list[BaseException] = []
+    client = Client(service.relay.url, key=service.key)
+    service.relay.faults = ["silent"]
+
+    def ask() -> None:
+        try:
+            client.tasks()
+        except BaseException as error:  # noqa: BLE001 - whatever it is
+            said.append(error)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    while not service.relay.heard:
+        pass
+    client.close()
+    thread.join(10)
+    assert [(type(error), str(error)) for error in said] == [
+        (UsageError, "nothing can be asked after close (make another client)")
+    ]
+
+
+def test_several_threads_may_use_one_client(client: Client) -> None:
+    session = client.session("seattle", task="weather", **SETTINGS)
+    threads = [threading.Thread(target=session.predict_one, args=(day(n), f"d{n}")) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(str(step.prediction.id) for step in session.steps()) == [f"d{n}" for n in range(8)]
