@@ -188,5 +188,5 @@ spending = sa.Table(
     sa.Column("cached_tokens", Number, nullable=False, server_default="0"),
     sa.Column("completion_tokens", Number, nullable=False, server_default="0"),
 )
-"""What a tenant used on a day (days since 1970, UTC), in several parts, whose sum it is: so that those who write at the same
-time on PostgreSQL need not wait for each other's commits."""
+"""What a tenant used on a day (days since 1970, UTC), in several parts, whose sum it is: so that those who write at the
+same time on PostgreSQL need not wait for each other's commits."""

@@ -82,7 +82,7 @@ def parse_url(url: str) -> URL:
             f"{url!r} is no database", "write sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"
         ) from error
     kind = parsed.get_backend_name()
-    if kind == "sqlite" and parsed.database:
+    if kind == "sqlite" and parsed.database not in (None, "", ":memory:"):
         return parsed.set(drivername="sqlite")
     if kind in ("postgres", "postgresql"):
         return parsed.set(drivername="postgresql+asyncpg")
@@ -110,7 +110,7 @@ class Store(ABC):
         Raises
         ------
         UsageError
-            If the address is none.
+            If the address is none, or what is there cannot be used.
         StoreUnavailableError
             If it does not answer.
         """
@@ -118,6 +118,12 @@ class Store(ABC):
         store: Store = SQLiteStore(parsed) if parsed.get_backend_name() == "sqlite" else PostgreSQLStore(parsed)
         try:
             await store.read(now)
+        except DBAPIError as error:
+            await store.close()
+            shown = parsed.set(drivername=parsed.get_backend_name()).render_as_string()
+            raise UsageError(
+                f"{shown} cannot be used: {_first_line(error)}", "check the address, and its user"
+            ) from error
         except BaseException:
             await store.close()
             raise
@@ -283,8 +289,14 @@ class _told:  # noqa: N801 - reads as what it does, in a with
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if _passes(error):
-            first = str(error).splitlines()[0]
-            raise StoreUnavailableError(f"the database does not answer: {first}", "ask again in a moment") from error
+            said = _first_line(error)
+            raise StoreUnavailableError(f"the database does not answer: {said}", "ask again in a moment") from error
+
+
+def _first_line(error: BaseException | None) -> str:
+    """Give what a database's driver says, without what SQLAlchemy says of it."""
+    said = error.orig if isinstance(error, DBAPIError) else error
+    return str(said).partition("\n")[0]
 
 
 def _passes(error: BaseException | None) -> bool:

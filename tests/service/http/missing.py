@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from msgspec.structs import replace
 
 from llm_as_rnn.core.records import Section
@@ -30,7 +28,3 @@ class Whole(Sessions):
         if not any(item in section.items for section in memory.sections):
             raise NotFoundError(f"there is no note {item!r}", "give it as it stands there")
         return memory
-
-    async def spend(self, caller: Caller, days: int) -> Any:
-        del caller
-        return {"days": days}

@@ -18,6 +18,7 @@ from llm_as_rnn.service.views import (
     PredictionView,
     ScoresView,
     SessionView,
+    SpendView,
     StepView,
     TaskView,
 )
@@ -46,7 +47,7 @@ class Sessions(Protocol):
     async def get(self, caller: Caller, session: str) -> SessionView:
         """Give a session."""
 
-    async def list(  # noqa: PLR0913, PLR0917
+    async def list(
         self,
         caller: Caller,
         after: str = "",
@@ -104,7 +105,7 @@ class Sessions(Protocol):
     ) -> MemoryView:
         """Put what a person wrote in the memory's place."""
 
-    async def pin(self, caller: Caller, session: str, item: str, pinned: bool) -> MemoryView:  # noqa: FBT001
+    async def pin(self, caller: Caller, session: str, item: str, pinned: bool) -> MemoryView:
         """Have a note stay, or let it go."""
 
     async def steps(self, caller: Caller, session: str, after: int = -1, limit: int = 100) -> Sequence[StepView]:
@@ -113,5 +114,5 @@ class Sessions(Protocol):
     async def scores(self, caller: Caller, session: str) -> ScoresView:
         """Give a session's scores."""
 
-    async def spend(self, caller: Caller, days: int) -> Any:
+    async def spend(self, caller: Caller, days: int = 30) -> Sequence[SpendView]:
         """Give what the tenant used."""
