@@ -43,6 +43,7 @@ from llm_as_rnn.service.views import (
     PredictionView,
     ScoresView,
     SessionView,
+    SpendView,
     StepView,
     TaskView,
 )
@@ -186,9 +187,9 @@ class AsyncClient:
         batch = Batch(self._calling, "/batch/outcomes", OutcomeView)
         return await batch.answered([_item(entry, "y", BatchOutcome) for entry in items])
 
-    async def spend(self, days: int = 30) -> Any:
+    async def spend(self, days: int = 30) -> list[SpendView]:
         """Say what was used, day by day, so many days back."""
-        return msgspec.json.decode((await self._calling.send("GET", "/spend", query={"days": days})).content)
+        return await self._ask(list[SpendView], "GET", "/spend", query={"days": days})
 
     async def _ask(self, view: type[T], method: str, path: str, body: Any = None, **how: Any) -> T:
         """Ask, and read the answer; a body that is no bytes is sent as JSON."""
@@ -357,7 +358,7 @@ class AsyncSession:
         return next((entry for entry in came if entry.t is None and entry.text == wanted.text), None)
 
     async def edit(self, sections: Mapping[str, Iterable[str]], version: int | None = None) -> MemoryView:
-        """Put what a person wrote in the memory's place, as a new version (see `Session.edit`)."""
+        """Put what a person wrote in the place of parts of the memory, as a new version (see `Session.edit`)."""
         parts = tuple(Section(str(name), tuple(map(str, items))) for name, items in sections.items())
         number = (await self._present()).version if version is None else version
         tries = self._calling.tries()
@@ -366,7 +367,8 @@ class AsyncSession:
             return await self._ask(MemoryView, "PUT", "/memory", MemoryEdit(sections=parts), **how)
         except ConflictError:
             present = await self._present() if tries.failed else None
-            if present is None or present.version <= number or present.sections != parts:
+            there = () if present is None or present.version <= number else present.sections
+            if present is None or not set(parts) <= set(there):
                 raise
             return present  # it was done, and its answer lost
 

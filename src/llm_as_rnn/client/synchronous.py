@@ -21,6 +21,7 @@ from llm_as_rnn.service.views import (
     PredictionView,
     ScoresView,
     SessionView,
+    SpendView,
     StepView,
     TaskView,
 )
@@ -247,7 +248,7 @@ class Client:
         """
         return self._run(self._later.learn_many, items)
 
-    def spend(self, days: int = 30) -> Any:
+    def spend(self, days: int = 30) -> list[SpendView]:
         """Say what was used, day by day, so many days back."""
         return self._run(self._later.spend, days)
 
@@ -395,12 +396,12 @@ class Session:
         return self._run(self._later.restore, version)
 
     def edit(self, sections: Mapping[str, Iterable[str]], version: int | None = None) -> MemoryView:
-        """Put what a person wrote in the memory's place, as a new version with its author.
+        """Put what a person wrote in the place of parts of the memory, as a new version with its author.
 
         Parameters
         ----------
         sections : mapping
-            The items of each part of the memory, all of it.
+            The items of the parts that are to be others, by their names.
         version : int, optional
             The version that is edited; else the present one.
 
@@ -409,7 +410,7 @@ class Session:
         ConflictError
             If the memory is another version by now.
         UnfitError
-            If its parts are not those of the task, or it is over the budget.
+            If there are no such parts, it is over the budget, or what is pinned would go.
         """
         return self._run(self._later.edit, sections, version)
 

@@ -256,16 +256,32 @@ class TestMemory:
         with pytest.raises(NotFoundError):
             _ = client.session("nowhere").memory
 
-    def test_edited_and_pinned(self, client: Client) -> None:
+    def test_edited_and_pinned(self, client: Client, service: Running, monkeypatch: pytest.MonkeyPatch) -> None:
         session = client.session("seattle", task="weather", **SETTINGS)
-        memory = session.memory
-        assert memory is not None
-        sections = {section.name: section.items for section in memory.sections}
-        name = next(iter(sections))
-        edited = session.edit(sections | {name: ["rain follows rain"]})
-        assert edited.sections[0].items == ("rain follows rain",)
-        with pytest.raises(ConflictError):
-            session.edit(sections, version=77)
+        edited = session.edit({"Patterns": ["Rain follows rain."]})
+        assert (edited.author, {part.name: part.items for part in edited.sections}["Patterns"]) == (
+            "all",
+            ("Rain follows rain.",),
+        )
+        assert session.memory == edited
+        with pytest.raises(ConflictError, match="by now"):
+            session.edit({"Patterns": ["Fog stays."]}, version=edited.version - 1)
+        pinned = session.pin("Rain follows rain.")
+        with pytest.raises(UnfitError):
+            session.pin("There is no such note.")
+        with pytest.raises(UnfitError, match="pinned"):
+            session.edit({"Patterns": ["Fog stays."]})
+        session.unpin("Rain follows rain.")
+        monkeypatch.setattr("llm_as_rnn.client.calling.delay", lambda failed: 0.001)
+        service.relay.faults = ["pass", "lost"]
+        again = session.edit({"Patterns": ["Fog stays."]})
+        assert [entry.text for entry in session.versions].count(again.text) == 1
+        assert pinned.version <= again.version
+
+    def test_what_it_cost(self, client: Client) -> None:
+        client.session("seattle", task="weather", **SETTINGS).predict_one(day(0))
+        (today,) = client.spend()
+        assert today.calls >= 1
 
 
 def test_the_client_for_async_code(service: Running) -> None:

@@ -21,6 +21,7 @@ from llm_as_rnn.service.http.parts import Health, Stopping
 from llm_as_rnn.service.keys import authenticate, create_key, create_tenant
 from llm_as_rnn.service.learning import Learning
 from llm_as_rnn.service.quotas import Admission
+from llm_as_rnn.service.sessions import Sessions
 from llm_as_rnn.service.store import Store
 from tests.helpers import good_answer
 from tests.service.http.missing import Whole
@@ -55,7 +56,7 @@ class Tried(NamedTuple):
     client: httpx2.AsyncClient
     app: Any
     keys: dict[str, str]
-    sessions: Whole
+    sessions: Sessions
     stopping: Stopping
     metrics: Metrics
     engine: ScriptedEngine
@@ -81,12 +82,13 @@ async def tried(
     answer: Answer | None = None,
     health: Callable[[], Awaitable[Health]] = ready,
     info: EngineInfo | None = None,
+    verbs: type[Sessions] = Whole,
     **settings: Any,
 ) -> AsyncIterator[Tried]:
     """Give a service on a migrated database."""
     store = await Store.open(database)
     engine = ScriptedEngine(answer or good_answer("json"), info)
-    sessions = Whole(store, engine)
+    sessions = verbs(store, engine)
     learning = Learning(sessions)
     learning.start()
     keys: dict[str, str] = {}
