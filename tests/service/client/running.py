@@ -13,7 +13,6 @@ from llm_as_rnn.core.records import Request
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.service.config import ServiceSettings
 from llm_as_rnn.service.http.server import run
-from llm_as_rnn.service.sessions import Sessions
 from tests.service.http.trying import Tried, tried
 
 SKIES = ("sun", "rain", "fog", "drizzle", "snow")
@@ -153,7 +152,7 @@ async def serving(
     ended: asyncio.Event,
 ) -> None:
     """Serve until it is told to end."""
-    async with tried(database, says, info=info, verbs=Sessions) as service:
+    async with tried(database, says, info=info) as service:
         url = asyncio.get_running_loop().create_future()
         settings = ServiceSettings(port=0)
         task = asyncio.create_task(run(service.app, settings, service.stopping, _nothing, url.set_result))

@@ -24,7 +24,6 @@ from llm_as_rnn.service.quotas import Admission
 from llm_as_rnn.service.sessions import Sessions
 from llm_as_rnn.service.store import Store
 from tests.helpers import good_answer
-from tests.service.http.missing import Whole
 
 DAY = {"date": "May 1", "sky": "rain", "high": 9.4, "low": 6.1, "precipitation": 12.2, "wind": 4.0}
 CAME = {"sky": "sun", "high": 14.1}
@@ -82,13 +81,12 @@ async def tried(
     answer: Answer | None = None,
     health: Callable[[], Awaitable[Health]] = ready,
     info: EngineInfo | None = None,
-    verbs: type[Sessions] = Whole,
     **settings: Any,
 ) -> AsyncIterator[Tried]:
     """Give a service on a migrated database."""
     store = await Store.open(database)
     engine = ScriptedEngine(answer or good_answer("json"), info)
-    sessions = verbs(store, engine)
+    sessions = Sessions(store, engine)
     learning = Learning(sessions)
     learning.start()
     keys: dict[str, str] = {}

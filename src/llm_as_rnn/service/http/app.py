@@ -27,7 +27,7 @@ from llm_as_rnn.service.http.parts import (
 )
 from llm_as_rnn.service.http.problems import handle
 from llm_as_rnn.service.http.routes import batch, events, health, memory, sessions, steps, tasks
-from llm_as_rnn.service.http.verbs import Sessions
+from llm_as_rnn.service.sessions import Sessions
 
 Application = ASGIApp
 """What a server runs."""
