@@ -99,7 +99,7 @@ class _Request:
         self._limit: asyncio.Timeout | None = None
         # A copy: the server goes by its own, and could not write a path with `SLASH` into its log.
         state = {**scope.get("state", {}), "request_id": self._id}
-        self._scope = {**scope, "state": state, "path": _path_of(scope)}
+        self._scope: Any = {**scope, "state": state, "path": _path_of(scope)}
 
     async def answer(self, app: ASGIApp, seconds: float, *, overloaded: bool) -> None:
         try:
