@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import httpx2
 
+from llm_as_rnn.core.engine import EngineInfo
 from llm_as_rnn.core.records import Completion, Request
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.service.callers import SCOPES
@@ -79,11 +80,12 @@ async def tried(
     database: str,
     answer: Answer | None = None,
     health: Callable[[], Awaitable[Health]] = ready,
+    info: EngineInfo | None = None,
     **settings: Any,
 ) -> AsyncIterator[Tried]:
     """Give a service on a migrated database."""
     store = await Store.open(database)
-    engine = ScriptedEngine(answer or good_answer("json"))
+    engine = ScriptedEngine(answer or good_answer("json"), info)
     sessions = Sessions(store, engine)
     learning = Learning(sessions)
     learning.start()

@@ -87,7 +87,7 @@ class _Request:
     """One request on its way."""
 
     def __init__(self, scope: Any, receive: Receive, send: Send, metrics: Metrics) -> None:
-        self._scope, self._receive, self._send, self._metrics = scope, receive, send, metrics
+        self._receive, self._send, self._metrics = receive, send, metrics
         self._began = time.perf_counter()
         self._id = _id_of(scope["headers"])
         self._status = 0
@@ -97,8 +97,9 @@ class _Request:
         self._waits = False
         """Whether more of the request's body is waited for."""
         self._limit: asyncio.Timeout | None = None
-        scope["state"] = {**scope.get("state", {}), "request_id": self._id}
-        scope["path"] = _path_of(scope)
+        # A copy: the server goes by its own, and could not write a path with `SLASH` into its log.
+        state = {**scope.get("state", {}), "request_id": self._id}
+        self._scope: Any = {**scope, "state": state, "path": _path_of(scope)}
 
     async def answer(self, app: ASGIApp, seconds: float, *, overloaded: bool) -> None:
         try:
