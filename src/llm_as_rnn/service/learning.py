@@ -31,6 +31,7 @@ from llm_as_rnn.service.scoring import less, scored
 from llm_as_rnn.service.sessions import Sessions
 from llm_as_rnn.service.spending_rows import spent
 from llm_as_rnn.service.store import now
+from llm_as_rnn.service.tracing import Tracing
 from llm_as_rnn.streams.online import Stream, Told, correct, tell
 from llm_as_rnn.streams.replaying import Waiting
 
@@ -85,9 +86,18 @@ class Learning:
         Sessions that are learned into at the same time; by default as many as the engine has slots.
     name : str, optional
         What this process is called in leases.
+    tracing : Tracing, optional
+        Where the spans of outcomes that are learned come from.
     """
 
-    def __init__(self, sessions: Sessions, at_once: int | None = None, name: str | None = None) -> None:
+    def __init__(
+        self,
+        sessions: Sessions,
+        at_once: int | None = None,
+        name: str | None = None,
+        tracing: Tracing | None = None,
+    ) -> None:
+        self._tracing = tracing or Tracing()
         self._sessions = sessions
         self._store = sessions.store
         self._at_once = at_once or max(sessions.engine.info.slots, 1)
@@ -232,7 +242,8 @@ class Learning:
             calls: list[Call] = []
             came = msgspec.json.decode(due.outcome.content, type=dict[str, Value])
             computed = _computed(predictor, stream, waiting, came, due)
-            told = await drive(computed, self._sessions.seat(number), calls)
+            with self._tracing.span("learn", session=row.id):
+                told = await drive(computed, self._sessions.seat(number), calls)
             self._sessions.figures.called(calls)
             if told.fate == "failed":
                 raise EngineUnavailableError("the engine gave no answer", "it will be asked again")

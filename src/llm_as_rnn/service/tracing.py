@@ -49,7 +49,7 @@ class Tracing:
 
     @contextmanager
     def request(self, scope: Any) -> Iterator[Callable[[int], None]]:
-        """Give a span for a request, which goes on with its caller's trace; told its status, it takes its route's name."""
+        """Give a span for a request that goes on with its caller's trace, and what to call with its status."""
         if self._tracer is None:
             yield lambda status: None
             return
