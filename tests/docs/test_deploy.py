@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import yaml
 
-from llm_as_rnn.cli.main import main
+from llm_as_rnn.cli.main import cli
 from llm_as_rnn.core.settings import knobs
 from llm_as_rnn.service.config import PREFIX, ServiceSettings
 
@@ -33,11 +33,12 @@ def test_settings_are_those_of_the_service() -> None:
 
 def test_commands_are_there() -> None:
     for words in commands():
-        found: click.Command | None = main
+        found: click.Command | None = cli
         for word in words:
             if isinstance(found, click.Group):
                 found = found.get_command(click.Context(found), word)
                 assert found is not None, words
+        assert found is not cli
 
 
 def test_services_reach_each_other_by_their_names() -> None:

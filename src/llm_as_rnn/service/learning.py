@@ -123,6 +123,7 @@ class Learning:
 
     async def _work(self) -> None:
         while not self._ending.is_set():
+            self._sessions.due.clear()  # before looking: what comes from now on is seen, or wakes us
             try:
                 number = await self._store.write(self._claim)
                 if number is None:
@@ -140,7 +141,6 @@ class Learning:
         """Wait for an outcome to come, or to look what other processes left."""
         if self._ending.is_set():
             return
-        self._sessions.due.clear()
         with suppress(TimeoutError):
             await asyncio.wait_for(self._sessions.due.wait(), LOOK)
 
