@@ -72,8 +72,8 @@ def _acknowledged(ledger: Ledger, known: dict[tuple[str, str], Session]) -> Iter
         if row is None:
             yield f"{name} was acknowledged, and is not there"
             continue
-        kept = msgspec.to_builtins(read_waiting(row.content).prediction)
-        if (row.step, kept["values"], row.created) != (body["t"], body["values"], body["created"]):
+        kept = plain(row.content)["prediction"]
+        if (row.step, kept.get("values"), row.created) != (body["t"], body["values"], body["created"]):
             yield f"{name} was answered with {body}, and kept as {row.content}"
     for number, (name, y, _) in ledger.outcomes.items():
         if number not in outcomes:

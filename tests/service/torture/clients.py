@@ -117,14 +117,15 @@ class Client:
             url = f"http://127.0.0.1:{self._draw.choice(self._ports)}/v1{path}"
             try:
                 answer = await self._http.request(method, url, json=body)
-            except (httpx2.TransportError, OSError):
+            except (httpx2.TransportError, OSError) as error:
                 answer = None
+                self._ledger.counts[f"retried for {type(error).__name__}"] += 1
             if answer is not None:
                 self._look_at(answer)
                 if answer.status_code not in (*BUSY, 500):
                     is_json = "json" in answer.headers.get("content-type", "")
                     return answer.status_code, answer.json() if is_json else None
-            self._ledger.counts["retries"] += 1
+                self._ledger.counts[f"retried for {answer.status_code}"] += 1
             await asyncio.sleep(self._draw.uniform(0.01, 0.2))
 
     def _look_at(self, answer: httpx2.Response) -> None:

@@ -14,6 +14,8 @@ from pathlib import Path
 from tests.service.torture import process
 
 PROCESSES = 4
+WARM = "tests.service.torture.warm"
+"""What is imported before anything is forked."""
 LOOK = 0.05
 """Seconds after which it is looked whether all run."""
 
@@ -42,7 +44,7 @@ class Cluster:
         self._database, self._folder, self._seed = database, folder, seed
         # A process that has everything imported is forked for each: to begin again takes a tenth of a second.
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload([process.__name__])
+        self._context.set_forkserver_preload([WARM])
         self.ports = _free_ports(PROCESSES)
         self._running: dict[int, BaseProcess] = {}
         self._stopped: set[int] = set()

@@ -12,7 +12,7 @@ from llm_as_rnn.engines.drive import drive
 from llm_as_rnn.service.predictors import Predictor, Predictors
 from llm_as_rnn.streams.online import Stream, Version, begin, tell
 from llm_as_rnn.streams.replaying import Waiting
-from tests.service.torture.tables import Row, Session, plain
+from tests.service.torture.tables import Row, Session, as_json, plain
 
 
 class Replayed(NamedTuple):
@@ -98,7 +98,7 @@ class Replayer:
             if not _same(expected, None if memory is None else plain(memory.content)):
                 faults.append(f"{session.name}: the memory of revision {revision} is not what was learned")
             states[revision] = stream
-        if msgspec.to_builtins(stream.state) != plain(session.state)["state"]:
+        if as_json(stream.state) != plain(session.state)["state"]:
             faults.append(f"{session.name}: its state is not what its outcomes make")
         return Replayed(faults, states)
 
@@ -124,7 +124,9 @@ def _same(version: Version | None, content: Any) -> bool:
     """Compare a version with its row; how many tokens it has may have been counted since."""
     if version is None or content is None:
         return version is None and content is None
-    one, other = msgspec.to_builtins(version), dict(content)
-    for each in (one, other):
-        each["memory"] = {key: value for key, value in each["memory"].items() if key != "tokens"}
-    return bool(one == other)
+    return _without_tokens(as_json(version)) == _without_tokens(content)
+
+
+def _without_tokens(entry: dict[str, Any]) -> dict[str, Any]:
+    memory = {key: value for key, value in entry["memory"].items() if key != "tokens"}
+    return {**entry, "memory": memory}

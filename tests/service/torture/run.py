@@ -111,7 +111,7 @@ async def torture(
         "outcomes acknowledged": len(ledger.outcomes),
         "outcomes learned": sum(len(session.learned) for session in tables.sessions),
         "versions": sum(len(session.versions) for session in tables.sessions),
-        **ledger.counts,
+        **dict(sorted(ledger.counts.items())),
         "seconds until all was learned": round(seconds, 2),
     }
     return Result(faults, figures, said)

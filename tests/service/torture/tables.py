@@ -95,3 +95,8 @@ def _read(connection: sa.Connection) -> Tables:
 def plain(content: str) -> Any:
     """Read JSON."""
     return msgspec.json.decode(content)
+
+
+def as_json(value: Any) -> Any:
+    """Give a value as it is once it was written and read."""
+    return plain(msgspec.json.encode(value).decode())
