@@ -22,7 +22,8 @@ from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.runs.asked import RunJournal
 from llm_as_rnn.runs.directory import RunDirectory
 from llm_as_rnn.runs.execute import Options, execute
-from llm_as_rnn.runs.journal import STEPS, Journal
+from llm_as_rnn.runs.journal import STEPS
+from llm_as_rnn.runs.writing import Journal
 
 METHOD = "recurrent:cases"
 ROUNDS = 5

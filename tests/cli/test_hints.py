@@ -42,6 +42,7 @@ WHERE = {
     "runs/directory.py": ("run",),
     "runs/execute.py": ("run", "data check"),
     "runs/journal.py": ("run",),
+    "runs/writing.py": ("run",),
     "runs/remote.py": ("run", "judge", "predict"),
     "runs/spec.py": ("run",),
     "runs/sweep.py": ("sweep",),

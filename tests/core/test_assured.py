@@ -22,9 +22,10 @@ from llm_as_rnn.core.task import load_task
 from llm_as_rnn.datasets.base import Sequence
 from llm_as_rnn.engines.drive import drive_walk
 from llm_as_rnn.engines.scripted import ScriptedEngine
-from llm_as_rnn.runs.journal import Journal, read_journal
-from llm_as_rnn.runs.lines import EarlierSteps
+from llm_as_rnn.runs.earlier import EarlierSteps
+from llm_as_rnn.runs.journal import read_journal
 from llm_as_rnn.runs.walk import walk
+from llm_as_rnn.runs.writing import Journal
 from llm_as_rnn.streams.learner import Learner
 from llm_as_rnn.streams.saved import FORMAT, read_saved
 from llm_as_rnn.testing.stage import EXAMPLES

@@ -31,7 +31,8 @@ from llm_as_rnn.engines.replies import read_reply
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.recurrence.memory import read_memory
 from llm_as_rnn.runs.asked import read_prompts
-from llm_as_rnn.runs.journal import PROMPTS, Journal, read_journal, whole
+from llm_as_rnn.runs.journal import PROMPTS, read_journal
+from llm_as_rnn.runs.writing import Journal, whole
 from llm_as_rnn.streams.learner import Learner
 from llm_as_rnn.streams.online import revive
 from llm_as_rnn.streams.saved import read_saved

@@ -20,7 +20,8 @@ from llm_as_rnn.core.records import Call, Message, Request, StepRecord
 from llm_as_rnn.runs.asked import NO_PROMPTS, RunJournal, read_prompts
 from llm_as_rnn.runs.directory import RunDirectory
 from llm_as_rnn.runs.execute import Options
-from llm_as_rnn.runs.journal import PROMPTS, Journal, read_lines, whole
+from llm_as_rnn.runs.journal import PROMPTS, read_lines
+from llm_as_rnn.runs.writing import Journal, whole
 from tests.helpers import content, run_options
 from tests.report.page import Page
 from tests.runs.test_execute import OPTIONS, answer, go

@@ -15,8 +15,9 @@ from llm_as_rnn.core.errors import RunError, SpecMismatchError
 from llm_as_rnn.core.files import sealed, unsealed
 from llm_as_rnn.core.records import StepRecord
 from llm_as_rnn.runs.directory import RunDirectory
-from llm_as_rnn.runs.journal import STEPS, read_journal, whole
-from llm_as_rnn.runs.lines import EarlierSteps
+from llm_as_rnn.runs.earlier import EarlierSteps
+from llm_as_rnn.runs.journal import STEPS, read_journal
+from llm_as_rnn.runs.writing import whole
 from tests.helpers import content
 from tests.runs.test_execute import OPTIONS, go
 

@@ -22,8 +22,9 @@ from llm_as_rnn.core.files import sealed
 from llm_as_rnn.core.records import Call, Completion, Feedback, Memory, Section, Status, StepRecord, Update
 from llm_as_rnn.metrics.judged import Judgement
 from llm_as_rnn.runs.directory import JUDGEMENTS
-from llm_as_rnn.runs.journal import PROMPTS, STEPS, Expected, Journal, read_journal, read_lines, whole
+from llm_as_rnn.runs.journal import PROMPTS, STEPS, Expected, read_journal, read_lines
 from llm_as_rnn.runs.lines import StepLines
+from llm_as_rnn.runs.writing import Journal, whole
 
 
 def record(t: int, raw: str = "") -> StepRecord:
@@ -336,7 +337,7 @@ def test_no_journal_is_no_steps(tmp_path: Path) -> None:
 def test_one_writer_at_a_time(tmp_path: Path) -> None:
     path = tmp_path / "steps.jsonl"
     code = (
-        f"from llm_as_rnn.runs.journal import Journal; Journal(__import__('pathlib').Path({str(path)!r})).__enter__()"
+        f"from llm_as_rnn.runs.writing import Journal; Journal(__import__('pathlib').Path({str(path)!r})).__enter__()"
     )
     with Journal(path):
         result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

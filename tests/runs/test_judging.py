@@ -24,8 +24,8 @@ from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.metrics.judged import Judgement, Pair
 from llm_as_rnn.runs.directory import RunDirectory
 from llm_as_rnn.runs.execute import execute
-from llm_as_rnn.runs.journal import Journal
 from llm_as_rnn.runs.judging import JudgeAsker, JudgeOptions, judge_run
+from llm_as_rnn.runs.writing import Journal
 from tests.helpers import LINES, run_options
 from tests.runs.test_execute import Watch
 

@@ -21,9 +21,10 @@ from llm_as_rnn.datasets.base import Sequence
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.runs.directory import RunDirectory
 from llm_as_rnn.runs.execute import execute
-from llm_as_rnn.runs.journal import STEPS, read_journal, whole
+from llm_as_rnn.runs.journal import STEPS, read_journal
 from llm_as_rnn.runs.lines import parts, places, texts
 from llm_as_rnn.runs.walk import walk
+from llm_as_rnn.runs.writing import whole
 from tests.helpers import make, run_options
 from tests.runs.test_execute import Watch
 from tests.runs.test_walk import by_hand

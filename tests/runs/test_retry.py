@@ -23,8 +23,9 @@ from llm_as_rnn.metrics.summary import MOST_REASONS, REASON_CHARS, failed_calls
 from llm_as_rnn.runs import retry
 from llm_as_rnn.runs.directory import RunDirectory, RunInfo
 from llm_as_rnn.runs.execute import Options, execute
-from llm_as_rnn.runs.journal import STEPS, Journal, whole
+from llm_as_rnn.runs.journal import STEPS
 from llm_as_rnn.runs.retry import before_failures, set_aside_failed
+from llm_as_rnn.runs.writing import Journal, whole
 from tests.helpers import content, run_options
 from tests.metrics.steps import call, step
 from tests.runs.test_execute import INFO, OPTIONS, Watch, answer, go

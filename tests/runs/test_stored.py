@@ -10,8 +10,9 @@ import pytest
 
 from llm_as_rnn.core.errors import RunError
 from llm_as_rnn.core.records import StepRecord
-from llm_as_rnn.runs.journal import STEPS, Expected, read_journal, whole
+from llm_as_rnn.runs.journal import STEPS, Expected, read_journal
 from llm_as_rnn.runs.stored import StoredSteps
+from llm_as_rnn.runs.writing import whole
 from tests.report.journal import trusting, weather_journal
 
 METHODS = ("recurrent", "zero_shot", "majority")

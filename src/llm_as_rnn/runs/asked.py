@@ -17,7 +17,8 @@ from typing import NamedTuple, Self
 from llm_as_rnn.core.errors import RunError
 from llm_as_rnn.core.files import write_atomically
 from llm_as_rnn.core.records import Message, Request, StepRecord
-from llm_as_rnn.runs.journal import PROMPTS, SPARSE, Journal, numbered, whole
+from llm_as_rnn.runs.journal import PROMPTS, SPARSE, numbered
+from llm_as_rnn.runs.writing import Journal, whole
 
 
 class Prompts(NamedTuple):

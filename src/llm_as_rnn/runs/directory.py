@@ -25,10 +25,11 @@ from llm_as_rnn.datasets.terms import is_credentialed
 from llm_as_rnn.metrics.judged import Judgement, judged_traces
 from llm_as_rnn.metrics.traces import Traces
 from llm_as_rnn.runs.asked import Prompts, read_prompts
-from llm_as_rnn.runs.journal import OUR_FAULT, Expected, Kind, is_held, read_journal, read_lines, same
+from llm_as_rnn.runs.journal import OUR_FAULT, Expected, Kind, is_held, read_journal, read_lines
 from llm_as_rnn.runs.spec import RunSpec, with_settings
 from llm_as_rnn.runs.stored import StoredSteps
 from llm_as_rnn.runs.versions import Event, lessons
+from llm_as_rnn.runs.writing import same
 
 RunStatus = Literal["running", "finished", "failed", "interrupted"]
 

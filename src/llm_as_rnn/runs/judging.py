@@ -34,7 +34,7 @@ from llm_as_rnn.metrics.judged import Judgement, Pair, judged_fields
 from llm_as_rnn.recurrence.feedback import read_judgement
 from llm_as_rnn.runs.defaults import MOST_TIMES
 from llm_as_rnn.runs.directory import JUDGEMENTS, RunDirectory
-from llm_as_rnn.runs.journal import Journal
+from llm_as_rnn.runs.writing import Journal
 
 REPEATED = RoleSampling(temperature=0.7)
 """Sampling of all judgements of a pair but the first, which is greedy: greedy ones would all be the same."""

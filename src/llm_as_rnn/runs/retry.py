@@ -17,7 +17,8 @@ from llm_as_rnn.core.errors import RunError
 from llm_as_rnn.core.files import write_atomically
 from llm_as_rnn.core.records import Status, StepRecord
 from llm_as_rnn.runs.directory import RunDirectory
-from llm_as_rnn.runs.journal import STEPS, Journal, read_journal, whole
+from llm_as_rnn.runs.journal import STEPS, read_journal
+from llm_as_rnn.runs.writing import Journal, whole
 
 
 def set_aside_failed(

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from llm_as_rnn.core.errors import RunError
 from llm_as_rnn.core.records import StepRecord
 from llm_as_rnn.metrics.traces import Name, Traces
+from llm_as_rnn.runs.earlier import EarlierSteps
 from llm_as_rnn.runs.journal import (
     RESTORE,
     SPARSE,
@@ -25,7 +26,7 @@ from llm_as_rnn.runs.journal import (
     opened,
     read_line,
 )  # fmt: skip
-from llm_as_rnn.runs.lines import EarlierSteps, LinesOfSteps, StepLines
+from llm_as_rnn.runs.lines import LinesOfSteps, StepLines
 
 
 class _Lines(NamedTuple):

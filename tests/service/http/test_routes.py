@@ -11,6 +11,7 @@ import pytest
 from llm_as_rnn.core.task import load_task
 from tests.service.http.trying import CAME, DAY, Tried, begun, with_service
 
+
 def test_a_session_from_its_beginning_to_its_end(database: str) -> None:
     async def work(tried: Tried) -> None:
         ask = tried.client
