@@ -13,7 +13,7 @@ import httpx2
 
 from tests.service.torture.process import MARK, SKIES
 
-PATIENCE = 2.0
+PATIENCE = 4.0
 """Seconds after which a client asks another process."""
 OK = 200
 BUSY = (502, 503, 504)

@@ -15,6 +15,8 @@ from tests.service.postgres import Server
 from tests.service.torture.cluster import Cluster
 from tests.service.torture.process import LEASE
 
+PROGRESS = 3
+"""Things that are acknowledged between two mishaps at least."""
 JUMPS = (-7200.0, -60.0, 60.0, 7200.0)
 """Seconds by which the database's clock jumps. What rests on it are the ends of leases and pauses, so that these are moved."""
 CUT = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = '{}'"
@@ -37,6 +39,9 @@ class Nemesis:
         What is done when.
     every : tuple of float
         The least and the most seconds between two things that go wrong.
+    progress : callable
+        Gives how much was acknowledged so far. Nothing goes wrong before something was since the time before: on a slow
+        machine there would else be nothing to break.
 
     Attributes
     ----------
@@ -51,8 +56,10 @@ class Nemesis:
         server: Server | None,
         draw: random.Random,
         every: tuple[float, float],
+        progress: Callable[[], int],
     ) -> None:
         self._cluster, self._database, self._server, self._draw, self._every = cluster, database, server, draw, every
+        self._progress = progress
         self._pauses: set[asyncio.Task[None]] = set()
         self.done: Counter[str] = Counter()
 
@@ -67,7 +74,10 @@ class Nemesis:
         first = list(weights)
         self._draw.shuffle(first)
         while self.kills < kills or first:
+            before = self._progress()
             await asyncio.sleep(self._draw.uniform(*self._every))
+            while self._progress() < before + PROGRESS:
+                await asyncio.sleep(0.05)
             what = first.pop() if first else self._draw.choices(list(weights), list(weights.values()))[0]
             await self._do(what)
         await asyncio.gather(*self._pauses)

@@ -13,11 +13,15 @@ import time
 import zlib
 from multiprocessing import connection, parent_process
 
+from sqlalchemy import event
+from sqlalchemy.engine import Engine, ExceptionContext
+
 from llm_as_rnn.core.errors import EngineError, EngineUnavailableError
 from llm_as_rnn.core.records import Completion, Request
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.service import learning, serving
 from llm_as_rnn.service.config import ServiceSettings
+from llm_as_rnn.service.http.logs import JsonLines
 
 LEASE = 1.5
 """Seconds that a lease lasts here."""
@@ -73,8 +77,11 @@ def serve(port: int, database: str, log: str, seed: int) -> None:
     with open(log, "ab", 0) as file:  # noqa: PTH123 - its number is all that is wanted
         os.dup2(file.fileno(), sys.stdout.fileno())
         os.dup2(file.fileno(), sys.stderr.fileno())
-    logging.basicConfig(level=logging.WARNING, format=f"{port} %(levelname)s %(message)s", force=True)
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonLines())
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    event.listen(Engine, "handle_error", _told_of)
     _shorten()
     real = time.time
     time.time = lambda: real() + draw.uniform(-DAY, DAY)
@@ -88,6 +95,12 @@ def _shorten() -> None:
     learning.LEASE = LEASE
     learning.RENEWED = LEASE / 4
     learning.AGAIN = (0.05, 0.1, 0.2, 0.5)
+
+
+def _told_of(context: ExceptionContext) -> None:
+    """Have it in the log what the database's driver said, for whoever looks for the cause of a fault."""
+    error = context.original_exception
+    logging.info("%s %s: %s", type(error).__name__, getattr(error, "sqlstate", None), error)
 
 
 def _end_with_parent() -> None:

@@ -10,6 +10,7 @@ from llm_as_rnn.core.engine import Engine
 from llm_as_rnn.core.records import SequenceInfo
 from llm_as_rnn.engines.drive import drive
 from llm_as_rnn.service.predictors import Predictor, Predictors
+from llm_as_rnn.streams.live import measured
 from llm_as_rnn.streams.online import Stream, Version, begin, tell
 from llm_as_rnn.streams.replaying import Waiting
 from tests.service.torture.tables import Row, Session, as_json, plain
@@ -53,7 +54,7 @@ class Replayer:
             What is not as it should be.
         """
         predictor = self._predictors.of(session.task, session.row.method, session.row.settings)
-        begun = self._begun(session, predictor)
+        begun = await self._begun(session, predictor)
         if not begun:
             return [f"{session.name}: no session has its first versions"]
         tried = [await self._from(session, predictor, stream) for stream in begun]
@@ -61,13 +62,13 @@ class Replayer:
         self._done.append((session, best))
         return best.faults
 
-    def _begun(self, session: Session, predictor: Predictor) -> list[Stream]:
+    async def _begun(self, session: Session, predictor: Predictor) -> list[Stream]:
         """Give what it may have begun with: of what it was forked from, the states with the memory that it has first."""
         first = [plain(row.content) for row in session.first_versions]
-        fresh = begin(predictor.method, SequenceInfo(session.row.id, plain(session.row.about)))
-        if len(first) <= 1 and _same(fresh.versions[0], first[0] if first else None):
-            return [fresh]
-        found: list[Stream] = []
+        begun = begin(predictor.method, SequenceInfo(session.row.id, plain(session.row.about)))
+        counted = measured(predictor.method, begun, predictor.settings.budget, self._engine.info.model)
+        fresh = await drive(counted, self._engine)
+        found = [fresh] if as_json(fresh.versions) == first else []
         for source, replayed in self._done:
             rows = [row for row in source.versions if row.created <= session.row.created]
             ends = [at for at in range(1, len(rows) + 1) if [plain(row.content) for row in rows[:at]][-100:] == first]
@@ -95,7 +96,7 @@ class Replayer:
                 stream, expected = await self._told(predictor, stream, made, plain(event.content))
             else:
                 stream, expected = _restored(predictor, stream, event)
-            if not _same(expected, None if memory is None else plain(memory.content)):
+            if as_json(expected) != (None if memory is None else plain(memory.content)):
                 faults.append(f"{session.name}: the memory of revision {revision} is not what was learned")
             states[revision] = stream
         if as_json(stream.state) != plain(session.state)["state"]:
@@ -118,15 +119,3 @@ def _restored(predictor: Predictor, stream: Stream, row: Row) -> tuple[Stream, V
     version = msgspec.json.decode(row.content, type=Version)
     state = predictor.method.with_memory(stream.state, version.memory)
     return msgspec.structs.replace(stream, state=state), version
-
-
-def _same(version: Version | None, content: Any) -> bool:
-    """Compare a version with its row; how many tokens it has may have been counted since."""
-    if version is None or content is None:
-        return version is None and content is None
-    return _without_tokens(as_json(version)) == _without_tokens(content)
-
-
-def _without_tokens(entry: dict[str, Any]) -> dict[str, Any]:
-    memory = {key: value for key, value in entry["memory"].items() if key != "tokens"}
-    return {**entry, "memory": memory}

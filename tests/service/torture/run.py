@@ -24,6 +24,8 @@ TENANTS = ("acme", "borg", "cyan")
 CLIENTS = 8
 METHODS = {"one": "recurrent", "two": "advised"}
 """The sessions that each tenant begins with, and who predicts in them."""
+PATIENCE = 20.0
+"""Seconds that a kill may take, with what has to be acknowledged between two of them, before the run counts as stuck."""
 CALM = 30.0
 """Seconds in which all is learned once nothing goes wrong any more."""
 
@@ -75,7 +77,7 @@ async def torture(
     draw = random.Random(seed)  # noqa: S311 - no secret
     ledger = Ledger()
     async with _ran(database, folder, seed) as (cluster, keys):
-        nemesis = Nemesis(cluster, database, server, draw, every)
+        nemesis = Nemesis(cluster, database, server, draw, every, lambda: len(ledger.predictions) + len(ledger.outcomes))
         clients = [
             Client(number, tenant, keys[tenant], cluster.ports, ledger, random.Random(seed + number))  # noqa: S311
             for number, tenant in ((number, TENANTS[number % len(TENANTS)]) for number in range(CLIENTS))
@@ -84,7 +86,7 @@ async def torture(
             for session, method in METHODS.items():
                 await client.begin(session, method)
         ending = asyncio.Event()
-        async with asyncio.TaskGroup() as group:
+        async with asyncio.timeout(PATIENCE * (kills + 10)), asyncio.TaskGroup() as group:
             for client in clients:
                 group.create_task(client.live(ending))
             await nemesis.rage(kills)
