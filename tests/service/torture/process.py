@@ -21,7 +21,7 @@ from llm_as_rnn.core.records import Completion, Request
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.service import learning, serving
 from llm_as_rnn.service.config import ServiceSettings
-from llm_as_rnn.service.http.logs import JsonLines
+from llm_as_rnn.service.http.logs import REQUESTS, JsonLines
 
 LEASE = 1.5
 """Seconds that a lease lasts here."""
@@ -81,6 +81,7 @@ def serve(port: int, database: str, log: str, seed: int) -> None:
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    logging.getLogger(REQUESTS).setLevel(logging.WARNING)
     event.listen(Engine, "handle_error", _told_of)
     _shorten()
     real = time.time
