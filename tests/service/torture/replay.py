@@ -69,10 +69,11 @@ class Replayer:
         counted = measured(predictor.method, begun, predictor.settings.budget, self._engine.info.model)
         fresh = await drive(counted, self._engine)
         found = [fresh] if as_json(fresh.versions) == first else []
+        alike = (session.tenant, session.row.method)
         for source, replayed in self._done:
             rows = [row for row in source.versions if row.created <= session.row.created]
             ends = [at for at in range(1, len(rows) + 1) if [plain(row.content) for row in rows[:at]][-100:] == first]
-            for at in ends if source.tenant == session.tenant else ():
+            for at in ends if (source.tenant, source.row.method) == alike else ():
                 until = source.versions[at].revision if at < len(source.versions) else source.row.revision + 1
                 found += [replayed.states[r] for r in range(rows[at - 1].revision, until) if r in replayed.states]
         return found
