@@ -63,9 +63,7 @@ async def check_answers(client: Client, ledger: Ledger, tenant: str) -> list[str
 
 def _acknowledged(ledger: Ledger, known: dict[tuple[str, str], Session]) -> Iterator[str]:
     """Everything that was acknowledged is there, as it was answered, and was learned unless it was corrected before."""
-    predictions = {
-        Name(*session.name, plain(row.id)): row for session in known.values() for row in session.predictions
-    }
+    predictions = {Name(*session.name, plain(row.id)): row for session in known.values() for row in session.predictions}
     outcomes = {row.number: (session, row) for session in known.values() for row in session.outcomes}
     for name, body in ledger.predictions.items():
         row = predictions.get(name)

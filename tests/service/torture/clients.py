@@ -101,7 +101,9 @@ class Client:
         What it does.
     """
 
-    def __init__(self, number: int, tenant: str, key: str, ports: list[int], ledger: Ledger, draw: random.Random) -> None:
+    def __init__(
+        self, number: int, tenant: str, key: str, ports: list[int], ledger: Ledger, draw: random.Random
+    ) -> None:
         self._number, self._tenant, self._ports, self._ledger, self._draw = number, tenant, ports, ledger, draw
         self._http = httpx2.AsyncClient(headers={"Authorization": f"Bearer {key}"}, timeout=PATIENCE)
         self._names = itertools.count()
@@ -212,7 +214,9 @@ class Client:
             return
         self._ledger.first[name] = one = self._came()
         other = {**one, "high": one["high"] + 100.0}
-        told = await asyncio.gather(self._tell_as(name, one, contested=True), self._tell_as(name, other, contested=True))
+        told = await asyncio.gather(
+            self._tell_as(name, one, contested=True), self._tell_as(name, other, contested=True)
+        )
         if sorted(told) != [False, True]:
             self._ledger.odd.append(f"{name} was told {one} and {other}, and acknowledged were {told}")
         if told[1]:
@@ -224,7 +228,9 @@ class Client:
             # Somebody else may correct it meanwhile: then this one is a conflict.
             await self._tell_as(name, self._came(), contested=True, replaces=self._ledger.latest[name])
 
-    async def _tell_as(self, name: Name, y: dict[str, Any], *, contested: bool = False, replaces: int | None = None) -> bool:
+    async def _tell_as(
+        self, name: Name, y: dict[str, Any], *, contested: bool = False, replaces: int | None = None
+    ) -> bool:
         """Tell an outcome until it is acknowledged, and tell whether it was."""
         path = f"/sessions/{name.session}/predictions/{name.id}/outcome"
         told = {"y": y} if replaces is None else {"y": y, "replaces": replaces}
@@ -283,4 +289,3 @@ class Client:
 
     def _new_name(self) -> str:
         return f"c{self._number}-{next(self._names)}"
-

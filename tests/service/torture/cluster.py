@@ -54,9 +54,7 @@ class Cluster:
         """Begin the process of a port."""
         self._seed += 1
         log = str(self._folder / f"serve-{port}.log")
-        running = self._context.Process(
-            target=process.serve, args=(port, self._database, log, self._seed), daemon=True
-        )
+        running = self._context.Process(target=process.serve, args=(port, self._database, log, self._seed), daemon=True)
         running.start()
         self._running[port] = running
 

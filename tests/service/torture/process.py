@@ -73,7 +73,7 @@ def serve(port: int, database: str, log: str, seed: int) -> None:
     seed : int
         For what goes wrong in it.
     """
-    draw = random.Random(seed)  # noqa: S311 - no secret
+    draw = random.Random(seed)
     with open(log, "ab", 0) as file:  # noqa: PTH123 - its number is all that is wanted
         os.dup2(file.fileno(), sys.stdout.fileno())
         os.dup2(file.fileno(), sys.stderr.fileno())

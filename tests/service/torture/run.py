@@ -74,12 +74,14 @@ async def torture(
     every : tuple of float
         The least and the most seconds between two mishaps.
     """
-    draw = random.Random(seed)  # noqa: S311 - no secret
+    draw = random.Random(seed)
     ledger = Ledger()
     async with _ran(database, folder, seed) as (cluster, keys):
-        nemesis = Nemesis(cluster, database, server, draw, every, lambda: len(ledger.predictions) + len(ledger.outcomes))
+        nemesis = Nemesis(
+            cluster, database, server, draw, every, lambda: len(ledger.predictions) + len(ledger.outcomes)
+        )
         clients = [
-            Client(number, tenant, keys[tenant], cluster.ports, ledger, random.Random(seed + number))  # noqa: S311
+            Client(number, tenant, keys[tenant], cluster.ports, ledger, random.Random(seed + number))
             for number, tenant in ((number, TENANTS[number % len(TENANTS)]) for number in range(CLIENTS))
         ]
         for client in clients[: len(TENANTS)]:
