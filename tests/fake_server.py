@@ -76,6 +76,8 @@ class FakeServer:
         The key that it asks for.
     faults : iterable of Fault
         What goes wrong, in this order.
+    port : int
+        Where it serves: where another one did before, say; 0 for any that is free.
     """
 
     def __init__(
@@ -88,6 +90,7 @@ class FakeServer:
         faults: Iterable[Fault] = (),
         version: str = "0.12.0",
         tokenizes: bool = True,
+        port: int = 0,
     ) -> None:
         self.dialect = dialect
         self.answer = answer
@@ -96,13 +99,14 @@ class FakeServer:
         self.faults = list(faults)
         self.version = version
         self.tokenizes = tokenizes and dialect != "openai"
+        self.port = port
         self.requests: list[Seen] = []
         self.released = threading.Event()
         self.connections: set[socket.socket] = set()
         self.lock = threading.Lock()
 
     def __enter__(self) -> Self:
-        self._http = _Http(("127.0.0.1", 0), _Handler)
+        self._http = _Http(("127.0.0.1", self.port), _Handler)
         self._http.fake = self
         self.root = f"http://127.0.0.1:{self._http.server_port}"
         self.url = f"{self.root}/v1"

@@ -31,7 +31,9 @@ OPTION = re.compile(r"(?<![\w-])--([a-z][a-z-]*)")
 WHERE = {
     "cli/engines.py": ("run", "judge"),
     "cli/judge.py": ("judge",),
+    "cli/lines.py": ("predict",),
     "cli/predict.py": ("predict",),
+    "cli/remote.py": ("predict",),
     "cli/run.py": ("run",),
     "cli/running.py": ("run", "sweep"),
     "cli/sweep.py": ("sweep",),

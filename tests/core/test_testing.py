@@ -220,6 +220,12 @@ class Stubborn(Diary):
         return state
 
 
+class Careless(Diary):
+    """It says that it keeps pins, and knows of none."""
+
+    keeps_pins = True
+
+
 class Peeking(LastFew):
     """It looks for the outcome in the hands of whoever calls it."""
 
@@ -294,6 +300,7 @@ BROKEN: dict[Callable[..., Any], tuple[str, ...]] = {
     Inventive: ("sections_stay_the_tasks",),
     Numberless: ("updates_say_what_they_did",),
     Stubborn: ("a_memory_can_be_replaced",),
+    Careless: ("pinned_notes_stay",),
     Peeking: ("the_future_is_not_known",),
     Gullible: ("outcomes_may_be_missing",),
     Punctual: ("outcomes_may_come_late", "outcomes_may_be_missing"),

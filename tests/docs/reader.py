@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import io
 import json
+import os
 import re
 import runpy
 import shlex
@@ -38,12 +39,18 @@ NOT_RUN = {
     "build/bin/llama-server": "It belongs to that other project.",
     "llm-as-rnn sweep benchmarks/results.yaml": "It asks a model for hours. The file is read by another test.",
     "python benchmarks/results.py": "It makes tables of this checkout. Another test makes some elsewhere.",
+    "llm-as-rnn serve": "It serves until it is told to end, and keeps things. tests/cli/test_serve.py does all of it.",
+    "curl": "It asks a service. tests/service/http/test_page.py asks the same.",
     "ray": "It starts a cluster. Others are started in tests/runs/test_ray.py.",
     "vllm": "It belongs to another project.",
     "python benchmarks/ray_scaling.py": "It takes minutes, and processes that a test may not start. It is there.",
     "python benchmarks/forms.py": "It asks a model some thousand times. That the file is there is checked.",
     "python benchmarks/peers.py": "It makes environments, and measures for minutes. Another test runs two programs.",
     "python benchmarks/speed_page.py": "It writes a page of this checkout. Another test writes it elsewhere.",
+    "createdb": "It needs a PostgreSQL, as those below. The service's tests start one, and dump and restore it.",
+    "createuser": "It makes a user of PostgreSQL's.",
+    "pg_dump": "See above.",
+    "pg_restore": "See above.",
     "python benchmarks/retention.py": "It takes half a minute on data as long as it needs. The same is checked.",
 }
 """How the commands begin that a block may have and no test can run, each with the reason."""
@@ -101,7 +108,8 @@ class Reader:
         """What a command said that failed, until the page shows it."""
         self.runs = 0
         monkeypatch.chdir(folder)
-        monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        for name in ("CACHE", "CONFIG", "DATA"):
+            monkeypatch.setenv(f"XDG_{name}_HOME", str(folder / name.lower()))
         # Every way to ask is tried elsewhere (tests/runs/test_check.py); here the first ones are enough.
         ways = check._settings
         monkeypatch.setattr(check, "_settings", lambda form: islice(ways(form), 2))
@@ -204,7 +212,7 @@ class Reader:
         self.monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("\n".join(typed).encode())))
         self.capsys.readouterr()
         (words,) = commands(prompt.removeprefix("$ "))
-        assert run(words[1:]) == 0
+        assert run([os.path.expandvars(word) for word in words[1:]]) == 0
         answers = map(json.loads, self.capsys.readouterr().out.splitlines())
         told = [what for what in parsed if not ("x" in what or "y" in what)]
         assert list(map(form, answers)) == list(map(form, told))

@@ -28,6 +28,12 @@ OF_OTHERS = {
     "--no-kv-unified": "llama-server",
     "--no-repack": "llama-server",
     "--port": "llama-server",
+    "--format": "pg_dump",
+    "--file": "pg_dump",
+    "--pwprompt": "createuser",
+    "--owner": "createdb",
+    "--no-owner": "pg_restore",
+    "--dbname": "pg_restore",
     "--spec-type": "llama-server",
     "--spec-ngram-simple-size-n": "llama-server",
     "--spec-ngram-simple-size-m": "llama-server",
@@ -127,7 +133,8 @@ def test_a_command_on_a_page_has_the_options_that_stand_behind_it() -> None:
     for page in PAGES:
         for said in re.findall(r"llm-as-rnn ((?:[^`\n\\|]|\\\n)+)", read(page)):
             words = said.replace("\\\n", " ").split()
-            name = next((known for known in (" ".join(words[:2]), words[0]) if known in COMMANDS), None)
+            called = (" ".join(words[:many]) for many in (3, 2, 1))
+            name = next((one for one in called if one in COMMANDS), None)
             if name:
                 known = {
                     word for option in COMMANDS[name].params for word in (*option.opts, *option.secondary_opts)

@@ -24,7 +24,7 @@ _numbers = itertools.count()
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Server]:
-    """Give a PostgreSQL server, one for each process of the tests, with a migrated database that others are copies of."""
+    """Give a PostgreSQL server, one for each process of the tests, with a migrated database to be copied."""
     try:
         server = Server()
     except NoPostgreSQLError as error:

@@ -62,8 +62,8 @@ class Server:
     *options : str
         Further settings, each as ``name=value``.
     fsync : bool
-        Whether it waits for the disk. Off is quicker, and nothing is lost as long as the machine itself goes on running,
-        however often the server is killed.
+        Whether it waits for the disk. Off is quicker, and nothing is lost as long as the machine itself goes on
+        running, however often the server is killed.
 
     Raises
     ------

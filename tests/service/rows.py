@@ -38,4 +38,6 @@ def add_step(
     """Give a session a step, with one learned outcome where none are described."""
     made = {"session": session, "step": t, "id": f'"p{t}"', "content": content, "status": status, "created": created}
     outcome = {"session": session, "step": t, "content": content, "status": "learned", "received": created}
-    write(url, sa.insert(predictions).values(made), *(sa.insert(outcomes).values(outcome | one) for one in told or ({},)))
+    write(
+        url, sa.insert(predictions).values(made), *(sa.insert(outcomes).values(outcome | one) for one in told or ({},))
+    )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -62,7 +64,9 @@ def test_each_key_is_another_one(database: str) -> None:
     assert len({key[4:12] for key in using(database, work)}) == 5
 
 
-@pytest.mark.parametrize("shown", [None, "", "lar_", "lar_abcdefgh_" + "A" * 43, "x" * 100_000, "lar_ab\udc80", "é" * 56])
+@pytest.mark.parametrize(
+    "shown", [None, "", "lar_", "lar_abcdefgh_" + "A" * 43, "x" * 100_000, "lar_ab\udc80", "é" * 56]
+)
 def test_what_is_no_key_is_refused_and_not_repeated(migrated_file: Path, shown: str | None) -> None:
     with pytest.raises(NoKeyError) as refused:
         using(f"sqlite:///{migrated_file}", lambda store: authenticate(store, shown))
@@ -84,7 +88,7 @@ def test_a_revoked_key_stops_at_once_in_the_process_that_revokes_it(database: st
 
 def test_and_elsewhere_when_it_is_no_longer_believed(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [100.0]
-    monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
 
     async def work(here: Store) -> None:
         elsewhere = await Store.open(database)
@@ -101,26 +105,28 @@ def test_and_elsewhere_when_it_is_no_longer_believed(database: str, monkeypatch:
     using(database, work)
 
 
-def test_one_that_is_revoked_while_it_is_looked_up_is_not_remembered(database: str) -> None:
+def test_one_that_is_revoked_while_it_is_looked_up_is_not_remembered(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def work(store: Store) -> None:
         key = await with_key(store)
         plain = store.read
 
-        async def then_revoked(work: object) -> object:
-            found = await plain(work)  # type: ignore[arg-type]
+        async def then_revoked(work: Callable[[sa.Connection], object]) -> object:
+            found = await plain(work)
             await revoke_key(store, key)
             return found
 
-        store.read = then_revoked  # type: ignore[method-assign,assignment]
-        await authenticate(store, key)
-        store.read = plain  # type: ignore[method-assign]
+        with monkeypatch.context() as patch:
+            patch.setattr(store, "read", then_revoked)
+            await authenticate(store, key)
         with pytest.raises(NoKeyError):
             await authenticate(store, key)
 
     using(database, work)
 
 
-def test_a_known_key_does_not_ask_the_database_again(database: str) -> None:
+def test_a_known_key_does_not_ask_the_database_again(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async def work(store: Store) -> None:
         key = await with_key(store)
         known = await authenticate(store, key)
@@ -128,7 +134,7 @@ def test_a_known_key_does_not_ask_the_database_again(database: str) -> None:
         async def away(work: object) -> object:
             raise AssertionError("the database was asked")
 
-        store.read = away  # type: ignore[method-assign]
+        monkeypatch.setattr(store, "read", away)
         assert await authenticate(store, key) == known
 
     using(database, work)
@@ -223,7 +229,7 @@ def test_tenants_and_their_quotas(database: str) -> None:
 def test_a_deleted_tenant_is_really_gone_and_another_one_stays(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PORTION", 2)
     key = using(database, with_key)
-    kept = using(database, lambda store: _other(store))
+    kept = using(database, _other)
     for number in range(5):
         add_session(database, "acme", number + 1)
     add_session(database, "other", 9)
@@ -238,7 +244,10 @@ def test_a_deleted_tenant_is_really_gone_and_another_one_stays(database: str, mo
             await delete_tenant(store, "acme")
 
     using(database, work)
-    counted = {table.name: read(database, sa.select(sa.func.count()).select_from(table))[0][0] for table in metadata.sorted_tables}
+    counted = {
+        table.name: read(database, sa.select(sa.func.count()).select_from(table))[0][0]
+        for table in metadata.sorted_tables
+    }
     assert {name: number for name, number in counted.items() if number != 1} == {"spending": 0, "sums": 0}
 
 

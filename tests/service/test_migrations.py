@@ -18,6 +18,8 @@ from llm_as_rnn.service.store import Store
 from tests.service.postgres import Server
 from tests.service.using import read, using, write
 
+REVISIONS = sa.table(TABLE, sa.column("version_num"))
+
 
 def differences(connection: sa.Connection) -> object:
     opts = {"compare_type": True, "compare_server_default": True, "version_table": TABLE}
@@ -35,7 +37,8 @@ def test_that_comparison_sees_a_column_that_no_migration_made(database: str) -> 
 
 
 def test_they_make_the_very_statements_of_the_schema_on_sqlite(tmp_path: Path, migrated_file: Path) -> None:
-    made = sa.text(f"SELECT sql FROM sqlite_master WHERE tbl_name != '{TABLE}' AND sql IS NOT NULL ORDER BY name")
+    master = sa.table("sqlite_master", sa.column("sql"), sa.column("name"), sa.column("tbl_name"))
+    made = sa.select(master.c.sql).where(master.c.tbl_name != TABLE, master.c.sql.is_not(None)).order_by(master.c.name)
     direct = f"sqlite:///{tmp_path / 'direct.db'}"
     using(direct, lambda store: store.write(metadata.create_all))
     assert read(direct, made) == read(f"sqlite:///{migrated_file}", made)
@@ -95,7 +98,7 @@ def test_an_old_one_is_refused_with_the_command_and_brought_up_by_it(
         (folder / path.name).write_text(path.read_text())
     (folder / "r9999_later.py").write_text(
         '"""A later one."""\nimport sqlalchemy as sa\nfrom alembic import op\nrevision = "9999"\n'
-        f'down_revision = "{read(bare_database, sa.text(f"SELECT version_num FROM {TABLE}"))[0][0]}"\n'
+        f'down_revision = "{read(bare_database, sa.select(REVISIONS.c.version_num))[0][0]}"\n'
         "def upgrade() -> None:\n    op.add_column('keys', sa.Column('later', sa.Text))\n"
     )
     monkeypatch.setattr(migrations, "__file__", str(folder / "__init__.py"))
@@ -139,7 +142,7 @@ def test_the_default_place_gets_its_tables_and_no_other_place_does(tmp_path: Pat
 
 
 def test_what_is_there_is_not_made_again_and_nothing_old_is_brought_up_unasked(database: str) -> None:
-    write(database, sa.text(f"UPDATE {TABLE} SET version_num = 'later'"))
+    write(database, sa.update(REVISIONS).values(version_num="later"))
     with pytest.raises(UsageError, match="newer version"):
         using(database, lambda store: prepare(store, make=True))
 

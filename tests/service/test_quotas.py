@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import msgspec
 import pytest
@@ -14,10 +15,13 @@ from llm_as_rnn.service import spending_rows
 from llm_as_rnn.service.callers import Caller, Quotas
 from llm_as_rnn.service.errors import QuotaError
 from llm_as_rnn.service.keys import create_tenant
-from llm_as_rnn.service.quotas import SEEN, Admission, Used, require_room, spent, used
+from llm_as_rnn.service.quotas import SEEN, Admission, require_session_quota
 from llm_as_rnn.service.schema import sessions, spending
+from llm_as_rnn.service.spending_rows import Used, spent, used
 from llm_as_rnn.service.store import Store, now
+from llm_as_rnn.service.views import NewSession
 from tests.service.rows import add_session, tenant_number
+from tests.service.test_sessions import SETTINGS, House, in_house
 from tests.service.using import read, using, write
 
 CALLS = [Completion("", prompt_tokens=90, cached_tokens=40, completion_tokens=10), Completion("", prompt_tokens=1)]
@@ -101,12 +105,12 @@ def test_a_batch_counts_as_what_is_in_it_and_one_of_more_than_a_minutes_worth_ha
     using(acme, work)
 
 
-def test_who_has_no_quota_or_one_of_0_asks_no_database(acme: str) -> None:
+def test_who_has_no_quota_or_one_of_0_asks_no_database(acme: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async def work(store: Store) -> None:
         async def away(work: object) -> object:
             raise AssertionError("the database was asked")
 
-        store.read = away  # type: ignore[method-assign]
+        monkeypatch.setattr(store, "read", away)
         admission = Admission(store, "m")
         for _ in range(1000):
             await admission.admit(caller())
@@ -169,7 +173,9 @@ def test_what_others_use_is_seen_within_a_second(acme: str) -> None:
 
 def test_spending_is_summed_over_what_several_wrote_at_once(acme: str) -> None:
     async def work(store: Store) -> list[Used]:
-        await asyncio.gather(*(store.write(lambda connection: spent(connection, 1, CALLS, requests=1)) for _ in range(40)))
+        await asyncio.gather(
+            *(store.write(lambda connection: spent(connection, 1, CALLS, requests=1)) for _ in range(40))
+        )
         return await store.read(lambda connection: used(connection, 1, 7))
 
     (today,) = using(acme, work)
@@ -205,28 +211,53 @@ def test_calls_that_cost_nothing_write_nothing(acme: str) -> None:
 
 
 def test_no_more_sessions_than_the_quota_are_begun(acme: str) -> None:
+    def require(most: int) -> None:
+        using(acme, lambda store: store.write(partial(require_session_quota, caller=caller(sessions=most))))
+
     add_session(acme, "acme", 1)
-    using(acme, lambda store: store.write(lambda connection: require_room(connection, caller(sessions=2))))
-    using(acme, lambda store: store.write(lambda connection: require_room(connection, caller(sessions=0))))
+    require(1)
+    add_session(acme, "acme", 2)
+    require(0)
     with pytest.raises(QuotaError, match="1 sessions are this tenant's quota") as refused:
-        using(acme, lambda store: store.write(lambda connection: require_room(connection, caller(sessions=1))))
+        require(1)
     assert refused.value.retry_after > 0
 
 
 def test_not_even_where_many_begin_at_the_same_time(acme: str) -> None:
     add_session(acme, "acme", 1)
 
-    def begin(connection: sa.Connection) -> None:
-        require_room(connection, caller(sessions=3))
-        present = connection.execute(sa.select(sa.func.max(sessions.c.number))).scalar_one()
+    def begin(connection: sa.Connection, name: str) -> None:
         row = connection.execute(sa.select(sessions).where(sessions.c.number == 1)).one()._asdict()
-        connection.execute(sa.insert(sessions).values(row | {"number": present + 1, "id": f"s{present + 1}"}))
+        connection.execute(sa.insert(sessions).values({**row, "number": 2 + int(name), "id": name}))
+        require_session_quota(connection, caller(sessions=3))
 
     async def work(store: Store) -> list[BaseException | None]:
-        return await asyncio.gather(*(store.write(begin) for _ in range(8)), return_exceptions=True)
+        works = (store.write(partial(begin, name=str(number))) for number in range(8))
+        return await asyncio.gather(*works, return_exceptions=True)
 
     results = using(acme, work)
     assert [type(result) for result in results if result is not None] == [QuotaError] * 6
+
+
+def test_a_quota_of_sessions_holds_for_new_ones_forks_and_files(database: str) -> None:
+    async def work(house: House) -> None:
+        await house.begin("one")
+        file = await house.sessions.dump(house.me, "one")
+        house.me = house.me._replace(quotas=Quotas(sessions=2))
+        await house.begin("two")
+        await house.begin("two")  # it is there already
+        with pytest.raises(QuotaError):
+            await house.begin("three")
+        with pytest.raises(QuotaError):
+            await house.sessions.fork(house.me, "one", "three")
+        with pytest.raises(QuotaError):
+            await house.sessions.load(house.me, file, "three")
+        await house.sessions.create(house.other, NewSession(task="weather", id="one", settings=SETTINGS))
+        await house.sessions.delete(house.me, "one")
+        await house.begin("three")
+
+    in_house(database, work)
+    assert sorted(read(database, sa.select(sessions.c.id))) == [("one",), ("three",), ("two",)]
 
 
 @pytest.mark.parametrize("given", [b'{"tokens": -1}', b'{"money": -0.5}', b'{"tokens": 1.5}', b'{"calls": 7}'])

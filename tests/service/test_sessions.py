@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from llm_as_rnn import Learner
 from llm_as_rnn.core.errors import EngineError
-from llm_as_rnn.core.records import Completion, Request
+from llm_as_rnn.core.records import Completion, Request, Section
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.service.callers import Caller, Quotas
 from llm_as_rnn.service.errors import (
@@ -472,6 +472,66 @@ def test_a_version_is_put_back_while_outcomes_are_learned(database: str) -> None
         assert (await one.sessions.get(one.me, "seattle")).due == 0
         with pytest.raises(NotFoundError):
             await one.sessions.restore(one.me, "seattle", 99)
+
+    in_house(database, work)
+
+
+def test_a_person_edits_and_pins_notes(database: str) -> None:
+    async def work(one: House) -> None:
+        await one.begin()
+        for number in range(3):
+            await one.predict(number)
+            await one.tell(f"#{number}", came(number))
+        await one.learn()
+        before = await one.sessions.memory(one.me, "seattle")
+        note = next(item for section in before.sections for item in section.items if "->" in item)
+        pinned = await one.sessions.pin(one.me, "seattle", note)
+        assert (pinned.text, pinned.version, pinned.pinned) == (before.text, before.version, (note,))
+        name = before.sections[-1].name
+        for expected, error in ((before.version + 7, ConflictError), (before.version, UnfitError)):
+            with pytest.raises(error):
+                await one.sessions.edit(one.me, "seattle", [Section("Nowhere", ("a note",))], expected)
+        edited = await one.sessions.edit(one.me, "seattle", [Section(name, ("fog is rare",))], before.version)
+        assert (edited.author, edited.reason, edited.pinned) == ("somebody", "edited", (note,))
+        assert edited.version == before.version + 1
+        for number in range(3, 24):
+            await one.predict(number)
+            await one.tell(f"#{number}", came(number) | {"high": 10.0 + number})
+            await one.learn()
+        after = await one.sessions.memory(one.me, "seattle")
+        assert note in after.text
+        assert after.tokens is not None
+        assert after.tokens <= SETTINGS["budget"]
+        restored = await one.sessions.restore(one.me, "seattle", 0)
+        assert note in restored.text
+        assert (await one.sessions.pin(one.me, "seattle", note, False)).pinned == ()
+        kept = await one.sessions.versions(one.me, "seattle")
+        assert [view.revision for view in kept] == sorted({view.revision for view in kept})
+
+    in_house(database, work)
+
+
+@pytest.mark.parametrize("policy", ["apply", "replay"])
+def test_a_correction_under_replay_is_as_if_the_first_had_never_come(database: str, policy: str) -> None:
+    right = {"sky": "fog", "high": 20.5}
+
+    async def work(one: House) -> None:
+        for name in ("corrected", "told"):
+            await one.begin(name, policy=policy)
+            for number in range(6):
+                await one.predict(number, session=name)
+        for number in (1, 2, 3):
+            first = right if number == 2 else came(number)
+            await one.tell(f"#{number}", came(number), "corrected")
+            await one.tell(f"#{number}", first, "told")
+        assert (await one.learn("corrected"), await one.learn("told")) == (3, 3)
+        number = (await one.sessions.outcome(one.me, "corrected", "#2")).number
+        await one.tell("#2", right, "corrected", replaces=number)
+        assert await one.learn("corrected") == 1
+        texts = {name: (await one.sessions.memory(one.me, name)).text for name in ("corrected", "told")}
+        assert (texts["corrected"] == texts["told"]) == (policy == "replay")
+        totals = [(await one.sessions.scores(one.me, name)).total for name in ("corrected", "told")]
+        assert totals[0]["sky.accuracy"] == totals[1]["sky.accuracy"]
 
     in_house(database, work)
 

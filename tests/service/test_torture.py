@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -139,10 +140,8 @@ def test_a_fork_is_of_one_moment(database: str, monkeypatch: pytest.MonkeyPatch)
 
 
 def _quietly(work: Any) -> None:
-    try:
+    with suppress(StoreUnavailableError):
         asyncio.run(work)
-    except StoreUnavailableError:
-        pass
 
 
 def test_failures_of_an_engine_are_no_mistakes(database: str) -> None:
@@ -184,7 +183,7 @@ def test_sessions_have_their_turn_by_what_is_due_now(database: str) -> None:
 
 
 def test_a_session_is_free_again_once_the_database_is_back(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker whose database went away while it learned lets the session go when it can, and not when its lease ends."""
+    """A worker whose database went away while it learned lets the session go when it can; its lease need not end."""
 
     async def work(one: House) -> None:
         await one.begin()
@@ -220,6 +219,15 @@ def test_numbers_are_not_given_again(database: str) -> None:
         assert await _number(one, "other") > number
 
     in_house(database, work)
+
+
+def test_a_connection_that_ends_is_a_database_that_is_away() -> None:
+    """The driver says of a connection that was cut under it that its own state is wrong, without a code."""
+    error = sa.exc.InternalError(
+        "SELECT 1", {}, Exception("cannot switch to state 12; another operation is in progress")
+    )
+    with pytest.raises(StoreUnavailableError), store._told():
+        raise error
 
 
 def test_a_read_is_of_one_moment(database: str) -> None:

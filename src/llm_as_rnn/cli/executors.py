@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from llm_as_rnn.cli.running import engine_of, recipe_of
 from llm_as_rnn.core.engine import Engine
 from llm_as_rnn.core.errors import UsageError
-from llm_as_rnn.engines.places import is_here
+from llm_as_rnn.engines.places import host_of, is_here
 from llm_as_rnn.engines.spending import Meter
 from llm_as_rnn.runs.execute import Options
 from llm_as_rnn.runs.executors import Executor
@@ -92,7 +92,4 @@ def _host(hosts: Sequence[str | None], address: str | None) -> str | None:
     if address is not None:
         cluster = address.rpartition(":")[0]
         hosts = [*hosts, None if is_here(cluster) else cluster]
-    away = [host for host in hosts if not is_here(host)]
-    if not away:
-        return hosts[0]
-    return None if None in away else ", ".join(dict.fromkeys(host for host in away if host))
+    return host_of(hosts)

@@ -16,7 +16,7 @@ from platformdirs import user_config_path, user_data_path
 from llm_as_rnn.cli.main import DONE
 from llm_as_rnn.cli.process import interrupts
 from llm_as_rnn.cli.progress import say
-from llm_as_rnn.core.errors import MissingExtraError
+from llm_as_rnn.core.errors import MissingExtraError, UsageError
 from llm_as_rnn.service.config import DATABASE, FILE, Configuration, gather, shown
 
 T = TypeVar("T")
@@ -25,14 +25,16 @@ PROGRAM = "llm-as-rnn"
 """Names the folders of a user's settings and data."""
 
 
-def serve(config: Path | None, show_config: bool, **flags: Any) -> int:  # noqa: FBT001 - as click gives it
+def serve(config: Path | None, show_config: bool, **flags: Any) -> int:
     """Do what ``llm-as-rnn serve`` is told to."""
     found = configuration(config, flags)
     if show_config:
         click.echo(shown(found))
         return DONE
     with _extra():
+        from llm_as_rnn.service.http.logs import log_lines  # noqa: PLC0415 - it needs the extra
         from llm_as_rnn.service.serving import serve as serving  # noqa: PLC0415 - it needs the extra
+    log_lines(requests=found.settings.log_requests)
     # To be told to stop is how a service ends, and no mishap.
     with suppress(KeyboardInterrupt):
         interrupts.run(serving(found.settings, database_of(found), say), loop_factory=_loop_factory())
@@ -105,7 +107,7 @@ def change_quotas(name: str, config: Path | None, database: str | None, **quotas
     _with_store(config, database, lambda store: _keys().change_quotas(store, name, _quotas(quotas)))
 
 
-def delete_tenant(name: str, yes: bool, config: Path | None, database: str | None) -> None:  # noqa: FBT001 - as click
+def delete_tenant(name: str, yes: bool, config: Path | None, database: str | None) -> None:
     """Do what ``llm-as-rnn serve tenants delete`` is told to."""
     if not yes:
         click.confirm(f"delete {name} with all that is its own?", abort=True, err=True)
@@ -127,7 +129,10 @@ def _keys() -> Any:
 def _quotas(chosen: dict[str, Any]) -> Any:
     from llm_as_rnn.service.callers import Quotas  # noqa: PLC0415 - beside the others
 
-    return Quotas(**chosen)
+    try:
+        return Quotas(**chosen)
+    except ValueError as error:
+        raise UsageError(str(error), "give one, or leave the option out for no limit") from error
 
 
 def _named(config: Path | None, database: str | None) -> str:

@@ -120,6 +120,11 @@ class Method(Protocol):
         """Whether an answer is made of several answers: it need not be what the model said, nor fail with it."""
         ...
 
+    @property
+    def keeps_pins(self) -> bool:
+        """Whether the notes that are pinned in a memory (`Memory.pinned`) outlast whatever is learned."""
+        ...
+
     def start_with(self, sequence: SequenceInfo, lessons: Any) -> Any:
         """Give the state before the first step, with the lessons of earlier sequences (None for the first)."""
         ...
@@ -135,6 +140,7 @@ class Apart(ABC):
     shares: bool = False
     needs_outcomes: bool = True
     takes_advice: bool = False
+    keeps_pins: bool = False
 
     @abstractmethod
     def start(self, sequence: SequenceInfo) -> Any:

@@ -195,11 +195,20 @@ class Memory(Record, frozen=True):
         How many updates were accepted so far.
     tokens : int or None
         Length of its text form, counted by the serving model's tokenizer; None until counted.
+    pinned : tuple of str
+        Notes that a person wants to stay: no rule drops, merges or words them anew. Unset where there are none.
     """
 
     sections: tuple[Section, ...]
     version: int = 0
     tokens: int | None = None
+    # Unset is left out of the encoding: a memory without pins is written as it always was.
+    pinned: tuple[str, ...] | UnsetType = UNSET
+
+    @property
+    def pins(self) -> tuple[str, ...]:
+        """The notes that are pinned; none, most often."""
+        return self.pinned or ()
 
     def __str__(self) -> str:
         """Give its text form, as the model sees it and as its tokens are counted."""

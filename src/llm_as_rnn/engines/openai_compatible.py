@@ -123,6 +123,29 @@ class OpenAICompatibleEngine:
     def where(self, name: str) -> None:
         self._wire.where = name
 
+    @property
+    def said(self) -> Server:
+        """What the server said of itself when it was opened last."""
+        return self._server
+
+    async def check(self) -> None:
+        """Ask the server how it is, or else for its models, and not for long.
+
+        Raises
+        ------
+        EngineError
+            If it does not serve now.
+        """
+        for url in (f"{self._server.root or self.url.removesuffix('/v1')}/health", f"{self.url}/models"):
+            answer = await self._glance(url)
+            if isinstance(answer, Probe):
+                raise EngineBusyError(f"{self.where} does not serve: {answer.error}", "it may serve later")
+            if answer.refusal is None:
+                return
+            broken = self._failure(answer, answer.refusal)
+            if isinstance(broken, EngineBusyError) or answer.refusal.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                raise broken
+
     async def open(self) -> None:
         """Connect, and find out what the server is.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from collections.abc import Sequence
 from functools import lru_cache
 
 _BOUND: set[str] = set()
@@ -42,6 +43,18 @@ def is_here(host: str | None) -> bool:
     if here and not is_address(host):
         _BOUND.add(host)
     return here
+
+
+def host_of(hosts: Sequence[str | None]) -> str | None:
+    """Say where requests go that go to several hosts: all that are elsewhere count, and one that is not known.
+
+    >>> host_of(["127.0.0.1", "192.0.2.1", "192.0.2.2", "192.0.2.1"]), host_of(["", "127.0.0.1"])
+    ('192.0.2.1, 192.0.2.2', '')
+    """
+    away = [host for host in hosts if not is_here(host)]
+    if not away:
+        return hosts[0]
+    return None if None in away else ", ".join(dict.fromkeys(host for host in away if host))
 
 
 def is_bound(host: str) -> bool:

@@ -375,7 +375,7 @@ class _Watched:
     def __init__(self, method: Method) -> None:
         self.name, self.state_type, self.shares = method.name, method.state_type, False
         self.needs_outcomes, self.start = method.needs_outcomes, method.start
-        self.takes_advice = method.takes_advice
+        self.takes_advice, self.keeps_pins = method.takes_advice, method.keeps_pins
         self.memory, self.with_memory, self.conclude = method.memory, method.with_memory, method.conclude
         self._method = method
         self.observation = Observation("", 0, {})

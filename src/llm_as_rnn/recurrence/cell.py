@@ -7,7 +7,7 @@ import msgspec
 from llm_as_rnn.core.method import Asker, Calls, Learned, count_tokens
 from llm_as_rnn.core.outcomes import facts, is_told
 from llm_as_rnn.core.prompts import Prompts
-from llm_as_rnn.core.records import Feedback, Memory, Observation, Prediction, Record, SequenceInfo, Target, Update
+from llm_as_rnn.core.records import Feedback, Memory, Observation, Prediction, Record, SequenceInfo, Target, Update, Why
 from llm_as_rnn.core.settings import AUTO, Settings, knows_outcomes, require_when
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.recurrence import scorecard
@@ -18,6 +18,7 @@ from llm_as_rnn.recurrence.guard import Seen, refusal, trial_by_replay
 from llm_as_rnn.recurrence.lessons import Lessons, Teacher
 from llm_as_rnn.recurrence.memory import initial_memory
 from llm_as_rnn.recurrence.notes import LATEST, Credit, credit, foretold, has_changed
+from llm_as_rnn.recurrence.pins import held
 from llm_as_rnn.recurrence.policy import (
     Past,
     error_of,
@@ -27,7 +28,7 @@ from llm_as_rnn.recurrence.policy import (
     why_not,
 )
 from llm_as_rnn.recurrence.rules import build_rule, suited, traits
-from llm_as_rnn.recurrence.rules.base import Proposal
+from llm_as_rnn.recurrence.rules.base import Itemised, Proposal
 from llm_as_rnn.recurrence.scorecard import Tally
 from llm_as_rnn.recurrence.watch import Watch, has_fallen
 from llm_as_rnn.recurrence.writing import Step, Writer
@@ -102,6 +103,7 @@ class Recurrent:
     name = "recurrent"
     state_type = RecurrentState
     takes_advice = False
+    keeps_pins = True
 
     def __init__(self, task: Task, settings: Settings, prompts: Prompts, rule: str | None = None) -> None:
         if rule:
@@ -116,6 +118,7 @@ class Recurrent:
         self.reflection = Reflection(self.writer)
         self.teacher = Teacher(self.asker, task, settings, keeps_cases=about.keeps_cases)
         self.rule = build_rule(settings.rule, self.writer)
+        self.items = Itemised(self.writer)
         told = knows_outcomes(settings.feedback) and is_told(task, settings.form)
         self.chooses = settings.choose and about.notes_cases(told=told)
         self.needs_outcomes = knows_outcomes(settings.feedback)
@@ -188,12 +191,13 @@ class Recurrent:
 
     def update(self, state: RecurrentState, step: Step, feedback: Feedback) -> Calls[tuple[Memory, Update, Proposal]]:
         """Give h_t within the budget, or h_{t-1} where the new one is not fit to be kept: a transaction."""
-        before = Memory(step.memory.sections, step.memory.version, (yield from measured(step.memory)))
+        before = msgspec.structs.replace(step.memory, tokens=(yield from measured(step.memory)))
         proposal = yield from self.rule.propose(step, feedback, state.ledger)
+        proposal = yield from held(self.items, before, proposal, state.ledger, step.now)
         if proposal.sections is None:
             return before, Update("kept", *proposal.why), proposal
         reason = refusal(before, proposal.sections, proposal.tokens, self.task, self.settings.budget)
-        after = Memory(proposal.sections, before.version + 1, proposal.tokens)
+        after = _next(before, proposal)
         if not reason and self.settings.recheck:
             reason = yield from trial_by_replay(
                 self.task, lambda memory, x: self._predict(state, memory, x), before, after, state.recent[:-1]
@@ -273,11 +277,23 @@ class Recurrent:
         tokens = yield from count_tokens(str(best.memory))
         if tokens > self.settings.budget:
             return None
-        memory = Memory(best.memory.sections, state.memory.version + 1, tokens)
+        proposal = Proposal(best.memory.sections, Why("fallen"), tokens)
+        proposal = yield from held(self.items, state.memory, proposal, state.ledger, step.now)
+        if proposal.sections == state.memory.sections or proposal.tokens > self.settings.budget:
+            return None
+        memory = _next(state.memory, proposal)
         detail = f"back to version {best.memory.version}, mean error {best.mean:.2f} in {best.steps} steps"
         # What the memory that fell foretold says nothing of the one that is back.
         state = msgspec.structs.replace(state, memory=memory, watch=watch, foretold=())
         return Learned(state, Update("rolled_back", "fallen", detail))
+
+
+def _next(before: Memory, proposal: Proposal) -> Memory:
+    """Give the memory after one: what is pinned stays pinned."""
+    assert proposal.sections is not None  # noqa: S101 - a proposal without sections is no memory
+    return msgspec.structs.replace(
+        before, sections=proposal.sections, version=before.version + 1, tokens=proposal.tokens
+    )
 
 
 def settled(settings: Settings, task: Task) -> Settings:

@@ -18,9 +18,10 @@ from typing import Any, Protocol
 from msgspec.structs import replace
 
 from llm_as_rnn.core.engine import EngineInfo
-from llm_as_rnn.core.errors import EngineError, EngineUnavailableError, LlmAsRnnError, UsageError
+from llm_as_rnn.core.errors import EngineError, EngineUnavailableError, LlmAsRnnError
 from llm_as_rnn.core.records import Completion, Request, StepRecord
 from llm_as_rnn.engines.drive import Ended
+from llm_as_rnn.engines.members import FIRST_AGAIN, LONGEST_AGAIN, as_one, require_same_model
 from llm_as_rnn.engines.patience import PATIENCE, OnPause, Pause
 from llm_as_rnn.engines.spending import Limits, Meter
 from llm_as_rnn.runs.executors import Cast, Hear, Keep, Leg
@@ -28,9 +29,6 @@ from llm_as_rnn.runs.seat import Errand, GoneError, LostError, Reply
 
 ELSEWHERE = 20.0
 """Seconds for which one engine's outage is waited out before its sequences go on elsewhere."""
-
-FIRST_AGAIN, LONGEST_AGAIN = 0.5, 15.0
-"""Seconds until an engine that was lost is tried again: twice as long each time."""
 
 MOST_LOSSES = 3
 """Processes that may be lost at one step: then it is the step that kills them."""
@@ -346,19 +344,9 @@ class Fleet:
             If they have not the same model.
         """
         infos = [berth.info for berth in self._berths if berth.info is not None]
-        first = next((info for info in infos if info.digest), infos[0])
-        for berth, info in zip(self._berths, infos, strict=True):
-            if info.digest not in ("", first.digest):
-                raise UsageError(
-                    f"{berth.remote.name} serves another model than others", "give all of them the same one"
-                )
+        require_same_model((one.remote.name, info.digest) for one, info in zip(self._berths, infos, strict=True))
         sharing = Counter(berth.remote.server for berth in self._berths)
         for berth, info in zip(self._berths, infos, strict=True):
             # An engine inside its process has its slots to itself.
             berth.slots = max(1, info.slots // sharing[berth.remote.server]) if info.host else info.slots
-        return replace(
-            first,
-            host=self.info.host,
-            slots=sum(berth.slots for berth in self._berths),
-            context_window=min(info.context_window for info in infos),
-        )
+        return as_one(infos, self.info.host, sum(berth.slots for berth in self._berths))

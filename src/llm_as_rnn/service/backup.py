@@ -15,8 +15,8 @@ from llm_as_rnn.service.store import BUSY, parse_url
 def backup(url: str, path: Path) -> None:
     """Copy a database into a file, as of one moment, while others go on working with it.
 
-    The file is whole and on the disk when this returns, or is not there. To restore it is to put it in the database's place
-    while no service runs.
+    The file is whole and on the disk when this returns, or is not there. To restore it is to put it in the database's
+    place while no service runs.
 
     Parameters
     ----------

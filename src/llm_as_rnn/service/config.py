@@ -139,9 +139,7 @@ class ServiceSettings(Record, frozen=True):
     most_requests: Annotated[
         int, knob("Requests under way at the same time; further ones are told to come back.", least=1)
     ] = 1024
-    batch_concurrency: Annotated[
-        int, knob("Sessions of one batch that are worked on at the same time.", least=1)
-    ] = 32
+    batch_concurrency: Annotated[int, knob("Sessions of one batch that are worked on at the same time.", least=1)] = 32
     shutdown_seconds: Annotated[
         float, knob("Seconds that requests have to end when the service stops.", check=require_seconds)
     ] = 30.0

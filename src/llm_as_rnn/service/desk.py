@@ -14,7 +14,7 @@ from llm_as_rnn.core.method import Calls
 from llm_as_rnn.engines.drive import drive
 from llm_as_rnn.service import rows
 from llm_as_rnn.service.callers import Caller
-from llm_as_rnn.service.errors import UnfitError
+from llm_as_rnn.service.errors import ServiceError, UnfitError
 from llm_as_rnn.service.figures import Figures
 from llm_as_rnn.service.present import Present
 from llm_as_rnn.service.rows import Row
@@ -67,5 +67,7 @@ class Desk:
         """Compute what may count tokens; what it refuses does not fit."""
         try:
             return await drive(calls, self.engine)
+        except ServiceError:
+            raise
         except UsageError as error:
             raise UnfitError(error.message, error.hint) from error

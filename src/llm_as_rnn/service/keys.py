@@ -1,9 +1,9 @@
 """Tenants, and the keys by which the service knows them.
 
-A key is shown once, when it is made; the database has its SHA-256. Passwords need a slow hash, because people choose ones
-that can be guessed; a key's secret is 256 bits drawn at random, which nobody guesses however fast the hash is. A key is
-found by its digest, so that no secret is ever compared with what a caller sends: how long the search takes tells at most
-about digests, which nobody can choose.
+A key is shown once, when it is made; the database has its SHA-256. Passwords need a slow hash, because people choose
+ones that can be guessed; a key's secret is 256 bits drawn at random, which nobody guesses however fast the hash is. A
+key is found by its digest, so that no secret is ever compared with what a caller sends: how long the search takes tells
+at most about digests, which nobody can choose.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _FORM = re.compile(r"(lar_[a-z0-9]{8})_[A-Za-z0-9_-]{43}")
 _HINT = len("lar_") + 8
 
 
-class TenantView(View):
+class TenantView(View, frozen=True, kw_only=True):
     """A tenant.
 
     Attributes
@@ -62,7 +62,7 @@ class TenantView(View):
     created: float
 
 
-class KeyView(View):
+class KeyView(View, frozen=True, kw_only=True):
     """A key, without what it is known by.
 
     Attributes

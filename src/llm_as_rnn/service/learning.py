@@ -18,6 +18,7 @@ import msgspec
 import sqlalchemy as sa
 
 from llm_as_rnn.core.errors import EngineError, EngineUnavailableError, LlmAsRnnError
+from llm_as_rnn.core.method import Calls
 from llm_as_rnn.core.records import Call, Value
 from llm_as_rnn.engines.drive import drive
 from llm_as_rnn.service import rows
@@ -30,7 +31,8 @@ from llm_as_rnn.service.scoring import less, scored
 from llm_as_rnn.service.sessions import Sessions
 from llm_as_rnn.service.spending_rows import spent
 from llm_as_rnn.service.store import now
-from llm_as_rnn.streams.online import Stream, Told, tell
+from llm_as_rnn.service.tracing import Tracing
+from llm_as_rnn.streams.online import Stream, Told, correct, tell
 from llm_as_rnn.streams.replaying import Waiting
 
 log = logging.getLogger(__name__)
@@ -84,9 +86,18 @@ class Learning:
         Sessions that are learned into at the same time; by default as many as the engine has slots.
     name : str, optional
         What this process is called in leases.
+    tracing : Tracing, optional
+        Where the spans of outcomes that are learned come from.
     """
 
-    def __init__(self, sessions: Sessions, at_once: int | None = None, name: str | None = None) -> None:
+    def __init__(
+        self,
+        sessions: Sessions,
+        at_once: int | None = None,
+        name: str | None = None,
+        tracing: Tracing | None = None,
+    ) -> None:
+        self._tracing = tracing or Tracing()
         self._sessions = sessions
         self._store = sessions.store
         self._at_once = at_once or max(sessions.engine.info.slots, 1)
@@ -210,7 +221,6 @@ class Learning:
 
     async def _failed(self, number: int, error: Exception) -> float:
         """Note that learning failed, refuse what fails again and again, and say how long to wait."""
-
         mistake = not isinstance(error, EngineError)
 
         def failing(connection: sa.Connection) -> int:
@@ -253,11 +263,9 @@ class Learning:
             waiting = rows.read_waiting(due.prediction.content)
             calls: list[Call] = []
             came = msgspec.json.decode(due.outcome.content, type=dict[str, Value])
-            computed = tell(
-                predictor.method, _waiting_in(stream, waiting, due), waiting.id, came, predictor.keeping.policy,
-                predictor.keeping,
-            )  # fmt: skip
-            told = await drive(computed, self._sessions.seat(number), calls)
+            computed = _computed(predictor, stream, waiting, came, due)
+            with self._tracing.span("learn", session=row.id):
+                told = await drive(computed, self._sessions.seat(number), calls)
             self._sessions.figures.called(calls)
             if told.fate == "failed":
                 raise EngineUnavailableError("the engine gave no answer", "it will be asked again")
@@ -336,13 +344,17 @@ def _is_over(until: sa.Column[float], at: float, longest: float) -> sa.ColumnEle
     return sa.or_(until <= at, until > at + longest)
 
 
-def _waiting_in(stream: Stream, waiting: Waiting, due: Due) -> Stream:
-    """Give a stream in which the prediction waits, and the oldest one that does: a replay may go back to that."""
+def _computed(predictor: Predictor, stream: Stream, waiting: Waiting, came: dict[str, Value], due: Due) -> Calls[Told]:
+    """Learn an outcome, or correct the one that was learned, in a stream with what a replay may go back to."""
+    method, keeping = predictor.method, predictor.keeping
     oldest = () if due.oldest is None else (rows.read_waiting(due.oldest),)
     others = tuple(one for one in oldest if one.id != waiting.id)
+    if due.prediction.status == "learned":
+        stream = msgspec.structs.replace(stream, waiting=others)
+        return correct(method, stream, waiting, came, keeping.policy, keeping)
     every = sorted((*others, waiting), key=lambda one: one.observation.t)
-    without = tuple(name for name in stream.learned if name != waiting.id)
-    return msgspec.structs.replace(stream, waiting=tuple(every), learned=without)
+    stream = msgspec.structs.replace(stream, waiting=tuple(every))
+    return tell(method, stream, waiting.id, came, keeping.policy, keeping)
 
 
 def _learned_in(before: Stream, told: Told) -> Stream:

@@ -12,13 +12,13 @@ from sqlalchemy.exc import IntegrityError
 
 from llm_as_rnn.core.door import plain_fields
 from llm_as_rnn.core.records import SequenceInfo
-from llm_as_rnn.recurrence.budget import require_room as require_room_for_memory
+from llm_as_rnn.recurrence.budget import require_room
 from llm_as_rnn.service import rows
 from llm_as_rnn.service.callers import Caller
 from llm_as_rnn.service.errors import ConflictError, fitting
 from llm_as_rnn.service.predictors import Predictor
 from llm_as_rnn.service.present import bare
-from llm_as_rnn.service.quotas import require_room
+from llm_as_rnn.service.quotas import require_session_quota
 from llm_as_rnn.service.rows import Row
 from llm_as_rnn.service.schema import predictions, sessions, states, versions
 from llm_as_rnn.service.showing import session_view
@@ -52,7 +52,7 @@ class Lifecycle(Tasks):
         about = fitting(plain_fields, new.about, "what is said about the stream")
         name = secrets.token_hex(8) if new.id is None else new.id
         predictor = self.present.predictors.of(task.content, new.method, settings)
-        await self.computed(require_room_for_memory(predictor.task, predictor.settings.budget))
+        await self.computed(require_room(predictor.task, predictor.settings.budget))
         stream = begin(predictor.method, SequenceInfo(name, about))
         stream = await self.computed(measured(predictor.method, stream, predictor.settings.budget, self.model))
 
@@ -167,7 +167,6 @@ def insert_session(
     author: str = "model",
 ) -> int:
     """Insert a session with its state, what waits in it, and the versions of its memory."""
-    require_room(connection, caller)
     at = now(connection)
     memory = predictor.method.memory(stream.state)
     every = {
@@ -189,4 +188,5 @@ def insert_session(
     for waiting in stream.waiting:
         row = {"session": number, "step": waiting.observation.t, "id": rows.text(waiting.id), "created": at}
         connection.execute(sa.insert(predictions).values(row | {"content": rows.text(waiting), "status": "waiting"}))
+    require_session_quota(connection, caller)  # last: one that is there already is no further one
     return number

@@ -8,6 +8,7 @@ import msgspec
 import sqlalchemy as sa
 
 from llm_as_rnn.core.method import Calls, count_tokens
+from llm_as_rnn.core.records import Section
 from llm_as_rnn.service import rows
 from llm_as_rnn.service.callers import Caller
 from llm_as_rnn.service.desk import Desk
@@ -20,8 +21,12 @@ from llm_as_rnn.service.showing import memory_view
 from llm_as_rnn.service.views import (
     MemoryView,
 )
-from llm_as_rnn.streams.online import Stream, Version, restore
+from llm_as_rnn.streams.online import Stream, Version, restorable, restore
+from llm_as_rnn.streams.settings import Limits
+from llm_as_rnn.streams.tending import edit, pin
 
+ALL = Limits(keep_versions=1_000_000)
+"""Versions are rows, of which none is left out here."""
 ATTEMPTS = 20
 """How often a change is begun again because somebody else was first."""
 
@@ -63,10 +68,57 @@ class Memories(Desk):
         entry = msgspec.json.decode(found.content, type=Version)
 
         def change(predictor: Predictor, stream: Stream) -> Calls[Stream]:
-            tokens = yield from count_tokens(str(entry.memory))
-            return restore(predictor.method, stream, version, predictor.settings.budget, tokens, predictor.keeping)
+            method, budget = predictor.method, predictor.settings.budget
+            tokens = yield from count_tokens(str(restorable(method, stream, version)))
+            return restore(method, stream, version, budget, tokens, ALL, caller.name)
 
         return await self._change(caller, session, change, (entry,))
+
+    async def edit(
+        self, caller: Caller, session: str, sections: Sequence[Section], expected: int | None = None
+    ) -> MemoryView:
+        """Put what a person wrote in the memory's place, as a new version.
+
+        Parameters
+        ----------
+        caller, session
+            Who, and where.
+        sections : sequence of Section
+            Those that are to be others; what is not named stays.
+        expected : int, optional
+            The version that was edited.
+
+        Raises
+        ------
+        ConflictError
+            If the memory is of another version by now.
+        UnfitError
+            If it does not fit: the budget, the task's sections, or what is pinned.
+        """
+        given = {section.name: section.items for section in sections}
+
+        def change(predictor: Predictor, stream: Stream) -> Calls[Stream]:
+            present = predictor.method.memory(stream.state)
+            if present is not None and expected is not None and present.version != expected:
+                raise ConflictError(f"the memory is of version {present.version} by now", "look at it, and edit that")
+            budget = predictor.settings.budget
+            return (yield from edit(predictor.method, stream, given, budget, author=caller.name, limits=ALL))
+
+        return await self._change(caller, session, change)
+
+    async def pin(self, caller: Caller, session: str, item: str, pinned: bool = True) -> MemoryView:
+        """Have a note stay whatever is learned, or let it go again.
+
+        Raises
+        ------
+        UnfitError
+            If there is no such note, the method heeds no pins, or those that are pinned would take half the budget.
+        """
+
+        def change(predictor: Predictor, stream: Stream) -> Calls[Stream]:
+            return (yield from pin(predictor.method, stream, item, predictor.settings.budget, pinned=pinned))
+
+        return await self._change(caller, session, change)
 
     async def _change(
         self,
@@ -77,7 +129,8 @@ class Memories(Desk):
     ) -> MemoryView:
         """Have a person's change take the place of the present state, and show the memory that it brought.
 
-        The stream that is changed has the entries, and the present one, for its versions.
+        The stream that is changed has for its versions these entries, the one with the highest number, and the present
+        one, which is the last.
         """
         for _ in range(ATTEMPTS):
             try:
@@ -93,15 +146,18 @@ class Memories(Desk):
         change: Callable[[Predictor, Stream], Calls[Stream]],
         entries: tuple[Version, ...],
     ) -> MemoryView:
-        loaded, latest = await self.store.read(lambda connection: self._with_latest(connection, caller, session))
+        loaded, known = await self.store.read(lambda connection: self._with_known(connection, caller, session))
         row = loaded.row
         predictor, stream = self.present.of(loaded)
-        stream = msgspec.structs.replace(stream, versions=(*entries, *latest))
-        after = await self.computed(change(predictor, stream))
-        new = after.versions[len(entries) + len(latest) :]
+        before = (*entries, *known)
+        after = await self.computed(change(predictor, msgspec.structs.replace(stream, versions=before)))
+        new = after.versions[len(before) :]
+        same = after.versions[: len(before)] == before
 
         def keeping(connection: sa.Connection) -> tuple[int, Row]:
             revision = commit(connection, row, predictor, bare(after), new, caller.name)
+            if not same:  # of the present version something else was noted: that a note is pinned, say
+                rows.note_again(connection, row.number, after.versions[len(before) - 1])
             return revision, rows.present_version(connection, row.number, None)
 
         revision, shown = await self.store.write(keeping)
@@ -109,11 +165,11 @@ class Memories(Desk):
         self.signals.happened(row.number)
         return memory_view(shown)
 
-    def _with_latest(
+    def _with_known(
         self, connection: sa.Connection, caller: Caller, session: str
     ) -> tuple[Loaded, tuple[Version, ...]]:
-        known = self.present.known(caller.tenant, session)
-        loaded = rows.load(connection, caller.tenant, session, known)
+        loaded = rows.load(connection, caller.tenant, session, self.present.known(caller.tenant, session))
         asked = sa.select(versions.c.content).where(versions.c.session == loaded.row.number)
-        highest = connection.execute(asked.order_by(versions.c.version.desc()).limit(1)).scalars()
-        return loaded, tuple(msgspec.json.decode(content, type=Version) for content in highest)
+        ways = (versions.c.version.desc(), versions.c.revision.desc())
+        found = [connection.execute(asked.order_by(way, versions.c.revision.desc()).limit(1)).scalar() for way in ways]
+        return loaded, tuple(msgspec.json.decode(content, type=Version) for content in found if content is not None)

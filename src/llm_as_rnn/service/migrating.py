@@ -1,31 +1,27 @@
-"""A database's tables brought up to what this version of the program works with, by Alembic's revisions (`migrations`)."""
+"""A database brought up to what this version of the program works with, by Alembic's revisions (`migrations`)."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from llm_as_rnn.core.errors import MissingExtraError, UsageError
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationStep
+from alembic.script import ScriptDirectory
+
+from llm_as_rnn.core.errors import UsageError
 from llm_as_rnn.service import migrations
-
-try:
-    from alembic.migration import MigrationContext
-    from alembic.operations import Operations
-    from alembic.runtime.migration import MigrationStep
-    from alembic.script import ScriptDirectory
-
-    from llm_as_rnn.service.migration_rows import hold_alone, reveal, tables_of
-    from llm_as_rnn.service.schema import metadata
-    from llm_as_rnn.service.store import Store
-except ModuleNotFoundError as error:
-    raise MissingExtraError(error.name or "alembic", "service") from error
+from llm_as_rnn.service.migration_rows import hold_alone, reveal, tables_of
+from llm_as_rnn.service.schema import metadata
+from llm_as_rnn.service.store import Store
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 State = Literal["empty", "foreign", "old", "current", "newer"]
-"""How a database stands to this program: without tables, with those of another program, or of an earlier, this or a later
-version of ours."""
+"""How a database stands to this program: without tables, with those of another program, or of an earlier, this or a
+later version of ours."""
 
 TABLE = "llm_as_rnn_revision"
 """Where a database keeps which revision it has. The name is our own: others' programs may keep theirs beside it."""

@@ -14,7 +14,7 @@ def tables_of(connection: sa.Connection) -> set[str]:
 
 
 def hold_alone(connection: sa.Connection) -> None:
-    """Have others who would migrate the same database wait until this transaction ends. SQLite's writers do so anyway."""
+    """Have others who would migrate the same database wait until this transaction ends, as SQLite's writers do."""
     if connection.dialect.name == "postgresql":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK)))
 

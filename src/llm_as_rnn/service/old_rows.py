@@ -10,7 +10,8 @@ from llm_as_rnn.service.schema import outcomes, predictions, sessions, versions
 def next_session(connection: sa.Connection, after: int) -> int | None:
     """Give the number of the next session, of whatever tenant."""
     asked = sa.select(sa.func.min(sessions.c.number)).where(sessions.c.number > after)
-    return connection.execute(asked).scalar_one()
+    number: int | None = connection.execute(asked).scalar_one()
+    return number
 
 
 def delete_old_steps(connection: sa.Connection, session: int, before: float, most: int) -> int:

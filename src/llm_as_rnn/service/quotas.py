@@ -1,9 +1,9 @@
-"""How much a tenant may use (`callers.Quotas`), and what it is told once it has: 429, and when to come again.
+"""How much a tenant may use (`callers.Quotas`), and what it is told once it has: when to come again.
 
-Requests a minute are counted in the memory of each process: with three processes a tenant has up to three times as many.
-The rest is counted in the database, for all processes together. Calls that are under way when a day's quota is reached are
-answered and learned from, and each process looks what has been used every `SEEN` seconds, so that a quota may be passed by what
-is used in that time.
+Requests a minute are counted in the memory of each process: with three processes a tenant has up to three times as
+many. The rest is counted in the database, for all processes together. Calls that are under way when a day's quota is
+reached are answered and learned from, and a process looks what has been used no more often than every `SEEN` seconds:
+a quota may be passed by what is used in that time.
 """
 
 from __future__ import annotations
@@ -15,13 +15,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from llm_as_rnn.engines.spending import Price
 from llm_as_rnn.service.callers import Caller, Quotas
 from llm_as_rnn.service.errors import QuotaError
-from llm_as_rnn.service.spending_rows import Used, sessions_of, spent, used, used_today
+from llm_as_rnn.service.spending_rows import Used, sessions_of, used_today
 from llm_as_rnn.service.store import Store
 
 if TYPE_CHECKING:
     from llm_as_rnn.service.spending_rows import Connection
-
-__all__ = ["Admission", "Used", "require_room", "spent", "used"]
 
 SEEN = 1.0
 """Seconds for which what a tenant used today is taken to be what it was."""
@@ -120,16 +118,16 @@ class Admission:
         return ""
 
 
-def require_room(connection: Connection, caller: Caller) -> None:
-    """Refuse one more session than a tenant may have, in the transaction that begins it.
+def require_session_quota(connection: Connection, caller: Caller) -> None:
+    """Refuse the session that was just begun, where it is one too many; its transaction is undone by that.
 
     Raises
     ------
     QuotaError
-        If there is no room.
+        If it is.
     """
     most = caller.quotas.sessions
-    if most and sessions_of(connection, caller.tenant) >= most:
+    if most and sessions_of(connection, caller.tenant) > most:
         raise QuotaError(f"{most:,} sessions are this tenant's quota", "delete one, or ask for more", retry_after=LATER)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 from llm_as_rnn.service.errors import UnfitError
@@ -31,9 +32,9 @@ class Removed(NamedTuple):
 async def retain(store: Store, days: float) -> Removed:
     """Delete what ended more than so many days ago.
 
-    Of steps these are the ones that were learned or given up, counted from the last that was told of them or learned. What
-    waits stays, and so do the present version of each memory, scores and what was spent. A deleted prediction's id may be
-    used again, as one that never was.
+    Of steps these are the ones that were learned or given up, counted from the last that was told of them or learned.
+    What waits stays, and so do the present version of each memory, scores and what was spent. A deleted prediction's id
+    may be used again, as one that never was.
 
     Parameters
     ----------
@@ -51,13 +52,10 @@ async def retain(store: Store, days: float) -> Removed:
         raise UnfitError(f"things cannot be kept for {days:g} days", "name a number from 0 on")
     before = await store.read(now) - days * A_DAY
     steps = versions = 0
-    session = await store.read(lambda connection: next_session(connection, 0))
+    session = await store.read(partial(next_session, after=0))
     while session is not None:
-        number = session
-        while gone := await store.write(
-            lambda connection, of=number: delete_old_steps(connection, of, before, PORTION)
-        ):
+        while gone := await store.write(partial(delete_old_steps, session=session, before=before, most=PORTION)):
             steps += gone
-        versions += await store.write(lambda connection, of=number: delete_old_versions(connection, of, before))
-        session = await store.read(lambda connection, after=number: next_session(connection, after))
+        versions += await store.write(partial(delete_old_versions, session=session, before=before))
+        session = await store.read(partial(next_session, after=session))
     return Removed(steps, versions)

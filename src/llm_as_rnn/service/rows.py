@@ -472,3 +472,10 @@ def backlog(connection: sa.Connection) -> tuple[int, float]:
     asked = sa.select(sa.func.coalesce(sa.func.sum(sessions.c.due), 0), sa.func.min(sessions.c.due_since))
     due, since = connection.execute(asked.where(sessions.c.due > 0)).one()
     return int(due), 0.0 if since is None else max(now(connection) - since, 0.0)
+
+
+def note_again(connection: sa.Connection, session: int, entry: Version) -> None:
+    """Put an entry in the place of that of the present version, whose text it has."""
+    last = sa.select(sa.func.max(versions.c.revision)).where(versions.c.session == session).scalar_subquery()
+    present = sa.update(versions).where(versions.c.session == session, versions.c.revision == last)
+    connection.execute(present.values(content=text(entry)))

@@ -18,8 +18,8 @@ metadata = sa.MetaData(
 )
 
 Number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-"""A number that counts up by itself; SQLite does that for its own kind of integer alone. Where rows can be deleted it is told
-not to give a number again (``sqlite_autoincrement``): processes remember by numbers what they read."""
+"""A number that counts up by itself; SQLite does that for its own kind of integer alone. It is told not to give a number
+again (``sqlite_autoincrement``) where rows can be deleted: processes remember by numbers what they read."""
 
 
 def _tenant() -> sa.Column[int]:
@@ -194,5 +194,5 @@ spending = sa.Table(
     sa.Column("cached_tokens", Number, nullable=False, server_default="0"),
     sa.Column("completion_tokens", Number, nullable=False, server_default="0"),
 )
-"""What a tenant used on a day (days since 1970, UTC), in several parts, whose sum it is: so that those who write at the same
-time on PostgreSQL need not wait for each other's commits."""
+"""What a tenant used on a day (days since 1970, UTC), in several parts, whose sum it is: so that those who write at the
+same time on PostgreSQL need not wait for each other's commits."""

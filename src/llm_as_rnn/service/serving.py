@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
-
-from litestar.types import ASGIApp
+from typing import NamedTuple
 
 from llm_as_rnn.core.engine import Engine
 from llm_as_rnn.core.errors import LlmAsRnnError, UsageError
-from llm_as_rnn.engines.resolve import resolve
+from llm_as_rnn.engines.pool import OUTAGE, Pool
+from llm_as_rnn.engines.resolve import resolve, split_model
 from llm_as_rnn.engines.spending import Price, read_prices
 from llm_as_rnn.service.config import ServiceSettings
 from llm_as_rnn.service.door import Door
 from llm_as_rnn.service.figures import Figures
-from llm_as_rnn.service.http.app import make_app
+from llm_as_rnn.service.http.app import Application, make_app
 from llm_as_rnn.service.http.metrics import Metrics
 from llm_as_rnn.service.http.parts import Health, Stopping
 from llm_as_rnn.service.http.server import run
@@ -26,6 +26,9 @@ from llm_as_rnn.service.migrating import prepare
 from llm_as_rnn.service.quotas import Admission
 from llm_as_rnn.service.sessions import Sessions
 from llm_as_rnn.service.store import Store, now
+from llm_as_rnn.service.tracing import TracedEngine, Tracing, begin_tracing
+
+log = logging.getLogger("llm_as_rnn.service")
 
 READY = 5.0
 """Seconds in which the database has to answer for the service to count as ready."""
@@ -48,7 +51,7 @@ class Service(NamedTuple):
         Who may come in, where that is anybody.
     """
 
-    app: ASGIApp
+    app: Application
     sessions: Sessions
     learning: Learning
     stopping: Stopping
@@ -77,7 +80,7 @@ async def serve(settings: ServiceSettings, database: str, say: Callable[[str], N
     async with assembled(settings, database, say) as service:
 
         def listening(url: str) -> None:
-            say(f"serving at {url}, described at {url}/v1/openapi.json; Ctrl-C ends it")
+            say(f"serving at {url}, described at {url}/v1/openapi.json{service.said}; Ctrl-C ends it")
 
         await run(service.app, settings, service.stopping, _nothing, listening)
 
@@ -105,13 +108,15 @@ async def assembled(
         door = Door(store)
         said = await door.begin(loopback=settings.loopback)
         price = _price(settings)
-        engine = engine or resolve(settings.model, **_how(settings))
+        engine = engine or _engine(settings)
         await engine.open()
         stack.push_async_callback(engine.close)
         metrics, stopping = Metrics(), Stopping()
         figures = Figures(metrics.registry)
-        sessions = Sessions(store, engine, model=engine.info.model, figures=figures)
-        learning = Learning(sessions)
+        tracing = begin_tracing()
+        stack.callback(tracing.close)
+        sessions = Sessions(store, engine, _seats(engine, tracing), engine.info.model, figures)
+        learning = Learning(sessions, tracing=tracing)
         learning.start()
         stack.push_async_callback(learning.close)
         watching = asyncio.create_task(figures.watch(store))
@@ -125,21 +130,43 @@ async def assembled(
             admit=admission.admit,
             stopping=stopping,
             metrics=metrics,
+            tracing=tracing,
         )
         yield Service(app, sessions, learning, stopping, said)
 
 
-def _how(settings: ServiceSettings) -> dict[str, Any]:
-    """Give what an engine is made with."""
-    if len(settings.base_url) > 1:
-        raise UsageError("several servers need a pool", "name one --base-url")
-    return {
-        "base_url": settings.base_url[0] if settings.base_url else None,
-        "context": settings.context,
-        "cache_reuse": settings.cache_reuse,
-        "timeout": settings.timeout,
-        "patience": settings.patience,
-    }
+def _engine(settings: ServiceSettings) -> Engine:
+    """Make the engine that is asked: a pool where several servers are named.
+
+    Raises
+    ------
+    UsageError
+        If the model is not on servers, and several are named.
+    """
+    if len(settings.base_url) <= 1:
+        return resolve(
+            settings.model,
+            base_url=settings.base_url[0] if settings.base_url else None,
+            context=settings.context,
+            cache_reuse=settings.cache_reuse,
+            timeout=settings.timeout,
+            patience=settings.patience,
+        )
+    kind, name = split_model(settings.model)
+    if kind != "openai":
+        raise UsageError(f"{settings.model} is on no server", "name no --base-url, or a model as openai:NAME")
+    patience = OUTAGE if settings.patience is None else settings.patience
+    return Pool.of(name, settings.base_url, context=settings.context, timeout=settings.timeout, patience=patience)
+
+
+def _seats(engine: Engine, tracing: Tracing) -> Callable[[int], Engine]:
+    """Give where each session is asked: at the server that has its prefix, where there are several."""
+
+    def seat(number: int) -> Engine:
+        own = engine.seat(str(number)) if isinstance(engine, Pool) else engine
+        return TracedEngine(own, tracing) if tracing.on else own
+
+    return seat
 
 
 def _price(settings: ServiceSettings) -> Price | None:
@@ -155,7 +182,10 @@ async def _health(store: Store, engine: Engine) -> Health:
     except TimeoutError:
         checks["database"] = f"no answer within {READY:g} seconds"
     except LlmAsRnnError as error:
-        checks["database"] = error.message
+        checks["database"] = "it does not answer"  # and why is nothing for everybody
+        log.warning("the database does not answer: %s", error)
+    if isinstance(engine, Pool) and not any(server.healthy for server in engine.health()):
+        checks["engine"] = "no server answers"
     return Health(checks)
 
 

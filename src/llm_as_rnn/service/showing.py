@@ -95,6 +95,7 @@ def memory_view(row: Row) -> MemoryView:
         tokens=entry.memory.tokens,
         sections=entry.memory.sections,
         text=str(entry.memory),
+        pinned=entry.memory.pins,
         author=row.author,
         t=entry.t,
         reason=entry.reason,

@@ -61,7 +61,7 @@ def spent(connection: sa.Connection, tenant: int, calls: Sequence[Completion], r
     calls : sequence of Completion
         As they were answered.
     requests : int
-        Of the tenant's, that were answered with it.
+        Of the tenant's, that were answered with them.
     """
     added = {
         "requests": requests,

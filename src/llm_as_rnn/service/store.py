@@ -23,7 +23,7 @@ from typing import Any, TypeVar, cast
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from llm_as_rnn.core.errors import UsageError
@@ -43,7 +43,7 @@ BUSY = 30.0
 CONNECTIONS = 20
 """Connections to PostgreSQL that a process holds open."""
 POSTGRESQL_BUSY = ("40001", "40P01", "55P03", "57P01", "57P02", "57P03", "53300", "25P03")
-"""PostgreSQL's codes for what another try may settle: serialization, deadlock, lock, shutdown, start, too many, too long."""
+"""PostgreSQL's codes for what another try may settle: serialization, deadlock, lock, shutdown, start, too many, idle."""
 POSTGRESQL_SETTINGS = {
     "idle_in_transaction_session_timeout": "10s",
     "lock_timeout": "10s",
@@ -90,7 +90,7 @@ def parse_url(url: str) -> URL:
             f"{url!r} is no database", "write sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"
         ) from error
     kind = parsed.get_backend_name()
-    if kind == "sqlite" and parsed.database:
+    if kind == "sqlite" and parsed.database not in (None, "", ":memory:"):
         return parsed.set(drivername="sqlite")
     if kind in ("postgres", "postgresql"):
         return parsed.set(drivername="postgresql+asyncpg")
@@ -118,7 +118,7 @@ class Store(ABC):
         Raises
         ------
         UsageError
-            If the address is none.
+            If the address is none, or what is there cannot be used.
         StoreUnavailableError
             If it does not answer.
         """
@@ -126,6 +126,12 @@ class Store(ABC):
         store: Store = SQLiteStore(parsed) if parsed.get_backend_name() == "sqlite" else PostgreSQLStore(parsed)
         try:
             await store.read(now)
+        except DBAPIError as error:
+            await store.close()
+            shown = parsed.set(drivername=parsed.get_backend_name()).render_as_string()
+            raise UsageError(
+                f"{shown} cannot be used: {_first_line(error)}", "check the address, and its user"
+            ) from error
         except BaseException:
             await store.close()
             raise
@@ -289,7 +295,7 @@ def _prepare_postgresql(connection: Any, _: object) -> None:
     """Have each connection to PostgreSQL as the service needs it."""
     settings = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in POSTGRESQL_SETTINGS.items())
     cursor = connection.cursor()
-    cursor.execute(f"SELECT {settings}")  # noqa: S608 - our own constants
+    cursor.execute(f"SELECT {settings}")
     cursor.close()
     connection.commit()
 
@@ -302,8 +308,14 @@ class _told:  # noqa: N801 - reads as what it does, in a with
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if _passes(error):
-            first = str(error).splitlines()[0]
-            raise StoreUnavailableError(f"the database does not answer: {first}", "ask again in a moment") from error
+            said = _first_line(error)
+            raise StoreUnavailableError(f"the database does not answer: {said}", "ask again in a moment") from error
+
+
+def _first_line(error: BaseException | None) -> str:
+    """Give what a database's driver says, without what SQLAlchemy says of it."""
+    said = error.orig if isinstance(error, DBAPIError) else error
+    return str(said).partition("\n")[0]
 
 
 def _passes(error: BaseException | None) -> bool:
@@ -315,4 +327,8 @@ def _passes(error: BaseException | None) -> bool:
     code = cast("str | None", getattr(error.orig, "sqlstate", None))
     if code is not None and code not in POSTGRESQL_BUSY and not code.startswith("08"):
         return error.connection_invalidated
-    return error.connection_invalidated or code is not None or isinstance(error, (OperationalError, InterfaceError))
+    return (
+        error.connection_invalidated
+        or code is not None
+        or isinstance(error, (OperationalError, InterfaceError, InternalError))
+    )

@@ -245,6 +245,8 @@ class MemoryView(View, frozen=True, kw_only=True):
         Its parts.
     text : str
         As the model sees it.
+    pinned : tuple of str
+        Its notes that stay whatever is learned.
     author : str
         ``model``, or who edited or restored it.
     t : int or None
@@ -260,6 +262,7 @@ class MemoryView(View, frozen=True, kw_only=True):
     tokens: int | None
     sections: tuple[Section, ...]
     text: str
+    pinned: tuple[str, ...] = ()
     author: str
     t: int | None
     reason: str

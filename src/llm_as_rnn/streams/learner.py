@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from types import TracebackType
 from typing import Any, NoReturn, Self
@@ -161,13 +161,15 @@ class Learner(Live):
             warn(self.losses(before))
             return learnt
 
-    def restore(self, version: int) -> Memory:
+    def restore(self, version: int, author: str = "") -> Memory:
         """Put an earlier version of the memory back, as a new version; predictions go on waiting.
 
         Parameters
         ----------
         version : int
             A number in ``versions``.
+        author : str
+            Who restores it, for the history.
 
         Returns
         -------
@@ -181,7 +183,56 @@ class Learner(Live):
             no memory; after `close`, and in a forked process.
         """
         with self._alone():
-            return self._driver.run(self._restore(version))
+            return self._driver.run(self._restore(version, author))
+
+    def edit(self, sections: Mapping[str, Sequence[str]], author: str = "") -> Memory:
+        """Put what a person wrote into the memory, as a new version; predictions go on waiting.
+
+        Parameters
+        ----------
+        sections : mapping of str to sequence of str
+            All notes of each section that is to be another; sections that are not named stay as they are.
+        author : str
+            Who wrote it, for the history.
+
+        Returns
+        -------
+        Memory
+            The present memory.
+
+        Raises
+        ------
+        UsageError
+            If a section is none of the task's; if a note is no single plain line, reads as an order to the model, or is
+            there twice; if a pinned note is left out; if all is over the budget; if the method keeps no memory; after
+            `close`, and in a forked process.
+        """
+        with self._alone():
+            return self._driver.run(self._edit(sections, author))
+
+    def pin(self, note: str, pinned: bool = True) -> Memory:
+        """Pin a note of the memory, so that no rule drops, merges or changes it; or let it go again.
+
+        Parameters
+        ----------
+        note : str
+            The note, word for word.
+        pinned : bool
+            Whether it is to stay.
+
+        Returns
+        -------
+        Memory
+            The present memory; its ``pins`` are all notes that are pinned.
+
+        Raises
+        ------
+        UsageError
+            If there is no such note; if all pinned notes would take more than half the budget; if the method keeps no
+            memory, or heeds no pins; after `close`, and in a forked process.
+        """
+        with self._alone():
+            return self._driver.run(self._pin(note, pinned))
 
     def close(self) -> None:
         """Give the model back, unless it is shared.
@@ -292,7 +343,17 @@ class AsyncLearner(Live):
             warn(self.losses(before))
             return learnt
 
-    async def restore(self, version: int) -> Memory:
+    async def restore(self, version: int, author: str = "") -> Memory:
         """Put an earlier version of the memory back, as a new version (see `Learner.restore`)."""
         async with self._alone():
-            return await drive(self._restore(version), self._engine)
+            return await drive(self._restore(version, author), self._engine)
+
+    async def edit(self, sections: Mapping[str, Sequence[str]], author: str = "") -> Memory:
+        """Put what a person wrote into the memory, as a new version (see `Learner.edit`)."""
+        async with self._alone():
+            return await drive(self._edit(sections, author), self._engine)
+
+    async def pin(self, note: str, pinned: bool = True) -> Memory:
+        """Pin a note of the memory, or let it go again (see `Learner.pin`)."""
+        async with self._alone():
+            return await drive(self._pin(note, pinned), self._engine)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -35,7 +35,8 @@ from llm_as_rnn.streams.online import (
     ask,
     begin,
     given_up_since,
-    pick,
+    kept_memory,
+    restorable,
     restore,
     revive,
     tell,
@@ -46,6 +47,7 @@ from llm_as_rnn.streams.replaying import Id, Waiting
 from llm_as_rnn.streams.saved import Saved, checked, read_saved, write_saved
 from llm_as_rnn.streams.settings import StreamSettings
 from llm_as_rnn.streams.shared import SharedEngine
+from llm_as_rnn.streams.tending import edit, pin
 
 
 class Learnt(NamedTuple):
@@ -248,15 +250,21 @@ class Live:
         }
         return cls(saved.task, stream=bytes(saved.stream), **kept)
 
-    def _restore(self, version: int) -> Calls[Memory]:
+    def _restore(self, version: int, author: str) -> Calls[Memory]:
         """Put a version back; counted anew, for it may have been loaded with another tokenizer."""
-        tokens = None
-        if self.memory is not None:
-            tokens = yield from count_tokens(str(pick((entry.memory for entry in self.versions), version)))
+        tokens = yield from count_tokens(str(restorable(self.method, self.stream, version)))
         budget = self._settings.budget
-        self.stream = restore(self.method, self.stream, version, budget, tokens, self._keeping)
-        # The history ends with what was restored.
-        return self.stream.versions[-1].memory
+        self.stream = restore(self.method, self.stream, version, budget, tokens, self._keeping, author)
+        return kept_memory(self.method, self.stream)
+
+    def _edit(self, sections: Mapping[str, Sequence[str]], author: str) -> Calls[Memory]:
+        budget = self._settings.budget
+        self.stream = yield from edit(self.method, self.stream, sections, budget, author=author, limits=self._keeping)
+        return kept_memory(self.method, self.stream)
+
+    def _pin(self, note: str, pinned: bool) -> Calls[Memory]:
+        self.stream = yield from pin(self.method, self.stream, note, self._settings.budget, pinned=pinned)
+        return kept_memory(self.method, self.stream)
 
     def _ask(self, x: Mapping[str, Any], name: Id | None) -> Calls[Waiting]:
         fields = plain_fields(x, "the observation")

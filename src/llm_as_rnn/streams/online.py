@@ -1,7 +1,8 @@
 """One stream of observations whose outcomes come when they come: late, out of order, twice, or never.
 
 A stream is a value, and what happens to it is a computation without I/O, as in `method`: `ask` predicts and leaves the
-prediction waiting under its id; `tell` learns its outcome; `restore` goes back to an earlier version of the memory.
+prediction waiting under its id; `tell` learns its outcome, and `correct` another one in its place; `restore` goes
+back to an earlier version of the memory. What else a person does with it stands in `tending`.
 """
 
 from __future__ import annotations
@@ -14,8 +15,19 @@ import msgspec
 
 from llm_as_rnn.core.errors import UsageError
 from llm_as_rnn.core.method import Calls, Method
-from llm_as_rnn.core.records import Feedback, Memory, Observation, Record, SequenceInfo, Status, Target, Update
-from llm_as_rnn.streams.replaying import Id, Lesson, Waiting, forget, place_of, relearn
+from llm_as_rnn.core.records import (
+    Feedback,
+    Memory,
+    Observation,
+    Record,
+    Section,
+    SequenceInfo,
+    Status,
+    Target,
+    Update,
+)
+from llm_as_rnn.recurrence.pins import with_pins
+from llm_as_rnn.streams.replaying import Id, Lesson, Relearned, Waiting, forget, place_of, relearn
 from llm_as_rnn.streams.settings import LIMITS, Limits, Policy
 
 AUTOMATIC = re.compile("#(0|[1-9][0-9]{0,17})")
@@ -24,7 +36,7 @@ AUTOMATIC = re.compile("#(0|[1-9][0-9]{0,17})")
 Fate = Literal["learned", "duplicate", "failed"]
 
 
-class Version(Record, frozen=True):
+class Version(Record, frozen=True, omit_defaults=True):
     """A memory that the stream went through.
 
     Attributes
@@ -36,11 +48,14 @@ class Version(Record, frozen=True):
         The step whose outcome led to it; None where none did: h_0, and what was restored.
     reason : str
         What else there is to say of how it came about.
+    author : str
+        Who wrote or restored it; empty for the method.
     """
 
     memory: Memory
     t: int | None = None
     reason: str = ""
+    author: str = ""
 
 
 class Stream(Record, frozen=True):
@@ -163,7 +178,7 @@ def with_tokens(method: Method, stream: Stream, memory: Memory, tokens: int) -> 
     """
     if memory.tokens == tokens:
         return stream
-    counted = Memory(memory.sections, memory.version, tokens)
+    counted = msgspec.structs.replace(memory, tokens=tokens)
     state = method.with_memory(stream.state, counted)
     versions = tuple(
         msgspec.structs.replace(entry, memory=counted) if entry.memory == memory else entry for entry in stream.versions
@@ -304,16 +319,73 @@ def tell(
             f"limit of {limits.replay_limit}, or a later budget left no way back"
         )
     done = yield from relearn(method, stream.state, lessons, place, Lesson(waiting, dict(target)))
-    if done.failed:
-        return Told(stream, "failed", waiting, done.result.update)
-    after = _with_learned(stream, waiting, limits)
-    oldest = after.waiting[0].observation.t if after.waiting else stream.t
-    kept, lost = forget(done.lessons, oldest, limits.replay_limit) if policy == "replay" else ((), -1)
-    after = msgspec.structs.replace(after, state=done.state, lessons=kept, floor=max(stream.floor, lost))
+    told = Told(_with_learned(stream, waiting, limits), "learned", waiting, again=later, note=note)
+    return _settled(method, stream, told, done, policy, limits)
+
+
+def correct(
+    method: Method, stream: Stream, waiting: Waiting, target: Target, policy: Policy, limits: Limits = LIMITS
+) -> Calls[Told]:
+    """Learn another outcome of a prediction, whose first one was learned and turned out to be wrong.
+
+    With the policy ``replay`` the outcome takes the place of the one that was learned, as far as that is among the
+    lessons that the stream keeps: it is as if the first one had never come. Else it is learned into the present memory,
+    and what was counted of the first one stays counted.
+
+    Parameters
+    ----------
+    method : Method
+        Who learns.
+    stream : Stream
+        Where the prediction belonged.
+    waiting : Waiting
+        The prediction. A stream does not keep those that were learned: whoever may have to correct one keeps it.
+    target : mapping
+        y_t, as it is known now.
+    policy : str
+        Whether to go back to its place.
+    limits : Limits
+        How much is kept, and how far is gone back.
+
+    Returns
+    -------
+    Told
+        The fate is ``duplicate`` where this very outcome was learned at that place, and ``failed`` where the engine
+        gave no answer: then nothing changed.
+
+    Raises
+    ------
+    UsageError
+        If the prediction still waits for its first outcome.
+    """
+    if _waiting(stream, waiting.id) is not None:
+        raise UsageError(f"the outcome of {waiting.id!r} has not been learned", "tell it: there is none to correct")
+    lessons = stream.lessons if policy == "replay" else ()
+    place = next((at for at, lesson in enumerate(lessons) if lesson.waiting == waiting), None)
+    if place is not None and lessons[place].target == target:
+        return Told(stream, "duplicate")
+    note = "" if place is not None or policy == "apply" else "applied to the present memory: its place is lost"
+    at, replaced = (len(lessons), 0) if place is None else (place, 1)
+    later = len(lessons) - at - replaced
+    done = yield from relearn(method, stream.state, lessons, at, Lesson(waiting, dict(target)), replaced)
+    told = Told(stream, "learned", waiting, again=later, note=note)
+    return _settled(method, stream, told, done, policy, limits, "corrected: ")
+
+
+def _settled(
+    method: Method, before: Stream, told: Told, done: Relearned, policy: Policy, limits: Limits, what: str = ""
+) -> Told:
+    """Let the stream go on with what was learned, unless an engine gave no answer."""
     update = done.result.update
-    reason = f"replay: {later} later outcomes were learned again" if later else _reason(update)
-    after = _with_version(method, stream, after, waiting, reason, limits)
-    return Told(after, "learned", waiting, update, done.result.feedback, later, note)
+    if done.failed or told.waiting is None:
+        return Told(before, "failed", told.waiting, update)
+    waiting = told.stream.waiting
+    oldest = waiting[0].observation.t if waiting else before.t
+    kept, lost = forget(done.lessons, oldest, limits.replay_limit) if policy == "replay" else ((), -1)
+    after = msgspec.structs.replace(told.stream, state=done.state, lessons=kept, floor=max(before.floor, lost))
+    reason = f"replay: {told.again} later outcomes were learned again" if told.again else _reason(update)
+    after = _with_version(method, before, after, told.waiting, what + reason, limits)
+    return told._replace(stream=after, update=update, feedback=done.result.feedback)
 
 
 def restore(
@@ -323,11 +395,13 @@ def restore(
     budget: int | None = None,
     tokens: int | None = None,
     limits: Limits = LIMITS,
+    author: str = "",
 ) -> Stream:
     """Put the text of an earlier version of the memory back, as a new version.
 
     Nothing is lost: the history goes on with one more entry, under a number that no entry has. Predictions go on
-    waiting. Exact figures that a state holds beside its memory (a scorecard, say) are facts, and stay as they are.
+    waiting. Exact figures that a state holds beside its memory (a scorecard, say) are facts, and stay as they are. So
+    do the notes that are pinned now.
 
     A replay never goes back behind a restoration, which would undo it: an outcome of an earlier step that comes after
     it is learned into the restored memory.
@@ -343,29 +417,84 @@ def restore(
     budget : int, optional
         The most tokens that a memory may hold now; the budget may have been larger when the version was accepted.
     tokens : int, optional
-        How many the version holds by the present tokenizer; by default as it was counted then.
+        How many what `restorable` gives holds by the present tokenizer; by default as it was counted then.
     limits : Limits
         How many versions are kept.
+    author : str
+        Who restores it.
 
     Raises
     ------
     UsageError
         If the method keeps no memory, there is no such version, or it is over the budget.
     """
-    present = method.memory(stream.state)
-    if present is None:
-        raise UsageError(f"the method {method.name} keeps no memory", "versions are kept of one that does: recurrent")
-    found = pick((entry.memory for entry in stream.versions), version)
+    found = restorable(method, stream, version)
     tokens = found.tokens if tokens is None else tokens
+    if tokens is None and found.pins:
+        raise UsageError(
+            f"version {version} lacks notes that are pinned now, and nobody can say here how long it is with them",
+            f"restore it where the model is: learner.restore({version})",
+        )
     if budget is not None and tokens is not None and tokens > budget:
         raise UsageError(
             f"version {version} holds {tokens} tokens, more than the budget of {budget}", "choose a shorter one"
         )
+    return with_text(method, stream, found.sections, tokens, f"version {version} restored", author, limits)
+
+
+def restorable(method: Method, stream: Stream, version: int) -> Memory:
+    """Give what the present memory would be if a version were restored: its text, with the notes that are pinned now.
+
+    Its tokens are None where they are not known, because pinned notes had to be put back.
+
+    Raises
+    ------
+    UsageError
+        If the method keeps no memory, or there is no such version.
+    """
+    present = kept_memory(method, stream)
+    found = pick((entry.memory for entry in stream.versions), version)
+    sections = with_pins(found.sections, present, stand_in(method)) if present.pins else found.sections
+    tokens = found.tokens if sections == found.sections else None
+    return msgspec.structs.replace(found, sections=sections, tokens=tokens, pinned=present.pinned)
+
+
+def with_text(
+    method: Method,
+    stream: Stream,
+    sections: tuple[Section, ...],
+    tokens: int | None,
+    reason: str,
+    author: str,
+    limits: Limits,
+) -> Stream:
+    """Put another text into the present memory, as a new version that no replay goes back behind."""
+    present = kept_memory(method, stream)
     number = max(present.version, *(entry.memory.version for entry in stream.versions)) + 1
-    memory = Memory(found.sections, number, tokens)
-    versions = (*stream.versions, Version(memory, None, f"version {version} restored"))[-limits.keep_versions :]
+    memory = msgspec.structs.replace(present, sections=sections, version=number, tokens=tokens)
+    versions = (*stream.versions, Version(memory, None, reason, author))[-limits.keep_versions :]
     state = method.with_memory(stream.state, memory)
     return msgspec.structs.replace(stream, state=state, lessons=(), versions=versions, floor=0)
+
+
+def kept_memory(method: Method, stream: Stream) -> Memory:
+    """Give the present memory.
+
+    Raises
+    ------
+    UsageError
+        If the method keeps none.
+    """
+    memory = method.memory(stream.state)
+    if memory is None:
+        raise UsageError(f"the method {method.name} keeps no memory", "versions are kept of one that does: recurrent")
+    return memory
+
+
+def stand_in(method: Method) -> str:
+    """Give what a section of the method's memory holds that has no notes: the item that it begins with, if any."""
+    first = method.memory(method.start(SequenceInfo("")))
+    return next((item for section in first.sections for item in section.items), "") if first is not None else ""
 
 
 def pick(memories: Iterable[Memory], version: int) -> Memory:

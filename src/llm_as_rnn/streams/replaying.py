@@ -146,7 +146,9 @@ def place_of(lessons: Sequence[Lesson], t: int) -> int:
     return next((place for place, lesson in enumerate(lessons) if lesson.t > t), len(lessons))
 
 
-def relearn(method: Method, state: Any, lessons: Sequence[Lesson], place: int, new: Lesson) -> Calls[Relearned]:
+def relearn(
+    method: Method, state: Any, lessons: Sequence[Lesson], place: int, new: Lesson, replaced: int = 0
+) -> Calls[Relearned]:
     """Learn an outcome at its place, then the later ones again.
 
     Parameters
@@ -161,13 +163,15 @@ def relearn(method: Method, state: Any, lessons: Sequence[Lesson], place: int, n
         How many of them stay as they are.
     new : Lesson
         The outcome.
+    replaced : int
+        How many lessons it takes the place of: one, if it corrects that.
     """
     failed = False
     if place < len(lessons):
         state, failed = yield from _state_before(method, lessons, place)
     kept = list(lessons[:place])
     results: list[Learned] = []
-    for lesson in (new, *lessons[place:]):
+    for lesson in (new, *lessons[place + replaced :]):
         due = all(other.before is None for other in kept[1 - CHECKPOINT :])
         result, said = yield from learned(method, state, Lesson(lesson.waiting, lesson.target))
         kept.append(Lesson(lesson.waiting, lesson.target, state if due else None, said))

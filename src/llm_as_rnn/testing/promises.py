@@ -16,7 +16,17 @@ import msgspec
 
 from llm_as_rnn.core.errors import UsageError
 from llm_as_rnn.core.method import Learned
-from llm_as_rnn.core.records import Completion, Memory, Prediction, Request, Status, StepRecord, Update, UpdateOutcome
+from llm_as_rnn.core.records import (
+    Completion,
+    Memory,
+    Prediction,
+    Request,
+    Section,
+    Status,
+    StepRecord,
+    Update,
+    UpdateOutcome,
+)
 from llm_as_rnn.datasets.base import Sequence, Step
 from llm_as_rnn.runs.walk import schedule, walk
 from llm_as_rnn.testing.stage import (
@@ -41,7 +51,7 @@ def says_what_it_is(stage: Stage) -> None:
     """Name, traits and values are of the types that the protocol says, and every state is of the state's class."""
     method = stage.method()
     require(bool(str(method.name).strip()), "a name", method.name)
-    for trait in ("shares", "needs_outcomes", "takes_advice"):
+    for trait in ("shares", "needs_outcomes", "takes_advice", "keeps_pins"):
         require(isinstance(getattr(method, trait), bool), f"{trait} to be true or false", getattr(method, trait))
     kind = method.state_type
     frozen = issubclass(kind, msgspec.Struct) and kind.__struct_config__.frozen
@@ -291,6 +301,36 @@ def a_memory_can_be_replaced(stage: Stage) -> None:
     live(method, stage.sequences[0], stage.good, replaced)
 
 
+PINNED = "the harbour was closed"
+
+
+def pinned_notes_stay(stage: Stage) -> None:
+    """Of a method that says that it keeps pins, no memory lacks one or breaks the budget, whatever a model writes."""
+    method, (first, second) = stage.method(), stage.sequences[:2]
+    begun = method.memory(method.start(first.info))
+    if not method.keeps_pins:
+        return
+    if begun is None:
+        raise ContractError("expected a memory of a method that keeps pins; seen: none")
+    for place, section in enumerate(begun.sections):
+        pinned = (*begun.sections[:place], Section(section.name, (PINNED,)), *begun.sections[place + 1 :])
+        memory = msgspec.structs.replace(begun, sections=pinned, tokens=None, pinned=(PINNED,))
+        for answer in (stage.good, stage.wordy, stage.wild):
+            state = method.with_memory(method.start(first.info), memory)
+            lived = live(method, first, answer, state)
+            for one in (*lived, *live(method, _later(second, len(first.steps)), answer, lived[-1].learned.state)):
+                after = method.memory(one.learned.state)
+                _require_pinned(after, memory.pins, place, stage.settings.budget)
+
+
+def _require_pinned(memory: Memory | None, pins: tuple[str, ...], place: int, budget: int) -> None:
+    require(memory is not None and memory.pins == pins, f"the pins {pins}", memory)
+    notes = () if memory is None else memory.sections[place].items
+    require(set(pins) <= set(notes), f"the notes {pins} where they stood", memory)
+    tokens = count(str(memory))
+    require(tokens <= budget, f"at most {budget} tokens", f"{tokens} tokens: {memory}")
+
+
 # --- outcomes -------------------------------------------------------------------------------------------------------
 
 
@@ -429,6 +469,7 @@ PROMISES: tuple[Callable[[Stage], None], ...] = (
     sections_stay_the_tasks,
     updates_say_what_they_did,
     a_memory_can_be_replaced,
+    pinned_notes_stay,
     the_future_is_not_known,
     outcomes_may_come_late,
     outcomes_may_be_missing,

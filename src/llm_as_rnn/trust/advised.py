@@ -86,6 +86,11 @@ class Advised:
         """Whether no adviser learns anything of a step whose outcome never comes."""
         return all(adviser.needs_outcomes for adviser in self.advisers)
 
+    @property
+    def keeps_pins(self) -> bool:
+        """Whether the notes that are pinned in the first adviser's memory outlast what is learned."""
+        return self.advisers[0].keeps_pins
+
     def start(self, sequence: SequenceInfo) -> Any:
         """Begin with all advisers believed alike."""
         return self.start_with(sequence, None)

@@ -125,6 +125,11 @@ class Assured:
         """Whether the method makes an answer of several."""
         return self.method.takes_advice
 
+    @property
+    def keeps_pins(self) -> bool:
+        """Whether the notes that are pinned in the method's memory outlast what is learned."""
+        return self.method.keeps_pins
+
     def start(self, sequence: SequenceInfo) -> Any:
         """Begin with nothing known of the answers."""
         return self.state_type(own=self.method.start(sequence))

@@ -1,4 +1,4 @@
-"""Who may do what: every route is tried without a key, with one for something else, a revoked one, and another tenant's."""
+"""Who may do what: every route is tried without a key, with a revoked one, one for something else, and another's."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from litestar.handlers import HTTPRouteHandler
+from litestar.routes import HTTPRoute
 
 from llm_as_rnn.service.callers import SCOPES, Caller
 from llm_as_rnn.service.config import ServiceSettings
@@ -16,13 +17,20 @@ from llm_as_rnn.service.http.app import make_routes
 from llm_as_rnn.service.http.metrics import Metrics
 from llm_as_rnn.service.http.parts import Parts, Stopping, admit_all
 from llm_as_rnn.service.keys import revoke_key
-from tests.service.http.missing import Whole
+from llm_as_rnn.service.sessions import Sessions
 from tests.service.http.trying import DAY, Tried, begun, client, ready, with_service
 
 OPEN = {"/health/live", "/health/ready", "/metrics", "/v1/openapi.json"}
 """What needs no key."""
 
-OF_ALL = {"/v1/tasks", "/v1/sessions", "/v1/sessions/import", "/v1/spend", "/v1/batch/predictions", "/v1/batch/outcomes"}
+OF_ALL = {
+    "/v1/tasks",
+    "/v1/sessions",
+    "/v1/sessions/import",
+    "/v1/spend",
+    "/v1/batch/predictions",
+    "/v1/batch/outcomes",
+}
 """Paths that name nothing of one tenant's."""
 
 NEEDED = {
@@ -56,8 +64,8 @@ def parts() -> Parts:
 def every_route() -> Iterator[tuple[str, str, HTTPRouteHandler]]:
     """Give method, path and handler of each route that there is."""
     for route in make_routes(parts()).routes:
+        assert isinstance(route, HTTPRoute)
         for handler in route.route_handlers:
-            assert isinstance(handler, HTTPRouteHandler)
             for method in handler.http_methods - {"OPTIONS"}:
                 yield method, route.path_format, handler
 
@@ -149,7 +157,7 @@ def test_a_request_counts_for_its_quota_and_a_batch_as_many_as_it_has_items() ->
     async def me(key: str | None) -> Caller:
         return Caller(1, "me", 1, frozenset(SCOPES))
 
-    async def admit(caller: Caller, requests: int, costs: bool) -> None:  # noqa: FBT001
+    async def admit(caller: Caller, requests: int, costs: bool) -> None:
         counted.append((requests, costs))
         if sum(number for number, _ in counted) > 4:
             raise QuotaError("too many requests", "wait", retry_after=12.3)
@@ -177,7 +185,7 @@ def test_a_request_counts_for_its_quota_and_a_batch_as_many_as_it_has_items() ->
     ],
 )
 def test_without_keys_no_page_from_elsewhere_comes_in_through_a_browser(headers: dict[str, str], status: int) -> None:
-    class Nothing(Whole):
+    class Nothing(Sessions):
         def __init__(self) -> None: ...
 
         async def list(self, *_: Any, **__: Any) -> Any:

@@ -9,6 +9,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import click
+
 from llm_as_rnn.service.migrating import migrate
 from tests.service.postgres import Server
 from tests.service.torture.run import Result, torture
@@ -22,18 +24,18 @@ def main() -> int:
     parser.add_argument("--sqlite", action="store_true")
     parser.add_argument("--every", type=float, nargs=2, default=(1.0, 3.0), metavar=("LEAST", "MOST"))
     chosen = parser.parse_args()
-    print(f"seed {chosen.seed}")
+    click.echo(f"seed {chosen.seed}")
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="torture-") as folder:
         result = _on_sqlite(Path(folder), chosen) if chosen.sqlite else _on_postgres(Path(folder), chosen)
     for name, number in result.figures.items():
-        print(f"{name:32} {number:,}")
-    print(f"{'seconds':32} {time.monotonic() - began:,.0f}")
+        click.echo(f"{name:32} {number:,}")
+    click.echo(f"{'seconds':32} {time.monotonic() - began:,.0f}")
     for fault in result.faults[:50]:
-        print(f"FAULT {fault[:1000]}")
-    print(f"{len(result.faults)} faults")
+        click.echo(f"FAULT {fault[:1000]}")
+    click.echo(f"{len(result.faults)} faults")
     if result.faults:
-        print(result.said[-5000:], file=sys.stderr)
+        click.echo(result.said[-5000:], err=True)
     return bool(result.faults)
 
 

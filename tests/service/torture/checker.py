@@ -86,7 +86,7 @@ def _acknowledged(ledger: Ledger, known: dict[tuple[str, str], Session]) -> Iter
 
 
 def _counted(session: Session) -> Iterator[str]:
-    """The session's own figures are those of its rows."""
+    """Compare the session's own figures with its rows."""
     waiting = sum(row.status == "waiting" for row in session.predictions)
     due = sum(row.status == "waiting" for row in session.outcomes)
     # A fork counts on from the steps of what it was forked from.
@@ -147,7 +147,7 @@ def _alone(session: Session) -> Iterator[str]:
 
 
 def _scored(session: Session) -> Iterator[str]:
-    """The running sums are what the rows come to."""
+    """Compare the running sums with what the rows come to."""
     task = msgspec.json.decode(session.task, type=Task)
     made = {row.step: read_waiting(row.content).prediction for row in session.predictions}
     latest = {row.step: plain(row.content) for row in session.learned}
@@ -175,7 +175,7 @@ def _alike(one: Sums, other: Sums) -> bool:
 
 
 def _spent(tables: Tables) -> Iterator[str]:
-    """What a tenant used is what its sessions used."""
+    """Compare what a tenant used with what its sessions used."""
     used: dict[str, tuple[int, int, int]] = {}
     for session in tables.sessions:
         calls, read, written = used.get(session.tenant, (0, 0, 0))

@@ -18,7 +18,7 @@ from tests.service.torture.process import LEASE
 PROGRESS = 3
 """Things that are acknowledged between two mishaps at least."""
 JUMPS = (-7200.0, -60.0, 60.0, 7200.0)
-"""Seconds by which the database's clock jumps. What rests on it are the ends of leases and pauses, so that these are moved."""
+"""Seconds by which the database's clock jumps. What rests on it are the ends of leases and pauses: these are moved."""
 CUT = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = '{}'"
 ON_POSTGRES = {"serve": 60, "all": 3, "pause": 12, "clock": 8, "cut": 9, "postgres": 8}
 ON_SQLITE = {"serve": 70, "all": 4, "pause": 16, "clock": 10}

@@ -1,4 +1,4 @@
-"""One process of the service under torture: `serving.serve`, on a bad engine, with short leases and a wall clock that jumps."""
+"""A process of the service under torture: `serving.serve`, on a bad engine, with short leases and a clock that jumps."""
 
 from __future__ import annotations
 
@@ -86,16 +86,15 @@ def serve(port: int, database: str, log: str, seed: int) -> None:
     _shorten()
     real = time.time
     time.time = lambda: real() + draw.uniform(-DAY, DAY)
-    serving.resolve = lambda model, **how: BadEngine(draw)  # type: ignore[assignment]
+    vars(serving)["resolve"] = lambda model, **how: BadEngine(draw)
     settings = ServiceSettings(port=port, log_requests=False, shutdown_seconds=1.0)
     asyncio.run(serving.serve(settings, database, lambda line: None))
 
 
 def _shorten() -> None:
     """Have what takes a minute take a second."""
-    learning.LEASE = LEASE
-    learning.RENEWED = LEASE / 4
-    learning.AGAIN = (0.05, 0.1, 0.2, 0.5)
+    shorter = {"LEASE": LEASE, "RENEWED": LEASE / 4, "AGAIN": (0.05, 0.1, 0.2, 0.5)}
+    vars(learning).update(shorter)
 
 
 def _told_of(context: ExceptionContext) -> None:

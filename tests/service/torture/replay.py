@@ -1,4 +1,4 @@
-"""What a session should have come to: its learned outcomes and restored memories, in order, by `streams.online` alone."""
+"""What a session should have come to: its outcomes and restored memories, in order, by `streams.online` alone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from llm_as_rnn.core.records import SequenceInfo
 from llm_as_rnn.engines.drive import drive
 from llm_as_rnn.service.predictors import Predictor, Predictors
 from llm_as_rnn.streams.live import measured
-from llm_as_rnn.streams.online import Stream, Version, begin, tell
+from llm_as_rnn.streams.online import Stream, Version, begin, correct, tell
 from llm_as_rnn.streams.replaying import Waiting
 from tests.service.torture.tables import Row, Session, as_json, plain
 
@@ -90,11 +90,14 @@ class Replayer:
             faults.append(f"{session.name}: its {session.row.revision} revisions are not one event each")
         predictions = {row.step: row for row in session.predictions}
         states = {first: stream}
+        learned: set[int] = set()
         for revision in sorted(events):
             event, memory = events[revision][0], memories.get(revision)
             if hasattr(event, "step"):
                 made = msgspec.json.decode(predictions[event.step].content, type=Waiting)
-                stream, expected = await self._told(predictor, stream, made, plain(event.content))
+                again, came = event.step in learned, plain(event.content)
+                stream, expected = await self._told(predictor, stream, made, came, again=again)
+                learned.add(event.step)
             else:
                 stream, expected = _restored(predictor, stream, event)
             if as_json(expected) != (None if memory is None else plain(memory.content)):
@@ -105,11 +108,15 @@ class Replayer:
         return Replayed(faults, states)
 
     async def _told(
-        self, predictor: Predictor, stream: Stream, made: Waiting, came: dict[str, Any]
+        self, predictor: Predictor, stream: Stream, made: Waiting, came: dict[str, Any], *, again: bool
     ) -> tuple[Stream, Version | None]:
-        """Learn an outcome as a stream does in which nothing else waits."""
-        before = msgspec.structs.replace(stream, waiting=(made,), learned=(), versions=())
-        computed = tell(predictor.method, before, made.id, came, predictor.keeping.policy, predictor.keeping)
+        """Learn an outcome, or a correction of one, as a stream does in which nothing else waits."""
+        method, keeping = predictor.method, predictor.keeping
+        before = msgspec.structs.replace(stream, waiting=() if again else (made,), learned=(), versions=())
+        if again:
+            computed = correct(method, before, made, came, keeping.policy, keeping)
+        else:
+            computed = tell(method, before, made.id, came, keeping.policy, keeping)
         told = await drive(computed, self._engine)
         if told.fate != "learned":
             raise AssertionError(f"a replay came to nothing: {told.fate}")

@@ -25,7 +25,7 @@ CLIENTS = 8
 METHODS = {"one": "recurrent", "two": "advised"}
 """The sessions that each tenant begins with, and who predicts in them."""
 PATIENCE = 20.0
-"""Seconds that a kill may take, with what has to be acknowledged between two of them, before the run counts as stuck."""
+"""Seconds that a kill may take, with what is acknowledged between two of them, before the run counts as stuck."""
 CALM = 30.0
 """Seconds in which all is learned once nothing goes wrong any more."""
 

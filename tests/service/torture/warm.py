@@ -1,4 +1,4 @@
-"""Imported by the process that others are forked from: what making an application imports late is there in all of them."""
+"""Imported by the process that others are forked from: all that making an application imports is there in each."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def _database(command: F) -> F:
 @setting_options(ServiceSettings)
 @click.option("--show-config", is_flag=True, help="Show all settings, who chose each of them, and start nothing.")
 @click.pass_context
-def serve(ctx: click.Context, **given: Any) -> Any:
+def serve(ctx: click.Context, /, **given: Any) -> Any:
     """Serve sessions to other programs over HTTP, and keep them in a database.
 
     An option wins over a variable of the environment (LLM_AS_RNN_PORT for --port), a variable over the TOML file, and

@@ -21,19 +21,23 @@ from llm_as_rnn.service.http.parts import (
     Parts,
     Stopping,
     admit_all,
-    caller_of,
+    asking,
     needs,
     require_scope,
 )
 from llm_as_rnn.service.http.problems import handle
 from llm_as_rnn.service.http.routes import batch, events, health, memory, sessions, steps, tasks
-from llm_as_rnn.service.http.verbs import Sessions
+from llm_as_rnn.service.sessions import Sessions
+from llm_as_rnn.service.tracing import Tracing
+
+Application = ASGIApp
+"""What a server runs."""
 
 MODULES = (tasks, sessions, steps, memory, events, batch)
 """Those whose routes stand under the version's prefix."""
 
 
-def make_app(  # noqa: PLR0913 - a keyword each for what it is made of
+def make_app(
     verbs: Sessions,
     *,
     authenticate: Authenticate,
@@ -42,7 +46,8 @@ def make_app(  # noqa: PLR0913 - a keyword each for what it is made of
     admit: Admit = admit_all,
     stopping: Stopping | None = None,
     metrics: Metrics | None = None,
-) -> ASGIApp:
+    tracing: Tracing | None = None,
+) -> Application:
     """Make the service's ASGI application.
 
     Parameters
@@ -61,11 +66,12 @@ def make_app(  # noqa: PLR0913 - a keyword each for what it is made of
         Shared with the server.
     metrics : Metrics, optional
         Shared with whoever has further figures.
+    tracing : Tracing, optional
+        Where the spans of requests come from.
     """
     parts = Parts(verbs, authenticate, admit, health, settings, stopping or Stopping(), metrics or Metrics())
-    return Edge(
-        make_routes(parts), parts.metrics, seconds=settings.request_seconds, most=settings.most_requests
-    )
+    seconds, most = settings.request_seconds, settings.most_requests
+    return Edge(make_routes(parts), parts.metrics, seconds=seconds, most=most, tracing=tracing)
 
 
 def make_routes(parts: Parts) -> Litestar:
@@ -74,7 +80,7 @@ def make_routes(parts: Parts) -> Litestar:
         [*routes(), described],
         dependencies={
             "parts": Provide(lambda: parts, sync_to_thread=False),
-            "caller": Provide(caller_of, sync_to_thread=False),
+            "by": Provide(asking, sync_to_thread=False),
         },
         guards=[require_scope],
         exception_handlers={Exception: handle},

@@ -17,7 +17,8 @@ class JsonLines(logging.Formatter):
 
     Examples
     --------
-    >>> record = logging.makeLogRecord({"msg": "answered", "levelname": "INFO", "created": 0.0, "fields": {"status": 200}})
+    >>> said = {"msg": "answered", "levelname": "INFO", "created": 0.0, "fields": {"status": 200}}
+    >>> record = logging.makeLogRecord(said)
     >>> print(JsonLines().format(record))
     {"time":"1970-01-01T00:00:00+00:00","level":"info","message":"answered","status":200}
     """

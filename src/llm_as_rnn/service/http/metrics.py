@@ -32,6 +32,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._known: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
         self._requests = Counter(
             "llm_as_rnn_requests",
             "Requests by route, method and status.",
@@ -62,8 +63,12 @@ class Metrics:
             Until the answer began.
         """
         known = method if method in METHODS else "other"
-        self._requests.labels(route, known, str(status)).inc()
-        self._seconds.labels(route, known).observe(seconds)
+        named = (route, known, str(status))
+        found = self._known.get(named)
+        if found is None:
+            found = self._known[named] = (self._requests.labels(*named), self._seconds.labels(route, known))
+        found[0].inc()
+        found[1].observe(seconds)
 
     def text(self) -> bytes:
         """Give all figures as Prometheus reads them."""

@@ -7,6 +7,8 @@ here.
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,8 +30,10 @@ from llm_as_rnn.service.http.routes.sessions import FILE
 
 Json = dict[str, Any]
 
+_ATTRIBUTE = re.compile(r"^(\w[\w, ]*)(?: : .*)?\n((?:    .*(?:\n|$))+)", re.MULTILINE)
+
 RECORDS: tuple[type[Any], ...] = (
-    *(
+    *dict.fromkeys(
         found
         for module in (views, bodies)
         for found in vars(module).values()
@@ -79,7 +83,7 @@ def description(routes: Sequence[ControllerRouterHandler]) -> bytes:
         use_handler_docstrings=True,
         operation_id_creator=lambda handler, _method, _path: handler.handler_name,
     )
-    unused = {name: Provide(lambda: None, sync_to_thread=False) for name in ("parts", "caller")}
+    unused = {name: Provide(lambda: None, sync_to_thread=False) for name in ("parts", "by")}
     app = Litestar(routes, dependencies=unused, openapi_config=config, logging_config=None)
     schema: Json = app.openapi_schema.to_schema()
     schema["openapi"] = "3.1.0"
@@ -99,9 +103,19 @@ def _records() -> Json:
     for name, example in EXAMPLES.items():
         components[name]["examples"] = [example]
     for component in components.values():
-        if "description" in component:
-            component["description"] = component["description"].partition("\n\nAttributes\n")[0]
+        _explain(component)
     return components
+
+
+def _explain(component: Json) -> None:
+    """Take a record's docstring apart: what is said of each attribute goes to its property."""
+    said, _, attributes = inspect.cleandoc(component.pop("description", "")).partition("\n\nAttributes\n----------\n")
+    if said:
+        component["description"] = said.replace("``", "`")
+    for names, what in _ATTRIBUTE.findall(attributes):
+        for name in names.split(", "):
+            if name in component.get("properties", {}):
+                component["properties"][name].setdefault("description", inspect.cleandoc(what).replace("``", "`"))
 
 
 def _complete(operation: Json, *, secured: bool) -> None:
@@ -131,7 +145,10 @@ def _raw(paths: Json) -> None:
     memory["get"]["responses"]["304"] = {"description": "It is the one that If-None-Match names."}
     for operation in memory.values():
         operation["responses"]["200"]["content"] = {"application/json": {"schema": _ref("MemoryView")}}
-        operation["responses"]["200"].setdefault("headers", {})["ETag"] = {"schema": text, "description": "The version."}
+        operation["responses"]["200"].setdefault("headers", {})["ETag"] = {
+            "schema": text,
+            "description": "The version.",
+        }
     diff = paths[f"{PREFIX}/sessions/{{session}}/memory/diff"]["get"]
     diff["responses"]["200"]["content"] = {
         "application/json": {"schema": _ref("MemoryChange")},

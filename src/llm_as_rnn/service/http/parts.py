@@ -10,13 +10,14 @@ from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.datastructures import State
 from litestar.di import NamedDependency
+from litestar.enums import ScopeType
 from litestar.handlers import BaseRouteHandler
 
 from llm_as_rnn.service.callers import Caller, Scope
 from llm_as_rnn.service.config import LOOPBACK, ServiceSettings
 from llm_as_rnn.service.errors import ForbiddenError
 from llm_as_rnn.service.http.metrics import Metrics
-from llm_as_rnn.service.http.verbs import Sessions
+from llm_as_rnn.service.sessions import Sessions
 
 COSTLY = ("predict", "learn")
 """Scopes of routes that lead to a model being asked."""
@@ -32,7 +33,7 @@ Admit = Callable[[Caller, int, bool], Awaitable[None]]
 """Counts requests of a caller, and whether they ask a model; raises `QuotaError` where a quota is used up."""
 
 
-async def admit_all(caller: Caller, requests: int, costs: bool) -> None:  # noqa: FBT001 - as `Admit` has it
+async def admit_all(caller: Caller, requests: int, costs: bool) -> None:
     """Count nothing."""
     del caller, requests, costs
 
@@ -101,10 +102,28 @@ class Parts(NamedTuple):
     metrics: Metrics
 
 
+class Asking(NamedTuple):
+    """Who asks, and what is done for them.
+
+    Attributes
+    ----------
+    sessions : Sessions
+        The verbs.
+    caller : Caller
+        Who asks.
+    parts : Parts
+        All else.
+    """
+
+    sessions: Sessions
+    caller: Caller
+    parts: Parts
+
+
 Service = NamedDependency[Parts]
-"""The parts, as a route gets them."""
-Known = NamedDependency[Caller]
-"""Who asks, as a route gets it."""
+"""The parts, as a route gets them that anybody may use."""
+Asker = NamedDependency[Asking]
+"""Who asks, as every other route gets it: a single thing, because the framework starts tasks to gather several."""
 
 
 def needs(scope: Scope | None) -> dict[str, Any]:
@@ -130,7 +149,7 @@ async def require_scope(connection: ASGIConnection[Any, Any, Any, Any], handler:
     QuotaError
         If a quota of theirs is used up.
     """
-    if connection.scope["method"] == "OPTIONS":
+    if connection.scope["type"] == ScopeType.HTTP and connection.scope["method"] == "OPTIONS":
         return  # it says which methods there are, and does nothing
     scope: Scope | None = handler.opt["scope"]
     if scope is None:
@@ -161,6 +180,7 @@ def require_near(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
         )
 
 
-def caller_of(request: Incoming) -> Caller:
+def asking(request: Incoming) -> Asking:
     """Give who asks."""
-    return request.user
+    parts: Parts = request.app.state.parts
+    return Asking(parts.sessions, request.user, parts)

@@ -110,6 +110,17 @@ class Answer(NamedTuple):
     headers: dict[str, str]
 
 
+class _Said(NamedTuple):
+    """What is said of an error."""
+
+    status: int
+    kind: str
+    detail: str
+    hint: str
+    headers: Mapping[str, str] = {}
+    errors: tuple[str, ...] = ()
+
+
 def told(error: Exception, request_id: str) -> Answer:
     """Tell what is wrong, and nothing of how the service is made.
 
@@ -120,48 +131,43 @@ def told(error: Exception, request_id: str) -> Answer:
     >>> answer.problem.status, answer.problem.title, answer.problem.type
     (404, 'Not found', 'urn:problem-type:llm-as-rnn:not-found')
     """
+    said = _said(error)
+    problem = Problem(
+        type=f"{TYPE}{said.kind}",
+        title=said.kind.replace("-", " ").capitalize(),
+        status=said.status,
+        detail=" ".join(said.detail.split()),
+        hint=" ".join(said.hint.split()),
+        request_id=request_id,
+        errors=said.errors,
+    )
+    return Answer(problem, {**said.headers})
+
+
+def _said(error: Exception) -> _Said:
     match error:
         case StoreUnavailableError():  # its message tells of tables and addresses
             hint = "ask again in a moment: nothing was changed, or it was changed wholly"
-            return _answer(503, error.kind, "the database does not answer now", hint, request_id, _retry(SOON))
+            said = _Said(503, error.kind, "the database does not answer now", hint, _retry(SOON))
         case ServiceError():
-            return _answer(error.status, error.kind, error.message, error.hint, request_id, _headers(error))
-        case HTTPException():
-            return _of_framework(error, request_id)
+            said = _Said(error.status, error.kind, error.message, error.hint, _headers(error))
+        case HTTPException() if error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
+            said = _of_framework(error)
         case EngineBusyError():
             after = LATER if error.retry_after is None else error.retry_after
             hint = "ask again later: nothing was changed"
-            return _answer(503, "engine-busy", "the model does not answer now", hint, request_id, _retry(after))
+            said = _Said(503, "engine-busy", "the model does not answer now", hint, _retry(after))
         case EngineUnavailableError():
             hint = "tell whoever runs the service"
-            return _answer(503, "engine-unavailable", "the model cannot be asked", hint, request_id, _retry(LATER))
+            said = _Said(503, "engine-unavailable", "the model cannot be asked", hint, _retry(LATER))
         case EngineError():
-            return _answer(502, "engine-error", "the model gave no answer", "ask again", request_id)
+            said = _Said(502, "engine-error", "the model gave no answer", "ask again")
         case UsageError():
-            return _answer(422, "unfit", error.message, error.hint, request_id)
-    hint = "tell whoever runs the service, with the request's id"
-    return _answer(500, "internal-error", "this is a mistake of the service", hint, request_id)
-
-
-def _answer(  # noqa: PLR0913, PLR0917 - a problem has so many parts
-    status: int,
-    kind: str,
-    detail: str,
-    hint: str,
-    request_id: str,
-    headers: Mapping[str, str] | None = None,
-    errors: tuple[str, ...] = (),
-) -> Answer:
-    problem = Problem(
-        type=f"{TYPE}{kind}",
-        title=kind.replace("-", " ").capitalize(),
-        status=status,
-        detail=" ".join(detail.split()),
-        hint=" ".join(hint.split()),
-        request_id=request_id,
-        errors=errors,
-    )
-    return Answer(problem, {**(headers or {})})
+            said = _Said(422, "unfit", error.message, error.hint)
+        case _:
+            hint = "tell whoever runs the service, with the request's id"
+            said = _Said(500, "internal-error", "this is a mistake of the service", hint)
+    return said
 
 
 def _headers(error: ServiceError) -> dict[str, str]:
@@ -177,14 +183,10 @@ def _retry(seconds: float) -> dict[str, str]:
     return {"Retry-After": str(max(1, math.ceil(seconds)))}
 
 
-def _of_framework(error: HTTPException, request_id: str) -> Answer:
+def _of_framework(error: HTTPException) -> _Said:
     """Tell what the framework refused: a path, a method, a body that does not fit."""
-    status = error.status_code
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return told(RuntimeError(), request_id)
-    phrase = HTTPStatus(status).phrase
-    kind = "bad-request" if status == HTTPStatus.BAD_REQUEST else phrase.lower().replace(" ", "-")
-    match status:
+    kind = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
+    match error.status_code:
         case HTTPStatus.NOT_FOUND:
             detail, hint = "there is nothing under this path", "see /v1/openapi.json for what there is"
         case HTTPStatus.METHOD_NOT_ALLOWED:
@@ -193,7 +195,7 @@ def _of_framework(error: HTTPException, request_id: str) -> Answer:
             kind, detail, hint = "too-large", "the body is larger than the service takes", "send less at once"
         case _:
             detail, hint = "the request does not fit what is described", "see /v1/openapi.json"
-    return _answer(status, kind, detail, hint, request_id, error.headers, _parts(error))
+    return _Said(error.status_code, kind, detail, hint, error.headers or {}, _parts(error))
 
 
 def _parts(error: HTTPException) -> tuple[str, ...]:

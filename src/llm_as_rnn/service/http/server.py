@@ -101,7 +101,9 @@ def _listener(settings: ServiceSettings) -> Iterator[socket.socket]:
             taken.bind((settings.host, settings.port))
         except OSError as error:
             where = f"{settings.host}:{settings.port}"
-            raise UsageError(f"{where} cannot be listened at: {error.strerror}", "choose another --port or --host") from error
+            raise UsageError(
+                f"{where} cannot be listened at: {error.strerror}", "choose another --port or --host"
+            ) from error
         taken.listen(2048)
         taken.setblocking(False)
         yield taken

@@ -12,8 +12,8 @@ from litestar import post
 from litestar.response import Stream
 
 from llm_as_rnn.service.bodies import BatchOutcome, BatchPrediction
-from llm_as_rnn.service.errors import ServiceError, UnfitError
-from llm_as_rnn.service.http.parts import Incoming, Known, Service, needs
+from llm_as_rnn.service.errors import ServiceError
+from llm_as_rnn.service.http.parts import Asker, Incoming, Parts, needs
 from llm_as_rnn.service.http.problems import TimeOutError, TooLargeError, report, told
 from llm_as_rnn.service.http.routes.common import problems
 from llm_as_rnn.service.views import NewOutcome, NewPrediction, OutcomeView, PredictionView
@@ -32,24 +32,33 @@ class MalformedError(ServiceError):
     """A batch, or an item of it, is no JSON or does not fit what is described."""
 
 
-@post("/batch/predictions", opt=needs("predict"), status_code=200, media_type=MEDIA_TYPE, responses=problems(), tags=["batch"])
-async def predict_batch(parts: Service, caller: Known, request: Incoming) -> Stream:
+@post(
+    "/batch/predictions",
+    opt=needs("predict"),
+    status_code=200,
+    media_type=MEDIA_TYPE,
+    responses=problems(),
+    tags=["batch"],
+)
+async def predict_batch(by: Asker, request: Incoming) -> Stream:
     """Predict up to 1,000 outcomes.
 
     The body is a JSON array or a line of JSON for each item, which says its session. Each line of the answer is a
-    prediction or a problem (with the member `status` a number), in the order of the items. Sessions are worked on at the
-    same time, the items of each one in their order.
+    prediction, or a problem, which has a `type`, in the order of the items. Sessions are worked on at the same time,
+    the items of each one in their order.
     """
     items = read_items(await request.body(), BatchPrediction)
 
     async def predicted(item: BatchPrediction) -> PredictionView:
-        return await parts.sessions.predict(caller, item.session, NewPrediction(x=item.x, id=item.id))
+        return await by.sessions.predict(by.caller, item.session, NewPrediction(x=item.x, id=item.id))
 
-    return await _answered(parts, caller, request, items, predicted)
+    return await _answered(by, request, items, predicted)
 
 
-@post("/batch/outcomes", opt=needs("learn"), status_code=200, media_type=MEDIA_TYPE, responses=problems(), tags=["batch"])
-async def tell_batch(parts: Service, caller: Known, request: Incoming) -> Stream:
+@post(
+    "/batch/outcomes", opt=needs("learn"), status_code=200, media_type=MEDIA_TYPE, responses=problems(), tags=["batch"]
+)
+async def tell_batch(by: Asker, request: Incoming) -> Stream:
     """Tell up to 1,000 outcomes.
 
     It goes as for predictions. An outcome is durable when its line is answered, and learned in the background.
@@ -57,9 +66,9 @@ async def tell_batch(parts: Service, caller: Known, request: Incoming) -> Stream
     items = read_items(await request.body(), BatchOutcome)
 
     async def kept(item: BatchOutcome) -> OutcomeView:
-        return await parts.sessions.tell(caller, item.session, item.id, NewOutcome(y=item.y, replaces=item.replaces))
+        return await by.sessions.tell(by.caller, item.session, item.id, NewOutcome(y=item.y, replaces=item.replaces))
 
-    return await _answered(parts, caller, request, items, kept)
+    return await _answered(by, request, items, kept)
 
 
 def read_items(body: bytes, kind: type[I]) -> list[I | ServiceError]:
@@ -74,8 +83,8 @@ def read_items(body: bytes, kind: type[I]) -> list[I | ServiceError]:
 
     Examples
     --------
-    >>> read_items(b'{"session": "s", "x": {}}\\n\\n{"session": 7}', BatchPrediction)
-    [BatchPrediction(session='s', x={}, id=None), MalformedError('item 2: ...
+    >>> read_items(b'{"session": "s", "x": {}}\n\n{"session": 7}', BatchPrediction)
+    [BatchPrediction(x={}, id=None, session='s'), MalformedError(...)]
     """
     if body.lstrip()[:1] == b"[":
         try:
@@ -98,28 +107,25 @@ def _read(decoder: msgspec.json.Decoder[I], number: int, item: Any) -> I | Servi
 
 
 async def _answered(
-    parts: Service,
-    caller: Known,
+    by: Asker,
     request: Incoming,
     items: Sequence[I | ServiceError],
     do: Callable[[I], Awaitable[Any]],
 ) -> Stream:
     if len(items) > 1:  # one was counted at the door
-        await parts.admit(caller, len(items) - 1, True)
-    batch = _Batch(parts, request.scope["state"]["request_id"])
+        await by.parts.admit(by.caller, len(items) - 1, True)
+    batch = _Batch(by.parts, request.scope["state"]["request_id"])
     return Stream(batch.lines(items, do), media_type=MEDIA_TYPE)
 
 
 class _Batch:
     """One batch on its way."""
 
-    def __init__(self, parts: Service, request_id: str) -> None:
+    def __init__(self, parts: Parts, request_id: str) -> None:
         self._parts, self._request_id = parts, request_id
         self._slots = asyncio.Semaphore(parts.settings.batch_concurrency)
 
-    async def lines(
-        self, items: Sequence[I | ServiceError], do: Callable[[I], Awaitable[Any]]
-    ) -> AsyncIterator[bytes]:
+    async def lines(self, items: Sequence[I | ServiceError], do: Callable[[I], Awaitable[Any]]) -> AsyncIterator[bytes]:
         """Give a line for each item, in their order, as soon as those before it are there."""
         loop = asyncio.get_running_loop()
         answers: list[asyncio.Future[bytes]] = [loop.create_future() for _ in items]

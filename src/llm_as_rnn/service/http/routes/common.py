@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
 from typing import Annotated
 
 from litestar.openapi.datastructures import ResponseSpec
@@ -13,14 +12,18 @@ from llm_as_rnn.service.http.edge import original
 from llm_as_rnn.service.http.problems import MEDIA_TYPE, Problem
 
 SessionId = Annotated[
-    str, PathParameter(min_length=1, max_length=200, pattern=r"^[^\s/?#\x00-\x1f\x7f]+$", description="The session's id.")
+    str,
+    PathParameter(min_length=1, max_length=200, pattern=r"^[^\s/?#\x00-\x1f\x7f]+$", description="The session's id."),
 ]
 PredictionId = Annotated[str, PathParameter(min_length=1, max_length=500, description="The prediction's id.")]
 TaskName = Annotated[
-    str, PathParameter(min_length=1, max_length=200, pattern=r"^[^\s/?#\x00-\x1f\x7f]+$", description="The task's name.")
+    str,
+    PathParameter(min_length=1, max_length=200, pattern=r"^[^\s/?#\x00-\x1f\x7f]+$", description="The task's name."),
 ]
 Limit = Annotated[int, QueryParameter(ge=1, le=1000, description="How many at most.")]
-After = Annotated[int, QueryParameter(ge=-1, le=2**53, description="The last one that was seen; those behind it follow.")]
+After = Annotated[
+    int, QueryParameter(ge=-1, le=2**53, description="The last one that was seen; those behind it follow.")
+]
 Version = Annotated[int, PathParameter(ge=0, le=2**31 - 1, description="The memory's version.")]
 
 RESERVED = frozenset({"import"})
@@ -86,8 +89,3 @@ def require_free(name: str | None) -> None:
     """
     if name in RESERVED:
         raise UnfitError(f"a session cannot be called {name!r}", "choose another id")
-
-
-def phrase(status: int) -> str:
-    """Give HTTP's words for a status."""
-    return HTTPStatus(status).phrase

@@ -12,7 +12,7 @@ from litestar.params import RequestBody
 from litestar.response import Stream
 
 from llm_as_rnn.service.errors import NotFoundError, ServiceError, StoreUnavailableError
-from llm_as_rnn.service.http.parts import Incoming, Known, Service, key_of, needs
+from llm_as_rnn.service.http.parts import Asker, Incoming, key_of, needs
 from llm_as_rnn.service.http.routes.common import SessionId, problems
 from llm_as_rnn.service.views import SessionView
 
@@ -32,42 +32,41 @@ QUIET = 15.0
     media_type=MEDIA_TYPE,
     tags=["sessions"],
 )
-async def stream_events(parts: Service, caller: Known, session: SessionId, request: Incoming) -> Stream:
-    """Follow a session: an event `session` with what `GET /v1/sessions/{session}` gives, at once and whenever it changes.
+async def stream_events(by: Asker, session: SessionId, request: Incoming) -> Stream:
+    """Follow a session.
 
-    Each event has all that there is, so nothing is missed: who comes back with `Last-Event-ID` gets the session at once
-    if it has changed since. After `deleted` there is nothing more. A comment every 15 seconds keeps the connection open.
+    An event `session` has what `GET /v1/sessions/{session}` gives, at once and whenever that changes. Each has all that
+    there is, so nothing is missed: who comes back with `Last-Event-ID` gets the session at once if it has changed
+    since. After `deleted` there is nothing more. A comment every 15 seconds keeps the connection open.
     """
-    view = await parts.sessions.get(caller, session)
+    view = await by.sessions.get(by.caller, session)
     last = request.headers.get("last-event-id", "")
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return Stream(_events(parts, caller, view, last, key_of(request)), media_type=MEDIA_TYPE, headers=headers)
+    return Stream(_events(by, view, last, key_of(request)), media_type=MEDIA_TYPE, headers=headers)
 
 
-async def _events(
-    parts: Service, caller: Known, view: SessionView, last: str, key: str | None
-) -> AsyncIterator[bytes]:
+async def _events(by: Asker, view: SessionView, last: str, key: str | None) -> AsyncIterator[bytes]:
     """Give events until the service stops, the session is gone, or the key is good no longer."""
     session, spoke = view.id, time.monotonic()
-    number = (await parts.sessions.row(caller, session)).number
+    number = (await by.sessions.row(by.caller, session)).number
     yield b"retry: 2000\n\n"
-    while not parts.stopping.told:
+    while not by.parts.stopping.told:
         told = _tag(view)
         if told != last:
             yield _event("session", told, msgspec.json.encode(view))
             last, spoke = told, time.monotonic()
         elif time.monotonic() - spoke >= QUIET:
             try:
-                await parts.authenticate(key)
+                await by.parts.authenticate(key)
             except StoreUnavailableError:
                 pass
             except ServiceError:
                 return
             yield b": still there\n\n"
             spoke = time.monotonic()
-        await parts.sessions.signals.wait(number, LOOK)
+        await by.sessions.signals.wait(number, LOOK)
         try:
-            view = await parts.sessions.get(caller, session)
+            view = await by.sessions.get(by.caller, session)
         except StoreUnavailableError:
             continue
         except NotFoundError:

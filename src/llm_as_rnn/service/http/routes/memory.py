@@ -11,11 +11,11 @@ from litestar import Response, delete, get, post, put
 from litestar.datastructures.headers import Accept
 from litestar.params import HeaderParameter, QueryParameter, RequestBody
 
+from llm_as_rnn.service.bodies import MemoryChange, MemoryEdit, Pin, Restore, SectionChange
 from llm_as_rnn.service.errors import ConflictError, UnfitError
-from llm_as_rnn.service.http.parts import Incoming, Known, Service, needs
+from llm_as_rnn.service.http.parts import Asker, Incoming, needs
 from llm_as_rnn.service.http.problems import FailedConditionError, MissingConditionError
 from llm_as_rnn.service.http.routes.common import After, Limit, SessionId, Version, problems
-from llm_as_rnn.service.bodies import MemoryChange, MemoryEdit, Pin, Restore, SectionChange
 from llm_as_rnn.service.views import MemoryView
 
 TAGS = ["memory"]
@@ -29,9 +29,9 @@ _TAG = re.compile(r'(?:W/)?"(\d+)"')
 
 
 @get(MEMORY, opt=needs("read"), responses=problems(404), tags=TAGS)
-async def get_memory(parts: Service, caller: Known, session: SessionId, request: Incoming) -> Response[MemoryView | None]:
+async def get_memory(by: Asker, session: SessionId, request: Incoming) -> Response[MemoryView | None]:
     """Give the present memory; its ETag is its version."""
-    view = await parts.sessions.memory(caller, session)
+    view = await by.sessions.memory(by.caller, session)
     tag = _tag(view)
     if tag in [given.strip() for given in request.headers.get("if-none-match", "").split(",")]:
         return Response(None, status_code=304, headers={"ETag": tag})
@@ -40,8 +40,7 @@ async def get_memory(parts: Service, caller: Known, session: SessionId, request:
 
 @put(MEMORY, opt=needs("edit"), responses=problems(404, 409, 412, 422, 428), tags=TAGS)
 async def edit_memory(
-    parts: Service,
-    caller: Known,
+    by: Asker,
     session: SessionId,
     data: RequestBody[MemoryEdit],
     condition: Annotated[
@@ -52,72 +51,69 @@ async def edit_memory(
     """Put what a person wrote in the memory's place, as a new version with its author."""
     expected = _expected(condition)
     try:
-        view = await parts.sessions.edit(caller, session, data.sections, expected)
+        view = await by.sessions.edit(by.caller, session, data.sections, expected)
     except ConflictError as error:
         raise FailedConditionError(error.message, error.hint) from error
-    return _changed(parts, caller, session, view)
+    return _changed(view)
 
 
 @get(f"{MEMORY}/versions", opt=needs("read"), responses=problems(404), tags=TAGS)
-async def list_versions(
-    parts: Service, caller: Known, session: SessionId, after: After = -1, limit: Limit = 100
-) -> Sequence[MemoryView]:
+async def list_versions(by: Asker, session: SessionId, after: After = -1, limit: Limit = 100) -> Sequence[MemoryView]:
     """List versions of the memory, a page at a time: those behind revision `after`."""
-    return await parts.sessions.versions(caller, session, after, limit)
+    return await by.sessions.versions(by.caller, session, after, limit)
 
 
 @get(f"{MEMORY}/versions/{{version:int}}", opt=needs("read"), responses=problems(404), tags=TAGS)
-async def get_version(parts: Service, caller: Known, session: SessionId, version: Version) -> MemoryView:
+async def get_version(by: Asker, session: SessionId, version: Version) -> MemoryView:
     """Give a version of the memory."""
-    return await parts.sessions.memory(caller, session, version)
+    return await by.sessions.memory(by.caller, session, version)
 
 
 @get(f"{MEMORY}/diff", opt=needs("read"), responses=problems(404), tags=TAGS)
 async def diff_memory(
-    parts: Service,
-    caller: Known,
+    by: Asker,
     session: SessionId,
     request: Incoming,
     before: Annotated[int, QueryParameter(name="from", ge=0, le=2**31 - 1, description="The earlier version.")],
     after: Annotated[
-        int | None, QueryParameter(name="to", ge=0, le=2**31 - 1, description="The later version; else the present one.")
+        int | None,
+        QueryParameter(name="to", ge=0, le=2**31 - 1, description="The later version; else the present one."),
     ] = None,
 ) -> Response[MemoryChange] | Response[str]:
-    """Give what changed from one version of the memory to another, by its parts; as a unified diff where that is asked for.
+    """Give what changed from one version of the memory to another, by its parts.
 
-    `Accept: text/x-diff` asks for it.
+    Whoever asks with `Accept: text/x-diff` gets it as a unified diff.
     """
-    earlier = await parts.sessions.memory(caller, session, before)
-    later = await parts.sessions.memory(caller, session, after)
+    earlier = await by.sessions.memory(by.caller, session, before)
+    later = await by.sessions.memory(by.caller, session, after)
     if Accept(request.headers.get("accept", "*/*")).best_match(["application/json", DIFF]) == DIFF:
         return Response(_unified(earlier, later), media_type=DIFF)
     return Response(_change(earlier, later))
 
 
 @post(f"{MEMORY}/restore", opt=needs("edit"), status_code=200, responses=problems(404, 409, 422), tags=TAGS)
-async def restore_memory(parts: Service, caller: Known, session: SessionId, data: RequestBody[Restore]) -> Response[MemoryView]:
+async def restore_memory(by: Asker, session: SessionId, data: RequestBody[Restore]) -> Response[MemoryView]:
     """Put an earlier version of the memory back, as a new version; nothing is lost."""
-    return _changed(parts, caller, session, await parts.sessions.restore(caller, session, data.version))
+    return _changed(await by.sessions.restore(by.caller, session, data.version))
 
 
 @put(f"{MEMORY}/pins", opt=needs("edit"), responses=problems(404, 409, 422), tags=TAGS)
-async def pin_note(parts: Service, caller: Known, session: SessionId, data: RequestBody[Pin]) -> Response[MemoryView]:
+async def pin_note(by: Asker, session: SessionId, data: RequestBody[Pin]) -> Response[MemoryView]:
     """Pin a note of the memory: no update drops or alters it."""
-    return _changed(parts, caller, session, await parts.sessions.pin(caller, session, data.item, True))
+    return _changed(await by.sessions.pin(by.caller, session, data.item, True))
 
 
 @delete(f"{MEMORY}/pins", opt=needs("edit"), status_code=200, responses=problems(404, 409, 422), tags=TAGS)
 async def unpin_note(
-    parts: Service,
-    caller: Known,
+    by: Asker,
     session: SessionId,
     item: Annotated[str, QueryParameter(min_length=1, description="The note, as it stands in the memory.")],
 ) -> Response[MemoryView]:
     """Let a note that was pinned go again."""
-    return _changed(parts, caller, session, await parts.sessions.pin(caller, session, item, False))
+    return _changed(await by.sessions.pin(by.caller, session, item, False))
 
 
-def _changed(parts: Service, caller: Known, session: str, view: MemoryView) -> Response[MemoryView]:
+def _changed(view: MemoryView) -> Response[MemoryView]:
     return Response(view, headers={"ETag": _tag(view)})
 
 

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 from litestar import Response, get, post, put
 from litestar.params import QueryParameter, RequestBody
 
-from llm_as_rnn.service.http.parts import Known, Service, needs
+from llm_as_rnn.service.http.parts import Asker, needs
 from llm_as_rnn.service.http.routes.common import After, Limit, PredictionId, SessionId, and_ok, named, problems
-from llm_as_rnn.service.views import NewOutcome, NewPrediction, OutcomeView, PredictionView, ScoresView, StepView
+from llm_as_rnn.service.views import (
+    NewOutcome,
+    NewPrediction,
+    OutcomeView,
+    PredictionView,
+    ScoresView,
+    SpendView,
+    StepView,
+)
 
 TAGS = ["steps"]
 
 OUTCOME = "/sessions/{session:str}/predictions/{prediction:str}/outcome"
-
-LEARNED = "learned"
 
 
 @post(
@@ -26,21 +32,19 @@ LEARNED = "learned"
     responses=problems(404, 409, 422, 502),
     tags=TAGS,
 )
-async def predict(parts: Service, caller: Known, session: SessionId, data: RequestBody[NewPrediction]) -> PredictionView:
+async def predict(by: Asker, session: SessionId, data: RequestBody[NewPrediction]) -> PredictionView:
     """Predict the outcome of an observation.
 
     The same id with the same observation is the same prediction, and asks no model again; with another observation it
     is a conflict.
     """
-    return await parts.sessions.predict(caller, session, data)
+    return await by.sessions.predict(by.caller, session, data)
 
 
-@get(
-    "/sessions/{session:str}/predictions/{prediction:str}", opt=needs("read"), responses=problems(404), tags=TAGS
-)
-async def get_prediction(parts: Service, caller: Known, session: SessionId, prediction: PredictionId) -> StepView:
+@get("/sessions/{session:str}/predictions/{prediction:str}", opt=needs("read"), responses=problems(404), tags=TAGS)
+async def get_prediction(by: Asker, session: SessionId, prediction: PredictionId) -> StepView:
     """Give a prediction, what it was made of, and what came."""
-    return await parts.sessions.prediction(caller, session, named(prediction))
+    return await by.sessions.prediction(by.caller, session, named(prediction))
 
 
 @put(
@@ -51,9 +55,8 @@ async def get_prediction(parts: Service, caller: Known, session: SessionId, pred
     response_description="It is kept, and will be learned.",
     tags=TAGS,
 )
-async def put_outcome(  # noqa: PLR0913, PLR0917 - a parameter each for what may be said
-    parts: Service,
-    caller: Known,
+async def put_outcome(
+    by: Asker,
     session: SessionId,
     prediction: PredictionId,
     data: RequestBody[NewOutcome],
@@ -65,41 +68,38 @@ async def put_outcome(  # noqa: PLR0913, PLR0917 - a parameter each for what may
     one. An outcome that was wrong is corrected by another one that names it in `replaces`.
     """
     name = named(prediction)
-    view = await parts.sessions.tell(caller, session, name, data)
+    view = await by.sessions.tell(by.caller, session, name, data)
     if wait and view.status == "waiting":
-        view = await parts.sessions.wait(caller, session, name, min(wait, parts.settings.longest_wait))
+        view = await by.sessions.wait(by.caller, session, name, min(wait, by.parts.settings.longest_wait))
     settled = bool(wait) and view.status != "waiting"
     return Response(view, status_code=200 if settled else 202)
 
 
 @get(OUTCOME, opt=needs("read"), responses=problems(404), tags=TAGS)
-async def get_outcome(parts: Service, caller: Known, session: SessionId, prediction: PredictionId) -> OutcomeView:
+async def get_outcome(by: Asker, session: SessionId, prediction: PredictionId) -> OutcomeView:
     """Give the latest outcome of a prediction, and what was learned of it."""
-    return await parts.sessions.outcome(caller, session, named(prediction))
+    return await by.sessions.outcome(by.caller, session, named(prediction))
 
 
 @get("/sessions/{session:str}/steps", opt=needs("read"), responses=problems(404), tags=TAGS)
-async def list_steps(
-    parts: Service, caller: Known, session: SessionId, after: After = -1, limit: Limit = 100
-) -> Sequence[StepView]:
+async def list_steps(by: Asker, session: SessionId, after: After = -1, limit: Limit = 100) -> Sequence[StepView]:
     """List steps in order of time, a page at a time: those behind step number `after`."""
-    return await parts.sessions.steps(caller, session, after, limit)
+    return await by.sessions.steps(by.caller, session, after, limit)
 
 
 @get("/sessions/{session:str}/scores", opt=needs("read"), responses=problems(404), tags=TAGS)
-async def get_scores(parts: Service, caller: Known, session: SessionId) -> ScoresView:
+async def get_scores(by: Asker, session: SessionId) -> ScoresView:
     """Give how good the predictions of a session were, over time."""
-    return await parts.sessions.scores(caller, session)
+    return await by.sessions.scores(by.caller, session)
 
 
 @get("/spend", opt=needs("read"), responses=problems(), tags=["spend"])
 async def get_spend(
-    parts: Service,
-    caller: Known,
+    by: Asker,
     days: Annotated[int, QueryParameter(ge=1, le=3660, description="How many days back.")] = 30,
-) -> Any:
+) -> Sequence[SpendView]:
     """Give what the tenant used, day by day."""
-    return await parts.sessions.spend(caller, days)
+    return await by.sessions.spend(by.caller, days)
 
 
 ROUTES = (predict, get_prediction, put_outcome, get_outcome, list_steps, get_scores, get_spend)
