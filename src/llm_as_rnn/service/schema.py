@@ -18,8 +18,8 @@ metadata = sa.MetaData(
 )
 
 Number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-"""A number that counts up by itself; SQLite does that for its own kind of integer alone. It is told not to give a number
-again (``sqlite_autoincrement``) where rows can be deleted: processes remember by numbers what they read."""
+"""A number that counts up by itself; SQLite does that for its own kind of integer alone. Tables whose rows can be deleted
+say ``sqlite_autoincrement``, so that no number is given again: processes remember by numbers what they read."""
 
 
 def _tenant() -> sa.Column[int]:

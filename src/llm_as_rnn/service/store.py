@@ -43,7 +43,7 @@ BUSY = 30.0
 CONNECTIONS = 20
 """Connections to PostgreSQL that a process holds open."""
 POSTGRESQL_BUSY = ("40001", "40P01", "55P03", "57P01", "57P02", "57P03", "53300", "25P03")
-"""PostgreSQL's codes for what another try may settle: serialization, deadlock, lock, shutdown, start, too many, idle."""
+"""PostgreSQL's codes for what another try may settle: serialization, deadlock, lock, shutdown, start, many, idle."""
 POSTGRESQL_SETTINGS = {
     "idle_in_transaction_session_timeout": "10s",
     "lock_timeout": "10s",

@@ -1,4 +1,4 @@
-"""A process of the service under torture: `serving.serve`, on a bad engine, with short leases and a clock that jumps."""
+"""A process of the service under torture: `serving.serve`, on a bad engine, short leases, and a clock that jumps."""
 
 from __future__ import annotations
 

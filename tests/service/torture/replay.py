@@ -63,7 +63,7 @@ class Replayer:
         return best.faults
 
     async def _begun(self, session: Session, predictor: Predictor) -> list[Stream]:
-        """Give what it may have begun with: of what it was forked from, the states with the memory that it has first."""
+        """Give what it may have begun with: of what it was forked from, states with the memory that it has first."""
         first = [plain(row.content) for row in session.first_versions]
         begun = begin(predictor.method, SequenceInfo(session.row.id, plain(session.row.about)))
         counted = measured(predictor.method, begun, predictor.settings.budget, self._engine.info.model)
