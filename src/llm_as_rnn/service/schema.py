@@ -18,7 +18,7 @@ metadata = sa.MetaData(
 )
 
 Number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-"""A number that counts up by itself; SQLite does that for its own kind of integer alone. Tables whose rows can be deleted
+"""A number that counts up by itself; SQLite does that for its own kind of integer alone. Tables with rows that may go
 say ``sqlite_autoincrement``, so that no number is given again: processes remember by numbers what they read."""
 
 
