@@ -118,6 +118,7 @@ class Lifecycle(Tasks):
         name = secrets.token_hex(8) if new is None else new
 
         def forking(connection: sa.Connection) -> Row:
+            rows.find(connection, caller.tenant, session, lock=True)  # state and versions are to be of one moment
             loaded = rows.load(connection, caller.tenant, session)
             row = loaded.row
             entries = rows.entries(connection, row.number, self.present.predictor(row).keeping.keep_versions)
