@@ -176,6 +176,7 @@ class SQLiteStore(Store):
         sa.event.listen(self._engine, "begin", _begin)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="llm-as-rnn-read")
         self._queue: queue.SimpleQueue[tuple[Work[Any], Future[Any]] | None] = queue.SimpleQueue()
+        self._closed = False
         self._writer = threading.Thread(target=self._write_all, name="llm-as-rnn-write", daemon=True)
         self._writer.start()
 
@@ -190,12 +191,15 @@ class SQLiteStore(Store):
 
     async def write(self, work: Work[T]) -> T:
         """Do work in a transaction (see `Store.write`)."""
+        if self._closed:
+            raise StoreUnavailableError("the database was closed", "open it again")
         done: Future[T] = Future()
         self._queue.put((work, done))
         return await asyncio.shield(asyncio.wrap_future(done))
 
     async def close(self) -> None:
         """End after what is under way."""
+        self._closed = True
         self._queue.put(None)
         await asyncio.to_thread(self._writer.join)
         self._readers.shutdown()
