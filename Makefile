@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help install demo test test-long test-all check docs results fuzz bench clean
+.PHONY: help install demo test test-long test-all check docs results fuzz torture bench clean
 
 help:
 	@echo "make demo        install, fetch the default model (98 MB), then learn made-up associations and forecast weather"
@@ -14,6 +14,7 @@ help:
 	@echo "make docs        build the documentation in build/site; a link or a page that is not there is an error"
 	@echo "make results     make the pages in docs/results again from the tables of steps there; no model is asked"
 	@echo "make fuzz        give every reader of outside bytes SECONDS (30) of bytes that nobody would write"
+	@echo "make torture     kill processes of the service and its PostgreSQL KILLS (200) times, and look what was lost"
 	@echo "make bench       measure speed"
 	@echo "make clean       remove .venv and caches"
 
@@ -73,6 +74,10 @@ results: .venv/.installed
 fuzz: .venv/.developing
 	@$(BIN)/python -m pip install --quiet "atheris>=3" || echo "atheris cannot be had here: hypothesis takes its place"
 	@$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),30)
+
+# Needs PostgreSQL's programs; with WHERE=--sqlite it does not.
+torture: .venv/.developing
+	@$(BIN)/python -m tests.service.torture --kills $(or $(KILLS),200) $(WHERE)
 
 bench: .venv/.developing
 	$(BIN)/python benchmarks/engine_overhead.py

@@ -102,7 +102,7 @@ def service(database: str, engine: str) -> Iterator[Process]:
         "--model", "openai:oracle", "--base-url", engine, "--no-log-requests",
     ]  # fmt: skip
     environment = os.environ | {"OPENAI_API_KEY": "none"}
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)  # noqa: S603 - our own
     assert process.stderr is not None
     try:
         for line in process.stderr:

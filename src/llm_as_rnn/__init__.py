@@ -17,16 +17,30 @@ from llm_as_rnn.core.extras import look_in
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from llm_as_rnn.client.asynchronous import AsyncClient
+    from llm_as_rnn.client.synchronous import Client
     from llm_as_rnn.core.errors import LlmAsRnnError
     from llm_as_rnn.core.extras import Extra
     from llm_as_rnn.core.task import Task, load_task
     from llm_as_rnn.streams.learner import AsyncLearner, Learner
     from llm_as_rnn.streams.shared import SharedEngine
 
-__all__ = ["AsyncLearner", "Learner", "LlmAsRnnError", "SharedEngine", "Task", "__version__", "load_task"]
+__all__ = [
+    "AsyncClient",
+    "AsyncLearner",
+    "Client",
+    "Learner",
+    "LlmAsRnnError",
+    "SharedEngine",
+    "Task",
+    "__version__",
+    "load_task",
+]
 
 _HOMES = {
+    "AsyncClient": "client.asynchronous",
     "AsyncLearner": "streams.learner",
+    "Client": "client.synchronous",
     "Learner": "streams.learner",
     "LlmAsRnnError": "core.errors",
     "SharedEngine": "streams.shared",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import io
 import json
+import os
 import re
 import runpy
 import shlex
@@ -211,7 +212,7 @@ class Reader:
         self.monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("\n".join(typed).encode())))
         self.capsys.readouterr()
         (words,) = commands(prompt.removeprefix("$ "))
-        assert run(words[1:]) == 0
+        assert run([os.path.expandvars(word) for word in words[1:]]) == 0
         answers = map(json.loads, self.capsys.readouterr().out.splitlines())
         told = [what for what in parsed if not ("x" in what or "y" in what)]
         assert list(map(form, answers)) == list(map(form, told))

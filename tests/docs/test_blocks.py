@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import tomllib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 from markdown_it import MarkdownIt
 
+from llm_as_rnn.core.engine import EngineInfo
 from llm_as_rnn.core.records import Status
+from llm_as_rnn.engines.models import registered
+from llm_as_rnn.engines.naming import DEFAULT_MODEL
 from llm_as_rnn.runs.directory import RunDirectory
-from tests.docs.reader import NOT_RUN, PAGES, ROOT, Reader, commands, name_of, not_run
+from llm_as_rnn.service.migrating import migrate
+from tests.docs.reader import NOT_RUN, PAGES, ROOT, Reader, answer, commands, name_of, not_run
+from tests.service.client.running import running
 
 KNOWN = {"python", "sh", "console", "csv", "yaml", "toml", "text", ""}
 """The languages of blocks; one without a language shows what was printed, or a picture."""
@@ -29,6 +37,23 @@ def blocks(page: Path) -> list[tuple[str, str]]:
     return [("indented" if token.type == "code_block" else token.info, token.content) for token in found]
 
 
+ASK_A_SERVICE = ("client.md",)
+"""Pages whose Python asks a service that the environment names."""
+
+
+@contextmanager
+def a_service(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let the environment name a service that answers."""
+    database = f"sqlite:///{folder / 'service.db'}"
+    asyncio.run(migrate(database))
+    entry = registered(DEFAULT_MODEL.removeprefix("llamacpp:"))
+    info = EngineInfo(DEFAULT_MODEL, digest="d", form=entry.form, style=entry.style)
+    with running(database, answer, info) as service:
+        monkeypatch.setenv("LLM_AS_RNN_SERVER", service.url)
+        monkeypatch.setenv("LLM_AS_RNN_KEY", service.key)
+        yield
+
+
 def shell_commands() -> list[list[str]]:
     return [
         words for page in PAGES for language, block in blocks(page) if language == "sh" for words in commands(block)
@@ -36,8 +61,11 @@ def shell_commands() -> list[list[str]]:
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=name_of)
-def test_a_page_does_what_it_says(reader: Reader, page: Path) -> None:
-    done = reader.follow(page)
+def test_a_page_does_what_it_says(reader: Reader, page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with ExitStack() as opened:
+        if page.name in ASK_A_SERVICE:
+            opened.enter_context(a_service(tmp_path, monkeypatch))
+        done = reader.follow(page)
     assert done >= len([language for language, _ in blocks(page) if language in ("python", "sh", "console")])
 
 

@@ -10,15 +10,16 @@ import json
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 import polars
 
-from llm_as_rnn.cli.predict import _answers as answers
-from llm_as_rnn.core.errors import LlmAsRnnError
+from llm_as_rnn.cli.lines import answers
+from llm_as_rnn.cli.predict import _steps as steps
+from llm_as_rnn.core.errors import EngineUnavailableError, LlmAsRnnError
 from llm_as_rnn.core.prompts import Prompts
 from llm_as_rnn.core.records import Message, Request, StepRecord
 from llm_as_rnn.core.task import SHIPPED, Task, load_task
@@ -168,7 +169,7 @@ def pipe(content: bytes) -> None:
     engine = ScriptedEngine(lambda request: " rain, 9.5")
     with Learner("weather", method="repeat_last", engine=engine) as learner:
         for number, line in enumerate(content.splitlines(keepends=True)[:4], 1):
-            for said in answers(learner, number, line):
+            for said in answers(partial(steps, learner), (EngineUnavailableError,), number, line):
                 msgspec.json.encode(said)
         learner.save(path)
         revive(learner.method, bytes(read_saved(path).stream))

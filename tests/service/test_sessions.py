@@ -23,9 +23,11 @@ from llm_as_rnn.service.errors import (
     NotFoundError,
     QuotaError,
     ServiceError,
+    StoreUnavailableError,
     UnfitError,
 )
 from llm_as_rnn.service.learning import MISTAKES, Learning
+from llm_as_rnn.service.retention import retain
 from llm_as_rnn.service.schema import metadata, outcomes, sessions, tenants
 from llm_as_rnn.service.sessions import Sessions
 from llm_as_rnn.service.store import Store
@@ -402,6 +404,38 @@ def test_a_notebooks_learner_goes_in_and_comes_back(database: str, tmp_path: Pat
     assert back.learn_one("#2", came(2)).fate == "duplicate"
     back.close()
     learner.close()
+
+
+def test_a_file_of_a_session_whose_old_steps_were_deleted_knows_that_there_were_more(
+    database: str, tmp_path: Path
+) -> None:
+    async def work(one: House) -> None:
+        await one.begin()
+        for number in range(4):
+            await one.predict(number)
+            if number < 3:
+                await one.tell(f"#{number}", came(number))
+        await one.learn()
+        await retain(one.sessions.store, 0)
+        (tmp_path / "kept").write_bytes(await one.sessions.dump(one.me, "seattle"))
+
+    in_house(database, work)
+    back = Learner.load(tmp_path / "kept", engine=ScriptedEngine(answer))
+    assert back.stream.forgotten == 3
+    assert back.learn_one("#1", came(1)).fate == "duplicate"
+    assert [waiting.id for waiting in back.waiting] == ["#3"]
+    back.close()
+
+
+def test_a_closed_database_says_so(database: str) -> None:
+    async def work() -> None:
+        store = await Store.open(database)
+        await store.close()
+        if database.startswith("sqlite"):
+            with pytest.raises(StoreUnavailableError, match="closed"):
+                await store.write(lambda connection: None)
+
+    asyncio.run(work())
 
 
 def test_what_is_deleted_is_gone(database: str) -> None:

@@ -6,17 +6,18 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from typing import Any
 
 import click
-import msgspec
 
 from llm_as_rnn.cli.learning import locked
+from llm_as_rnn.cli.lines import Answer, Line, answers, lines, open_pipes, read_about, shown, write
 from llm_as_rnn.cli.main import DONE, SOME_FAILED
 from llm_as_rnn.cli.progress import pause_notice, waiting
 from llm_as_rnn.core.door import plain_fields
-from llm_as_rnn.core.errors import EngineError, EngineUnavailableError, GivenUpWarning, LlmAsRnnError, UsageError
+from llm_as_rnn.core.errors import EngineError, EngineUnavailableError, GivenUpWarning, UsageError
 from llm_as_rnn.core.settings import knobs
 from llm_as_rnn.core.task import Task, load_task, shipped_tasks
 from llm_as_rnn.streams.learner import Learner
@@ -25,10 +26,6 @@ from llm_as_rnn.streams.replaying import Id
 from llm_as_rnn.streams.saved import Saved, read_saved
 from llm_as_rnn.streams.settings import Limits
 
-BOM = b"\xef\xbb\xbf"
-"""What some editors and spreadsheets put before the first line."""
-
-
 ANEW = ("base_url", "context", "cache_reuse", "timeout", "patience", "prompts", "allow_remote_data")
 """Options that are not kept in the state file: they are given anew every time, or left out."""
 
@@ -36,81 +33,47 @@ MAY_CHANGE = ("budget", "coverage", "abstain_above", "abstain_wider", *knobs(Lim
 """Options that may be other ones than those with which a state was begun."""
 
 
-class Line(msgspec.Struct, forbid_unknown_fields=True):
-    """A line of input: an observation, an outcome, or both."""
-
-    id: Id | None = None
-    x: dict[str, Any] | None = None
-    y: dict[str, Any] | None = None
-
-
-def predict(task: str, state: Path, about: tuple[str, ...], take_task: bool, show_memory: bool, **given: Any) -> int:
+def predict(
+    task: str,
+    state: Path | None,
+    server: str | None,
+    key_file: Path | None,
+    session: str | None,
+    about: tuple[str, ...],
+    take_task: bool,
+    show_memory: bool,
+    **given: Any,
+) -> int:
     """Do what ``llm-as-rnn predict`` is told to."""
-    source, sink = _open_pipes(sys.stdin, sys.stdout)
+    if (state is None) == (server is None):
+        said = "has one place" if server else "needs a place"
+        raise UsageError(f"what is learned {said}", "give --state FILE, or --server URL")
+    source, sink = open_pipes(sys.stdin, sys.stdout)
+    constant = read_about(about)
+    if server is not None:
+        from llm_as_rnn.cli.remote import Remote, ask  # noqa: PLC0415 - who learns here needs no client
+
+        where = Remote(server, key_file, session, constant, take_task, show_memory)
+        return ask(task, where, given, source, sink)
+    for name, value in (("--key-file", key_file), ("--session", session)):
+        if value is not None:
+            raise UsageError(f"{name} is for a service", f"leave {name} out, or name the service: --server URL")
+    assert state is not None  # noqa: S101 - tells mypy what was just looked at
     options = {name: given.pop(name) for name in ANEW} | {"on_pause": pause_notice()}
     chosen = {name: value for name, value in given.items() if value is not None}
-    constant = _read_about(about)
     with locked(state), _opened(task, state, options, chosen, constant, take_task=take_task) as learner:
         failed = 0
-        for number, text in _lines(source):
-            for answer in _answers(learner, number, text):
+        for number, text in lines(source):
+            for answer in answers(partial(_steps, learner), (EngineUnavailableError,), number, text):
                 if "error" in answer:
                     failed += 1
                 else:
                     # Before anything else is asked: what cannot be saved ends the stream here.
                     learner.save(state)
-                _write(sink, msgspec.json.encode(answer) + b"\n")
+                write(sink, answer)
         if show_memory and learner.memory is not None:
             click.echo(str(learner.memory), err=True)
     return SOME_FAILED if failed else DONE
-
-
-def _open_pipes(stdin: TextIO | None, stdout: TextIO | None) -> tuple[BinaryIO, BinaryIO]:
-    """Give where lines come from and answers go to; Python has nothing in the place of one that was closed."""
-    if stdin is None:
-        raise UsageError("standard input is closed", "give lines on it: llm-as-rnn predict ... < FILE")
-    if stdout is None:
-        raise UsageError("standard output is closed", "give answers a place: llm-as-rnn predict ... > FILE")
-    return stdin.buffer, stdout.buffer
-
-
-def _lines(source: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    try:
-        for number, text in enumerate(source, 1):
-            yield number, text.removeprefix(BOM) if number == 1 else text
-    except OSError as error:
-        raise UsageError(f"standard input cannot be read: {error.strerror}", "give lines on it") from error
-
-
-def _write(sink: BinaryIO, content: bytes) -> None:
-    try:
-        sink.write(content)
-        sink.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        hint = "make room there; what was learned is saved: send again what got no answer"
-        raise UsageError(f"answers cannot be written to standard output: {error.strerror}", hint) from error
-
-
-def _read_about(pairs: tuple[str, ...]) -> dict[str, Any]:
-    """Read NAME=VALUE pairs; a value is JSON where it can be read as such, and else text.
-
-    >>> _read_about(("sex=f", "age=58"))
-    {'sex': 'f', 'age': 58}
-    """
-    constant: dict[str, Any] = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals or not name:
-            raise UsageError(f"--about {pair!r} is not NAME=VALUE", "write --about sex=f")
-        if name in constant:
-            raise UsageError(f"--about names {name!r} twice", "keep one of them")
-        try:
-            constant[name] = msgspec.json.decode(value)
-        except (msgspec.DecodeError, UnicodeError, RecursionError):
-            constant[name] = value
-    return constant
 
 
 @contextmanager
@@ -169,29 +132,8 @@ def _require_as_begun(state: Path, saved: Saved, chosen: dict[str, Any], about: 
         raise UsageError(f"{state} was begun {how}", "leave --about out, or take another --state")
 
 
-def _answers(learner: Learner, number: int, text: bytes) -> Iterator[dict[str, Any]]:
-    """Answer one line; what an answer without an error says is to be saved before it is given."""
-    if not text.strip():
-        return
-    name: Id | None = None
-    try:
-        line = msgspec.json.decode(text, type=Line)
-        name = line.id
-        for answer in _steps(learner, line):
-            name = answer["id"]
-            yield answer
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        yield {"id": name, "line": number, "error": f"not a line of input: {error}"}
-    except LlmAsRnnError as error:
-        if isinstance(error, EngineUnavailableError):
-            raise
-        yield {"id": name, "line": number, "error": str(error)}
-
-
-def _steps(learner: Learner, line: Line) -> Iterator[dict[str, Any]]:
+def _steps(learner: Learner, line: Line) -> Iterator[Answer]:
     name = line.id
-    if line.x is None and (line.y is None or name is None):
-        raise UsageError('a line needs "x", or "id" and "y"', "see llm-as-rnn predict --help")
     if line.x is not None:
         answer = _predict(learner, line.x, name)
         name = answer["id"]
@@ -200,7 +142,7 @@ def _steps(learner: Learner, line: Line) -> Iterator[dict[str, Any]]:
         yield _learn(learner, name, line.y)
 
 
-def _predict(learner: Learner, x: dict[str, Any], name: Id | None) -> dict[str, Any]:
+def _predict(learner: Learner, x: dict[str, Any], name: Id | None) -> Answer:
     if name is not None and was_learned(learner.stream, name):
         # Sent again after a crash: its outcome is learned, so nothing is left to be done.
         return {"id": name, "status": "learned"}
@@ -208,28 +150,17 @@ def _predict(learner: Learner, x: dict[str, Any], name: Id | None) -> dict[str, 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", GivenUpWarning)  # the answer says it
         made = learner.predict_one(x, name)
-    prediction = made.prediction
-    answer: dict[str, Any] = {"id": made.id, "status": prediction.status, "prediction": prediction.values}
-    if prediction.problem:
-        answer["problem"] = prediction.problem
-    for told in ("distribution", "believed"):
-        figures = getattr(prediction, told)
-        if figures:
-            answer[told] = {name: {of: round(figure, 4) for of, figure in row.items()} for name, row in figures.items()}
-    chance = {name: round(figure, 4) for name, figure in prediction.chance.items()}
-    trust = {"interval": prediction.interval, "among": prediction.among, "chance": chance}
-    answer |= {told: said for told, said in {**trust, "abstained": prediction.abstained}.items() if said}
-    return answer | _losses(learner, before)
+    return shown(made.id, made.prediction) | _losses(learner, before)
 
 
-def _learn(learner: Learner, name: Id, y: dict[str, Any]) -> dict[str, Any]:
+def _learn(learner: Learner, name: Id, y: dict[str, Any]) -> Answer:
     before = learner.stream
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", GivenUpWarning)  # the answer says it
         learnt = learner.learn_one(name, y)
     if learnt.fate == "failed":
         raise EngineError("the model gave no answer, so this outcome still waits", "send it again")
-    answer: dict[str, Any] = {"id": name, "learned": learnt.update.outcome if learnt.update else learnt.fate}
+    answer: Answer = {"id": name, "learned": learnt.update.outcome if learnt.update else learnt.fate}
     if learnt.update and learnt.update.reason:
         answer["reason"] = learnt.update.reason
     if learnt.again:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import suppress
 from types import CodeType, TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
 
 from llm_as_rnn.core.engine import Engine
-from llm_as_rnn.core.errors import EngineError, EngineUnavailableError, UsageError
+from llm_as_rnn.core.errors import EngineError, EngineUnavailableError
 from llm_as_rnn.core.method import Calls
 from llm_as_rnn.core.records import ESTIMATED, Call, Completion, Request, StepRecord
+from llm_as_rnn.engines.background import Background, Gone
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -32,6 +31,7 @@ class Ended(NamedTuple):
 
 CLOSED = "nothing can be asked after close: the model was given back"
 FORKED = "nothing can be asked in a forked process: the model stayed in the one that opened it"
+_ANEW = "make one in each process, or load what was saved"
 
 
 async def drive(calls: Calls[T], engine: Engine, log: list[Call] | None = None) -> T:
@@ -198,19 +198,14 @@ class SyncDriver:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        # A thread with an event loop of its own: asyncio.run would fail inside a notebook's loop. A daemon, so that a
-        # driver that nobody closed does not keep the interpreter from ending.
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="llm-as-rnn", daemon=True)
-        self._process = os.getpid()
-        self._ended = False
+        self._background = Background(Gone(CLOSED, FORKED, "make another, or load what was saved", _ANEW))
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._background.start()
         try:
-            self._wait(self.engine.open())
+            self._background.wait(self.engine.open())
         except BaseException:
-            self._end()
+            self._background.end()
             raise
         return self
 
@@ -221,14 +216,14 @@ class SyncDriver:
         if not self.usable:
             return
         try:
-            self._wait(self.engine.close())
+            self._background.wait(self.engine.close())
         finally:
-            self._end()
+            self._background.end()
 
     @property
     def usable(self) -> bool:
         """Whether anything can be asked: not after the exit, and not in a forked process."""
-        return not self._ended and os.getpid() == self._process
+        return self._background.usable
 
     def require_usable(self) -> None:
         """Refuse what would wait for ever.
@@ -238,26 +233,9 @@ class SyncDriver:
         UsageError
             After the exit, and in a forked process.
         """
-        if os.getpid() != self._process:
-            raise UsageError(FORKED, "make one in each process, or load what was saved")
-        if self._ended:
-            raise UsageError(CLOSED, "make another, or load what was saved")
+        self._background.require_usable()
 
     def run(self, calls: Calls[T], log: list[Call] | None = None) -> T:
         """Run a computation to its end, as `drive` does."""
         self.require_usable()
-        return self._wait(drive(calls, self.engine, log))
-
-    def _wait(self, work: Coroutine[Any, Any, T]) -> T:
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        try:
-            return future.result()
-        except BaseException:
-            future.cancel()  # Ctrl-C ends the waiting; this ends the work
-            raise
-
-    def _end(self) -> None:
-        self._ended = True
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        return self._background.wait(drive(calls, self.engine, log))

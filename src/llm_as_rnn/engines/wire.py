@@ -19,7 +19,7 @@ import os
 import random
 import ssl
 import zlib
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from time import time
@@ -73,8 +73,188 @@ class Answer(NamedTuple):
     failed: int
 
 
-class Wire:
-    """Sends requests to one server.
+class Reply(NamedTuple):
+    """What came back, whatever it says.
+
+    Attributes
+    ----------
+    status : int
+        HTTP's.
+    headers : mapping
+        By name, in any case.
+    content : bytes
+        The body, unpacked.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+
+class Connection:
+    """The way to one server, for whatever is sent there.
+
+    Parameters
+    ----------
+    base_url : str
+        Its address, which may hold a login (sent as Basic authentication).
+    secrets : iterable of str
+        What is taken out of everything that the server says, besides what the address holds.
+    timeout : float
+        Seconds for each step of one attempt: to connect, to send, until the next bytes come.
+    most : int
+        The longest reply that is read, in bytes.
+    proxies : bool
+        Whether a proxy that the environment names may stand between.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        secrets: Iterable[str],
+        *,
+        timeout: float,
+        most: int | None = None,
+        proxies: bool = True,
+    ) -> None:
+        self.address: Address = address(base_url)
+        self.where = self.address.url  # as messages call it
+        self.hide = Redactor([*secrets, *credentials(self.address)])
+        self.answered = False
+        """Whether the server ever did."""
+        self._timeout = timeout
+        self._most = most
+        self._proxies = proxies
+        self._client: httpx2.AsyncClient | None = None
+
+    async def open(self) -> None:
+        """Make ready to connect.
+
+        Raises
+        ------
+        UsageError
+            If the environment names a proxy, or certificates, that cannot be used.
+        """
+        import httpx2  # noqa: PLC0415 - it takes a while
+
+        host = self.address.host
+        here = await asyncio.to_thread(is_here, host) or is_bound(host)
+        direct = here or not self._proxies
+        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
+        with usable_environment(proxies=not direct):
+            transport: httpx2.AsyncBaseTransport | None = None
+            if direct:
+                secure = self.address.scheme == "https"
+                # Where there is no TLS no certificates are needed, and to read those of the system takes a while.
+                transport = httpx2.AsyncHTTPTransport(verify=secure, trust_env=secure, limits=limits)
+            if here and transport is not None:
+                transport = _on_this_machine(transport)
+            self._client = httpx2.AsyncClient(
+                follow_redirects=False,
+                trust_env=not direct,
+                transport=transport,
+                limits=limits,
+                timeout=self._timeout,
+                auth=self.address.login,
+                headers={"User-Agent": f"llm-as-rnn/{__version__}", "Accept-Encoding": "gzip"},
+            )
+
+    async def ask(
+        self,
+        method: str,
+        url: str,
+        content: bytes | None,
+        headers: Mapping[str, str],
+        *,
+        timeout: float | None = None,
+    ) -> Reply:
+        """Send one request, once, and read the reply to its end; another time limit holds for each step of this one.
+
+        Raises
+        ------
+        httpx2.TransportError, httpx2.InvalidURL
+            If no whole reply came; `broken` says what the first means.
+        EngineUnavailableError
+            If the connection is not open.
+        EngineError
+            If the reply is too long, or packed in a way that was not asked for.
+        """
+        if self._client is None:
+            raise EngineUnavailableError(f"the connection to {self.where} is not open")
+        wait = self._timeout if timeout is None else timeout
+        async with self._client.stream(method, url, content=content, headers=headers, timeout=wait) as reply:
+            body = await self._read(reply)
+        self.answered = True
+        return Reply(reply.status_code, reply.headers, body)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
+
+    async def _read(self, reply: httpx2.Response) -> bytes:
+        most = MOST_BYTES if self._most is None else self._most
+        packing = reply.headers.get("content-encoding", "").strip().lower()
+        if packing not in ("", "identity", "gzip", "x-gzip", "deflate"):
+            raise EngineError(
+                f"{self.where} sends its replies packed in a way that was not asked for ({packing[:20]!r})"
+            )
+        unpack = zlib.decompressobj(zlib.MAX_WBITS | 32).decompress if packing not in ("", "identity") else _as_it_is
+        parts, came, size = [], 0, 0
+        async for chunk in reply.aiter_raw():
+            try:
+                part = unpack(chunk, most + 1 - size)
+            except zlib.error as error:
+                raise EngineError(f"{self.where} sent a reply that cannot be unpacked") from error
+            came, size = came + len(chunk), size + len(part)
+            if max(came, size) > most:
+                raise EngineError(f"{self.where} sent a reply of more than {most >> 20} MiB")
+            parts.append(part)
+        return b"".join(parts)
+
+    def broken(self, error: httpx2.TransportError) -> EngineError:
+        """Say in one line what a broken connection means."""
+        import httpx2  # noqa: PLC0415
+
+        ours = self.of_environment(error)
+        if ours is not None:
+            return ours
+        said = self.hide(one_line(str(error) or type(error).__name__))
+        if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.UnsupportedProtocol):
+            if self.answered:
+                return EngineBusyError(f"there is no server at {self.where} any more: {said}", "start it again")
+            through = f", or the proxy in {_proxy_variables()}" if _proxied(self._client) else ""
+            return EngineUnavailableError(
+                f"there is no server at {self.where}", f"start it, or check the address{through}"
+            )
+        if isinstance(error, httpx2.TimeoutException):
+            return EngineError(f"no answer from {self.where} within {self._timeout:g} s", "allow more time: --timeout")
+        broke = f"the connection to {self.where} broke: {said}"
+        return EngineBusyError(broke, "it may answer later") if self.answered else EngineError(broke)
+
+    def of_environment(self, error: httpx2.TransportError) -> EngineUnavailableError | None:
+        """Tell what this machine lacks to connect, or what stands between; None if it is the server's matter."""
+        import httpx2  # noqa: PLC0415
+
+        for cause in causes(error):
+            if isinstance(cause, OSError) and cause.errno in _NO_HANDLES:
+                return EngineUnavailableError("too many files are open: none is left for a connection", _MORE_HANDLES)
+            if isinstance(cause, ssl.SSLError):
+                return EngineUnavailableError(
+                    f"{self.where} cannot be reached safely: {self.hide(one_line(str(cause)))}",
+                    "check http or https in the address, and its certificate (SSL_CERT_FILE)",
+                )
+        if isinstance(error, httpx2.ProxyError):
+            said = self.hide(one_line(str(error)))
+            return EngineUnavailableError(
+                f"the proxy in {_proxy_variables()} gives no way to {self.where}: {said}", "check it, or unset it"
+            )
+        return None
+
+
+class Wire(Connection):
+    """Sends requests for answers of a model to one server.
 
     Parameters
     ----------
@@ -99,45 +279,10 @@ class Wire:
         retries: int,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self.address: Address = address(base_url)
-        self.where = self.address.url  # as messages call it
-        self.hide = Redactor([key, *credentials(self.address)])
+        super().__init__(base_url, [key], timeout=timeout)
         self._key = key
-        self._timeout = timeout
         self._retries = retries
         self._sleep = sleep
-        self._client: httpx2.AsyncClient | None = None
-        self._answered = False
-
-    async def open(self) -> None:
-        """Make ready to connect.
-
-        Raises
-        ------
-        UsageError
-            If the environment names a proxy, or certificates, that cannot be used.
-        """
-        import httpx2  # noqa: PLC0415 - it takes a while
-
-        host = self.address.host
-        here = await asyncio.to_thread(is_here, host) or is_bound(host)
-        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
-        with usable_environment(proxies=not here):
-            transport = None
-            if here:
-                secure = self.address.scheme == "https"
-                # Where there is no TLS no certificates are needed, and to read those of the system takes a while.
-                inner = httpx2.AsyncHTTPTransport(verify=secure, trust_env=secure, limits=limits)
-                transport = _on_this_machine(inner)
-            self._client = httpx2.AsyncClient(
-                follow_redirects=False,
-                trust_env=not here,
-                transport=transport,
-                limits=limits,
-                timeout=self._timeout,
-                auth=self.address.login,
-                headers={"User-Agent": f"llm-as-rnn/{__version__}", "Accept-Encoding": "gzip"},
-            )
 
     async def send(
         self,
@@ -168,99 +313,30 @@ class Wire:
             try:
                 answer = await self._once(url, content, query, failed)
             except httpx2.TransportError as error:
-                cause = self._broken(error)
-                if failed >= most or (isinstance(cause, EngineUnavailableError) and not self._answered):
+                cause = self.broken(error)
+                if failed >= most or (isinstance(cause, EngineUnavailableError) and not self.answered):
                     raise cause from error
             except httpx2.InvalidURL as error:
                 raise EngineUnavailableError(f"{self.where!r} is no address of a server", _ADDRESS_HINT) from error
             else:
-                self._answered = True
                 if answer.refusal is None or not answer.refusal.passing or failed >= most:
                     return answer
                 wait = answer.retry_after
                 if wait is not None and wait > LONGEST_WAIT:
                     return answer
-            await self._sleep(_delay(failed) if wait is None else wait)
+            await self._sleep(delay(failed) if wait is None else wait)
             failed += 1
 
-    async def close(self) -> None:
-        """Close the connections."""
-        client, self._client = self._client, None
-        if client is not None:
-            await client.aclose()
-
     async def _once(self, url: str, content: bytes | None, query: Mapping[str, str] | None, failed: int) -> Answer:
-        if self._client is None:
-            raise EngineUnavailableError(f"the engine for {self.where} is not open")
         headers = {"Content-Type": "application/json"} if content is not None else {}
         if self.address.login is None:
             headers["Authorization"] = f"Bearer {self._key or 'none'}"
         asked = "&".join(filter(None, (self.address.query, urlencode(query or {}))))
         target = f"{url}?{asked}" if asked else url
-        method = "GET" if content is None else "POST"
-        async with self._client.stream(method, target, content=content, headers=headers) as reply:
-            raw = await self._read(reply)
-        body = self.hide.body(raw)
-        refusal = await beside(body, read_refusal, reply.status_code, body, self.hide)
+        reply = await self.ask("GET" if content is None else "POST", target, content, headers)
+        body = self.hide.body(reply.content)
+        refusal = await beside(body, read_refusal, reply.status, body, self.hide)
         return Answer(body, refusal, retry_after(reply.headers), failed)
-
-    async def _read(self, reply: httpx2.Response) -> bytes:
-        packing = reply.headers.get("content-encoding", "").strip().lower()
-        if packing not in ("", "identity", "gzip", "x-gzip", "deflate"):
-            raise EngineError(
-                f"{self.where} sends its replies packed in a way that was not asked for ({packing[:20]!r})"
-            )
-        unpack = zlib.decompressobj(zlib.MAX_WBITS | 32).decompress if packing not in ("", "identity") else _as_it_is
-        parts, came, size = [], 0, 0
-        async for chunk in reply.aiter_raw():
-            try:
-                part = unpack(chunk, MOST_BYTES + 1 - size)
-            except zlib.error as error:
-                raise EngineError(f"{self.where} sent a reply that cannot be unpacked") from error
-            came, size = came + len(chunk), size + len(part)
-            if max(came, size) > MOST_BYTES:
-                raise EngineError(f"{self.where} sent a reply of more than {MOST_BYTES >> 20} MiB")
-            parts.append(part)
-        return b"".join(parts)
-
-    def _broken(self, error: httpx2.TransportError) -> EngineError:
-        """Say in one line what a broken connection means."""
-        import httpx2  # noqa: PLC0415
-
-        ours = self._of_environment(error)
-        if ours is not None:
-            return ours
-        said = self.hide(one_line(str(error) or type(error).__name__))
-        if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.UnsupportedProtocol):
-            if self._answered:
-                return EngineBusyError(f"there is no server at {self.where} any more: {said}", "start it again")
-            through = f", or the proxy in {_proxy_variables()}" if _proxied(self._client) else ""
-            return EngineUnavailableError(
-                f"there is no server at {self.where}", f"start it, or check the address{through}"
-            )
-        if isinstance(error, httpx2.TimeoutException):
-            return EngineError(f"no answer from {self.where} within {self._timeout:g} s", "allow more time: --timeout")
-        broke = f"the connection to {self.where} broke: {said}"
-        return EngineBusyError(broke, "it may answer later") if self._answered else EngineError(broke)
-
-    def _of_environment(self, error: httpx2.TransportError) -> EngineUnavailableError | None:
-        """Tell what this machine lacks to connect, or what stands between; None if it is the server's matter."""
-        import httpx2  # noqa: PLC0415
-
-        for cause in _causes(error):
-            if isinstance(cause, OSError) and cause.errno in _NO_HANDLES:
-                return EngineUnavailableError("too many files are open: none is left for a connection", _MORE_HANDLES)
-            if isinstance(cause, ssl.SSLError):
-                return EngineUnavailableError(
-                    f"{self.where} cannot be reached safely: {self.hide(one_line(str(cause)))}",
-                    "check http or https in the address, and its certificate (SSL_CERT_FILE)",
-                )
-        if isinstance(error, httpx2.ProxyError):
-            said = self.hide(one_line(str(error)))
-            return EngineUnavailableError(
-                f"the proxy in {_proxy_variables()} gives no way to {self.where}: {said}", "check it, or unset it"
-            )
-        return None
 
 
 async def beside(content: bytes, read: Callable[..., T], *arguments: Any) -> T:
@@ -364,7 +440,7 @@ def _encoded(body: Mapping[str, Any]) -> bytes:
         return writable(json.dumps(body, ensure_ascii=False)).encode()
 
 
-def _delay(failed: int) -> float:
+def delay(failed: int) -> float:
     """Give the seconds to wait, a little different each time, so that calls do not come back together."""
     return min(FIRST_WAIT * 2.0**failed, LONGEST_WAIT) * random.uniform(0.75, 1.0)  # noqa: S311 - nothing secret
 
@@ -384,7 +460,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return None
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
+def causes(error: BaseException) -> Iterator[BaseException]:
     """Go through what an error came from."""
     seen: set[int] = set()
     waiting = [error]

@@ -94,6 +94,13 @@ class StoreUnavailableError(ServiceError):
     kind = "store-unavailable"
 
 
+class UnreachableError(ServiceError):
+    """A client gets no answer of the service: what it asked for may have been done, or not."""
+
+    status = 503
+    kind = "unreachable"
+
+
 def fitting(work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
     """Do what refuses what does not fit, as an error of the service."""
     try:

@@ -47,13 +47,16 @@ class Files(Lifecycle):
             ended = rows.ended(connection, loaded.row.number)
             learned = (*stream.learned, *ended["learned"])
             given_up = (*stream.given_up, *ended["given_up"])
+            waiting = rows.waiting(connection, loaded.row.number)
+            known = len(waiting) + len(learned) + stream.forgotten + stream.abandoned + len(ended["given_up"])
+            retired = max(loaded.row.steps - known, 0)  # steps that retention deleted
             return loaded, msgspec.structs.replace(
                 stream,
                 t=loaded.row.steps,
-                waiting=rows.waiting(connection, loaded.row.number),
+                waiting=waiting,
                 versions=rows.entries(connection, loaded.row.number, keeping.keep_versions),
                 learned=learned[-keeping.remember :],
-                forgotten=stream.forgotten + len(learned[: -keeping.remember]),
+                forgotten=stream.forgotten + len(learned[: -keeping.remember]) + retired,
                 given_up=given_up[-keeping.remember :],
                 abandoned=stream.abandoned + len(ended["given_up"]),
             )

@@ -31,6 +31,7 @@ from llm_as_rnn.service.scoring import less, scored
 from llm_as_rnn.service.sessions import Sessions
 from llm_as_rnn.service.spending_rows import spent
 from llm_as_rnn.service.store import now
+from llm_as_rnn.service.tracing import Tracing
 from llm_as_rnn.streams.online import Stream, Told, correct, tell
 from llm_as_rnn.streams.replaying import Waiting
 
@@ -85,9 +86,18 @@ class Learning:
         Sessions that are learned into at the same time; by default as many as the engine has slots.
     name : str, optional
         What this process is called in leases.
+    tracing : Tracing, optional
+        Where the spans of outcomes that are learned come from.
     """
 
-    def __init__(self, sessions: Sessions, at_once: int | None = None, name: str | None = None) -> None:
+    def __init__(
+        self,
+        sessions: Sessions,
+        at_once: int | None = None,
+        name: str | None = None,
+        tracing: Tracing | None = None,
+    ) -> None:
+        self._tracing = tracing or Tracing()
         self._sessions = sessions
         self._store = sessions.store
         self._at_once = at_once or max(sessions.engine.info.slots, 1)
@@ -113,6 +123,7 @@ class Learning:
 
     async def _work(self) -> None:
         while not self._ending.is_set():
+            self._sessions.due.clear()  # before looking: what comes from now on is seen, or wakes us
             try:
                 number = await self._store.write(self._claim)
                 if number is None:
@@ -130,7 +141,6 @@ class Learning:
         """Wait for an outcome to come, or to look what other processes left."""
         if self._ending.is_set():
             return
-        self._sessions.due.clear()
         with suppress(TimeoutError):
             await asyncio.wait_for(self._sessions.due.wait(), LOOK)
 
@@ -139,7 +149,11 @@ class Learning:
         at = now(connection)
         free = (
             sa.select(sessions.c.number)
-            .where(sessions.c.due > 0, sessions.c.leased_until <= at, sessions.c.not_before <= at)
+            .where(
+                sessions.c.due > 0,
+                _is_over(sessions.c.leased_until, at, LEASE),
+                _is_over(sessions.c.not_before, at, AGAIN[-1]),
+            )
             .order_by(sessions.c.due_since)
             .limit(1)
             .with_for_update(skip_locked=True)
@@ -157,8 +171,12 @@ class Learning:
         while True:
             await asyncio.sleep(RENEWED)
             if self._held:
-                with suppress(StoreUnavailableError):
+                try:
                     await self._store.write(self._still_here)
+                except StoreUnavailableError as error:
+                    log.warning("%s", error)
+                except Exception:
+                    log.exception("leases could not be renewed")
 
     def _still_here(self, connection: sa.Connection) -> None:
         mine = sa.update(sessions).where(sessions.c.number.in_(list(self._held)), sessions.c.worker == self._name)
@@ -182,8 +200,20 @@ class Learning:
             wait = await self._failed(number, error)
         finally:
             self._held.discard(number)
-            with suppress(StoreUnavailableError):
+            await self._let_go(number, wait)
+
+    async def _let_go(self, number: int, wait: float) -> None:
+        """Free a session, once the database answers: else nobody learned in it before the lease has ended."""
+        while True:
+            try:
                 await self._store.write(lambda connection: self._free(connection, number, wait))
+            except StoreUnavailableError as error:
+                log.warning("%s", error)
+                if self._ending.is_set():
+                    return
+                await self._rest()
+            else:
+                return
 
     def _free(self, connection: sa.Connection, number: int, wait: float) -> None:
         mine = sa.update(sessions).where(sessions.c.number == number, sessions.c.worker == self._name)
@@ -191,13 +221,15 @@ class Learning:
 
     async def _failed(self, number: int, error: Exception) -> float:
         """Note that learning failed, refuse what fails again and again, and say how long to wait."""
+        mistake = not isinstance(error, EngineError)
 
         def failing(connection: sa.Connection) -> int:
-            mine = sa.update(sessions).where(sessions.c.number == number).values(failures=sessions.c.failures + 1)
-            failures: int | None = connection.execute(mine.returning(sessions.c.failures)).scalar_one_or_none()
-            if failures is not None and failures >= MISTAKES and not isinstance(error, EngineError):
+            values = {"failures": sessions.c.failures + 1, "mistakes": sessions.c.mistakes + int(mistake)}
+            mine = sa.update(sessions).where(sessions.c.number == number).values(values)
+            row = connection.execute(mine.returning(sessions.c.failures, sessions.c.mistakes)).one_or_none()
+            if row is not None and mistake and row.mistakes >= MISTAKES:
                 self._refuse(connection, number, f"{type(error).__name__}: {error}")
-            return failures or 1
+            return 1 if row is None else int(row.failures)
 
         self._sessions.figures.failed()
         failures = await self._store.write(failing)
@@ -210,7 +242,7 @@ class Learning:
         if oldest is not None:
             refused = {"status": "refused", "result": rows.text({"note": why})}
             connection.execute(sa.update(outcomes).where(outcomes.c.number == oldest).values(refused))
-            less_due = {"due": sessions.c.due - 1, "failures": 0}
+            less_due = rows.less_due(number)
             connection.execute(sa.update(sessions).where(sessions.c.number == number).values(less_due))
 
     async def learn_next(self, number: int) -> bool:
@@ -232,7 +264,8 @@ class Learning:
             calls: list[Call] = []
             came = msgspec.json.decode(due.outcome.content, type=dict[str, Value])
             computed = _computed(predictor, stream, waiting, came, due)
-            told = await drive(computed, self._sessions.seat(number), calls)
+            with self._tracing.span("learn", session=row.id):
+                told = await drive(computed, self._sessions.seat(number), calls)
             self._sessions.figures.called(calls)
             if told.fate == "failed":
                 raise EngineUnavailableError("the engine gave no answer", "it will be asked again")
@@ -304,6 +337,11 @@ class Learning:
         rows.count_learned(connection, row.number, change, calls, first=due.prediction.status == "waiting")
         spent(connection, row.tenant, calls)
         return revision, at - outcome.received
+
+
+def _is_over(until: sa.Column[float], at: float, longest: float) -> sa.ColumnElement[bool]:
+    """Tell whether a time is over. One further off than any that is ever set was set before the clock was put back."""
+    return sa.or_(until <= at, until > at + longest)
 
 
 def _computed(predictor: Predictor, stream: Stream, waiting: Waiting, came: dict[str, Value], due: Due) -> Calls[Told]:

@@ -96,7 +96,9 @@ class Lifecycle(Tasks):
             connection.execute(sa.update(sessions).where(sessions.c.number == row.number).values(status=status))
             return rows.find(connection, caller.tenant, session)
 
-        return session_view(await self.store.write(setting))
+        row = await self.store.write(setting)
+        self.signals.happened(row.number)
+        return session_view(row)
 
     async def delete(self, caller: Caller, session: str) -> None:
         """Delete a session with all that belongs to it."""
@@ -118,6 +120,7 @@ class Lifecycle(Tasks):
         name = secrets.token_hex(8) if new is None else new
 
         def forking(connection: sa.Connection) -> Row:
+            rows.find(connection, caller.tenant, session, lock=True)  # state and versions are to be of one moment
             loaded = rows.load(connection, caller.tenant, session)
             row = loaded.row
             entries = rows.entries(connection, row.number, self.present.predictor(row).keeping.keep_versions)
@@ -153,7 +156,9 @@ class Lifecycle(Tasks):
                 raise ConflictError("the session was moved meanwhile", "look at it again")
             return rows.find(connection, caller.tenant, session)
 
-        return session_view(await self.store.write(moving))
+        moved = await self.store.write(moving)
+        self.signals.happened(moved.number)
+        return session_view(moved)
 
 
 def insert_session(

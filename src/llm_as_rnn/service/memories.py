@@ -12,7 +12,7 @@ from llm_as_rnn.core.records import Section
 from llm_as_rnn.service import rows
 from llm_as_rnn.service.callers import Caller
 from llm_as_rnn.service.desk import Desk
-from llm_as_rnn.service.errors import ConflictError
+from llm_as_rnn.service.errors import ConflictError, NotFoundError
 from llm_as_rnn.service.predictors import Predictor
 from llm_as_rnn.service.present import Lost, bare, commit
 from llm_as_rnn.service.rows import Loaded, Row
@@ -111,11 +111,16 @@ class Memories(Desk):
 
         Raises
         ------
+        NotFoundError
+            If a note is let go that is not pinned.
         UnfitError
             If there is no such note, the method heeds no pins, or those that are pinned would take half the budget.
         """
 
         def change(predictor: Predictor, stream: Stream) -> Calls[Stream]:
+            present = predictor.method.memory(stream.state)
+            if not pinned and (present is None or item not in present.pins):
+                raise NotFoundError("no such note is pinned", "give it word for word as the memory has it")
             return (yield from pin(predictor.method, stream, item, predictor.settings.budget, pinned=pinned))
 
         return await self._change(caller, session, change)

@@ -244,22 +244,23 @@ def add_prediction(
 
 
 def replace_prediction(
-    connection: sa.Connection, row: Row, made: Waiting, asked: str | None, calls: Sequence[Call]
-) -> None:
-    """Put another prediction in the place of one that the model had not answered."""
-    session = row.number
-    connection.execute(
-        sa.update(predictions)
-        .where(
-            predictions.c.session == session,
-            predictions.c.step == made.observation.t,
-            predictions.c.status == "waiting",
-        )
-        .values(content=text(made), asked=asked)
+    connection: sa.Connection, row: Row, old: Row, made: Waiting, asked: str | None, calls: Sequence[Call]
+) -> bool:
+    """Put another prediction in the place of one that the model had not answered; tell whether that is still there.
+
+    Where somebody else was first it was acknowledged already, and stays.
+    """
+    if calls:  # sessions come first, as in all that is written: two that lock in turn would wait for each other
+        connection.execute(sa.update(sessions).where(sessions.c.number == row.number).values(_spent(calls)))
+    same = (
+        predictions.c.session == row.number,
+        predictions.c.step == old.step,
+        predictions.c.status == "waiting",
+        predictions.c.content == old.content,
     )
-    if calls:
-        connection.execute(sa.update(sessions).where(sessions.c.number == session).values(_spent(calls)))
+    replaced = connection.execute(sa.update(predictions).where(*same).values(content=text(made), asked=asked))
     spent(connection, row.tenant, calls, requests=1)
+    return bool(replaced.rowcount)
 
 
 def _give_up(connection: sa.Connection, session: int, number: int) -> None:
@@ -424,14 +425,22 @@ def count_learned(
     kept = connection.execute(sa.select(sessions.c.sums).where(sessions.c.number == session)).scalar_one()
     values: dict[str, Any] = {
         "sums": text(added(read_sums(kept), change)),
-        "due": sessions.c.due - 1,
-        "due_since": sa.case((sessions.c.due > 1, sessions.c.due_since), else_=sa.null()),
-        "failures": 0,
+        **less_due(session),
         **_spent(calls),
     }
     if first:
         values["waiting"] = sessions.c.waiting - 1
     connection.execute(sa.update(sessions).where(sessions.c.number == session).values(values))
+
+
+def less_due(session: int) -> dict[str, Any]:
+    """Give what a session's own figures become where the outcome that was due first is so no longer.
+
+    It is due for as long as the next one that waits, and no longer: sessions have their turn by that.
+    """
+    waiting = (outcomes.c.session == session, outcomes.c.status == "waiting")
+    since = sa.select(outcomes.c.received).where(*waiting).order_by(outcomes.c.number).limit(1).scalar_subquery()
+    return {"due": sessions.c.due - 1, "due_since": since, "failures": 0, "mistakes": 0}
 
 
 def entries(connection: sa.Connection, session: int, most: int) -> tuple[Version, ...]:

@@ -18,7 +18,8 @@ metadata = sa.MetaData(
 )
 
 Number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-"""A number that counts up by itself; SQLite does that for its own kind of integer alone."""
+"""A number that counts up by itself; SQLite does that for its own kind of integer alone. Tables with rows that may go
+say ``sqlite_autoincrement``, so that no number is given again: processes remember by numbers what they read."""
 
 
 def _tenant() -> sa.Column[int]:
@@ -37,6 +38,7 @@ tenants = sa.Table(
     sa.Column("name", sa.Text, nullable=False, unique=True),
     sa.Column("quotas", sa.Text, nullable=False, server_default="{}"),
     sa.Column("created", sa.Double, nullable=False),
+    sqlite_autoincrement=True,
 )
 """Who owns what. Each sees its own alone."""
 
@@ -52,6 +54,7 @@ keys = sa.Table(
     sa.Column("created", sa.Double, nullable=False),
     sa.Column("revoked", sa.Double),
     sa.Index(None, "tenant"),
+    sqlite_autoincrement=True,
 )
 """Keys to the service: of each its digest, never itself, and the first characters by which people tell it."""
 
@@ -65,6 +68,7 @@ tasks = sa.Table(
     sa.Column("content", sa.Text, nullable=False),
     sa.Column("created", sa.Double, nullable=False),
     sa.UniqueConstraint("tenant", "name", "version"),
+    sqlite_autoincrement=True,
 )
 """What can be predicted, by name and version. A version never changes."""
 
@@ -87,6 +91,7 @@ sessions = sa.Table(
     sa.Column("due_since", sa.Double),
     sa.Column("not_before", sa.Double, nullable=False, server_default="0"),
     sa.Column("failures", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("mistakes", sa.Integer, nullable=False, server_default="0"),
     sa.Column("worker", sa.Text),
     sa.Column("leased_until", sa.Double, nullable=False, server_default="0"),
     sa.Column("sums", sa.Text, nullable=False, server_default="{}"),
@@ -98,6 +103,7 @@ sessions = sa.Table(
     sa.Column("changed", sa.Double, nullable=False),
     sa.UniqueConstraint("tenant", "id"),
     sa.Index("ix_sessions_due", "due_since", sqlite_where=sa.text("due > 0"), postgresql_where=sa.text("due > 0")),
+    sqlite_autoincrement=True,
 )
 """One stream each. ``revision`` counts the changes of its state: who writes one says which it was made from."""
 

@@ -26,6 +26,7 @@ from llm_as_rnn.service.migrating import prepare
 from llm_as_rnn.service.quotas import Admission
 from llm_as_rnn.service.sessions import Sessions
 from llm_as_rnn.service.store import Store, now
+from llm_as_rnn.service.tracing import TracedEngine, Tracing, begin_tracing
 
 log = logging.getLogger("llm_as_rnn.service")
 
@@ -112,9 +113,10 @@ async def assembled(
         stack.push_async_callback(engine.close)
         metrics, stopping = Metrics(), Stopping()
         figures = Figures(metrics.registry)
-        seat = _seats(engine)
-        sessions = Sessions(store, engine, seat, engine.info.model, figures)
-        learning = Learning(sessions)
+        tracing = begin_tracing()
+        stack.callback(tracing.close)
+        sessions = Sessions(store, engine, _seats(engine, tracing), engine.info.model, figures)
+        learning = Learning(sessions, tracing=tracing)
         learning.start()
         stack.push_async_callback(learning.close)
         watching = asyncio.create_task(figures.watch(store))
@@ -128,6 +130,7 @@ async def assembled(
             admit=admission.admit,
             stopping=stopping,
             metrics=metrics,
+            tracing=tracing,
         )
         yield Service(app, sessions, learning, stopping, said)
 
@@ -156,12 +159,14 @@ def _engine(settings: ServiceSettings) -> Engine:
     return Pool.of(name, settings.base_url, context=settings.context, timeout=settings.timeout, patience=patience)
 
 
-def _seats(engine: Engine) -> Callable[[int], Engine] | None:
-    """Give where each session is asked: at the server that has its prefix."""
-    if not isinstance(engine, Pool):
-        return None
-    pool = engine
-    return lambda number: pool.seat(str(number))
+def _seats(engine: Engine, tracing: Tracing) -> Callable[[int], Engine]:
+    """Give where each session is asked: at the server that has its prefix, where there are several."""
+
+    def seat(number: int) -> Engine:
+        own = engine.seat(str(number)) if isinstance(engine, Pool) else engine
+        return TracedEngine(own, tracing) if tracing.on else own
+
+    return seat
 
 
 def _price(settings: ServiceSettings) -> Price | None:

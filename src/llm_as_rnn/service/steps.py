@@ -97,12 +97,13 @@ class Steps(Desk):
                 return rows.add_prediction(connection, row, made, name is not None, asked, calls, most)
             observation = msgspec.structs.replace(made.observation, t=kept.step)
             again = msgspec.structs.replace(made, observation=observation)
-            rows.replace_prediction(connection, row, again, asked, calls)
+            if not rows.replace_prediction(connection, row, kept, again, asked, calls):
+                raise Lost
             return again, kept.created
 
         try:
             found, created = await self.store.write(keeping)
-        except IntegrityError:  # the same id was asked twice at the same time, and the other one was first
+        except (IntegrityError, Lost):  # the same id was asked twice at the same time, and the other one was first
             first = await self.store.read(lambda connection: rows.find_prediction(connection, row.number, str(name)))
             return self._the_same(first, fields)
         self.signals.happened(row.number)
@@ -169,9 +170,10 @@ class Steps(Desk):
             content = rows.text(fitting(read_outcome, self.present.predictor(row).task, new.y))
             kept = rows.find_prediction(connection, row.number, name)
             told = rows.told(connection, row.number, kept.step)
+            same = _told_before(told, content, new.replaces)
+            if same is not None:
+                return same
             latest = told[-1] if told else None
-            if latest is not None and latest.content == content and new.replaces in (None, latest.replaces):
-                return latest
             _require_right_to_replace(latest, new.replaces)
             if kept.status == "given_up":
                 raise ConflictError("the prediction was given up, because too many waited", "allow more: max_waiting")
@@ -209,6 +211,14 @@ class Steps(Desk):
             if found.status != "waiting" or left <= 0:
                 return found
             await self.signals.wait(number, min(left, LOOK))
+
+
+def _told_before(told: Sequence[Row], content: str, replaces: int | None) -> Row | None:
+    """Find the outcome that is told again; it may have been corrected since: whoever got no answer tells it again."""
+    for row in reversed(told):
+        if row.content == content and (row.replaces == replaces or (replaces is None and row is told[-1])):
+            return row
+    return None
 
 
 def _require_right_to_replace(latest: Row | None, replaces: int | None) -> None:

@@ -23,7 +23,7 @@ from typing import Any, TypeVar, cast
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from llm_as_rnn.core.errors import UsageError
@@ -42,8 +42,16 @@ BUSY = 30.0
 """Seconds for which SQLite waits where another process writes."""
 CONNECTIONS = 20
 """Connections to PostgreSQL that a process holds open."""
-POSTGRESQL_BUSY = ("40001", "40P01", "55P03", "57P01", "57P02", "57P03", "53300")
-"""PostgreSQL's codes for what another try may settle: serialization, deadlock, lock, shutdown, start, too many."""
+POSTGRESQL_BUSY = ("40001", "40P01", "55P03", "57P01", "57P02", "57P03", "53300", "25P03")
+"""PostgreSQL's codes for what another try may settle: serialization, deadlock, lock, shutdown, start, many, idle."""
+POSTGRESQL_SETTINGS = {
+    "idle_in_transaction_session_timeout": "10s",
+    "lock_timeout": "10s",
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+}
+"""By which a process that stands still, or whose machine is gone, keeps others from its rows for seconds alone."""
 
 
 CLOCKS = {
@@ -131,7 +139,7 @@ class Store(ABC):
 
     @abstractmethod
     async def read(self, work: Work[T]) -> T:
-        """Do work that changes nothing.
+        """Do work that changes nothing, on the database as it is at one moment.
 
         Raises
         ------
@@ -168,6 +176,7 @@ class SQLiteStore(Store):
         sa.event.listen(self._engine, "begin", _begin)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="llm-as-rnn-read")
         self._queue: queue.SimpleQueue[tuple[Work[Any], Future[Any]] | None] = queue.SimpleQueue()
+        self._closed = False
         self._writer = threading.Thread(target=self._write_all, name="llm-as-rnn-write", daemon=True)
         self._writer.start()
 
@@ -182,12 +191,15 @@ class SQLiteStore(Store):
 
     async def write(self, work: Work[T]) -> T:
         """Do work in a transaction (see `Store.write`)."""
+        if self._closed:
+            raise StoreUnavailableError("the database was closed", "open it again")
         done: Future[T] = Future()
         self._queue.put((work, done))
         return await asyncio.shield(asyncio.wrap_future(done))
 
     async def close(self) -> None:
         """End after what is under way."""
+        self._closed = True
         self._queue.put(None)
         await asyncio.to_thread(self._writer.join)
         self._readers.shutdown()
@@ -263,11 +275,13 @@ class PostgreSQLStore(Store):
         self._engine: AsyncEngine = create_async_engine(
             url, pool_size=CONNECTIONS, max_overflow=0, pool_pre_ping=True, pool_timeout=BUSY
         )
+        sa.event.listen(self._engine.sync_engine, "connect", _prepare_postgresql)
+        self._of_one_moment = self._engine.execution_options(isolation_level="REPEATABLE READ")
 
     async def read(self, work: Work[T]) -> T:
         """Do work that changes nothing (see `Store.read`)."""
         with _told():
-            async with self._engine.connect() as connection:
+            async with self._of_one_moment.connect() as connection:
                 return await connection.run_sync(work)
 
     async def write(self, work: Work[T]) -> T:
@@ -279,6 +293,15 @@ class PostgreSQLStore(Store):
     async def close(self) -> None:
         """End after what is under way."""
         await self._engine.dispose()
+
+
+def _prepare_postgresql(connection: Any, _: object) -> None:
+    """Have each connection to PostgreSQL as the service needs it."""
+    settings = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in POSTGRESQL_SETTINGS.items())
+    cursor = connection.cursor()
+    cursor.execute(f"SELECT {settings}")
+    cursor.close()
+    connection.commit()
 
 
 class _told:  # noqa: N801 - reads as what it does, in a with
@@ -308,4 +331,8 @@ def _passes(error: BaseException | None) -> bool:
     code = cast("str | None", getattr(error.orig, "sqlstate", None))
     if code is not None and code not in POSTGRESQL_BUSY and not code.startswith("08"):
         return error.connection_invalidated
-    return error.connection_invalidated or code is not None or isinstance(error, (OperationalError, InterfaceError))
+    return (
+        error.connection_invalidated
+        or code is not None
+        or isinstance(error, (OperationalError, InterfaceError, InternalError))
+    )

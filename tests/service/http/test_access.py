@@ -17,7 +17,7 @@ from llm_as_rnn.service.http.app import make_routes
 from llm_as_rnn.service.http.metrics import Metrics
 from llm_as_rnn.service.http.parts import Parts, Stopping, admit_all
 from llm_as_rnn.service.keys import revoke_key
-from tests.service.http.missing import Whole
+from llm_as_rnn.service.sessions import Sessions
 from tests.service.http.trying import DAY, Tried, begun, client, ready, with_service
 
 OPEN = {"/health/live", "/health/ready", "/metrics", "/v1/openapi.json", "/ui", "/ui/{name}"}
@@ -185,7 +185,7 @@ def test_a_request_counts_for_its_quota_and_a_batch_as_many_as_it_has_items() ->
     ],
 )
 def test_without_keys_no_page_from_elsewhere_comes_in_through_a_browser(headers: dict[str, str], status: int) -> None:
-    class Nothing(Whole):
+    class Nothing(Sessions):
         def __init__(self) -> None: ...
 
         async def list(self, *_: Any, **__: Any) -> Any:

@@ -21,7 +21,9 @@ def ndjson(items: list[Any]) -> bytes:
     return b"".join(json.dumps(item).encode() + b"\n" for item in items)
 
 
-@pytest.mark.parametrize(("form", "number"), [("array", MOST), ("lines", 20)])
+@pytest.mark.parametrize(
+    ("form", "number"), [pytest.param("array", MOST, marks=pytest.mark.long), ("array", 60), ("lines", 20)]
+)
 def test_many_predictions_are_answered_in_their_order(database: str, form: str, number: int) -> None:
     items = [{"session": f"s{at % 4}", "id": str(at), "x": DAY} for at in range(number)]
 

@@ -16,7 +16,7 @@ from llm_as_rnn.service.errors import StoreUnavailableError
 from llm_as_rnn.service.http.app import make_app
 from llm_as_rnn.service.http.logs import REQUESTS, JsonLines
 from llm_as_rnn.service.http.parts import Health
-from tests.service.http.missing import Whole
+from llm_as_rnn.service.sessions import Sessions
 from tests.service.http.trying import DAY, Tried, begun, client, ready, with_service
 
 HIDDEN = "pa55w0rd"
@@ -26,7 +26,7 @@ async def me(key: str | None) -> Caller:
     return Caller(7, "me", 3, frozenset(SCOPES))
 
 
-class Failing(Whole):
+class Failing(Sessions):
     """Sessions of which every verb that is tried does the same."""
 
     def __init__(self, error: Exception | None = None) -> None:

@@ -174,11 +174,13 @@ def test_an_edit_says_which_version_it_is_of(database: str) -> None:
         ask, memory = tried.client, "/v1/sessions/s/memory"
         await begun(tried)
         statuses = {}
-        for condition in (None, '"7"', "seven", '"0"', 'W/"0"', "*"):
+        for condition in (None, '"7"', "seven", '"0"', '"0" ', 'W/"1"', "*"):
             headers = {} if condition is None else {"If-Match": condition}
             answer = await ask.put(memory, json=new, headers=headers)
             statuses[condition] = answer.status_code
-        assert statuses == {None: 428, '"7"': 412, "seven": 422, '"0"': 200, 'W/"0"': 200, "*": 200}
+        assert statuses == {
+            None: 428, '"7"': 412, "seven": 422, '"0"': 200, '"0" ': 412, 'W/"1"': 200, "*": 200,
+        }  # fmt: skip
         note = (await ask.get(memory)).json()["sections"][0]["items"][0]
         assert (await ask.put(f"{memory}/pins", json={"item": note})).status_code == 200
         assert (await ask.delete(f"{memory}/pins", params={"item": note})).status_code == 200

@@ -15,11 +15,11 @@ from llm_as_rnn.service.config import ServiceSettings
 from llm_as_rnn.service.http.app import make_app
 from llm_as_rnn.service.http.parts import Stopping
 from llm_as_rnn.service.http.server import run
-from tests.service.http.missing import Whole
+from llm_as_rnn.service.sessions import Sessions
 from tests.service.http.trying import ready
 
 
-class Slow(Whole):
+class Slow(Sessions):
     """Sessions that answer when they are told to."""
 
     def __init__(self) -> None:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import httpx2
 
+from llm_as_rnn.core.engine import EngineInfo
 from llm_as_rnn.core.records import Completion, Request
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.service.callers import SCOPES
@@ -20,9 +21,9 @@ from llm_as_rnn.service.http.parts import Health, Stopping
 from llm_as_rnn.service.keys import authenticate, create_key, create_tenant
 from llm_as_rnn.service.learning import Learning
 from llm_as_rnn.service.quotas import Admission
+from llm_as_rnn.service.sessions import Sessions
 from llm_as_rnn.service.store import Store
 from tests.helpers import good_answer
-from tests.service.http.missing import Whole
 
 DAY = {"date": "May 1", "sky": "rain", "high": 9.4, "low": 6.1, "precipitation": 12.2, "wind": 4.0}
 CAME = {"sky": "sun", "high": 14.1}
@@ -54,7 +55,7 @@ class Tried(NamedTuple):
     client: httpx2.AsyncClient
     app: Any
     keys: dict[str, str]
-    sessions: Whole
+    sessions: Sessions
     stopping: Stopping
     metrics: Metrics
     engine: ScriptedEngine
@@ -79,12 +80,13 @@ async def tried(
     database: str,
     answer: Answer | None = None,
     health: Callable[[], Awaitable[Health]] = ready,
+    info: EngineInfo | None = None,
     **settings: Any,
 ) -> AsyncIterator[Tried]:
     """Give a service on a migrated database."""
     store = await Store.open(database)
-    engine = ScriptedEngine(answer or good_answer("json"))
-    sessions = Whole(store, engine)
+    engine = ScriptedEngine(answer or good_answer("json"), info)
+    sessions = Sessions(store, engine)
     learning = Learning(sessions)
     learning.start()
     keys: dict[str, str] = {}

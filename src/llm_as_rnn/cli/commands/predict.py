@@ -19,9 +19,17 @@ from llm_as_rnn.streams.settings import StreamSettings
 @click.argument("task")
 @click.option(
     "--state",
-    required=True,
     type=click.Path(path_type=Path),
     help="File that keeps what was learned; begun if it is not there.",
+)
+@click.option("--server", metavar="URL", help="Have a service learn (`llm-as-rnn serve`), in the place of --state.")
+@click.option(
+    "--key-file",
+    type=click.Path(path_type=Path),
+    help="File with the key for the service [default: LLM_AS_RNN_KEY].",
+)
+@click.option(
+    "--session", help="The stream's name in the service; begun if it is not there [default: the task's name]."
 )
 @click.option("--model", "-m", help=f"As for `run` [default: {DEFAULT_MODEL}].")
 @click.option("--method", help=f"Who predicts [default: {DEFAULT_METHOD}].")
@@ -50,5 +58,8 @@ def predict(**given: Any) -> Any:
     "error", and the exit code is then 1. An id is text or a whole number, and 7 is not "7"; a line without one gets "#"
     and a number. A prediction whose status is "engine_error" is made again when its line is sent again. Where a limit
     is reached, the answer says which, and names what was given up ("given_up").
+
+    With --server the memory is in a service, which has a model and a database of its own. There ids are text, and a
+    line that was sent before is answered as it was then.
     """
     return body("predict:predict")(**given)

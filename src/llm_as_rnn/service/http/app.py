@@ -27,7 +27,8 @@ from llm_as_rnn.service.http.parts import (
 )
 from llm_as_rnn.service.http.problems import handle
 from llm_as_rnn.service.http.routes import batch, events, health, memory, sessions, steps, tasks, ui
-from llm_as_rnn.service.http.verbs import Sessions
+from llm_as_rnn.service.sessions import Sessions
+from llm_as_rnn.service.tracing import Tracing
 
 Application = ASGIApp
 """What a server runs."""
@@ -45,6 +46,7 @@ def make_app(
     admit: Admit = admit_all,
     stopping: Stopping | None = None,
     metrics: Metrics | None = None,
+    tracing: Tracing | None = None,
 ) -> Application:
     """Make the service's ASGI application.
 
@@ -64,9 +66,12 @@ def make_app(
         Shared with the server.
     metrics : Metrics, optional
         Shared with whoever has further figures.
+    tracing : Tracing, optional
+        Where the spans of requests come from.
     """
     parts = Parts(verbs, authenticate, admit, health, settings, stopping or Stopping(), metrics or Metrics())
-    return Edge(make_routes(parts), parts.metrics, seconds=settings.request_seconds, most=settings.most_requests)
+    seconds, most = settings.request_seconds, settings.most_requests
+    return Edge(make_routes(parts), parts.metrics, seconds=seconds, most=most, tracing=tracing)
 
 
 def make_routes(parts: Parts) -> Litestar:

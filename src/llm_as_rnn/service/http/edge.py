@@ -17,6 +17,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from llm_as_rnn.service.http.logs import REQUESTS
 from llm_as_rnn.service.http.metrics import UNMATCHED, Metrics
 from llm_as_rnn.service.http.problems import OverloadedError, SlowRequestError, TimeOutError, report, send_problem
+from llm_as_rnn.service.tracing import Tracing
 
 HEADER = b"x-request-id"
 
@@ -59,10 +60,15 @@ class Edge:
         From a request's beginning until its answer begins.
     most : int
         Requests under way at the same time.
+    tracing : Tracing, optional
+        Where the spans of requests come from.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, *, seconds: float, most: int) -> None:
+    def __init__(
+        self, app: ASGIApp, metrics: Metrics, *, seconds: float, most: int, tracing: Tracing | None = None
+    ) -> None:
         self._app, self._metrics, self._seconds, self._most = app, metrics, seconds, most
+        self._tracing = tracing or Tracing()
         self._under_way = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -72,12 +78,12 @@ class Edge:
             return
         self._under_way += 1
         self._metrics.under_way.set(self._under_way)
+        overloaded = self._under_way > self._most and not scope["path"].startswith(UNLIMITED)
+        request = _Request(scope, receive, send, self._metrics)
         try:
-            await _Request(scope, receive, send, self._metrics).answer(
-                self._app,
-                self._seconds,
-                overloaded=self._under_way > self._most and not scope["path"].startswith(UNLIMITED),
-            )
+            with self._tracing.request(request.scope) as answered:
+                await request.answer(self._app, self._seconds, overloaded=overloaded)
+                answered(request.status or CLIENT_GONE)
         finally:
             self._under_way -= 1
             self._metrics.under_way.set(self._under_way)
@@ -87,18 +93,19 @@ class _Request:
     """One request on its way."""
 
     def __init__(self, scope: Any, receive: Receive, send: Send, metrics: Metrics) -> None:
-        self._scope, self._receive, self._send, self._metrics = scope, receive, send, metrics
+        self._receive, self._send, self._metrics = receive, send, metrics
         self._began = time.perf_counter()
         self._id = _id_of(scope["headers"])
-        self._status = 0
+        self.status = 0
         self._seconds = 0.0
         self._counted = False
         self._complete = False
         self._waits = False
         """Whether more of the request's body is waited for."""
         self._limit: asyncio.Timeout | None = None
-        scope["state"] = {**scope.get("state", {}), "request_id": self._id}
-        scope["path"] = _path_of(scope)
+        # A copy: the server goes by its own, and could not write a path with `SLASH` into its log.
+        state = {**scope.get("state", {}), "request_id": self._id}
+        self.scope: Any = {**scope, "state": state, "path": _path_of(scope)}
 
     async def answer(self, app: ASGIApp, seconds: float, *, overloaded: bool) -> None:
         try:
@@ -107,7 +114,7 @@ class _Request:
                 await send_problem(OverloadedError("too many requests are under way", hint), self._id, self._begins)
                 return
             async with asyncio.timeout(seconds) as self._limit:
-                await app(self._scope, self._receives, self._begins)
+                await app(self.scope, self._receives, self._begins)
         except TimeoutError:
             await self._late()
         except Exception as error:  # noqa: BLE001 - the answer had begun: there is nobody to tell but the log
@@ -117,7 +124,7 @@ class _Request:
             self._told()
 
     async def _late(self) -> None:
-        if self._status:
+        if self.status:
             return  # the answer had just begun: it is cut, and the server closes the connection
         if self._waits:
             slow: Exception = SlowRequestError("the request did not come in time", "send it faster, or less at once")
@@ -137,7 +144,7 @@ class _Request:
             if self._limit is not None and not self._limit.expired():
                 self._limit.reschedule(None)  # how long a stream lasts is its own matter
             message["headers"] = [*message.get("headers", ()), (HEADER, self._id.encode())]
-            self._status, self._seconds = message["status"], time.perf_counter() - self._began
+            self.status, self._seconds = message["status"], time.perf_counter() - self._began
         await self._send(message)
         if message["type"] == "http.response.body":
             self._told()  # only now: whoever asked does not wait for it
@@ -147,11 +154,11 @@ class _Request:
         if self._counted:
             return
         self._counted = True
-        status, seconds = self._status or CLIENT_GONE, self._seconds
-        route = self._scope.get("path_template") or UNMATCHED
-        method = self._scope["method"]
+        status, seconds = self.status or CLIENT_GONE, self._seconds
+        route = self.scope.get("path_template") or UNMATCHED
+        method = self.scope["method"]
         self._metrics.answered(route, method, status, seconds)
-        caller = self._scope.get("user")
+        caller = self.scope.get("user")
         if not log.isEnabledFor(logging.INFO):
             return
         fields = {

@@ -17,7 +17,7 @@ from llm_as_rnn.service.callers import Caller, Scope
 from llm_as_rnn.service.config import LOOPBACK, ServiceSettings
 from llm_as_rnn.service.errors import ForbiddenError
 from llm_as_rnn.service.http.metrics import Metrics
-from llm_as_rnn.service.http.verbs import Sessions
+from llm_as_rnn.service.sessions import Sessions
 
 COSTLY = ("predict", "learn")
 """Scopes of routes that lead to a model being asked."""

@@ -29,6 +29,7 @@ def _make_tenants() -> None:
         sa.Column("name", sa.Text, nullable=False, unique=True),
         sa.Column("quotas", sa.Text, nullable=False, server_default="{}"),
         sa.Column("created", sa.Double, nullable=False),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "keys",
@@ -41,6 +42,7 @@ def _make_tenants() -> None:
         sa.Column("created", sa.Double, nullable=False),
         sa.Column("revoked", sa.Double),
         sa.Index(None, "tenant"),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "spending",
@@ -62,6 +64,7 @@ def _make_sessions() -> None:
         sa.Column("content", sa.Text, nullable=False),
         sa.Column("created", sa.Double, nullable=False),
         sa.UniqueConstraint("tenant", "name", "version"),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "sessions",
@@ -81,6 +84,7 @@ def _make_sessions() -> None:
         sa.Column("due_since", sa.Double),
         sa.Column("not_before", sa.Double, nullable=False, server_default="0"),
         sa.Column("failures", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("mistakes", sa.Integer, nullable=False, server_default="0"),
         sa.Column("worker", sa.Text),
         sa.Column("leased_until", sa.Double, nullable=False, server_default="0"),
         sa.Column("sums", sa.Text, nullable=False, server_default="{}"),
@@ -88,6 +92,7 @@ def _make_sessions() -> None:
         sa.Column("created", sa.Double, nullable=False),
         sa.Column("changed", sa.Double, nullable=False),
         sa.UniqueConstraint("tenant", "id"),
+        sqlite_autoincrement=True,
     )
     op.create_index("ix_sessions_due", "sessions", ["due_since"], **_where("due > 0"))
     op.create_table("states", _session(key=True), sa.Column("content", sa.Text, nullable=False))
