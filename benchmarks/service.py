@@ -34,6 +34,7 @@ import httpx2
 import sqlalchemy as sa
 
 from llm_as_rnn.service.migrating import migrate
+from llm_as_rnn.service.rows import BLOCKS
 from llm_as_rnn.service.schema import outcomes, predictions, sessions, sums
 from llm_as_rnn.service.store import Store
 from server import serving
@@ -204,8 +205,9 @@ async def fill(database: str, steps: int) -> None:
                         [{**told, "step": step, "session": number} for step in block],
                     )
                     kept = {"session": number, "content": json.dumps({"intent.accuracy": [100, 50.0]})}
+                    ends = [(size, step // size) for size in BLOCKS for step in block if step % size == size - 1]
                     connection.execute(
-                        sa.insert(sums), [{**kept, "block": step // 100} for step in block if step % 100 == 99]
+                        sa.insert(sums), [{**kept, "size": size, "block": at} for size, at in ends if at]
                     )
 
                 await store.write(insert)
@@ -226,7 +228,7 @@ async def client_of_rows(store: Store) -> AsyncIterator[tuple[int, dict[str, Any
         number = connection.execute(sa.select(sessions.c.number).where(sessions.c.id == "long")).scalar_one()
         prediction = connection.execute(sa.select(predictions).where(predictions.c.session == number)).mappings().one()
         told = connection.execute(sa.select(outcomes).where(outcomes.c.session == number)).mappings().one()
-        return number, dict(prediction), {name: value for name, value in told.items() if name != "number"}
+        return number, {**prediction, "asked": None}, {name: value for name, value in told.items() if name != "number"}
 
     yield await store.read(reading)
 

@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from llm_as_rnn import Learner
+from llm_as_rnn.core.engine import EngineInfo
 from llm_as_rnn.core.errors import EngineError
 from llm_as_rnn.core.records import Completion, Request, Section
 from llm_as_rnn.engines.scripted import ScriptedEngine
@@ -664,6 +665,21 @@ def test_what_does_not_fit_is_refused_in_a_line(database: str, new: dict[str, An
             await one.sessions.create(one.me, NewSession(**new))
         assert "\n" not in str(refused.value)
         assert refused.value.status in (404, 422)
+
+    in_house(database, work)
+
+
+def test_credentialed_data_goes_to_no_engine_elsewhere(database: str) -> None:
+    async def work(one: House) -> None:
+        elsewhere = ScriptedEngine(answer, EngineInfo("openai:far", host="models.example"))
+        sessions = Sessions(one.sessions.store, elsewhere)
+        with pytest.raises(UnfitError, match="must not leave this machine"):
+            await sessions.create(one.me, NewSession(task="mimic"))
+        own = (await one.sessions.task(one.me, "mimic")).content or {}
+        await sessions.put_task(one.me, "mine", own)  # by another name its data are the same
+        with pytest.raises(UnfitError, match="must not leave this machine"):
+            await sessions.create(one.me, NewSession(task="mine"))
+        assert elsewhere.requests == []
 
     in_house(database, work)
 

@@ -18,9 +18,9 @@ from llm_as_rnn.service.errors import StoreUnavailableError
 from llm_as_rnn.service.learning import MISTAKES, Learning
 from llm_as_rnn.service.schema import sessions
 from llm_as_rnn.service.store import PostgreSQLStore, Store, now
-from llm_as_rnn.service.views import NewPrediction
+from llm_as_rnn.service.views import NewPrediction, NewSession
 from tests.service.postgres import Server
-from tests.service.test_sessions import House, came, day, house, in_house
+from tests.service.test_sessions import SETTINGS, House, came, day, house, in_house
 from tests.service.torture.run import torture
 
 KILLS = 4
@@ -88,11 +88,13 @@ def test_a_prediction_that_is_asked_for_again_twice_at_once_is_acknowledged_as_o
     """A model that gave no answer is asked again; of two that do so at once the first one's answer stays."""
 
     async def work(one: House) -> None:
-        await one.begin()
+        await one.sessions.create(
+            one.me, NewSession(task="weather", id="seattle", method="recurrent", settings=SETTINGS)
+        )
         one.engine.away = True
         await one.predict(0, "a")
         one.engine.away = False
-        said, waits = iter(("sun, 1.5", "rain, 2.5")), asyncio.Barrier(2)
+        said, waits = iter((" sun, 1.5", " rain, 2.5")), asyncio.Barrier(2)
 
         async def complete(request: Request) -> Completion:
             mine = next(said)
@@ -103,6 +105,7 @@ def test_a_prediction_that_is_asked_for_again_twice_at_once_is_acknowledged_as_o
         new = NewPrediction(x=day(0), id="a")
         both = await asyncio.gather(*(one.sessions.predict(one.me, "seattle", new) for _ in range(2)))
         kept = await one.sessions.prediction(one.me, "seattle", "a")
+        assert kept.prediction.values is not None
         assert [view.values for view in both] == [kept.prediction.values] * 2
 
     in_house(database, work)

@@ -29,7 +29,8 @@ def spans(database: str, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     async def work() -> None:
         engine = ScriptedEngine(lambda request: " fog, 9.5")
         async with serving.assembled(ServiceSettings(), database, engine=engine) as service:
-            transport = httpx2.ASGITransport(app=service.app)
+            app: Any = service.app
+            transport = httpx2.ASGITransport(app=app)
             headers = {"traceparent": PARENT}
             async with httpx2.AsyncClient(transport=transport, base_url="http://localhost", headers=headers) as client:
                 new = {"task": "weather", "id": "seattle", "settings": {"form": "line"}}

@@ -22,8 +22,10 @@ from llm_as_rnn.streams.replaying import Id, Waiting
 
 Row = sa.Row[Any]
 
-BLOCK = 100
-"""Steps whose scores are summed up in one row."""
+BLOCKS = (100, 10_000)
+"""Steps whose scores are summed up in one row: each step in a small block and in a large one."""
+MOST_SMALL = 50_000
+"""Steps up to which a curve is shown by small blocks: so that it never has more than some hundreds of points."""
 
 encode = msgspec.json.Encoder().encode
 _waiting = msgspec.json.Decoder(Waiting)
@@ -348,13 +350,8 @@ def upsert(connection: sa.Connection, table: sa.Table, values: Mapping[str, Any]
     connection.execute(statement.on_conflict_do_update(index_elements=list(keys), set_=others))
 
 
-def block_of(t: int) -> int:
-    """Give the block of steps whose sums a step is counted in."""
-    return t // BLOCK
-
-
 def add_scores(connection: sa.Connection, session: int, t: int, change: Mapping[str, tuple[int, float]]) -> None:
-    """Add to the sums of a step's block.
+    """Add to the sums of a step's blocks.
 
     Parameters
     ----------
@@ -365,10 +362,21 @@ def add_scores(connection: sa.Connection, session: int, t: int, change: Mapping[
     change : mapping
         By score, how many more there are and how much more they come to.
     """
-    where = (sums.c.session == session, sums.c.block == block_of(t))
-    kept = connection.execute(sa.select(sums.c.content).where(*where)).scalar_one_or_none()
-    content = text(added({} if kept is None else read_sums(kept), change))
-    upsert(connection, sums, {"session": session, "block": block_of(t), "content": content}, ("session", "block"))
+    own = [sa.and_(sums.c.size == size, sums.c.block == t // size) for size in BLOCKS]
+    asked = sa.select(sums.c.size, sums.c.content).where(sums.c.session == session, sa.or_(*own))
+    kept = {size: read_sums(content) for size, content in connection.execute(asked)}
+    for size in BLOCKS:
+        content = text(added(kept.get(size, {}), change))
+        row = {"session": session, "size": size, "block": t // size, "content": content}
+        upsert(connection, sums, row, ("session", "size", "block"))
+
+
+def curve(connection: sa.Connection, session: Row) -> tuple[int, dict[int, dict[str, tuple[int, float]]]]:
+    """Give a session's sums by block, and how many steps a block has: the more, the longer the session is."""
+    size = BLOCKS[0] if session.steps <= MOST_SMALL else BLOCKS[1]
+    own = (sums.c.session == session.number, sums.c.size == size)
+    asked = sa.select(sums.c.block, sums.c.content).where(*own).order_by(sums.c.block)
+    return size, {block: read_sums(content) for block, content in connection.execute(asked)}
 
 
 def added(

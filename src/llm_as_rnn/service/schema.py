@@ -177,10 +177,11 @@ sums = sa.Table(
     "sums",
     metadata,
     _session(key=True),
+    sa.Column("size", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("block", Number, primary_key=True, autoincrement=False),
     sa.Column("content", sa.Text, nullable=False),
 )
-"""Running sums of scores, a row a block of steps, so that nobody adds up a million steps."""
+"""Running sums of scores, a row a block of steps, so that nobody adds up a million steps; in blocks of two sizes."""
 
 spending = sa.Table(
     "spending",

@@ -14,7 +14,6 @@ from llm_as_rnn.service import rows
 from llm_as_rnn.service.callers import Caller
 from llm_as_rnn.service.files import Files
 from llm_as_rnn.service.memories import Memories
-from llm_as_rnn.service.schema import sums
 from llm_as_rnn.service.spending_rows import used
 from llm_as_rnn.service.steps import Steps
 from llm_as_rnn.service.views import ScoresView, SpendView
@@ -34,8 +33,7 @@ class Sessions(Files, Steps, Memories, Watching):
 
         def reading(connection: sa.Connection) -> ScoresView:
             row = rows.find(connection, caller.tenant, session)
-            asked = sa.select(sums.c.block, sums.c.content).where(sums.c.session == row.number).order_by(sums.c.block)
-            blocks = {block: rows.read_sums(content) for block, content in connection.execute(asked)}
-            return ScoresView(total=rows.read_sums(row.sums), blocks=blocks, steps_in_block=rows.BLOCK)
+            size, blocks = rows.curve(connection, row)
+            return ScoresView(total=rows.read_sums(row.sums), blocks=blocks, steps_in_block=size)
 
         return await self.store.read(reading)

@@ -306,7 +306,7 @@ class ScoresView(View, frozen=True, kw_only=True):
     blocks : dict
         The same by block of steps.
     steps_in_block : int
-        How many steps a block has.
+        How many steps a block has: more in sessions that are long.
     """
 
     total: dict[str, tuple[int, float]]

@@ -11,7 +11,7 @@ import msgspec
 
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.engines.scripted import ScriptedEngine
-from llm_as_rnn.service.rows import block_of, read_sums, read_waiting
+from llm_as_rnn.service.rows import BLOCKS, read_sums, read_waiting
 from llm_as_rnn.service.scoring import scored
 from tests.service.torture.clients import OK, Client, Ledger, Name
 from tests.service.torture.process import MARK, answer
@@ -152,16 +152,16 @@ def _scored(session: Session) -> Iterator[str]:
     made = {row.step: read_waiting(row.content).prediction for row in session.predictions}
     latest = {row.step: plain(row.content) for row in session.learned}
     total: Sums = {}
-    blocks: dict[int, Sums] = {}
+    blocks: dict[tuple[int, int], Sums] = {}
     for step, came in latest.items():
         change = scored(task, made[step], came)
-        for sums in (total, blocks.setdefault(block_of(step), {})):
+        for sums in (total, *(blocks.setdefault((size, step // size), {}) for size in BLOCKS)):
             for name, (number, value) in change.items():
                 before = sums.get(name, (0, 0.0))
                 sums[name] = (before[0] + number, before[1] + value)
     if not _alike(read_sums(session.row.sums), total):
         yield f"the sums are {session.row.sums}, and should be {total}"
-    kept = {row.block: read_sums(row.content) for row in session.sums}
+    kept = {(row.size, row.block): read_sums(row.content) for row in session.sums}
     if set(kept) != set(blocks) or not all(_alike(kept[block], sums) for block, sums in blocks.items()):
         yield f"the sums of blocks are {kept}, and should be {blocks}"
 

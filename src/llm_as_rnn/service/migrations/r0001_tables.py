@@ -145,6 +145,7 @@ def _make_memories() -> None:
     op.create_table(
         "sums",
         _session(key=True),
+        sa.Column("size", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("block", NUMBER, primary_key=True, autoincrement=False),
         sa.Column("content", sa.Text, nullable=False),
     )
