@@ -17,7 +17,7 @@ from llm_as_rnn.service import rows
 from llm_as_rnn.service.callers import Caller
 from llm_as_rnn.service.desk import Desk
 from llm_as_rnn.service.rows import Row
-from llm_as_rnn.service.schema import outcomes, predictions, sums, versions
+from llm_as_rnn.service.schema import outcomes, predictions, versions
 from llm_as_rnn.service.scoring import scored
 from llm_as_rnn.service.views import ScoresView
 from llm_as_rnn.streams.online import Version
@@ -109,23 +109,21 @@ class Watching(Desk):
     async def curves(self, caller: Caller, session: str) -> ScoresView:
         """Give the sums of scores over time, a short session's by shorter blocks than are kept of every session."""
 
-        def reading(connection: sa.Connection) -> tuple[Row, Mapping[int, Scores], Sequence[tuple[Row, Row]]]:
+        def reading(
+            connection: sa.Connection,
+        ) -> tuple[Row, int, dict[int, Scores], Sequence[tuple[Row, Row]]]:
             row = rows.find(connection, caller.tenant, session)
             if row.steps > STRETCH:
-                asked = sa.select(sums.c.block, sums.c.content).where(sums.c.session == row.number)
-                kept = connection.execute(asked.order_by(sums.c.block))
-                return row, {block: rows.read_sums(content) for block, content in kept}, ()
+                return row, *rows.curve(connection, row), ()
             found = _found(connection, caller.tenant, session, -1, STRETCH)
             learned = [(one, found.told[one.step]) for one in found.predictions if one.status == "learned"]
-            return row, {}, learned
+            size = next(size for size in SHORT_BLOCKS if size * POINTS >= row.steps)
+            return row, size, {}, learned
 
-        row, blocks, learned = await self.store.read(reading)
-        size = rows.BLOCK
+        row, size, blocks, learned = await self.store.read(reading)
         if learned:
-            task = self.present.predictor(row).task
-            size = next(size for size in (*SHORT_BLOCKS, rows.BLOCK) if size * POINTS >= row.steps)
-            blocks = await asyncio.to_thread(_in_blocks, task, learned, size)
-        return ScoresView(total=rows.read_sums(row.sums), blocks=dict(blocks), steps_in_block=size)
+            blocks = await asyncio.to_thread(_in_blocks, self.present.predictor(row).task, learned, size)
+        return ScoresView(total=rows.read_sums(row.sums), blocks=blocks, steps_in_block=size)
 
     async def trace(self, caller: Caller, session: str, after: int = -1, limit: int = STRETCH) -> SessionPart:
         """Show the steps behind one, as the viewer takes them; none where they are not kept any more."""

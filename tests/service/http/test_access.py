@@ -71,6 +71,8 @@ def every_route() -> Iterator[tuple[str, str, HTTPRouteHandler]]:
 
 
 ROUTES = sorted(every_route(), key=lambda route: route[:2])
+DESCRIBED = [route for route in ROUTES if not route[1].startswith("/ui")]
+"""Those of the API: the page's own are not described."""
 GUARDED = [route for route in ROUTES if route[1] not in OPEN]
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from llm_as_rnn.service.http.app import make_routes
 from llm_as_rnn.service.http.openapi import EXAMPLES, RECORDS
-from tests.service.http.test_access import GUARDED, OPEN, ROUTES, parts
+from tests.service.http.test_access import DESCRIBED, OPEN, parts
 from tests.service.http.trying import client
 
 
@@ -36,7 +36,7 @@ OPERATIONS = {
 
 def test_it_is_openapi_3_1_and_has_every_route() -> None:
     assert SCHEMA["openapi"].startswith("3.1.")
-    assert set(OPERATIONS) == {(method, path) for method, path, _ in ROUTES if path != "/v1/openapi.json"}
+    assert set(OPERATIONS) == {(method, path) for method, path, _ in DESCRIBED if path != "/v1/openapi.json"}
     names = [operation["operationId"] for operation in OPERATIONS.values()]
     assert len(set(names)) == len(names)
 
@@ -56,10 +56,10 @@ def test_an_operation_says_what_it_does_and_what_may_go_wrong(operation: Any) ->
 
 def test_what_needs_a_key_says_so() -> None:
     assert SCHEMA["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
-    for method, path, _ in GUARDED:
+    for method, path, _ in (route for route in DESCRIBED if route[1] not in OPEN):
         assert OPERATIONS[method, path]["security"] == [{"key": []}]
         assert {"401", "403", "429", "500", "503"} <= set(OPERATIONS[method, path]["responses"])
-    for path in OPEN - {"/v1/openapi.json"}:
+    for path in OPEN - {"/v1/openapi.json", "/ui", "/ui/{name}"}:
         assert OPERATIONS["GET", path]["security"] == []
 
 

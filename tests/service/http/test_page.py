@@ -14,7 +14,7 @@ from llm_as_rnn.core.settings import knobs
 from llm_as_rnn.service.callers import SCOPES
 from llm_as_rnn.service.config import ServiceSettings
 from llm_as_rnn.service.http.routes.common import WHY
-from tests.service.http.test_access import ROUTES
+from tests.service.http.test_access import DESCRIBED
 from tests.service.http.trying import DAY, Tried, with_service
 
 PAGE = (Path(__file__).parents[3] / "docs" / "service.md").read_text(encoding="utf-8")
@@ -86,7 +86,7 @@ def test_the_program_on_the_page_follows_a_stream(database: str) -> None:
 
 def test_the_page_has_every_path() -> None:
     named = " ".join(PAGE.split())
-    for _, path, _ in ROUTES:
+    for _, path, _ in DESCRIBED:
         last = path.removeprefix("/v1/sessions/{session}") or "/v1/sessions/{session}"
         last = last.replace("{prediction}", "{id}")
         assert last in named, path
