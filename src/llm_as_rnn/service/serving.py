@@ -80,7 +80,8 @@ async def serve(settings: ServiceSettings, database: str, say: Callable[[str], N
     async with assembled(settings, database, say) as service:
 
         def listening(url: str) -> None:
-            say(f"serving at {url}, watched at {url}/ui, described at {url}/v1/openapi.json{service.said}; Ctrl-C ends it")
+            more = f"watched at {url}/ui, described at {url}/v1/openapi.json"
+            say(f"serving at {url}, {more}{service.said}; Ctrl-C ends it")
 
         await run(service.app, settings, service.stopping, _nothing, listening)
 
