@@ -59,6 +59,8 @@ def asked(sessions: Failing, method: str = "GET", path: str = "/v1/sessions/s", 
     [
         ("GET", "/nowhere", {}, 404, "not-found"),
         ("GET", "/v1/nowhere", {}, 404, "not-found"),
+        ("GET", "/v1/sessions/a%2fb", {}, 404, "not-found"),
+        ("GET", "/v1/tasks/a%2Fb", {}, 404, "not-found"),
         ("PATCH", "/v1/sessions/s", {}, 405, "method-not-allowed"),
         ("POST", "/v1/sessions", {"content": b"{"}, 400, "bad-request"),
         ("POST", "/v1/sessions", {"content": b"\xff"}, 400, "bad-request"),

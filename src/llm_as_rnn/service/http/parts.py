@@ -15,7 +15,8 @@ from litestar.handlers import BaseRouteHandler
 
 from llm_as_rnn.service.callers import Caller, Scope
 from llm_as_rnn.service.config import LOOPBACK, ServiceSettings
-from llm_as_rnn.service.errors import ForbiddenError
+from llm_as_rnn.service.errors import ForbiddenError, NotFoundError
+from llm_as_rnn.service.http.edge import SLASH
 from llm_as_rnn.service.http.metrics import Metrics
 from llm_as_rnn.service.sessions import Sessions
 
@@ -148,6 +149,8 @@ async def require_scope(connection: ASGIConnection[Any, Any, Any, Any], handler:
         If their key is not good for this.
     QuotaError
         If a quota of theirs is used up.
+    NotFoundError
+        If the path names what cannot be.
     """
     if connection.scope["type"] == ScopeType.HTTP and connection.scope["method"] == "OPTIONS":
         return  # it says which methods there are, and does nothing
@@ -160,7 +163,21 @@ async def require_scope(connection: ASGIConnection[Any, Any, Any, Any], handler:
     caller.require(scope)
     if not caller.key:
         require_near(connection)
+    require_names(connection)
     await parts.admit(caller, 1, scope in COSTLY)
+
+
+def require_names(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
+    """Refuse a name with a slash in it (``%2F``): predictions alone have such.
+
+    Raises
+    ------
+    NotFoundError
+        If there is one.
+    """
+    for name, value in connection.path_params.items():
+        if name != "prediction" and isinstance(value, str) and SLASH in value:
+            raise NotFoundError("there is nothing of this name", "names of sessions and tasks have no slashes")
 
 
 def require_near(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
