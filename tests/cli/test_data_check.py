@@ -58,6 +58,7 @@ def test_a_template_that_hides_a_field_is_named(tmp_path: Path) -> None:
     assert "no leak found" not in result.stdout
 
 
+@pytest.mark.long
 def test_a_column_that_holds_the_outcome_is_named(tmp_path: Path) -> None:
     clean = command("data", "check", *table(tmp_path, leak=False, days=8))
     assert clean.returncode == 0, clean.stdout + clean.stderr

@@ -219,6 +219,7 @@ def test_runs_of_other_data_are_refused_before_anything_is_written(tmp_path: Pat
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
 
+@pytest.mark.long
 def test_a_recorded_run_replays_without_its_model(tmp_path: Path) -> None:
     model = script(tmp_path)
     home = {"XDG_CACHE_HOME": str(tmp_path / "cache")}

@@ -44,6 +44,7 @@ def test_ten_lines(tmp_path: Path) -> None:
     assert (tmp_path / "learner.json").exists()
 
 
+@pytest.mark.long
 @pytest.mark.model
 @pytest.mark.usefixtures("default_model")
 def test_ten_lines_with_the_embedded_model(tmp_path: Path) -> None:

@@ -234,6 +234,7 @@ def test_a_run_that_fails_is_said_and_the_others_go_on(mine: str, here: Path, mo
     assert RunDirectory(here / "out/openai-whole/b").info().status == "finished"
 
 
+@pytest.mark.long
 def test_what_failed_is_asked_again_where_that_is_said(mine: str, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answers = {"now": refuse}
     monkeypatch.setattr(
@@ -293,6 +294,7 @@ def test_a_sweep_with_other_settings_is_not_gone_on_with(mine: str, engines: lis
     assert "this run was begun with other settings: steps was 2, now 3" in ended.stderr
 
 
+@pytest.mark.long
 def test_a_sweep_that_has_spent_its_limit_stops_and_goes_on(
     mine: str, here: Path, engines: list[ScriptedEngine]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import runpy
 from collections.abc import Iterator
@@ -121,7 +122,8 @@ def test_a_command_is_on_a_page_that_somebody_wrote(name: str) -> None:
 
 def test_the_pages_name_no_option_that_there_is_not() -> None:
     there = {word for _, option in OPTIONS for word in (*option.opts, *option.secondary_opts)} | {"--help"}
-    for script in [*(ROOT / "benchmarks").glob("*.py"), *(ROOT / "tests/fuzz").glob("*.py")]:
+    scripts = [(ROOT / folder).glob("*.py") for folder in ("benchmarks", "tests/fuzz", "tests/service/torture")]
+    for script in itertools.chain(*scripts):
         there |= set(re.findall(r"add_argument\(\"(--[a-z-]+)", read(script)))
     named = {option for page in PAGES for option in OPTION.findall(read(page))}
     assert named - there - set(OF_OTHERS) == set()

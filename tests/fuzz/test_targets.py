@@ -53,6 +53,7 @@ def test_seeds_are_read(name: str) -> None:
         targets()[name].read(seed)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", sorted({*NAMES} - ABORTING))
 def test_no_bytes_break_a_reader(name: str) -> None:
     target = targets()[name]

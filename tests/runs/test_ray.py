@@ -117,6 +117,7 @@ def test_a_run_goes_on_from_one_executor_to_the_other(tmp_path: Path, nodes: Nod
     require_same(out, whole)
 
 
+@pytest.mark.long
 def test_a_driver_that_is_killed_is_gone_on_with(tmp_path: Path, nodes: Nodes) -> None:
     model, whole, out = script(tmp_path), tmp_path / "whole", tmp_path / "run"
     assert command(*words(model, whole, None)).returncode == 0
@@ -131,6 +132,7 @@ def test_a_driver_that_is_killed_is_gone_on_with(tmp_path: Path, nodes: Nodes) -
     require_same(out, whole)
 
 
+@pytest.mark.long
 def test_an_interrupt_ends_a_run_in_order_and_all_of_its_cluster(tmp_path: Path) -> None:
     out = tmp_path / "run"
     more = ("--executor", "ray", "--engines", "2", "--sequences", "8", "--steps", "60")

@@ -206,6 +206,7 @@ def test_the_embedded_model_keeps_the_form(
         assert all((call.cached_tokens or 0) > 0 for call in later)
 
 
+@pytest.mark.long
 @pytest.mark.model
 def test_what_the_embedded_model_notes_tells_an_outcome(tmp_path: Path, model_file: Path, weather: Task) -> None:
     engine = LlamaCppEngine(model_file, slots=2, threads=1)

@@ -104,10 +104,7 @@ class Client:
     def close(self) -> None:
         """Close the connections. In a forked process it does nothing."""
         if self._background.usable:
-            try:
-                self._run(self._later.close)
-            finally:
-                self._background.end()
+            self._background.end(self._later.close)
 
     def _run(self, work: Callable[P, Coroutine[Any, Any, T]], *arguments: P.args, **named: P.kwargs) -> T:
         self._background.require_usable()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError
 from typing import Any, NamedTuple, TypeVar
 
@@ -82,13 +82,23 @@ class Background:
             future.cancel()  # Ctrl-C ends the waiting; this ends the work
             raise
 
-    def end(self) -> None:
-        """End it; what other threads wait for is cancelled."""
+    def end(self, last: Callable[[], Coroutine[Any, Any, None]] | None = None) -> None:
+        """End it; what other threads wait for is cancelled.
+
+        Parameters
+        ----------
+        last : callable, optional
+            What is done there before the end, when nothing else is done any more.
+        """
         self._ended = True
-        asyncio.run_coroutine_threadsafe(_cancel_all(), self._loop).result()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        try:
+            asyncio.run_coroutine_threadsafe(_cancel_all(), self._loop).result()
+            if last is not None:
+                asyncio.run_coroutine_threadsafe(last(), self._loop).result()
+        finally:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop.close()
 
 
 async def _cancel_all() -> None:
