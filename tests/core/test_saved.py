@@ -60,7 +60,7 @@ def test_every_flipped_bit_is_noticed_and_the_file_named(tmp_path: Path) -> None
     for place, bit in product(range(len(whole)), range(8)):
         flipped = whole[:place] + bytes([whole[place] ^ 1 << bit]) + whole[place + 1 :]
         try:
-            saved.unpacked(flipped, str(small))  # what `read_saved` does with the bytes; a file for each would take long
+            saved.unpacked(flipped, str(small))  # as `read_saved` does; a file for each takes long
             passed.append((place, bit))
         except LlmAsRnnError as error:
             assert str(small) in error.message

@@ -92,6 +92,13 @@ class Relay:
         self.heard: list[bytes] = []
         self.url = ""
         self._target = ("", 0)
+        self._under_way: set[asyncio.Task[Any]] = set()
+
+    async def end(self) -> None:
+        """End what is under way."""
+        for task in self._under_way:
+            task.cancel()
+        await asyncio.gather(*self._under_way, return_exceptions=True)
 
     async def listen(self, host: str, port: int) -> asyncio.Server:
         self._target = (host, port)
@@ -100,10 +107,14 @@ class Relay:
         return server
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        own = asyncio.current_task()
+        assert own is not None
+        self._under_way.add(own)
+        own.add_done_callback(self._under_way.discard)
         try:
             while await self._request(reader, writer):
                 pass
-        except (ConnectionError, asyncio.IncompleteReadError):
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
         finally:
             writer.close()
@@ -161,6 +172,7 @@ async def serving(
         async with await relay.listen(host, int(port)):
             listening(_running(service, url.result(), relay))
             await ended.wait()
+            await relay.end()
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
