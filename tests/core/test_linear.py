@@ -30,7 +30,7 @@ from llm_as_rnn.engines.refusals import in_turns
 from llm_as_rnn.engines.replies import one_line, read_reply
 from llm_as_rnn.engines.thinking import split_thinking
 from llm_as_rnn.recurrence import budget, feedback, memory, notes
-from llm_as_rnn.report import diff
+from llm_as_rnn.viewer import diff
 from tests.core.stage import sky_task
 from tests.helpers import by_hand, count
 

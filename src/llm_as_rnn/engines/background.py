@@ -95,6 +95,7 @@ class Background:
             asyncio.run_coroutine_threadsafe(_cancel_all(), self._loop).result()
             if last is not None:
                 asyncio.run_coroutine_threadsafe(last(), self._loop).result()
+            asyncio.run_coroutine_threadsafe(asyncio.sleep(0), self._loop).result()  # connections close a turn later
         finally:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()

@@ -132,8 +132,10 @@ class Relay:
             return False
         inner_reader, inner = await asyncio.open_connection(*self._target)
         inner.write(request)
-        said = await _message(inner_reader)
-        inner.close()
+        try:
+            said = await _message(inner_reader)
+        finally:
+            inner.close()
         if fault == "silent":
             await reader.read()  # until whoever asked goes away
         if fault in ("lost", "silent"):
