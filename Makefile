@@ -3,6 +3,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
+# What is used is compiled when it is used; all of it would take half a minute.
+export PIP_NO_COMPILE = 1
 
 .PHONY: help install demo test test-long test-all check docs results fuzz torture bench clean
 

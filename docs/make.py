@@ -120,10 +120,15 @@ def _as_it_stands(paragraph: str) -> str:
     return f"{title}\n\n```text\n{inspect.cleandoc(lines)}\n```"
 
 
+def _plain(what: str) -> str:
+    """Give a text of help in one line, whose brackets name no page: click writes one pair behind the other."""
+    return " ".join(what.split()).replace("] [", r"] \[")
+
+
 def _rows(command: click.Command, context: click.Context) -> Iterator[str]:
     """Give a row for every parameter that has something said of it; the names of the others stand in the usage."""
     records = filter(None, (parameter.get_help_record(context) for parameter in command.get_params(context)))
-    return (f"| `{names}` | {in_type(' '.join(what.split()))} |" for names, what in records if what)
+    return (f"| `{names}` | {in_type(_plain(what))} |" for names, what in records if what)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,9 @@ def test_a_closed_standard_output_is_named_before_anything_is_done(tmp_path: Pat
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("closed", ["<&-", "2>&-", "<&- 2>&-"])
+@pytest.mark.parametrize(
+    "closed", ["<&-", *(pytest.param(closed, marks=pytest.mark.long) for closed in ("2>&-", "<&- 2>&-"))]
+)
 def test_other_closed_streams_do_not_matter_and_no_file_takes_their_place(tmp_path: Path, closed: str) -> None:
     out = tmp_path / "run"
     result = shell(closed, "run", "weather", "-m", script(tmp_path), "--out", str(out), *OPTIONS, *ARGUMENTS[:2])

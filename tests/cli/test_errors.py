@@ -130,7 +130,7 @@ def test_a_full_disk_keeps_whole_steps_and_resumes(tmp_path: Path) -> None:
     assert lines(out / "steps.jsonl") == DEFAULT_STEPS
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("stop", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 def test_ctrl_c_leaves_a_run_that_resumes(tmp_path: Path, stop: signal.Signals) -> None:
     out = tmp_path / "run"
     arguments = ["run", "weather", "-m", script(tmp_path), "--out", str(out), *OPTIONS]

@@ -49,7 +49,7 @@ def test_the_browser_is_opened_unless_it_is_not_wanted(run: Path, monkeypatch: p
 
     opened: list[str] = []
     monkeypatch.setattr("webbrowser.open", opened.append)
-    monkeypatch.setattr("llm_as_rnn.report.live.Server.serve", lambda server: None)
+    monkeypatch.setattr("llm_as_rnn.report.live.Server.serve", lambda server: server._http.server_close())
     assert view(run, 0, True) == view(run, 0, False) == 0
     (url,) = opened
     assert url.startswith("http://127.0.0.1:")

@@ -41,14 +41,15 @@ def every_check() -> Iterator[Any]:
     """Give River's checks of each estimator: all that has a growing context or memory on one data set each.
 
     They take seconds on each, so that the other data sets are long; so is how memory grows for an estimator after the
-    first of a method, as they keep the same. The rest is tried on all.
+    first of a method, as they keep the same, and all of full history. The rest is tried on all.
     """
     seen = set()
     for estimator in ESTIMATORS:
         for number, check in enumerate(checks.yield_checks(estimator)):
             name, kind = check.__name__, type(estimator).__name__
             tried = (estimator.method, name, "" if name == "check_bounded_memory_growth" else kind)
-            long = tried in seen and (estimator.method != "repeat_last" or not tried[2])
+            long = estimator.method == "full_history"
+            long |= tried in seen and (estimator.method != "repeat_last" or not tried[2])
             seen.add(tried)
             label = f"{kind}-{estimator.method}-{number}-{name}"
             yield pytest.param(estimator, check, id=label, marks=[pytest.mark.long] if long else [])

@@ -117,7 +117,13 @@ def test_settings_that_a_method_does_not_read_are_left_out_and_no_request_of_it_
     assert all(len(searched[name]) < len(every[name]) / 3 for name in every if name != "recurrent")
 
 
-@pytest.mark.parametrize("name", sorted(name for name, entry in DATASETS.items() if entry.from_folder is None))
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if name in ("weather", "probe-recall") else [pytest.mark.long])
+        for name in sorted(name for name, entry in DATASETS.items() if entry.from_folder is None)
+    ],
+)
 @pytest.mark.parametrize("steps", [3, pytest.param(12, marks=pytest.mark.long)])
 def test_shipped_data_is_clean(name: str, steps: int) -> None:
     """Three steps of a sequence show what is asked; notes that are merged, and dropped again, take more."""

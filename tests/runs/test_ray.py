@@ -84,7 +84,9 @@ def require_same(out: Path, local: Path) -> None:
     assert dict(RunDirectory(out).prompts().messages) == dict(RunDirectory(local).prompts().messages)
 
 
-@pytest.mark.parametrize("deed", ["worker", "server", pytest.param("node", marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "deed", ["worker", *(pytest.param(deed, marks=pytest.mark.long) for deed in ("server", "node"))]
+)
 def test_what_dies_costs_nothing_that_was_kept(deed: str, tmp_path: Path, nodes: Nodes, local: Path) -> None:
     asked = {**nodes.whole(), "deed": deed, "out": str(tmp_path / "run")}
     words = [sys.executable, "-m", "tests.runs.ray_driver", json.dumps(asked)]
@@ -102,6 +104,7 @@ def words(model: str, out: Path, address: str | None, *more: str) -> list[str]:
     return ["run", "weather", "-m", model, "--out", str(out), "--methods", METHODS, "--shared", "60", *FEW, *on, *more]
 
 
+@pytest.mark.long
 def test_a_run_goes_on_from_one_executor_to_the_other(tmp_path: Path, nodes: Nodes) -> None:
     model, whole, out = script(tmp_path), tmp_path / "whole", tmp_path / "run"
     assert command(*words(model, whole, None)).returncode == 0

@@ -18,6 +18,8 @@ REQUIRED = "LLM_AS_RNN_REQUIRE_POSTGRESQL"
 """An environment variable: where it is set, a test that finds no PostgreSQL fails, and is not skipped."""
 
 KINDS = ("sqlite", "postgresql")
+ONE_OF_BOTH = ("sqlite", pytest.param("postgresql", marks=pytest.mark.long))
+"""For tests of what stands before the verbs, which know nothing of databases: on the other one they are long."""
 TEMPLATE = "migrated"
 _numbers = itertools.count()
 
@@ -47,6 +49,11 @@ def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(params=KINDS)
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """Give the address of a database that has its tables, and nothing in them."""
+    yield from fresh(request, tmp_path)
+
+
+def fresh(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Give the address of one of the kind that is asked for."""
     if request.param == "sqlite":
         path = tmp_path / "service.db"
         shutil.copyfile(request.getfixturevalue("migrated_file"), path)

@@ -9,7 +9,10 @@ import msgspec
 import pytest
 
 from llm_as_rnn.core.task import load_task
+from tests.service.conftest import KINDS
 from tests.service.http.trying import CAME, DAY, Tried, begun, with_service
+
+pytestmark = pytest.mark.parametrize("database", KINDS, indirect=True)
 
 
 def test_a_session_from_its_beginning_to_its_end(database: str) -> None:
