@@ -73,6 +73,14 @@ class Looking:
         self.page.locator("h1", has_text=session).wait_for()
         self.page.wait_for_selector("#steps .note", state="attached")
 
+    def until(self, name: str, said: str) -> None:
+        """Wait until a fact is so: each is asked for by itself, and they come in any order."""
+        for _ in range(200):
+            if self.fact(name) == said:
+                return
+            self.page.wait_for_timeout(50)
+        raise AssertionError(f"{name} is {self.fact(name)}, and not {said}")
+
     def fact(self, name: str) -> str:
         pair = self.page.locator(".facts div", has=self.page.locator(f"dt:text-is('{name}')"))
         return str(pair.locator("dd").inner_text())
@@ -305,7 +313,7 @@ def test_what_happens_elsewhere_appears(browser: Browser, tmp_path: Path) -> Non
         service.tell("s", 0)
         wait_for(page, "#feedback", "accepted")
         wait_for(page, "#history summary", "version 1")
-        assert looking.fact("waiting") == "2"
+        looking.until("waiting", "2")
         service.ask("DELETE", "/v1/sessions/s")
         page.wait_for_selector("#problem:not([hidden])")
         assert page.inner_text("#problem") == "this session was deleted"
