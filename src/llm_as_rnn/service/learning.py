@@ -160,12 +160,9 @@ class Learning:
         )
         number: int | None = connection.execute(free).scalar_one_or_none()
         if number is not None:
-            self._lease(connection, [number], at)
+            leased = sa.update(sessions).where(sessions.c.number == number)
+            connection.execute(leased.values(worker=self._name, leased_until=at + LEASE))
         return number
-
-    def _lease(self, connection: sa.Connection, numbers: list[int], at: float) -> None:
-        wanted = sa.update(sessions).where(sessions.c.number.in_(numbers))
-        connection.execute(wanted.values(worker=self._name, leased_until=at + LEASE))
 
     async def _renew(self) -> None:
         while True:

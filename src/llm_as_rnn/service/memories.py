@@ -18,9 +18,7 @@ from llm_as_rnn.service.present import Lost, bare, commit
 from llm_as_rnn.service.rows import Loaded, Row
 from llm_as_rnn.service.schema import versions
 from llm_as_rnn.service.showing import memory_view
-from llm_as_rnn.service.views import (
-    MemoryView,
-)
+from llm_as_rnn.service.views import MemoryView
 from llm_as_rnn.streams.online import Stream, Version, restorable, restore
 from llm_as_rnn.streams.settings import Limits
 from llm_as_rnn.streams.tending import edit, pin

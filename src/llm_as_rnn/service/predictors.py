@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from threading import Lock
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
@@ -27,7 +28,7 @@ V = TypeVar("V")
 
 
 class Latest(Generic[K, V]):
-    """The things that were used last, by name.
+    """The things that were used last, by name; from any thread: work on the database is done in threads of its own.
 
     Parameters
     ----------
@@ -45,23 +46,27 @@ class Latest(Generic[K, V]):
     def __init__(self, most: int) -> None:
         self._most = most
         self._kept: OrderedDict[K, V] = OrderedDict()
+        self._lock = Lock()
 
     def get(self, name: K) -> V | None:
         """Give one, if it is kept."""
-        found = self._kept.get(name)
-        if found is not None:
-            self._kept.move_to_end(name)
-        return found
+        with self._lock:
+            found = self._kept.get(name)
+            if found is not None:
+                self._kept.move_to_end(name)
+            return found
 
     def __setitem__(self, name: K, value: V) -> None:
-        self._kept[name] = value
-        self._kept.move_to_end(name)
-        while len(self._kept) > self._most:
-            self._kept.popitem(last=False)
+        with self._lock:
+            self._kept[name] = value
+            self._kept.move_to_end(name)
+            while len(self._kept) > self._most:
+                self._kept.popitem(last=False)
 
     def drop(self, name: K) -> None:
         """Keep one no longer."""
-        self._kept.pop(name, None)
+        with self._lock:
+            self._kept.pop(name, None)
 
     def __len__(self) -> int:
         return len(self._kept)

@@ -77,7 +77,7 @@ async def serve(settings: ServiceSettings, database: str, say: Callable[[str], N
     EngineUnavailableError
         If the model cannot be asked.
     """
-    async with assembled(settings, database, say) as service:
+    async with assembled(settings, database) as service:
 
         def listening(url: str) -> None:
             more = f"watched at {url}/ui, described at {url}/v1/openapi.json"
@@ -87,12 +87,7 @@ async def serve(settings: ServiceSettings, database: str, say: Callable[[str], N
 
 
 @asynccontextmanager
-async def assembled(
-    settings: ServiceSettings,
-    database: str,
-    say: Callable[[str], None] = lambda line: None,
-    engine: Engine | None = None,
-) -> AsyncIterator[Service]:
+async def assembled(settings: ServiceSettings, database: str, engine: Engine | None = None) -> AsyncIterator[Service]:
     """Put a service together; at the end what is being learned is learned to its end, and what is due stays due.
 
     Parameters

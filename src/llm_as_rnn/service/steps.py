@@ -24,13 +24,7 @@ from llm_as_rnn.service.present import Lost
 from llm_as_rnn.service.rows import Loaded, Row
 from llm_as_rnn.service.schema import outcomes, predictions
 from llm_as_rnn.service.showing import outcome_view, prediction_view, step_view
-from llm_as_rnn.service.views import (
-    NewOutcome,
-    NewPrediction,
-    OutcomeView,
-    PredictionView,
-    StepView,
-)
+from llm_as_rnn.service.views import NewOutcome, NewPrediction, OutcomeView, PredictionView, StepView
 from llm_as_rnn.streams.live import outcome as read_outcome
 from llm_as_rnn.streams.online import Stream, ask, was_learned
 from llm_as_rnn.streams.replaying import Waiting
