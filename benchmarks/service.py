@@ -34,9 +34,9 @@ import httpx2
 import sqlalchemy as sa
 
 from llm_as_rnn.service.migrating import migrate
-from llm_as_rnn.service.rows import BLOCKS
 from llm_as_rnn.service.schema import outcomes, predictions, sessions, sums
 from llm_as_rnn.service.store import Store
+from llm_as_rnn.service.sum_rows import BLOCKS
 from server import serving
 
 ROOT = Path(__file__).parents[1]

@@ -9,7 +9,7 @@ from contextlib import suppress
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from llm_as_rnn.core.records import Call, Update
-from llm_as_rnn.service import rows
+from llm_as_rnn.service import step_rows
 from llm_as_rnn.service.errors import StoreUnavailableError
 from llm_as_rnn.service.store import Store
 
@@ -89,7 +89,7 @@ class Figures:
         """Look now and then what waits, until it is cancelled."""
         while True:
             with suppress(StoreUnavailableError):
-                due, seconds = await store.read(rows.backlog)
+                due, seconds = await store.read(step_rows.backlog)
                 self._due.set(due)
                 self._oldest.set(seconds)
             await asyncio.sleep(EVERY)

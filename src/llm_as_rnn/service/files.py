@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from llm_as_rnn.core.errors import LlmAsRnnError
 from llm_as_rnn.core.records import SequenceInfo
-from llm_as_rnn.service import rows
+from llm_as_rnn.service import rows, step_rows
 from llm_as_rnn.service.callers import Caller
 from llm_as_rnn.service.errors import ConflictError, UnfitError, fitting
 from llm_as_rnn.service.lifecycle import Lifecycle, insert_session
@@ -44,10 +44,10 @@ class Files(Lifecycle):
             predictor = self.present.predictor(loaded.row)
             keeping = predictor.keeping
             stream = predictor.revive((loaded.state or "").encode())
-            ended = rows.ended(connection, loaded.row.number)
+            ended = step_rows.ended(connection, loaded.row.number)
             learned = (*stream.learned, *ended["learned"])
             given_up = (*stream.given_up, *ended["given_up"])
-            waiting = rows.waiting(connection, loaded.row.number)
+            waiting = step_rows.waiting(connection, loaded.row.number)
             known = len(waiting) + len(learned) + stream.forgotten + stream.abandoned + len(ended["given_up"])
             retired = max(loaded.row.steps - known, 0)  # steps that retention deleted
             return loaded, msgspec.structs.replace(

@@ -157,14 +157,14 @@ class Memories(Desk):
         new = after.versions[len(before) :]
         same = after.versions[: len(before)] == before
 
-        def keeping(connection: sa.Connection) -> tuple[int, Row]:
-            revision = commit(connection, row, predictor, bare(after), new, caller.name)
+        def keeping(connection: sa.Connection) -> Row:
+            commit(connection, row, predictor, bare(after), new, caller.name)
             if not same:  # of the present version something else was noted: that a note is pinned, say
                 rows.note_again(connection, row.number, after.versions[len(before) - 1])
-            return revision, rows.present_version(connection, row.number, None)
+            return rows.present_version(connection, row.number, None)
 
-        revision, shown = await self.store.write(keeping)
-        self.present.keep(row, revision, bare(after))
+        shown = await self.store.write(keeping)
+        self.present.keep(row, bare(after))
         self.signals.happened(row.number)
         return memory_view(shown)
 

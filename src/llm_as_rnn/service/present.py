@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
+from sqlalchemy import bindparam
 
 from llm_as_rnn.core.engine import EngineInfo
 from llm_as_rnn.service.predictors import Latest, Predictor, Predictors
 from llm_as_rnn.service.rows import Loaded, Row, text, version_row
 from llm_as_rnn.service.schema import sessions, states, versions
-from llm_as_rnn.service.store import now
+from llm_as_rnn.service.store import Now
 from llm_as_rnn.streams.online import Stream, Version
 
 
@@ -63,9 +65,9 @@ class Present:
             self._numbers[row.tenant, row.id] = row.number
         return predictor, msgspec.structs.replace(stream, t=row.steps)
 
-    def keep(self, row: Row, revision: int, stream: Stream) -> None:
-        """Have a state at hand that was committed."""
-        self._streams[row.number] = (revision, stream)
+    def keep(self, row: Row, stream: Stream) -> None:
+        """Have a state at hand that was committed in the place of a row's."""
+        self._streams[row.number] = (row.revision + 1, stream)
         self._numbers[row.tenant, row.id] = row.number
 
     def drop(self, number: int) -> None:
@@ -78,9 +80,27 @@ def bare(stream: Stream) -> Stream:
     return msgspec.structs.replace(stream, t=0, waiting=(), versions=())
 
 
+ADVANCED = (
+    sa.update(sessions)
+    .where(sessions.c.number == bindparam("own"), sessions.c.revision == bindparam("known"))
+    .values(revision=bindparam("becomes"), memory_version=bindparam("remembers"), changed=Now())
+    .returning(sessions.c.changed, sessions.c.due)
+)
+"""A session's row, once its state is another one; nothing happens to it where that is not the one that was known."""
+
+_PUT_STATE = sa.update(states).where(states.c.session == bindparam("own")).values(content=bindparam("holds"))
+_INSERT_VERSIONS = sa.insert(versions)
+
+
 def commit(
-    connection: sa.Connection, row: Row, predictor: Predictor, stream: Stream, entries: Sequence[Version], author: str
-) -> int:
+    connection: sa.Connection,
+    row: Row,
+    predictor: Predictor,
+    stream: Stream,
+    entries: Sequence[Version],
+    author: str,
+    also: tuple[sa.Executable, Mapping[str, Any]] = (ADVANCED, {}),
+) -> Row:
     """Put a new state in the place of the one that it was made from.
 
     Parameters
@@ -97,28 +117,35 @@ def commit(
         The versions of the memory that it brought: one at most.
     author : str
         Who brought it.
+    also : tuple
+        What else is written into the session's row: a statement made from `ADVANCED`, and the parameters that it has
+        besides.
 
     Returns
     -------
-    int
-        The new revision.
+    Row
+        Of the session as it is now: when it was ``changed``, and how many outcomes are ``due``. Its revision is the
+        next one.
 
     Raises
     ------
     Lost
         If the state is another one by now; nothing was changed.
     """
-    revision = int(row.revision) + 1
-    memory = predictor.method.memory(stream.state)
-    at = now(connection)
-    changed = connection.execute(
-        sa.update(sessions)
-        .where(sessions.c.number == row.number, sessions.c.revision == row.revision)
-        .values(revision=revision, changed=at, memory_version=None if memory is None else memory.version)
-    )
-    if changed.rowcount != 1:
+    memory, revision = predictor.method.memory(stream.state), row.revision + 1
+    statement, further = also
+    values = {
+        "own": row.number,
+        "known": row.revision,
+        "becomes": revision,
+        "remembers": None if memory is None else memory.version,
+        **further,
+    }
+    advanced = connection.execute(statement, values).one_or_none()
+    if advanced is None:
         raise Lost
-    connection.execute(sa.update(states).where(states.c.session == row.number).values(content=text(stream)))
-    for entry in entries:
-        connection.execute(sa.insert(versions).values(version_row(row.number, revision, entry, author, at)))
-    return revision
+    connection.execute(_PUT_STATE, {"own": row.number, "holds": text(stream)})
+    if entries:
+        brought = [version_row(row.number, revision, entry, author, advanced.changed) for entry in entries]
+        connection.execute(_INSERT_VERSIONS, brought)
+    return advanced

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from llm_as_rnn.service import rows
+from llm_as_rnn.service import rows, sum_rows
 from llm_as_rnn.service.callers import Caller
 from llm_as_rnn.service.files import Files
 from llm_as_rnn.service.memories import Memories
@@ -33,7 +33,7 @@ class Sessions(Files, Steps, Memories, Watching):
 
         def reading(connection: sa.Connection) -> ScoresView:
             row = rows.find(connection, caller.tenant, session)
-            size, blocks = rows.curve(connection, row)
-            return ScoresView(total=rows.read_sums(row.sums), blocks=blocks, steps_in_block=size)
+            size, blocks = sum_rows.curve(connection, row)
+            return ScoresView(total=sum_rows.read_sums(row.sums), blocks=blocks, steps_in_block=size)
 
         return await self.store.read(reading)

@@ -8,7 +8,8 @@ import msgspec
 
 from llm_as_rnn.core.records import Value
 from llm_as_rnn.service.asked import Asked
-from llm_as_rnn.service.rows import Row, read_waiting
+from llm_as_rnn.service.rows import Row
+from llm_as_rnn.service.step_rows import read_waiting
 from llm_as_rnn.service.views import MemoryView, OutcomeView, PredictionView, SessionView, State, StepView, TaskView
 from llm_as_rnn.streams.online import Version
 from llm_as_rnn.streams.replaying import Id, Waiting

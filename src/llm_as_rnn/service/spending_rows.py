@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from llm_as_rnn.core.records import Completion
 from llm_as_rnn.service.schema import sessions, spending, tenants
-from llm_as_rnn.service.store import now
+from llm_as_rnn.service.store import Now, now
 
 Connection = sa.Connection
 
 A_DAY = 86_400
-TODAY = {
-    "sqlite": sa.text("CAST(julianday('now') - 2440587.5 AS INTEGER)"),
-    "postgresql": sa.text("CAST(floor(extract(epoch FROM clock_timestamp()) / 86400) AS INTEGER)"),
-}
-"""The day by the clock of a database, to be written without asking for it first."""
+TODAY = sa.cast(sa.func.floor(Now() / A_DAY), sa.Integer)
+"""The day by the clock of the database, to be written without asking for it first."""
 PARTS = 16
 """Rows that a tenant's day has on PostgreSQL. A row that was written is locked until its transaction is on the disk."""
 
@@ -49,6 +46,31 @@ class Used(NamedTuple):
         return self.prompt_tokens + self.completion_tokens
 
 
+class Spent(NamedTuple):
+    """What calls come to.
+
+    Attributes
+    ----------
+    calls, prompt_tokens, cached_tokens, completion_tokens : int
+        How many; the cached tokens are among those of prompts.
+    """
+
+    calls: int
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+
+    @staticmethod
+    def of(calls: Sequence[Completion]) -> Spent:
+        """Add calls up."""
+        return Spent(
+            len(calls),
+            sum(call.prompt_tokens for call in calls),
+            sum(call.cached_tokens or 0 for call in calls),
+            sum(call.completion_tokens for call in calls),
+        )
+
+
 def spent(connection: sa.Connection, tenant: int, calls: Sequence[Completion], requests: int = 0) -> None:
     """Add to what a tenant used today. It comes last in its transaction, which then waits for nobody it keeps waiting.
 
@@ -63,21 +85,23 @@ def spent(connection: sa.Connection, tenant: int, calls: Sequence[Completion], r
     requests : int
         Of the tenant's, that were answered with them.
     """
-    added = {
-        "requests": requests,
-        "calls": len(calls),
-        "prompt_tokens": sum(call.prompt_tokens for call in calls),
-        "cached_tokens": sum(call.cached_tokens or 0 for call in calls),
-        "completion_tokens": sum(call.completion_tokens for call in calls),
-    }
-    if not any(added.values()):
+    if not calls and not requests:
         return
     alone = connection.dialect.name == "sqlite"
     part = 0 if alone else random.randrange(PARTS)  # noqa: S311 - it spreads, and keeps no secret
-    row = {"tenant": tenant, "day": TODAY[connection.dialect.name], "part": part, **added}
-    insert = (sqlite.insert if alone else postgresql.insert)(spending).values(row)
-    more = {name: spending.c[name] + insert.excluded[name] for name in added}
-    connection.execute(insert.on_conflict_do_update(index_elements=["tenant", "day", "part"], set_=more))
+    row = {"tenant": tenant, "part": part, "requests": requests, **Spent.of(calls)._asdict()}
+    connection.execute(_ADD[connection.dialect.name], row)
+
+
+def _adding(insert: sqlite.Insert | postgresql.Insert) -> sa.Insert:
+    summed = ("requests", *Spent._fields)
+    parameters: dict[str, Any] = {name: sa.bindparam(name) for name in ("tenant", "part", *summed)}
+    insert = insert.values(day=TODAY, **parameters)
+    more = {name: spending.c[name] + insert.excluded[name] for name in summed}
+    return insert.on_conflict_do_update(index_elements=["tenant", "day", "part"], set_=more)
+
+
+_ADD = {"sqlite": _adding(sqlite.insert(spending)), "postgresql": _adding(postgresql.insert(spending))}
 
 
 def used(connection: sa.Connection, tenant: int, days: int) -> list[Used]:

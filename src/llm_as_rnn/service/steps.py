@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -14,7 +15,7 @@ from llm_as_rnn.core.door import plain_fields
 from llm_as_rnn.core.errors import UsageError
 from llm_as_rnn.core.records import Call, Status
 from llm_as_rnn.engines.drive import drive
-from llm_as_rnn.service import rows
+from llm_as_rnn.service import rows, step_rows
 from llm_as_rnn.service.asked import Hearing
 from llm_as_rnn.service.callers import Caller
 from llm_as_rnn.service.desk import Desk
@@ -56,7 +57,7 @@ class Steps(Desk):
 
         def reading(connection: sa.Connection) -> tuple[Loaded, Row | None]:
             loaded = rows.load(connection, caller.tenant, session, self.present.known(caller.tenant, session))
-            return loaded, None if new.id is None else rows.prediction(connection, loaded.row.number, new.id)
+            return loaded, None if new.id is None else step_rows.prediction(connection, loaded.row.number, new.id)
 
         for _ in range(ATTEMPTS):
             loaded, kept = await self.store.read(reading)
@@ -88,29 +89,30 @@ class Steps(Desk):
         def keeping(connection: sa.Connection) -> tuple[Waiting, float]:
             if kept is None:
                 most = predictor.keeping.max_waiting
-                return rows.add_prediction(connection, row, made, name is not None, asked, calls, most)
+                return step_rows.add_prediction(connection, row, made, name is not None, asked, calls, most)
             observation = msgspec.structs.replace(made.observation, t=kept.step)
             again = msgspec.structs.replace(made, observation=observation)
-            if not rows.replace_prediction(connection, row, kept, again, asked, calls):
+            if not step_rows.replace_prediction(connection, row, kept, again, asked, calls):
                 raise Lost
             return again, kept.created
 
         try:
             found, created = await self.store.write(keeping)
         except (IntegrityError, Lost):  # the same id was asked twice at the same time, and the other one was first
-            first = await self.store.read(lambda connection: rows.find_prediction(connection, row.number, str(name)))
+            finding = partial(step_rows.find_prediction, session=row.number, name=str(name))
+            first = await self.store.read(finding)
             return self._the_same(first, fields)
         self.signals.happened(row.number)
         return prediction_view(found, "waiting", created)
 
     @staticmethod
     def _is_to_be_asked_again(kept: Row) -> bool:
-        answered = rows.read_waiting(kept.content).prediction.status is not Status.ENGINE_ERROR
+        answered = step_rows.read_waiting(kept.content).prediction.status is not Status.ENGINE_ERROR
         return kept.status == "waiting" and not answered
 
     @staticmethod
     def _the_same(kept: Row, fields: Mapping[str, Any]) -> PredictionView:
-        waiting = rows.read_waiting(kept.content)
+        waiting = step_rows.read_waiting(kept.content)
         if waiting.observation.fields != fields:
             raise ConflictError(
                 f"the id {waiting.id!r} belongs to another observation", "give each prediction its own id"
@@ -122,8 +124,8 @@ class Steps(Desk):
 
         def reading(connection: sa.Connection) -> StepView:
             row = rows.find(connection, caller.tenant, session)
-            kept = rows.find_prediction(connection, row.number, name)
-            told = rows.told(connection, row.number, kept.step)
+            kept = step_rows.find_prediction(connection, row.number, name)
+            told = step_rows.told(connection, row.number, kept.step)
             return step_view(kept, told[-1] if told else None, with_prompt=True)
 
         return await self.store.read(reading)
@@ -162,8 +164,8 @@ class Steps(Desk):
         def telling(connection: sa.Connection) -> Row:
             row = rows.find(connection, caller.tenant, session, lock=True)
             content = rows.text(fitting(read_outcome, self.present.predictor(row).task, new.y))
-            kept = rows.find_prediction(connection, row.number, name)
-            told = rows.told(connection, row.number, kept.step)
+            kept = step_rows.find_prediction(connection, row.number, name)
+            told = step_rows.told(connection, row.number, kept.step)
             same = _told_before(told, content, new.replaces)
             if same is not None:
                 return same
@@ -174,8 +176,8 @@ class Steps(Desk):
             if row.status != "active":
                 raise ArchivedError(f"the session {session!r} is archived", "activate it")
             if latest is not None:
-                rows.supersede(connection, row.number, latest.number)
-            return rows.add_outcome(connection, row.number, kept.step, content, new.replaces)
+                step_rows.supersede(connection, row.number, latest.number)
+            return step_rows.add_outcome(connection, row.number, kept.step, content, new.replaces)
 
         row = await self.store.write(telling)
         self.due.set()
@@ -186,11 +188,11 @@ class Steps(Desk):
 
         def reading(connection: sa.Connection) -> OutcomeView:
             row = rows.find(connection, caller.tenant, session)
-            kept = rows.find_prediction(connection, row.number, name)
-            told = rows.told(connection, row.number, kept.step)
+            kept = step_rows.find_prediction(connection, row.number, name)
+            told = step_rows.told(connection, row.number, kept.step)
             if not told:
                 raise NotFoundError(f"no outcome of {name!r} was told", "tell it when it is known")
-            return outcome_view(told[-1], rows.read_waiting(kept.content).id)
+            return outcome_view(told[-1], step_rows.read_waiting(kept.content).id)
 
         return await self.store.read(reading)
 

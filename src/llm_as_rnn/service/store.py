@@ -25,6 +25,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 
 from llm_as_rnn.core.errors import UsageError
 from llm_as_rnn.service.errors import StoreUnavailableError
@@ -54,20 +57,30 @@ POSTGRESQL_SETTINGS = {
 """By which a process that stands still, or whose machine is gone, keeps others from its rows for seconds alone."""
 
 
-CLOCKS = {
-    "sqlite": sa.literal_column("(julianday('now') - 2440587.5) * 86400.0", sa.Double),
-    "postgresql": sa.literal_column("CAST(extract(epoch FROM clock_timestamp()) AS DOUBLE PRECISION)", sa.Double),
-}
+class Now(FunctionElement[float]):
+    """In a statement: the seconds since 1970 by the clock of the database, which all processes share."""
+
+    name = "now_in_seconds"
+    type = sa.Double()
+    inherit_cache = True
 
 
-def clock(connection: sa.Connection) -> sa.ColumnElement[float]:
-    """Give the expression for the seconds since 1970 by the clock of the database, which all processes share."""
-    return CLOCKS[connection.dialect.name]
+@compiles(Now, "sqlite")
+def _now_in_sqlite(element: Now, compiler: SQLCompiler, **_: Any) -> str:
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+@compiles(Now, "postgresql")
+def _now_in_postgresql(element: Now, compiler: SQLCompiler, **_: Any) -> str:
+    return "CAST(extract(epoch FROM clock_timestamp()) AS DOUBLE PRECISION)"
+
+
+_NOW = sa.select(Now())
 
 
 def now(connection: sa.Connection) -> float:
     """Give these seconds."""
-    return float(connection.execute(sa.select(clock(connection))).scalar_one())
+    return float(connection.execute(_NOW).scalar_one())
 
 
 def parse_url(url: str) -> URL:
@@ -226,8 +239,10 @@ class SQLiteStore(Store):
         results: list[tuple[Future[Any], Any, BaseException | None]] = []
         try:
             with _told(), self._engine.connect().execution_options(writing=True) as connection, connection.begin():
-                for work, done in together:
-                    results.append((done, *_in_savepoint(connection, work)))
+                if len(together) == 1:
+                    results.append((together[0][1], together[0][0](connection), None))
+                else:
+                    results += [(done, *_in_savepoint(connection, work)) for work, done in together]
         except BaseException as error:  # noqa: BLE001 - whoever waits for the work has it
             results = [(done, None, error) for _, done in together]
         for done, value, failed in results:
@@ -272,23 +287,35 @@ class PostgreSQLStore(Store):
 
     def __init__(self, url: URL) -> None:
         self.url = url
-        self._engine: AsyncEngine = create_async_engine(
-            url, pool_size=CONNECTIONS, max_overflow=0, pool_pre_ping=True, pool_timeout=BUSY
-        )
+        self._engine: AsyncEngine = create_async_engine(url, pool_size=CONNECTIONS, max_overflow=0, pool_timeout=BUSY)
         sa.event.listen(self._engine.sync_engine, "connect", _prepare_postgresql)
         self._of_one_moment = self._engine.execution_options(isolation_level="REPEATABLE READ")
 
     async def read(self, work: Work[T]) -> T:
         """Do work that changes nothing (see `Store.read`)."""
-        with _told():
-            async with self._of_one_moment.connect() as connection:
-                return await connection.run_sync(work)
+        return await self._done(self._of_one_moment, work)
 
     async def write(self, work: Work[T]) -> T:
         """Do work in a transaction (see `Store.write`)."""
+        return await self._done(self._engine, work)
+
+    async def _done(self, engine: AsyncEngine, work: Work[T]) -> T:
+        """Do work in a transaction; again where its connection turns out to be lost before the work was done.
+
+        A pool cannot know that it is lost: to ask whether it is alive before each work takes as long as a statement.
+        """
         with _told():
-            async with self._engine.begin() as connection:
-                return await connection.run_sync(work)
+            for again in (True, False):
+                async with engine.connect() as connection:
+                    try:
+                        value = await connection.run_sync(work)
+                    except DBAPIError as error:
+                        if again and error.connection_invalidated:
+                            continue  # with a new one: SQLAlchemy closes all that are as old as this one
+                        raise
+                    await connection.commit()
+                    return value
+            raise AssertionError("it was done, or failed")
 
     async def close(self) -> None:
         """End after what is under way."""

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from llm_as_rnn.core.records import Memory, StepRecord, Update, Value
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.scores import step_scores
-from llm_as_rnn.service import rows
+from llm_as_rnn.service import rows, step_rows, sum_rows
 from llm_as_rnn.service.callers import Caller
 from llm_as_rnn.service.desk import Desk
 from llm_as_rnn.service.rows import Row
@@ -114,7 +114,7 @@ class Watching(Desk):
         ) -> tuple[Row, int, dict[int, Scores], Sequence[tuple[Row, Row]]]:
             row = rows.find(connection, caller.tenant, session)
             if row.steps > STRETCH:
-                return row, *rows.curve(connection, row), ()
+                return row, *sum_rows.curve(connection, row), ()
             found = _found(connection, caller.tenant, session, -1, STRETCH)
             learned = [(one, found.told[one.step]) for one in found.predictions if one.status == "learned"]
             size = next(size for size in SHORT_BLOCKS if size * POINTS >= row.steps)
@@ -123,7 +123,7 @@ class Watching(Desk):
         row, size, blocks, learned = await self.store.read(reading)
         if learned:
             blocks = await asyncio.to_thread(_in_blocks, self.present.predictor(row).task, learned, size)
-        return ScoresView(total=rows.read_sums(row.sums), blocks=blocks, steps_in_block=size)
+        return ScoresView(total=sum_rows.read_sums(row.sums), blocks=blocks, steps_in_block=size)
 
     async def trace(self, caller: Caller, session: str, after: int = -1, limit: int = STRETCH) -> SessionPart:
         """Show the steps behind one, as the viewer takes them; none where they are not kept any more."""
@@ -150,9 +150,9 @@ def _in_blocks(task: Task, learned: Sequence[tuple[Row, Row]], size: int) -> dic
     found: dict[int, Scores] = {}
     for made, told in learned:
         target = msgspec.json.decode(told.content, type=dict[str, Value])
-        change = scored(task, rows.read_waiting(made.content).prediction, target)
+        change = scored(task, step_rows.read_waiting(made.content).prediction, target)
         block = made.step // size
-        found[block] = rows.added(found.get(block, {}), change)
+        found[block] = sum_rows.added(found.get(block, {}), change)
     return found
 
 
@@ -251,7 +251,7 @@ def _changes(found: Sequence[Row]) -> list[Change]:
 
 def _part(task: Task, found: _Found) -> PartView:
     past = _Past(found.versions)
-    waiting = [rows.read_waiting(row.content) for row in found.predictions]
+    waiting = [step_rows.read_waiting(row.content) for row in found.predictions]
     told = [found.told.get(row.step) for row in found.predictions]
     if not waiting:
         return PartView([], [])

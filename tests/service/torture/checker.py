@@ -11,8 +11,9 @@ import msgspec
 
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.engines.scripted import ScriptedEngine
-from llm_as_rnn.service.rows import BLOCKS, read_sums, read_waiting
 from llm_as_rnn.service.scoring import scored
+from llm_as_rnn.service.step_rows import read_waiting
+from llm_as_rnn.service.sum_rows import BLOCKS, read_sums
 from tests.service.torture.clients import OK, Client, Ledger, Name
 from tests.service.torture.process import MARK, answer
 from tests.service.torture.replay import Replayer
