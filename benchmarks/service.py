@@ -5,7 +5,9 @@ answers after 50 ms (or at once), in a third. All of it shares this machine's co
 what is measured; the CPU time of the service stands beside.
 
 - Latency: seconds of a prediction less those that the engine takes, the median and the slowest of a hundred, and how
-  many requests a second, with 1, 16 and 128 clients, each with a session of its own.
+  many requests a second, with 1, 16 and 128 clients, each with a session of its own. They ask as soon as they have an
+  answer: several are more than the cores can do, so that what is measured is a queue. Therefore 16 clients are measured
+  once more that begin a step each third of a second, about half of what can be done.
 - Sessions: the same with 16 clients when the database has a hundred sessions, and ten thousand of which each was
   used; the service's memory beside it.
 - History: how long listings, steps and scores take in a session of a million steps among others.
@@ -132,12 +134,20 @@ async def begin(one: httpx2.AsyncClient, names: Sequence[str]) -> None:
         (await one.post("/v1/sessions", json=new)).raise_for_status()
 
 
-async def predictions_of(one: httpx2.AsyncClient, clients: int, steps: int, names: Sequence[str]) -> list[float]:
-    """Have clients predict, each in sessions of its own, an outcome after each; give the seconds of each prediction."""
+async def predictions_of(
+    one: httpx2.AsyncClient, clients: int, steps: int, names: Sequence[str], every: float = 0.0
+) -> list[float]:
+    """Have clients predict, each in sessions of its own, an outcome after each; give the seconds of each prediction.
+
+    They begin a step every so many seconds, as far as they have an answer by then, and not all at the same time.
+    """
     took: list[float] = []
+    start = time.perf_counter()
 
     async def working(number: int) -> None:
         for step in range(steps):
+            begins = start + every * (step + number / clients)
+            await asyncio.sleep(max(0.0, begins - time.perf_counter()))
             path = f"/v1/sessions/{names[(number + step * clients) % len(names)]}/predictions"
             begun = time.perf_counter()
             answer = await one.post(path, json={"x": question(number, step)})
@@ -155,16 +165,19 @@ def percentile(values: Sequence[float], share: float) -> float:
     return sorted(values)[min(int(share * len(values)), len(values) - 1)]
 
 
-async def latency(place: Process, clients: int, steps: int, names: Sequence[str]) -> dict[str, float]:
+async def latency(
+    place: Process, clients: int, steps: int, names: Sequence[str], every: float = 0.0
+) -> dict[str, float]:
     """Measure what is added to the engine's time, in milliseconds."""
     async with client(place.url, clients) as one:
         await predictions_of(one, clients, 2, names)
         cpu, begun = place.cpu(), time.perf_counter()
-        took = await predictions_of(one, clients, steps, names)
+        took = await predictions_of(one, clients, steps, names, every)
         seconds, used = time.perf_counter() - begun, place.cpu() - cpu
     requests = 2 * clients * steps
     return {
         "clients": clients,
+        "every_s": every,
         "requests_per_second": requests / seconds,
         "p50_added_ms": 1000 * (statistics.median(took) - DELAY),
         "p99_added_ms": 1000 * (percentile(took, 0.99) - DELAY),
@@ -308,21 +321,22 @@ def measured(database: str, quick: bool) -> dict[str, Any]:
     asyncio.run(migrate(database))
     found: dict[str, Any] = {"latency": []}
     with serving(REPLY, DELAY) as engine:
-        for clients in (1, 16, 128):
+        for clients, every, steps in ((1, 0.0, 60), (16, 0.0, 40), (128, 0.0, 8), (16, 1 / 3, 40)):
             with service(database, engine) as place:
-                names = [f"c{clients}-{index}" for index in range(clients)]
+                names = [f"c{clients}-{round(3 * every)}-{index}" for index in range(clients)]
 
                 async def ready(place: Process = place, names: list[str] = names) -> None:
                     async with client(place.url, 1) as one:
                         await begin(one, names)
 
                 asyncio.run(ready())
-                steps = {1: 60, 16: 40, 128: 8}[clients] // (4 if quick else 1)
-                found["latency"].append(asyncio.run(latency(place, clients, steps, names)))
+                measuring = latency(place, clients, steps // 4 if quick else steps, names, every)
+                found["latency"].append(asyncio.run(measuring))
                 print(json.dumps(found["latency"][-1]), flush=True)
     with serving(REPLY) as engine, service(database, engine) as place:
         found["lag"] = asyncio.run(lag(place, database, 100.0, 3.0 if quick else 20.0))
         print(json.dumps(found["lag"]), flush=True)
+    with serving(REPLY, DELAY) as engine, service(database, engine) as place:
         found["sessions"] = [asyncio.run(many(place, number)) for number in ((100, 400) if quick else (100, 10_000))]
         print(json.dumps(found["sessions"]), flush=True)
         found["history"] = asyncio.run(history(place, database, 20_000 if quick else 1_000_000))

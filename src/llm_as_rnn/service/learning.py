@@ -43,6 +43,9 @@ _read_values = msgspec.json.Decoder(dict[str, Value]).decode
 
 LOOK = 0.5
 """Seconds after which a worker that has nothing to do looks for what other processes took, or left."""
+GATHER = 0.01
+"""Seconds after an outcome has come until it is leased: those that come in them are leased with it, and whoever told
+it has often the next thing to predict, and need not wait for this one to be learned."""
 TOGETHER = 8
 """Outcomes of a session that are learned before others have their turn."""
 MISTAKES = 5
@@ -123,6 +126,7 @@ class Learning:
     async def _give_turns(self) -> None:
         """Lease what is due as long as there are workers for it, and have them learn."""
         while not self._ending.is_set():
+            await asyncio.sleep(GATHER)
             self._sessions.due.clear()  # before looking: what comes from now on is seen, or wakes us
             places = self._at_once - len(self._workers)
             try:

@@ -13,6 +13,7 @@ transaction is open while anything else is waited for, a model least of all.
 from __future__ import annotations
 
 import asyncio
+import logging
 import queue
 import threading
 from abc import ABC, abstractmethod
@@ -31,6 +32,8 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from llm_as_rnn.core.errors import UsageError
 from llm_as_rnn.service.errors import StoreUnavailableError
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -236,16 +239,24 @@ class SQLiteStore(Store):
                 return
 
     def _write(self, together: list[tuple[Work[Any], Future[Any]]]) -> None:
-        results: list[tuple[Future[Any], Any, BaseException | None]] = []
+        """Do works in one transaction; where one fails, again, so that its failure is its own."""
+        works = [work for work, _ in together]
         try:
-            with _told(), self._engine.connect().execution_options(writing=True) as connection, connection.begin():
-                if len(together) == 1:
-                    results.append((together[0][1], together[0][0](connection), None))
-                else:
-                    results += [(done, *_in_savepoint(connection, work)) for work, done in together]
+            with _told(), self._engine.connect().execution_options(writing=True) as connection:
+                try:
+                    with connection.begin():
+                        results: list[tuple[Any, BaseException | None]] = [(work(connection), None) for work in works]
+                except OperationalError:
+                    raise  # the disk is full, say: that is no single work's own
+                except Exception as error:
+                    if len(works) == 1:
+                        raise
+                    log.debug("apart, because of %s", error)
+                    with connection.begin():
+                        results = [_in_savepoint(connection, work) for work in works]
         except BaseException as error:  # noqa: BLE001 - whoever waits for the work has it
-            results = [(done, None, error) for _, done in together]
-        for done, value, failed in results:
+            results = [(None, error)] * len(works)
+        for (_, done), (value, failed) in zip(together, results, strict=True):
             if failed is None:
                 done.set_result(value)
             else:
