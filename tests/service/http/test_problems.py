@@ -215,3 +215,25 @@ def test_a_service_is_ready_as_long_as_all_that_it_needs_is_and_it_does_not_stop
             assert (await ask.get("/health/live")).status_code == 200
 
     with_service(database, work, health=health)
+
+
+def test_a_client_that_hangs_up_while_it_sends_is_no_mistake_of_the_service(caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing is answered with 500, nor logged as failed: the request was never whole."""
+    sent: list[Any] = []
+    comes = iter([{"type": "http.request", "body": b'{"task": ', "more_body": True}, {"type": "http.disconnect"}])
+
+    async def receive() -> Any:
+        return next(comes)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = [(b"authorization", b"Bearer key"), (b"content-type", b"application/json"), (b"content-length", b"99")]
+    path = "/v1/sessions"
+    scope = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b""}
+    further = {"scheme": "http", "http_version": "1.1", "root_path": "", "headers": headers}
+    whole = {**scope, **further, "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 80)}
+    with caplog.at_level(logging.ERROR):
+        asyncio.run(app(Failing())(whole, receive, send))
+    assert [message["status"] for message in sent if "status" in message] == [499]
+    assert not caplog.records

@@ -16,16 +16,21 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from llm_as_rnn.service.http.logs import REQUESTS
 from llm_as_rnn.service.http.metrics import UNMATCHED, Metrics
-from llm_as_rnn.service.http.problems import OverloadedError, SlowRequestError, TimeOutError, report, send_problem
+from llm_as_rnn.service.http.problems import (
+    CLIENT_GONE,
+    ClientGoneError,
+    OverloadedError,
+    SlowRequestError,
+    TimeOutError,
+    report,
+    send_problem,
+)
 from llm_as_rnn.service.tracing import Tracing
 
 HEADER = b"x-request-id"
 
 SLASH = "\udc2f"
 """Stands in a path for a slash that belongs to a name (``%2F``). It is half a character, which no name can hold."""
-
-CLIENT_GONE = 499
-"""The status that is logged where nobody waited for the answer."""
 
 UNLIMITED = ("/health/", "/metrics")
 """What is answered however many requests are under way: it tells about them."""
@@ -136,6 +141,8 @@ class _Request:
         self._waits = not self._complete
         message = await self._receive()
         self._waits = False
+        if message["type"] == "http.disconnect" and not self._complete:
+            raise ClientGoneError("the connection was closed before the whole request had come")
         self._complete |= not message.get("more_body")
         return message
 

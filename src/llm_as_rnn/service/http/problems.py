@@ -27,6 +27,8 @@ SOON = 1.0
 """Seconds after which a database or a service that is busy may be asked again."""
 LATER = 5.0
 """The same for a model's server, where that does not say."""
+CLIENT_GONE = 499
+"""The status that is counted and logged where nobody waits for the answer."""
 
 log = logging.getLogger("llm_as_rnn.service")
 
@@ -57,6 +59,13 @@ class SlowRequestError(ServiceError):
 
     status = 408
     kind = "slow-request"
+
+
+class ClientGoneError(ServiceError):
+    """Whoever asked was gone before the whole request had come: there is nobody to answer."""
+
+    status = CLIENT_GONE
+    kind = "client-gone"
 
 
 class TimeOutError(ServiceError):
