@@ -23,7 +23,7 @@ from llm_as_rnn.service.errors import ArchivedError, ConflictError, NotFoundErro
 from llm_as_rnn.service.predictors import Predictor
 from llm_as_rnn.service.present import Lost
 from llm_as_rnn.service.rows import Loaded, Row
-from llm_as_rnn.service.schema import outcomes, predictions
+from llm_as_rnn.service.schema import predictions
 from llm_as_rnn.service.showing import outcome_view, prediction_view, step_view
 from llm_as_rnn.service.views import NewOutcome, NewPrediction, OutcomeView, PredictionView, StepView
 from llm_as_rnn.streams.live import outcome as read_outcome
@@ -141,9 +141,7 @@ class Steps(Desk):
             if state is not None:
                 asked = asked.where(predictions.c.status == state)
             kept = connection.execute(asked.order_by(predictions.c.step).limit(limit)).all()
-            wanted = (outcomes.c.session == row.number, outcomes.c.step.in_([one.step for one in kept]))
-            told = connection.execute(sa.select(outcomes).where(*wanted).order_by(outcomes.c.number)).all()
-            latest = {one.step: one for one in told}
+            latest = step_rows.latest_told(connection, row.number, [one.step for one in kept])
             return [step_view(one, latest.get(one.step)) for one in kept]
 
         return await self.store.read(reading)

@@ -17,7 +17,7 @@ from llm_as_rnn.service import rows, step_rows, sum_rows
 from llm_as_rnn.service.callers import Caller
 from llm_as_rnn.service.desk import Desk
 from llm_as_rnn.service.rows import Row
-from llm_as_rnn.service.schema import outcomes, predictions, versions
+from llm_as_rnn.service.schema import predictions, versions
 from llm_as_rnn.service.scoring import scored
 from llm_as_rnn.service.views import ScoresView
 from llm_as_rnn.streams.online import Version
@@ -169,9 +169,7 @@ def _found(connection: sa.Connection, tenant: int, session: str, after: int, lim
     row = rows.find(connection, tenant, session)
     asked = sa.select(predictions).where(predictions.c.session == row.number, predictions.c.step > after)
     kept = connection.execute(asked.order_by(predictions.c.step).limit(limit)).all()
-    wanted = (outcomes.c.session == row.number, outcomes.c.step.in_([one.step for one in kept]))
-    told = connection.execute(sa.select(outcomes).where(*wanted).order_by(outcomes.c.number)).all()
-    latest = {one.step: one for one in told}
+    latest = step_rows.latest_told(connection, row.number, [one.step for one in kept])
     learned = [one.revision for one in latest.values() if one.revision is not None]
     if not learned:
         return _Found(row, kept, latest, ())

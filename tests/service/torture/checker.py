@@ -27,6 +27,7 @@ async def check(ledger: Ledger, tables: Tables) -> list[str]:
     found = list(ledger.odd)
     known = {session.name: session for session in tables.sessions}
     found += _acknowledged(ledger, known)
+    found += _memories(ledger, known)
     for session in tables.sessions:
         found += [f"{session.name}: {fault}" for fault in (*_counted(session), *_ordered(session), *_alone(session))]
         found += [f"{session.name}: {fault}" for fault in (*_scored(session), *_history(session))]
@@ -86,6 +87,15 @@ def _acknowledged(ledger: Ledger, known: dict[tuple[str, str], Session]) -> Iter
             yield f"outcome {number} of {name} was acknowledged, and is {row.status}: {row.result}"
 
 
+def _memories(ledger: Ledger, known: dict[tuple[str, str], Session]) -> Iterator[str]:
+    """Every memory that a person put there is in the history, as it was answered."""
+    for tenant, name, body in ledger.memories:
+        session = known[tenant, name]
+        kept = [row for row in session.versions if row.revision == body["revision"]]
+        if not kept or plain(kept[0].content)["memory"]["sections"] != body["sections"]:
+            yield f"{session.name}: a memory was acknowledged as {body}, and is {kept}"
+
+
 def _counted(session: Session) -> Iterator[str]:
     """Compare the session's own figures with its rows."""
     waiting = sum(row.status == "waiting" for row in session.predictions)
@@ -126,7 +136,7 @@ def _history(session: Session) -> Iterator[str]:
         yield f"version {session.row.memory_version} is present, and {session.versions[-1].version} is the last one"
     for at, row in enumerate(session.versions):
         entry = plain(row.content)
-        if row.author != "model":
+        if entry.get("reason", "").endswith("restored"):
             number = int(entry["reason"].split()[1])
             before = [plain(one.content)["memory"] for one in session.versions[:at] if one.version == number]
             if not before or before[-1]["sections"] != entry["memory"]["sections"]:

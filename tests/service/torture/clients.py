@@ -46,8 +46,8 @@ class Ledger:
         By prediction, the number of the outcome that was acknowledged last.
     sessions : dict
         By tenant, the names of its sessions.
-    restored : list
-        Tenant, session and number of each version that was put back.
+    memories : list
+        Tenant and session of each memory that was put back or edited, and the memory as it was answered.
     odd : list of str
         What no client should see.
     counts : Counter
@@ -59,7 +59,7 @@ class Ledger:
     first: dict[Name, dict[str, Any]] = field(default_factory=dict)
     latest: dict[Name, int] = field(default_factory=dict)
     sessions: dict[str, list[str]] = field(default_factory=dict)
-    restored: list[tuple[str, str, int]] = field(default_factory=list)
+    memories: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
     odd: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
 
@@ -112,13 +112,15 @@ class Client:
         """Hang up."""
         await self._http.aclose()
 
-    async def ask(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+    async def ask(
+        self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, Any]:
         """Ask a process, and others until one answers; give status and answer."""
         while True:
             self._ledger.counts["requests"] += 1
             url = f"http://127.0.0.1:{self._draw.choice(self._ports)}/v1{path}"
             try:
-                answer = await self._http.request(method, url, json=body)
+                answer = await self._http.request(method, url, json=body, headers=headers)
             except (httpx2.TransportError, OSError) as error:
                 answer = None
                 self._ledger.counts[f"retried for {type(error).__name__}"] += 1
@@ -156,6 +158,7 @@ class Client:
             self._contest: 3,
             self._correct: 5,
             self._restore: 2,
+            self._edit: 2,
             self._fork: 1,
             self._read: 5,
         }
@@ -250,9 +253,26 @@ class Client:
         status, body = await self.ask("POST", f"/sessions/{session}/memory/restore", {"version": version})
         if status == OK:
             self._ledger.counts["restored"] += 1
-            self._ledger.restored.append((self._tenant, session, version))
+            self._ledger.memories.append((self._tenant, session, body))
         elif status != 404:  # a number that a fork's shortened history does not have
             self._ledger.odd.append(f"{session}: version {version} was not restored: {status} {body}")
+
+    async def _edit(self) -> None:
+        """Edit a memory, as somebody who looked at it: who comes too late is told so."""
+        session = self._draw.choice(self._ledger.sessions[self._tenant])
+        _, memory = await self.ask("GET", f"/sessions/{session}/memory")
+        first = memory["sections"][0]
+        notes = [*first["items"][-3:], f"{self._draw.choice(SKIES)} {self._draw.randrange(99)} -> sun, 20.0"]
+        new = {"sections": [{"name": first["name"], "items": notes}]}
+        condition = {"If-Match": f'"{memory["version"]}"'}
+        status, body = await self.ask("PUT", f"/sessions/{session}/memory", new, condition)
+        if status == OK:
+            self._ledger.counts["edited"] += 1
+            self._ledger.memories.append((self._tenant, session, body))
+        elif status == 412:  # somebody was faster, or our own earlier attempt, whose answer was lost
+            self._ledger.counts["edits too late"] += 1
+        else:
+            self._ledger.odd.append(f"{session} was not edited: {status} {body}")
 
     async def _fork(self) -> None:
         known = self._ledger.sessions[self._tenant]

@@ -1,4 +1,4 @@
-"""What a session should have come to: its outcomes and restored memories, in order, by `streams.online` alone."""
+"""What a session should have come to by `streams.online` alone: of outcomes, and of memories that people put there."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class Replayer:
                 stream, expected = await self._told(predictor, stream, made, came, again=again)
                 learned.add(event.step)
             else:
-                stream, expected = _restored(predictor, stream, event)
+                stream, expected = _put(predictor, stream, event)
             if as_json(expected) != (None if memory is None else plain(memory.content)):
                 faults.append(f"{session.name}: the memory of revision {revision} is not what was learned")
             states[revision] = stream
@@ -123,7 +123,7 @@ class Replayer:
         return told.stream, told.stream.versions[-1] if told.stream.versions else None
 
 
-def _restored(predictor: Predictor, stream: Stream, row: Row) -> tuple[Stream, Version]:
+def _put(predictor: Predictor, stream: Stream, row: Row) -> tuple[Stream, Version]:
     version = msgspec.json.decode(row.content, type=Version)
     state = predictor.method.with_memory(stream.state, version.memory)
     return msgspec.structs.replace(stream, state=state), version
