@@ -6,7 +6,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,6 @@ from llm_as_rnn.service.errors import (
     UnfitError,
 )
 from llm_as_rnn.service.learning import MISTAKES, Learning
-from llm_as_rnn.service.learning_rows import claim
 from llm_as_rnn.service.retention import retain
 from llm_as_rnn.service.schema import metadata, outcomes, sessions, tenants
 from llm_as_rnn.service.sessions import Sessions
@@ -340,10 +338,10 @@ def test_a_lease_of_a_worker_that_died_ends(database: str) -> None:
         await one.tell("#0", came(0))
         heir = Learning(one.sessions, name="heir")
         store = one.sessions.store
-        assert await store.write(partial(claim, worker="dead", most=9))
-        assert not await store.write(partial(claim, worker="heir", most=9))
+        assert await Learning(one.sessions, name="dead").claim(9)
+        assert not await heir.claim(9)
         await store.write(lambda connection: connection.execute(sa.update(sessions).values(leased_until=1.0)))
-        (number,) = await store.write(partial(claim, worker="heir", most=9))
+        (number,) = await heir.claim(9)
         assert await heir.learn_next(number)
         row = await one.sessions.row(one.me, "seattle")
         assert (row.worker, row.due) == (None, 0)  # the last one that was due frees it

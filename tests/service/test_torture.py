@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import threading
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from llm_as_rnn.core.records import Completion, Request
 from llm_as_rnn.service import learning, rows, store
 from llm_as_rnn.service.errors import StoreUnavailableError
 from llm_as_rnn.service.learning import MISTAKES, Learning
-from llm_as_rnn.service.learning_rows import LEASE, claim
 from llm_as_rnn.service.schema import sessions
 from llm_as_rnn.service.store import PostgreSQLStore, Store, now
 from llm_as_rnn.service.views import NewPrediction, NewSession
@@ -55,11 +53,11 @@ def test_a_clock_that_is_put_back_stops_no_session(database: str, column: str) -
         await one.predict(0, "a")
         await one.tell("a", came(0))
         at = await one.sessions.store.read(now)
-        claiming = partial(claim, worker="me", most=9)
+        worker = Learning(one.sessions)
         await _set(one, **{column: at + 7200.0})
-        assert await one.sessions.store.write(claiming) == [await _number(one)]
-        await _set(one, leased_until=at + LEASE - 1.0, not_before=0.0)  # a lease that somebody holds
-        assert not await one.sessions.store.write(claiming)
+        assert await worker.claim(9) == [await _number(one)]
+        await _set(one, leased_until=at + learning.LEASE - 1.0, not_before=0.0)  # a lease that somebody holds
+        assert not await worker.claim(9)
 
     in_house(database, work)
 
@@ -182,8 +180,7 @@ def test_sessions_have_their_turn_by_what_is_due_now(database: str) -> None:
         await one.tell("p1", came(1))
         worker = Learning(one.sessions)
         assert await worker.learn_next(await _number(one))
-        claimed = await one.sessions.store.write(partial(claim, worker="me", most=1))
-        assert claimed == [await _number(one, "other")]
+        assert await worker.claim(1) == [await _number(one, "other")]
 
     in_house(database, work)
 
@@ -196,7 +193,7 @@ def test_a_session_is_free_again_once_the_database_is_back(database: str, monkey
         await one.predict(0, "a")
         await one.tell("a", came(0))
         worker = Learning(one.sessions)
-        (number,) = await one.sessions.store.write(partial(claim, worker=worker._name, most=1))
+        (number,) = await worker.claim(1)
         real, away = one.sessions.store.write, iter(range(3))
 
         async def write(work: Any) -> Any:
@@ -207,6 +204,31 @@ def test_a_session_is_free_again_once_the_database_is_back(database: str, monkey
         monkeypatch.setattr(learning, "LOOK", 0.001)
         monkeypatch.setattr(one.sessions.store, "write", write)
         await worker._learn_all(number)
+        assert (await one.sessions.row(one.me, "seattle")).worker is None
+
+    in_house(database, work)
+
+
+def test_a_session_is_free_again_where_its_failure_cannot_be_noted(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work(one: House) -> None:
+        await one.begin()
+        await one.predict(0, "a")
+        await one.tell("a", came(0))
+        worker = Learning(one.sessions)
+        (number,) = await worker.claim(1)
+
+        async def no_answer(number: int) -> int:
+            raise EngineError("no answer")
+
+        async def away(number: int, error: Exception) -> float:
+            raise StoreUnavailableError("it is away")
+
+        monkeypatch.setattr(worker, "_learn", no_answer)
+        monkeypatch.setattr(worker, "_failed", away)
+        with pytest.raises(StoreUnavailableError):
+            await worker._learn_all(number)
         assert (await one.sessions.row(one.me, "seattle")).worker is None
 
     in_house(database, work)

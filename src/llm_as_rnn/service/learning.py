@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
@@ -24,7 +25,6 @@ from llm_as_rnn.core.records import Call, Value
 from llm_as_rnn.engines.drive import drive
 from llm_as_rnn.service import learning_rows, rows, step_rows, sum_rows
 from llm_as_rnn.service.errors import StoreUnavailableError
-from llm_as_rnn.service.learning_rows import AGAIN
 from llm_as_rnn.service.predictors import Predictor
 from llm_as_rnn.service.present import Lost, bare, commit
 from llm_as_rnn.service.rows import Loaded, Row
@@ -37,6 +37,8 @@ from llm_as_rnn.streams.replaying import Waiting
 
 log = logging.getLogger(__name__)
 
+LEASE = 60.0
+"""Seconds after which a session is free again whose worker has not said that it is still there."""
 RENEWED = 15.0
 """Seconds after which it says so."""
 _read_values = msgspec.json.Decoder(dict[str, Value]).decode
@@ -48,6 +50,8 @@ GATHER = 0.01
 it has often the next thing to predict, and need not wait for this one to be learned."""
 TOGETHER = 8
 """Outcomes of a session that are learned before others have their turn."""
+AGAIN = (1.0, 2.0, 5.0, 15.0, 30.0, 60.0)
+"""Seconds after which a session is tried again whose outcome could not be learned."""
 MISTAKES = 5
 """How often learning an outcome may fail by no fault of an engine, before it is refused: those behind it wait."""
 
@@ -103,7 +107,7 @@ class Learning:
         self._store = sessions.store
         self._at_once = at_once or max(sessions.engine.info.slots, 1)
         self._name = name or secrets.token_hex(8)
-        self._workers: dict[int, asyncio.Task[None]] = {}
+        self._workers: dict[asyncio.Task[None], int] = {}
         self._crowded = False
         self._always: list[asyncio.Task[None]] = []
         self._ending = asyncio.Event()
@@ -118,7 +122,7 @@ class Learning:
         self._sessions.due.set()
         giving, renewing = self._always
         await giving
-        await asyncio.gather(*self._workers.values())
+        await asyncio.gather(*self._workers, return_exceptions=True)
         renewing.cancel()
         with suppress(asyncio.CancelledError):
             await renewing
@@ -128,9 +132,9 @@ class Learning:
         while not self._ending.is_set():
             await asyncio.sleep(GATHER)
             self._sessions.due.clear()  # before looking: what comes from now on is seen, or wakes us
-            places = self._at_once - len(self._workers)
+            places = max(0, self._at_once - len(self._workers))
             try:
-                claimed = await self._store.write(partial(learning_rows.claim, worker=self._name, most=places))
+                claimed = await self.claim(places)
             except StoreUnavailableError as error:
                 log.warning("%s", error)
                 claimed = ()
@@ -140,12 +144,22 @@ class Learning:
             self._crowded = len(claimed) >= places
             for number in claimed:
                 worker = asyncio.create_task(self._learn_all(number))
-                self._workers[number] = worker
-                worker.add_done_callback(partial(self._freed, number))
+                self._workers[worker] = number
+                worker.add_done_callback(self._ended)
             await self._rest()
 
-    def _freed(self, number: int, worker: asyncio.Task[None]) -> None:
-        del worker, self._workers[number]
+    async def claim(self, most: int) -> Sequence[int]:
+        """Lease the sessions whose outcomes have been due for longest, and give their numbers."""
+        claiming = partial(learning_rows.claim, worker=self._name, most=most, lease=LEASE, pause=AGAIN[-1])
+        return await self._store.write(claiming)
+
+    def _ended(self, worker: asyncio.Task[None]) -> None:
+        del self._workers[worker]
+        error = None if worker.cancelled() else worker.exception()
+        if isinstance(error, StoreUnavailableError):
+            log.warning("%s", error)
+        elif error is not None:
+            log.error("a worker failed", exc_info=error)
         if self._crowded:
             self._sessions.due.set()
 
@@ -160,9 +174,9 @@ class Learning:
         while True:
             await asyncio.sleep(RENEWED)
             if self._workers:
-                held = list(self._workers)
+                held = set(self._workers.values())
                 try:
-                    await self._store.write(partial(learning_rows.renew, worker=self._name, numbers=held))
+                    await self._store.write(partial(learning_rows.renew, worker=self._name, numbers=held, lease=LEASE))
                 except StoreUnavailableError as error:
                     log.warning("%s", error)
                 except Exception:
@@ -170,13 +184,14 @@ class Learning:
 
     async def _learn_all(self, number: int) -> None:
         """Learn what is due in a session, a few at a time, and free it."""
-        wait = 0.0
+        wait: float | None = 0.0
         try:
             for _ in range(TOGETHER):
                 if self._ending.is_set():
                     break
                 if not await self._learn(number):
-                    return  # it is free already
+                    wait = None  # it is free already
+                    break
         except StoreUnavailableError as error:
             log.warning("%s", error)
         except LlmAsRnnError as error:
@@ -185,8 +200,10 @@ class Learning:
         except Exception as error:
             log.exception("session %s: an outcome could not be learned", number)
             wait = await self._failed(number, error)
-        await self._let_go(number, wait)
-        self._sessions.due.set()
+        finally:
+            if wait is not None:
+                await self._let_go(number, wait)
+                self._sessions.due.set()
 
     async def _let_go(self, number: int, wait: float) -> None:
         """Free a session, once the database answers: else nobody learned in it before the lease has ended."""

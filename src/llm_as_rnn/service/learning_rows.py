@@ -16,20 +16,15 @@ from llm_as_rnn.service.step_rows import MORE, more
 from llm_as_rnn.service.store import Now
 from llm_as_rnn.service.sum_rows import added, read_sums
 
-LEASE = 60.0
-"""Seconds after which a session is free again whose worker has not said that it is still there."""
-AGAIN = (1.0, 2.0, 5.0, 15.0, 30.0, 60.0)
-"""Seconds after which a session is tried again whose outcome could not be learned."""
 
-
-def _is_over(until: sa.Column[float], longest: float) -> sa.ColumnElement[bool]:
+def _is_over(until: sa.Column[float], longest: str) -> sa.ColumnElement[bool]:
     """Tell whether a time is over. One further off than any that is ever set was set before the clock was put back."""
-    return sa.or_(until <= Now(), until > Now() + longest)
+    return sa.or_(until <= Now(), until > Now() + bindparam(longest, type_=sa.Double))
 
 
 _FREE = (
     sa.select(sessions.c.number)
-    .where(sessions.c.due > 0, _is_over(sessions.c.leased_until, LEASE), _is_over(sessions.c.not_before, AGAIN[-1]))
+    .where(sessions.c.due > 0, _is_over(sessions.c.leased_until, "lease"), _is_over(sessions.c.not_before, "pause"))
     .order_by(sessions.c.due_since)
     .limit(bindparam("most"))
     .with_for_update(skip_locked=True)
@@ -37,25 +32,45 @@ _FREE = (
 _CLAIM = (
     sa.update(sessions)
     .where(sessions.c.number.in_(_FREE))
-    .values(worker=bindparam("me"), leased_until=Now() + LEASE)
+    .values(worker=bindparam("me"), leased_until=Now() + bindparam("lease", type_=sa.Double))
     .returning(sessions.c.number)
 )
 
 
-def claim(connection: sa.Connection, worker: str, most: int) -> Sequence[int]:
-    """Lease the sessions whose outcomes have been due for longest, of those that are free."""
-    return connection.execute(_CLAIM, {"me": worker, "most": most}).scalars().all()
+def claim(connection: sa.Connection, worker: str, most: int, lease: float, pause: float) -> Sequence[int]:
+    """Lease the sessions whose outcomes have been due for longest, of those that are free.
+
+    Parameters
+    ----------
+    connection : Connection
+        The database.
+    worker : str
+        Who leases them.
+    most : int
+        How many at most.
+    lease : float
+        For how many seconds.
+    pause : float
+        The longest that a session is ever left alone after a failure, in seconds.
+
+    Returns
+    -------
+    sequence of int
+        The numbers of the sessions.
+    """
+    values = {"me": worker, "most": most, "lease": lease, "pause": pause}
+    return connection.execute(_CLAIM, values).scalars().all()
 
 
-def renew(connection: sa.Connection, worker: str, numbers: Collection[int]) -> None:
-    """Hold sessions for longer."""
+def renew(connection: sa.Connection, worker: str, numbers: Collection[int], lease: float) -> None:
+    """Hold sessions for so many seconds from now on."""
     mine = sa.update(sessions).where(sessions.c.number.in_(numbers), sessions.c.worker == worker)
-    connection.execute(mine.values(leased_until=Now() + LEASE))
+    connection.execute(mine.values(leased_until=Now() + lease))
 
 
 _MINE = sa.update(sessions).where(sessions.c.number == bindparam("own"))
 _LET_GO = _MINE.where(sessions.c.worker == bindparam("me")).values(
-    worker=None, leased_until=0.0, not_before=Now() + bindparam("wait")
+    worker=None, leased_until=0.0, not_before=Now() + bindparam("wait", type_=sa.Double)
 )
 
 

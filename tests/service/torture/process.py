@@ -94,6 +94,7 @@ def serve(port: int, database: str, log: str, seed: int) -> None:
 def _shorten() -> None:
     """Have what takes a minute take a second."""
     shorter = {"LEASE": LEASE, "RENEWED": LEASE / 4, "AGAIN": (0.05, 0.1, 0.2, 0.5)}
+    assert shorter.keys() <= vars(learning).keys(), "what is shortened stands elsewhere now"
     vars(learning).update(shorter)
 
 
