@@ -21,8 +21,8 @@ from llm_as_rnn.recurrence.notes import Credit
 from llm_as_rnn.recurrence.rules import RULES, traits
 from llm_as_rnn.recurrence.watch import PROVED, Served, Watch
 from llm_as_rnn.streams.learner import Learner
-from llm_as_rnn.streams.online import Stream, begin, restorable, restore, revive
-from llm_as_rnn.streams.tending import edit, pin
+from llm_as_rnn.streams.online import Stream, begin, revive
+from llm_as_rnn.streams.tending import edit, pin, restorable, restore
 from tests.core.stage import UNKNOWN, Stage, size, sky_task
 from tests.core.test_online import SEQUENCE, answer, asked, told
 from tests.helpers import Answer, by_hand, count, make

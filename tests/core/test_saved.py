@@ -18,8 +18,8 @@ from llm_as_rnn.core.task import load_task
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.streams import saved
 from llm_as_rnn.streams.learner import Learner
-from llm_as_rnn.streams.online import restore
 from llm_as_rnn.streams.saved import FORMAT, read_saved
+from llm_as_rnn.streams.tending import restore
 from tests.core.stage import sky_task
 from tests.core.test_learner import INFO, engine
 from tests.core.test_online import SEQUENCE, answer

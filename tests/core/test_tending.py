@@ -13,9 +13,9 @@ from llm_as_rnn.core.errors import UsageError
 from llm_as_rnn.core.records import Completion
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.streams.learner import AsyncLearner, Learner
-from llm_as_rnn.streams.online import Stream, correct, pick, revive
+from llm_as_rnn.streams.online import Stream, correct, revive
 from llm_as_rnn.streams.settings import LIMITS, Policy
-from llm_as_rnn.streams.tending import edit, pin
+from llm_as_rnn.streams.tending import edit, pick, pin
 from tests.core.test_online import SEQUENCE, answer, asked, told
 from tests.core.test_pins import BUDGET, INFO, learned, memory_of, notes
 from tests.helpers import by_hand, count, listening, make

@@ -29,8 +29,9 @@ from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.recurrence.memory import telling
 from llm_as_rnn.runs.versions import versions
 from llm_as_rnn.streams.learner import AsyncLearner, Learner
-from llm_as_rnn.streams.online import Stream, Version, begin, pick, restore, revive
+from llm_as_rnn.streams.online import Stream, Version, begin, revive
 from llm_as_rnn.streams.settings import LIMITS, Policy
+from llm_as_rnn.streams.tending import pick, restore
 from tests.core.test_online import SEQUENCE, answer, asked, method, told
 from tests.helpers import by_hand, listening
 

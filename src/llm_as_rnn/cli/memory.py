@@ -22,10 +22,11 @@ from llm_as_rnn.core.settings import Settings
 from llm_as_rnn.datasets.terms import is_credentialed
 from llm_as_rnn.runs.directory import RunDirectory
 from llm_as_rnn.runs.versions import Event, versions
-from llm_as_rnn.streams.online import Stream, pick, revive
-from llm_as_rnn.streams.online import restore as put_back
+from llm_as_rnn.streams.online import Stream, revive
 from llm_as_rnn.streams.saved import Saved, checked, read_saved, write_saved
 from llm_as_rnn.streams.settings import StreamSettings
+from llm_as_rnn.streams.tending import pick
+from llm_as_rnn.streams.tending import restore as put_back
 from llm_as_rnn.viewer.diff import Item, MemoryDiff
 
 NAMED = 6

@@ -19,9 +19,9 @@ from llm_as_rnn.service.rows import Loaded, Row
 from llm_as_rnn.service.schema import versions
 from llm_as_rnn.service.showing import memory_view
 from llm_as_rnn.service.views import MemoryView
-from llm_as_rnn.streams.online import Stream, Version, restorable, restore
+from llm_as_rnn.streams.online import Stream, Version
 from llm_as_rnn.streams.settings import Limits
-from llm_as_rnn.streams.tending import edit, pin
+from llm_as_rnn.streams.tending import edit, pin, restorable, restore
 
 ALL = Limits(keep_versions=1_000_000)
 """Versions are rows, of which none is left out here."""

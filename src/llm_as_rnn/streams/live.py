@@ -35,9 +35,6 @@ from llm_as_rnn.streams.online import (
     ask,
     begin,
     given_up_since,
-    kept_memory,
-    restorable,
-    restore,
     revive,
     tell,
     with_tokens,
@@ -47,7 +44,7 @@ from llm_as_rnn.streams.replaying import Id, Waiting
 from llm_as_rnn.streams.saved import Saved, checked, read_saved, write_saved
 from llm_as_rnn.streams.settings import StreamSettings
 from llm_as_rnn.streams.shared import SharedEngine
-from llm_as_rnn.streams.tending import edit, pin
+from llm_as_rnn.streams.tending import edit, kept_memory, pin, restorable, restore
 
 
 class Learnt(NamedTuple):

@@ -1,14 +1,14 @@
 """One stream of observations whose outcomes come when they come: late, out of order, twice, or never.
 
 A stream is a value, and what happens to it is a computation without I/O, as in `method`: `ask` predicts and leaves the
-prediction waiting under its id; `tell` learns its outcome, and `correct` another one in its place; `restore` goes
+prediction waiting under its id; `tell` learns its outcome, and `correct` another one in its place; `tending.restore` goes
 back to an earlier version of the memory. What else a person does with it stands in `tending`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -20,13 +20,11 @@ from llm_as_rnn.core.records import (
     Memory,
     Observation,
     Record,
-    Section,
     SequenceInfo,
     Status,
     Target,
     Update,
 )
-from llm_as_rnn.recurrence.pins import with_pins
 from llm_as_rnn.streams.replaying import Id, Lesson, Relearned, Waiting, forget, place_of, relearn
 from llm_as_rnn.streams.settings import LIMITS, Limits, Policy
 
@@ -386,148 +384,6 @@ def _settled(
     reason = f"replay: {told.again} later outcomes were learned again" if told.again else _reason(update)
     after = _with_version(method, before, after, told.waiting, what + reason, limits)
     return told._replace(stream=after, update=update, feedback=done.result.feedback)
-
-
-def restore(
-    method: Method,
-    stream: Stream,
-    version: int,
-    budget: int | None = None,
-    tokens: int | None = None,
-    limits: Limits = LIMITS,
-    author: str = "",
-) -> Stream:
-    """Put the text of an earlier version of the memory back, as a new version.
-
-    Nothing is lost: the history goes on with one more entry, under a number that no entry has. Predictions go on
-    waiting. Exact figures that a state holds beside its memory (a scorecard, say) are facts, and stay as they are. So
-    do the notes that are pinned now.
-
-    A replay never goes back behind a restoration, which would undo it: an outcome of an earlier step that comes after
-    it is learned into the restored memory.
-
-    Parameters
-    ----------
-    method : Method
-        Whose memory it is.
-    stream : Stream
-        Where it belongs.
-    version : int
-        The number of a version in the stream's history.
-    budget : int, optional
-        The most tokens that a memory may hold now; the budget may have been larger when the version was accepted.
-    tokens : int, optional
-        How many what `restorable` gives holds by the present tokenizer; by default as it was counted then.
-    limits : Limits
-        How many versions are kept.
-    author : str
-        Who restores it.
-
-    Raises
-    ------
-    UsageError
-        If the method keeps no memory, there is no such version, or it is over the budget.
-    """
-    found = restorable(method, stream, version)
-    tokens = found.tokens if tokens is None else tokens
-    if tokens is None and found.pins:
-        raise UsageError(
-            f"version {version} lacks notes that are pinned now, and nobody can say here how long it is with them",
-            f"restore it where the model is: learner.restore({version})",
-        )
-    if budget is not None and tokens is not None and tokens > budget:
-        raise UsageError(
-            f"version {version} holds {tokens} tokens, more than the budget of {budget}", "choose a shorter one"
-        )
-    return with_text(method, stream, found.sections, tokens, f"version {version} restored", author, limits)
-
-
-def restorable(method: Method, stream: Stream, version: int) -> Memory:
-    """Give what the present memory would be if a version were restored: its text, with the notes that are pinned now.
-
-    Its tokens are None where they are not known, because pinned notes had to be put back.
-
-    Raises
-    ------
-    UsageError
-        If the method keeps no memory, or there is no such version.
-    """
-    present = kept_memory(method, stream)
-    found = pick((entry.memory for entry in stream.versions), version)
-    sections = with_pins(found.sections, present, stand_in(method)) if present.pins else found.sections
-    tokens = found.tokens if sections == found.sections else None
-    return msgspec.structs.replace(found, sections=sections, tokens=tokens, pinned=present.pinned)
-
-
-def with_text(
-    method: Method,
-    stream: Stream,
-    sections: tuple[Section, ...],
-    tokens: int | None,
-    reason: str,
-    author: str,
-    limits: Limits,
-) -> Stream:
-    """Put another text into the present memory, as a new version that no replay goes back behind."""
-    present = kept_memory(method, stream)
-    number = max(present.version, *(entry.memory.version for entry in stream.versions)) + 1
-    memory = msgspec.structs.replace(present, sections=sections, version=number, tokens=tokens)
-    versions = (*stream.versions, Version(memory, None, reason, author))[-limits.keep_versions :]
-    state = method.with_memory(stream.state, memory)
-    return msgspec.structs.replace(stream, state=state, lessons=(), versions=versions, floor=0)
-
-
-def kept_memory(method: Method, stream: Stream) -> Memory:
-    """Give the present memory.
-
-    Raises
-    ------
-    UsageError
-        If the method keeps none.
-    """
-    memory = method.memory(stream.state)
-    if memory is None:
-        raise UsageError(f"the method {method.name} keeps no memory", "versions are kept of one that does: recurrent")
-    return memory
-
-
-def stand_in(method: Method) -> str:
-    """Give what a section of the method's memory holds that has no notes: the item that it begins with, if any."""
-    first = method.memory(method.start(SequenceInfo("")))
-    return next((item for section in first.sections for item in section.items), "") if first is not None else ""
-
-
-def pick(memories: Iterable[Memory], version: int) -> Memory:
-    """Give the memory with a number, the latest where several have it.
-
-    Raises
-    ------
-    UsageError
-        If there is none; the hint says which there are.
-
-    Examples
-    --------
-    >>> pick([Memory((), 0), Memory((), 1), Memory((), 2), Memory((), 4)], 3)
-    Traceback (most recent call last):
-        ...
-    llm_as_rnn.core.errors.UsageError: there is no version 3 of the memory (there are 0 to 2, 4)
-    """
-    found = {memory.version: memory for memory in memories}
-    if version not in found:
-        known = f"there are {_ranges(sorted(found))}" if found else "none has been kept"
-        raise UsageError(f"there is no version {version} of the memory", known)
-    return found[version]
-
-
-def _ranges(numbers: list[int]) -> str:
-    """Write ascending numbers shortly: a hundred of them must fit into one line."""
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and number == runs[-1][-1] + 1:
-            runs[-1].append(number)
-        else:
-            runs.append([number])
-    return ", ".join(f"{run[0]} to {run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
 
 
 def _first(memory: Memory | None, reason: str) -> tuple[Version, ...]:
