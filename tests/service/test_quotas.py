@@ -20,8 +20,8 @@ from llm_as_rnn.service.schema import sessions, spending
 from llm_as_rnn.service.spending_rows import Used, spent, used
 from llm_as_rnn.service.store import Store, now
 from llm_as_rnn.service.views import NewSession
+from tests.service.house import SETTINGS, House, in_house
 from tests.service.rows import add_session, tenant_number
-from tests.service.test_sessions import SETTINGS, House, in_house
 from tests.service.using import read, using, write
 
 CALLS = [Completion("", prompt_tokens=90, cached_tokens=40, completion_tokens=10), Completion("", prompt_tokens=1)]

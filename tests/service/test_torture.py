@@ -19,8 +19,8 @@ from llm_as_rnn.service.learning import MISTAKES, Learning
 from llm_as_rnn.service.schema import sessions
 from llm_as_rnn.service.store import PostgreSQLStore, Store, now
 from llm_as_rnn.service.views import NewPrediction, NewSession
+from tests.service.house import SETTINGS, House, came, day, house, in_house
 from tests.service.postgres import Server
-from tests.service.test_sessions import SETTINGS, House, came, day, house, in_house
 from tests.service.torture.run import torture
 
 KILLS = 4

@@ -1,8 +1,8 @@
 """One stream of observations whose outcomes come when they come: late, out of order, twice, or never.
 
 A stream is a value, and what happens to it is a computation without I/O, as in `method`: `ask` predicts and leaves the
-prediction waiting under its id; `tell` learns its outcome, and `correct` another one in its place; `tending.restore` goes
-back to an earlier version of the memory. What else a person does with it stands in `tending`.
+prediction waiting under its id; `tell` learns its outcome, and `correct` another one in its place. What a person does
+with the memory stands in `tending`.
 """
 
 from __future__ import annotations
