@@ -27,6 +27,10 @@ COMPLAINTS, STEPS = 50, 10
 """Complaints of a list, and steps of the place of each, that are looked at: a list from outside may be long."""
 
 _NOT_SERVED = "check the model's name, the prompt style, and that the address ends in /v1"
+_SHORTEN = (
+    "the prompt is too long for the model: show less of an observation (the task's observation and line), "
+    "give the model a larger --context, or the memory a smaller --budget"
+)
 _LATER = {425, 429, 502, 503, 504, 529, *range(520, 528)}
 """The server, or what stands before it, cannot answer now; above 504 these are those of content networks."""
 _AGAIN = _LATER | {408, 409, 500}
@@ -254,7 +258,7 @@ def failure(
         return EngineError(f"{where} sent no answer, but {one_line(refusal.said) or 'nothing'}")
     answered = f"{where} answered {refusal.status}: {one_line(refusal.said)}"
     if refusal.too_long:
-        return RequestRefusedError(answered, "the prompt is too long for the model: take a smaller memory budget")
+        return RequestRefusedError(answered, _SHORTEN)
     if refusal.of_roles or refusal.of_fields:
         return RequestRefusedError(answered)
     if refusal.status in _LATER or refusal.loading:
