@@ -55,6 +55,8 @@ test: .venv/.developing
 test-long: .venv/.developing
 	@$(PYTEST) -m long
 
+# More random cases of every property, too.
+test-all: export LLM_AS_RNN_THOROUGH := 1
 test-all: test test-long
 
 check: .venv/.developing

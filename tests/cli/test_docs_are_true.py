@@ -40,6 +40,7 @@ def test_the_page_on_datasets_has_every_reference() -> None:
 
 
 @pytest.mark.parametrize("part", get_args(Split))
+@pytest.mark.long
 def test_there_are_as_many_hourly_sequences_as_the_page_says(part: Split) -> None:
     (said,) = re.findall(rf"\| {part} \| [\d,]+ \| [\d.]+ % \| (\d+) \|", page("datasets.md"))
     load = dataset("weather-hourly").load

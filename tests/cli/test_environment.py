@@ -42,6 +42,7 @@ def test_other_closed_streams_do_not_matter_and_no_file_takes_their_place(tmp_pa
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.long
 def test_a_full_output_is_named(tmp_path: Path) -> None:
     for arguments in (["--help"], ["data", "list"], ["run", "weather", "--out", str(tmp_path / "run"), *ARGUMENTS]):
         result = shell("> /dev/full", *arguments)

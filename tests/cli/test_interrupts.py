@@ -52,6 +52,7 @@ def interrupted_at(module: str, name: str, *arguments: str, times: int = 1, stop
 
 
 @pytest.mark.parametrize("signals", [(INT, INT), (TERM, TERM, INT)])
+@pytest.mark.long
 def test_signals_in_quick_succession_end_a_run_as_one_does(tmp_path: Path, signals: tuple[signal.Signals, ...]) -> None:
     out = tmp_path / "run"
     with FakeServer() as server:

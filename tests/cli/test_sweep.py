@@ -350,6 +350,7 @@ runs:
 """
 
 
+@pytest.mark.long
 def test_a_grid_is_one_table_of_its_cells_over_all_seeds(here: Path, engines: list[ScriptedEngine]) -> None:
     (here / "grid.yaml").write_text(GRID)
     models = ("-m", "openai:one", "-m", "openai:two")

@@ -148,6 +148,7 @@ def test_what_is_no_forecast_gets_nothing_for_sky_and_temperature(text: str) -> 
 
 
 @given(st.text(max_size=200), st.sampled_from([CAME, WET]))
+@pytest.mark.long
 def test_any_text_is_scored(text: str, outcome: str) -> None:
     assert all(0 <= score <= 100 for score in compare(text, outcome).values())
     assert isinstance(read_facts(text), Facts)

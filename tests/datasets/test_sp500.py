@@ -39,6 +39,7 @@ def days() -> list[Day]:
 
 @settings(max_examples=15, deadline=None)
 @given(st.integers(1, 8), st.integers(1, 40), st.integers(0, 1000), st.sampled_from(["development", "held_out"]))
+@pytest.mark.long
 def test_sequences_are_consecutive_days_of_their_part(sequences: int, steps: int, seed: int, split: str) -> None:
     found = load(Selection(sequences, steps, seed, split))  # type: ignore[arg-type]
     days = [day.day for day in read_days(_file())]

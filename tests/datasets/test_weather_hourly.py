@@ -44,6 +44,7 @@ def begin(name: str) -> datetime:
 
 @settings(max_examples=8, deadline=None)
 @given(st.integers(1, 8), st.integers(1, 30), st.integers(0, 1000), st.sampled_from(["development", "held_out"]))
+@pytest.mark.long
 def test_sequences_have_no_gap_and_share_no_hour(sequences: int, steps: int, seed: int, split: str) -> None:
     found = load(Selection(sequences, steps, seed, split))  # type: ignore[arg-type]
     assert len(found) == sequences
@@ -108,6 +109,7 @@ def test_a_gap_or_a_missing_temperature_is_no_sequence() -> None:
     assert not is_whole({**hours, span[1]: hours[span[1]]._replace(temperature=None)}, span)
 
 
+@pytest.mark.long
 def test_every_airport_and_both_parts_are_there() -> None:
     found = load(Selection(20, 24))
     assert {one.info.id[:3] for one in found} == set(AIRPORTS)

@@ -225,6 +225,7 @@ class TestModel:
 
         assert on(model_file, use).text
 
+    @pytest.mark.long
     def test_a_context_belongs_to_each_slot(self, model_file: Path) -> None:
         async def use(engine: LlamaCppEngine) -> list[Completion]:
             long = ("rain " * (CONTEXT - 60), "snow " * (CONTEXT - 60))

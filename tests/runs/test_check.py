@@ -375,6 +375,7 @@ def test_a_field_that_one_method_alone_sees_is_found(weather: Task, few: list[Se
     assert "predict, message 3, user" in leaks[0].where
 
 
+@pytest.mark.long
 def test_a_case_that_keeps_what_the_line_does_not_show_is_found(weather: Task, few: list[Sequence]) -> None:
     data = with_fields(few, lambda sequence, i: {"pressure": 1000.0 + i})
     even = msgspec.structs.replace(weather, case="{{ date }}: {{ sky }}")
