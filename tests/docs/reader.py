@@ -40,6 +40,7 @@ NOT_RUN = {
     "llm-as-rnn sweep benchmarks/results.yaml": "It asks a model for hours. The file is read by another test.",
     "python benchmarks/results.py": "It makes tables of this checkout. Another test makes some elsewhere.",
     "llm-as-rnn view": "It shows a run until it is told to end. tests/cli/test_view.py does.",
+    "llm-as-rnn doctor": "It tells of a file or a server that is not there. tests/cli/test_doctor.py does all of it.",
     "llm-as-rnn serve": "It serves until it is told to end, and keeps things. tests/cli/test_serve.py does all of it.",
     "curl": "It asks a service. tests/service/http/test_page.py asks the same.",
     "ray": "It starts a cluster. Others are started in tests/runs/test_ray.py.",

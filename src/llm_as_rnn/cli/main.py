@@ -32,6 +32,7 @@ COMMANDS = {
     "predict": "Predict and learn a stream of JSON lines.",
     "serve": "Serve sessions to other programs over HTTP.",
     "memory": "List, show, compare and restore the versions of a memory.",
+    "doctor": "Say what is installed, and what a model can do here.",
     "models": "List, fetch and check model files.",
     "data": "List, show and check data: no outcome is told before its time.",
 }
