@@ -219,9 +219,10 @@ def _show_installed(here: Installed) -> None:
 def _show_engine(found: Checkup) -> None:
     info = found.info
     where = "on this machine" if is_here(info.host) else f"on {info.host}, not on this machine"
-    _row("engine", f"{info.model}: {SERVERS[found.server]}, {where}")
-    if not found.findings:
+    if not found.findings:  # it did not answer: nobody knows what it is
+        _row("engine", f"{info.model}, {where}")
         return
+    _row("engine", f"{info.model}: {SERVERS[found.server]}, {where}")
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
     for finding in found.findings:
         table.add_row(_what(finding), _mark(finding), Text(finding.seen))
