@@ -263,10 +263,11 @@ class Learning:
                 raise EngineUnavailableError("the engine gave no answer", "it will be asked again")
             after = _learned_in(stream, told)
             change = _scored(predictor, waiting, came, due.replaced)
-            left, lag = await self._store.write(partial(_keep, due, predictor, after, told, calls, change))
+            content = rows.text(after)
+            left, lag = await self._store.write(partial(_keep, due, predictor, after, content, told, calls, change))
         except Lost:
             return int(row.due)  # somebody else was first: look again
-        self._sessions.present.keep(row, after)
+        self._sessions.present.keep(row, after, content)
         self._count(predictor, after, told, lag)
         self._sessions.signals.happened(number)
         return left
@@ -296,6 +297,7 @@ def _keep(
     due: Due,
     predictor: Predictor,
     after: Stream,
+    content: str,
     told: Told,
     calls: list[Call],
     change: Change,
@@ -304,7 +306,7 @@ def _keep(
     """Keep what was learned, and that it was: both or neither. Give what is due then, and the seconds since it came."""
     row, outcome = due.loaded.row, due.outcome
     lesson = learning_rows.lesson(row, outcome, change, calls, first=due.prediction.status == "waiting")
-    learned = commit(connection, row, predictor, after, told.stream.versions, "model", lesson)
+    learned = commit(connection, row, predictor, after, content, told.stream.versions, "model", lesson)
     memory = predictor.method.memory(after.state)
     result: dict[str, Any] = {"update": told.update, "note": told.note}
     if memory is not None:

@@ -157,14 +157,16 @@ class Memories(Desk):
         new = after.versions[len(before) :]
         same = after.versions[: len(before)] == before
 
+        content = rows.text(bare(after))
+
         def keeping(connection: sa.Connection) -> Row:
-            commit(connection, row, predictor, bare(after), new, caller.name)
+            commit(connection, row, predictor, bare(after), content, new, caller.name)
             if not same:  # of the present version something else was noted: that a note is pinned, say
                 rows.note_again(connection, row.number, after.versions[len(before) - 1])
             return rows.present_version(connection, row.number, None)
 
         shown = await self.store.write(keeping)
-        self.present.keep(row, bare(after))
+        self.present.keep(row, bare(after), content)
         self.signals.happened(row.number)
         return memory_view(shown)
 

@@ -33,7 +33,7 @@ class Latest(Generic[K, V]):
     Parameters
     ----------
     most : int
-        How many are kept.
+        How large those are together that are kept; of size 1 each, how many.
 
     Examples
     --------
@@ -41,32 +41,46 @@ class Latest(Generic[K, V]):
     >>> kept["a"], kept["b"], kept["c"] = 1, 2, 3
     >>> kept.get("a"), kept.get("b")
     (None, 2)
+    >>> kept.put("d", 4, size=2)
+    >>> kept.get("b"), kept.get("d")
+    (None, 4)
     """
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._kept: OrderedDict[K, V] = OrderedDict()
+        self._kept: OrderedDict[K, tuple[V, int]] = OrderedDict()
+        self._size = 0
         self._lock = Lock()
 
     def get(self, name: K) -> V | None:
         """Give one, if it is kept."""
         with self._lock:
             found = self._kept.get(name)
-            if found is not None:
-                self._kept.move_to_end(name)
-            return found
+            if found is None:
+                return None
+            self._kept.move_to_end(name)
+            return found[0]
 
     def __setitem__(self, name: K, value: V) -> None:
+        self.put(name, value)
+
+    def put(self, name: K, value: V, size: int = 1) -> None:
+        """Keep one, of a size; those that were used longest ago go for it."""
         with self._lock:
-            self._kept[name] = value
-            self._kept.move_to_end(name)
-            while len(self._kept) > self._most:
-                self._kept.popitem(last=False)
+            self._drop(name)
+            self._kept[name] = (value, size)
+            self._size += size
+            while self._size > self._most:
+                self._drop(next(iter(self._kept)))
 
     def drop(self, name: K) -> None:
         """Keep one no longer."""
         with self._lock:
-            self._kept.pop(name, None)
+            self._drop(name)
+
+    def _drop(self, name: K) -> None:
+        gone = self._kept.pop(name, None)
+        self._size -= 0 if gone is None else gone[1]
 
     def __len__(self) -> int:
         return len(self._kept)

@@ -11,10 +11,13 @@ from sqlalchemy import bindparam
 
 from llm_as_rnn.core.engine import EngineInfo
 from llm_as_rnn.service.predictors import Latest, Predictor, Predictors
-from llm_as_rnn.service.rows import Loaded, Row, text, version_row
+from llm_as_rnn.service.rows import Loaded, Row, version_row
 from llm_as_rnn.service.schema import sessions, states, versions
 from llm_as_rnn.service.store import Now
 from llm_as_rnn.streams.online import Stream, Version
+
+NAMES = 100_000
+"""Sessions whose numbers are known by their names."""
 
 
 class Lost(Exception):  # noqa: N818 - it is no error: somebody else was first
@@ -29,13 +32,13 @@ class Present:
     engine : EngineInfo
         What answers.
     most : int
-        States that are kept as values; others are read again when they are needed.
+        Characters, as JSON, of the states that are kept as values; others are read again when they are needed.
     """
 
-    def __init__(self, engine: EngineInfo, most: int = 2000) -> None:
+    def __init__(self, engine: EngineInfo, most: int = 50_000_000) -> None:
         self.predictors = Predictors(engine)
         self._streams: Latest[int, tuple[int, Stream]] = Latest(most)
-        self._numbers: Latest[tuple[int, str], int] = Latest(most)
+        self._numbers: Latest[tuple[int, str], int] = Latest(NAMES)
 
     def known(self, tenant: int, session: str) -> int:
         """Give the revision whose state is at hand; -1 where none is."""
@@ -61,13 +64,15 @@ class Present:
             if loaded.state is None:  # it was put aside meanwhile
                 raise Lost
             stream = predictor.revive(loaded.state.encode())
-            self._streams[row.number] = (row.revision, stream)
-            self._numbers[row.tenant, row.id] = row.number
+            self._put(row, row.revision, stream, len(loaded.state))
         return predictor, msgspec.structs.replace(stream, t=row.steps)
 
-    def keep(self, row: Row, stream: Stream) -> None:
-        """Have a state at hand that was committed in the place of a row's."""
-        self._streams[row.number] = (row.revision + 1, stream)
+    def keep(self, row: Row, stream: Stream, content: str) -> None:
+        """Have a state at hand that was committed in the place of a row's, as this JSON."""
+        self._put(row, row.revision + 1, stream, len(content))
+
+    def _put(self, row: Row, revision: int, stream: Stream, size: int) -> None:
+        self._streams.put(row.number, (revision, stream), size)
         self._numbers[row.tenant, row.id] = row.number
 
     def drop(self, number: int) -> None:
@@ -97,6 +102,7 @@ def commit(
     row: Row,
     predictor: Predictor,
     stream: Stream,
+    content: str,
     entries: Sequence[Version],
     author: str,
     also: tuple[sa.Executable, Mapping[str, Any]] = (ADVANCED, {}),
@@ -113,6 +119,8 @@ def commit(
         Who predicts in it.
     stream : Stream
         The new state, `bare`.
+    content : str
+        The same as JSON.
     entries : sequence of Version
         The versions of the memory that it brought: one at most.
     author : str
@@ -144,7 +152,7 @@ def commit(
     advanced = connection.execute(statement, values).one_or_none()
     if advanced is None:
         raise Lost
-    connection.execute(_PUT_STATE, {"own": row.number, "holds": text(stream)})
+    connection.execute(_PUT_STATE, {"own": row.number, "holds": content})
     if entries:
         brought = [version_row(row.number, revision, entry, author, advanced.changed) for entry in entries]
         connection.execute(_INSERT_VERSIONS, brought)
