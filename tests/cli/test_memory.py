@@ -18,7 +18,7 @@ from llm_as_rnn.core.records import Memory, Section
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.runs.directory import RunDirectory
 from llm_as_rnn.streams.learner import Learner
-from llm_as_rnn.viewer.diff import MemoryDiff
+from llm_as_rnn.core.changes import MemoryDiff
 from tests.cli.commands import command
 from tests.cli.test_kill import OPTIONS, script
 from tests.cli.test_predict import feed, stream_lines

@@ -26,7 +26,7 @@ from llm_as_rnn.streams.online import Stream, pick, revive
 from llm_as_rnn.streams.online import restore as put_back
 from llm_as_rnn.streams.saved import Saved, checked, read_saved, write_saved
 from llm_as_rnn.streams.settings import StreamSettings
-from llm_as_rnn.viewer.diff import Item, MemoryDiff
+from llm_as_rnn.core.changes import Item, MemoryDiff
 
 NAMED = 6
 """Choices that an error names; a run may have hundreds of sequences."""

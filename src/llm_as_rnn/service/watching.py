@@ -22,7 +22,7 @@ from llm_as_rnn.service.scoring import scored
 from llm_as_rnn.service.views import ScoresView
 from llm_as_rnn.streams.online import Version
 from llm_as_rnn.streams.replaying import Waiting
-from llm_as_rnn.viewer.diff import Item, MemoryDiff
+from llm_as_rnn.core.changes import Item, MemoryDiff
 from llm_as_rnn.viewer.index import STRETCH
 from llm_as_rnn.viewer.trace import (
     NOTHING,
