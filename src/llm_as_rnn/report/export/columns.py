@@ -1,8 +1,7 @@
 """The columns of each table that a run is exported as: their names, their kinds and what they mean.
 
 This is the one place where it is said what a step, a call, a memory and a message have as a row. The order is that of
-the tables. Whatever is changed here so that a program that reads tables could be misled raises `SCHEMA`; a further column
-does not.
+the tables. A change by which a program that reads tables could be misled raises `SCHEMA`; a further column does not.
 """
 
 from __future__ import annotations
@@ -53,6 +52,10 @@ class OneCall(NamedTuple):
     step: StepRecord
     place: int
     call: Call
+
+
+def _of_its_step(of: Callable[[StepRecord], Any]) -> Callable[[OneCall], Any]:
+    return lambda one: of(one.step)
 
 
 class OneMemory(NamedTuple):
@@ -119,7 +122,7 @@ WRITTEN: tuple[Column, ...] = (
 )
 
 CALL: tuple[Column, ...] = (
-    *(Column(name, kind, about, lambda one, of=of: of(one.step)) for name, kind, about, of in STEP),
+    *(column._replace(of=_of_its_step(column.of)) for column in STEP),
     Column("call", "count", "Which call of the step it is, from 0 on.", lambda one: one.place),
     Column("role", "text", "What was asked for.", lambda one: one.call.role),
     Column("finish_reason", "text", "How it ended: stop, length, content_filter, error.",
