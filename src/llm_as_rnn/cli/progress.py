@@ -233,10 +233,16 @@ class RunProgress(Bars):
         What is shown while an engine is waited for.
     clock : callable
         Gives seconds.
+    begun : callable
+        Is called when the run's folder is there, and before the first step.
     """
 
     def __init__(
-        self, task: Task, notice: PauseNotice | None = None, clock: Callable[[], float] = time.monotonic
+        self,
+        task: Task,
+        notice: PauseNotice | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        begun: Callable[[], None] = lambda: None,
     ) -> None:
         columns = (
             TextColumn("{task.fields[score]}", style="bold", markup=False),
@@ -251,6 +257,7 @@ class RunProgress(Bars):
         self._latest = ""
         self._clock = clock
         self._pace = Pace(clock)
+        self._begun = begun
 
     def begin(self, methods: Sequence[str], steps: int, past: Sequence[StepRecord]) -> None:
         """Draw the bars; what is done already counts."""
@@ -262,6 +269,7 @@ class RunProgress(Bars):
         # References take no time to speak of, and would make the others look quick.
         begun = sum(asks_model(record.method) for record in past)
         self._pace = Pace(self._clock, steps * sum(map(asks_model, methods)) - begun)
+        self._begun()
 
     def step(self, record: StepRecord) -> None:
         """Move a method's bar by a step."""

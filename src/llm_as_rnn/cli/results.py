@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -11,6 +11,7 @@ from rich.text import Text
 
 from llm_as_rnn.cli.progress import waiting
 from llm_as_rnn.core.errors import UsageError
+from llm_as_rnn.engines.spending import Price
 from llm_as_rnn.metrics.judged import agreement_in_words, agreements, in_words, judging
 from llm_as_rnn.metrics.summary import MethodSummary, summarise
 from llm_as_rnn.metrics.table import tabulate
@@ -24,13 +25,19 @@ from llm_as_rnn.report.regrets import regret_charts
 from llm_as_rnn.report.remarks import content, of_intervals, remarks
 from llm_as_rnn.report.tables import evidence, plain_table, results_table
 from llm_as_rnn.report.trust import trust_charts
+from llm_as_rnn.report.words import in_short
 from llm_as_rnn.runs.directory import RunDirectory, RunInfo
 
 FEW = 5
 """So many names are given as examples."""
 
 
-def show_run(directory: RunDirectory, console: Console, sequences: Collection[str] = ()) -> RunInfo:
+def show_run(
+    directory: RunDirectory,
+    console: Console,
+    sequences: Collection[str] = (),
+    prices: Mapping[str, Price] | None = None,
+) -> RunInfo:
     """Read a run's journal again; write ``scores.json`` and ``report.html``; print the table.
 
     Parameters
@@ -41,6 +48,8 @@ def show_run(directory: RunDirectory, console: Console, sequences: Collection[st
         Where to print.
     sequences : collection of str
         Those whose steps are to be on the page; by default all, as far as there is room.
+    prices : mapping of str to Price, optional
+        What tokens cost, by model.
 
     Raises
     ------
@@ -72,6 +81,9 @@ def show_run(directory: RunDirectory, console: Console, sequences: Collection[st
     if shown:
         console.print()
         console.print(plain_table(shown))
+    words = in_short(info, summaries, (prices or {}).get(info.spec.model))
+    for line in ("", *words, "") if words else ():
+        console.print(line, soft_wrap=True)
     for line in (*remarks(info, summaries), *filter(None, [str(table.calls)]), *told.values()):
         console.print(line, style="dim")
     console.print(f"report: {directory.report}", soft_wrap=True)

@@ -18,7 +18,7 @@ FAINT = "opacity:.7"
 LINE = "1px solid rgba(128,128,128,.45)"
 NEW = "background:rgba(46,160,67,.22);text-decoration:underline"
 GONE = "background:rgba(218,54,51,.18);text-decoration:line-through"
-CELL = "padding:2px 10px 2px 0;text-align:left;vertical-align:top;background:none;border:0"
+CELL = "padding:1px 12px 1px 0;text-align:left;vertical-align:top;background:none;border:0;font-size:13px"
 
 MOST_OPTIONS = 8
 """Options of a distribution that are shown, the likeliest; the rest is one more line."""
@@ -52,8 +52,8 @@ def line(text: str, *, faint: bool = False) -> Markup:
     return Markup('<div style="{}">{}</div>').format(FAINT if faint else "", text)
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Markup:
-    """Lay out a table; cells that are `Markup` stay what they are.
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, figures: bool = False) -> Markup:
+    """Lay out a table; cells that are `Markup` stay what they are, and lines of ``figures`` are not broken.
 
     >>> "&lt;b&gt;" in table(["method"], [["<b>"]])
     True
@@ -62,8 +62,9 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Markup:
         Markup('<th style="{};border-bottom:{};font-weight:600">{}</th>').format(CELL, LINE, name) for name in head
     ]
     first = Markup("<thead><tr>{}</tr></thead>").format(Markup("").join(named)) if head else Markup("")
+    style = f"{CELL};white-space:nowrap" if figures else CELL
     cell = Markup('<td style="{}">{}</td>')
-    body = [Markup("<tr>{}</tr>").format(Markup("").join(cell.format(CELL, one) for one in row)) for row in rows]
+    body = [Markup("<tr>{}</tr>").format(Markup("").join(cell.format(style, one) for one in row)) for row in rows]
     whole = Markup('<table style="border-collapse:collapse;margin:4px 0;border:0">{}<tbody>{}</tbody></table>')
     return whole.format(first, Markup("").join(body))
 

@@ -46,7 +46,7 @@ def comparison_html(comparison: Comparison) -> str:
 def results_html(content: Results, first: str = "method") -> Markup:
     """Lay out a table; the best of each column are bold."""
     rows = [(row.method, *map(_cell, row.cells)) for row in content.rows]
-    return notebook.table((first, *(column.title for column in content.columns)), rows)
+    return notebook.table((first, *(column.title for column in content.columns)), rows, figures=True)
 
 
 def _cell(cell: Cell) -> Markup:
