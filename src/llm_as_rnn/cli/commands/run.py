@@ -68,7 +68,7 @@ from llm_as_rnn.engines.naming import DEFAULT_MODEL
 @click.option(
     "--serve",
     is_flag=True,
-    help="Show the run on a page as it goes on, whose address is said when it begins. On a terminal the page stays until "
+    help="Show the run on a page as it goes on, and say where that is. On a terminal the page stays until "
     "Ctrl-C, elsewhere it ends with the run.",
 )
 def run(**given: Any) -> Any:

@@ -170,9 +170,9 @@ Digested = tuple[str, Message]
 
 
 def cached(calls: Sequence[Call]) -> int | None:
-    """Add up the prompt tokens that were not read again; None where a call does not say, or there is none."""
+    """Add up the prompt tokens that were not read again; None where a call does not say."""
     known = [call.cached_tokens for call in calls if call.cached_tokens is not None]
-    return sum(known) if calls and len(known) == len(calls) else None
+    return sum(known) if len(known) == len(calls) else None
 
 
 def step_columns(task: Task, records: Iterable[StepRecord]) -> tuple[Column, ...]:
