@@ -15,12 +15,18 @@ from pathlib import Path
 import msgspec
 
 from llm_as_rnn.core.records import Call, Memory, Status, StepRecord, Update
+from llm_as_rnn.report.export.columns import COST, PREDICTED, STEP
 from llm_as_rnn.runs.directory import RunDirectory
 
-COLUMNS = (
-    "method", "sequence", "t", "status", "calls", "prompt_tokens", "cached_tokens", "completion_tokens", "seconds",
-    "tokens_before", "tokens_after", "outcome", "reason",
+AS_EXPORTED = (
+    "method", "sequence", "t", "status", "calls", "prompt_tokens", "cached_tokens", "completion_tokens"
 )  # fmt: skip
+"""Those that are the same in the tables of ``llm-as-rnn export``."""
+
+CELLS = {column.name: column.of for column in (*STEP, *PREDICTED, *COST)}
+"""What gives their cells."""
+
+COLUMNS = (*AS_EXPORTED, "seconds", "tokens_before", "tokens_after", "outcome", "reason")
 """Those before the scores; an empty cell is unknown, or not there.
 
 Counts and seconds are of all calls of the step, ``tokens_*`` of its memory.
@@ -52,17 +58,9 @@ def cells(step: StepRecord) -> tuple[object, ...]:
     """Give what stands in the columns before the scores."""
     # Other reasons than a collapse's may quote the data.
     reason = step.update.reason if step.update.reason.startswith("collapsed: ") else ""
-    cached = [call.cached_tokens for call in step.calls]
     return (
-        step.method,
-        step.sequence,
-        step.t,
-        step.status.value,
-        len(step.calls),
-        sum(call.prompt_tokens for call in step.calls),
-        None if None in cached else sum(tokens or 0 for tokens in cached),
-        sum(call.completion_tokens for call in step.calls),
-        f"{sum(call.seconds for call in step.calls):.2f}",
+        *(CELLS[name](step) for name in AS_EXPORTED),
+        f"{CELLS['seconds'](step):.2f}",
         step.memory_before.tokens if step.memory_before else None,
         step.memory_after.tokens if step.memory_after else None,
         step.update.outcome,

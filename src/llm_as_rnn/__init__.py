@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from llm_as_rnn.core.errors import LlmAsRnnError
     from llm_as_rnn.core.extras import Extra
     from llm_as_rnn.core.task import Task, load_task
+    from llm_as_rnn.report.opened import Run
     from llm_as_rnn.streams.learner import AsyncLearner, Learner
     from llm_as_rnn.streams.shared import SharedEngine
 
@@ -31,6 +32,7 @@ __all__ = [
     "Client",
     "Learner",
     "LlmAsRnnError",
+    "Run",
     "SharedEngine",
     "Task",
     "__version__",
@@ -43,6 +45,7 @@ _HOMES = {
     "Client": "client.synchronous",
     "Learner": "streams.learner",
     "LlmAsRnnError": "core.errors",
+    "Run": "report.opened",
     "SharedEngine": "streams.shared",
     "Task": "core.task",
     "load_task": "core.task",

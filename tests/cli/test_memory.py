@@ -12,13 +12,13 @@ from rich.console import Console
 
 from llm_as_rnn.cli import memory as command_module
 from llm_as_rnn.cli.main import main
+from llm_as_rnn.core.changes import MemoryDiff
 from llm_as_rnn.core.engine import EngineInfo
 from llm_as_rnn.core.files import unsealed
 from llm_as_rnn.core.records import Memory, Section
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.runs.directory import RunDirectory
 from llm_as_rnn.streams.learner import Learner
-from llm_as_rnn.viewer.diff import MemoryDiff
 from tests.cli.commands import command
 from tests.cli.test_kill import OPTIONS, script
 from tests.cli.test_predict import feed, stream_lines

@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from llm_as_rnn.cases import blanks, case, recall
-from llm_as_rnn.core import alignment, hygiene
+from llm_as_rnn.core import alignment, changes, hygiene
 from llm_as_rnn.core.answers import AnswerSpec, read_object
 from llm_as_rnn.core.errors import LlmAsRnnError
 from llm_as_rnn.core.fields import NoteField, Ranked, whole_words
@@ -30,7 +30,6 @@ from llm_as_rnn.engines.refusals import in_turns
 from llm_as_rnn.engines.replies import one_line, read_reply
 from llm_as_rnn.engines.thinking import split_thinking
 from llm_as_rnn.recurrence import budget, feedback, memory, notes
-from llm_as_rnn.viewer import diff
 from tests.core.stage import sky_task
 from tests.helpers import by_hand, count
 
@@ -88,8 +87,8 @@ READERS: dict[str, Callable[[str], object]] = {
     "credit": lambda text: notes.credit(
         {}, [f"{text} -> sun", text], sky_task(), text, {"sky": "sun"}, right=True, now=3
     ),
-    "diff": lambda text: diff.word_diff(f"{text} one", f"two {text}"),
-    "items": lambda text: diff.align([f"{text} one"], [f"two {text}"]),
+    "diff": lambda text: changes.word_diff(f"{text} one", f"two {text}"),
+    "items": lambda text: changes.align([f"{text} one"], [f"two {text}"]),
     "forecast": read_facts,
     "titles": icd._words,
     "clinical note": early_sections,
@@ -198,7 +197,7 @@ class TestLongLines:
 
     def test_a_very_long_change_is_shown_whole(self) -> None:
         old, new = "rain " * 2_000, "sun " * 2_000
-        assert [(span.mark, span.text) for span in diff.word_diff(old, new)] == [("-", old), ("+", new)]
+        assert [(span.mark, span.text) for span in changes.word_diff(old, new)] == [("-", old), ("+", new)]
 
     def test_the_words_of_long_texts_are_kept_as_far_as_there_is_room(self) -> None:
         long = "rain sun fog " * (alignment.MOST_KEPT // 40)

@@ -13,8 +13,8 @@ from llm_as_rnn.core.records import StepRecord
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.summary import summarise
 from llm_as_rnn.report.versus import (
+    Compared,
     Pair,
-    Run,
     difference_charts,
     paired_results,
     pairs,
@@ -43,8 +43,8 @@ def journal(tracks: Mapping[str, Sequence[Sequence[float]]]) -> list[StepRecord]
     ]
 
 
-def run(task: Task, path: str, records: list[StepRecord]) -> Run:
-    return Run(path, "", records, summarise(task, records))
+def run(task: Task, path: str, records: list[StepRecord]) -> Compared:
+    return Compared(path, "", records, summarise(task, records))
 
 
 def noisy(shift: float, seed: int) -> list[list[float]]:

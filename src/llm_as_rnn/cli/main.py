@@ -28,6 +28,7 @@ COMMANDS = {
     "judge": "Judge the answers of a run, for tasks that ask for it.",
     "sweep": "Make several runs, with several models, and one table of all.",
     "report": "Show a run's results again, or compare several runs.",
+    "export": "Write a run as files that other programs read.",
     "view": "Show a run in the browser, also while it goes on.",
     "predict": "Predict and learn a stream of JSON lines.",
     "serve": "Serve sessions to other programs over HTTP.",

@@ -14,6 +14,7 @@ from rich.text import Text
 from llm_as_rnn.catalogue import build
 from llm_as_rnn.cli.learning import locked
 from llm_as_rnn.cli.progress import console
+from llm_as_rnn.core.changes import Item, MemoryDiff
 from llm_as_rnn.core.errors import UsageError
 from llm_as_rnn.core.method import Method
 from llm_as_rnn.core.prompts import Prompts
@@ -27,7 +28,6 @@ from llm_as_rnn.streams.saved import Saved, checked, read_saved, write_saved
 from llm_as_rnn.streams.settings import StreamSettings
 from llm_as_rnn.streams.tending import pick
 from llm_as_rnn.streams.tending import restore as put_back
-from llm_as_rnn.viewer.diff import Item, MemoryDiff
 
 NAMED = 6
 """Choices that an error names; a run may have hundreds of sequences."""

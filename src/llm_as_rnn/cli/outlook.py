@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from rich.table import Table
 
-from llm_as_rnn.cli.progress import in_words
+from llm_as_rnn.core.figures import time_span
 from llm_as_rnn.engines.spending import Price
 from llm_as_rnn.report.tables import NONE, Cell, Column, Results, Row, plain_table
 from llm_as_rnn.runs.forecast import Forecast, Outlook
@@ -60,6 +60,6 @@ def _row(one: Forecast, price: Price | None, slots: int) -> Row:
         f"{one.cached / one.prompt:.0%}" if one.prompt else NONE,
         f"{one.completion:,.0f}",
         NONE if price is None else f"{one.cost(price):.4g}",
-        NONE if one.seconds is None else in_words(one.seconds / slots),
+        NONE if one.seconds is None else time_span(one.seconds / slots),
     )
     return Row(one.method, tuple(map(Cell, cells)), is_reference=False)

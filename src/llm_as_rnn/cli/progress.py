@@ -27,6 +27,7 @@ from rich.text import Text
 
 from llm_as_rnn.catalogue import asks_model
 from llm_as_rnn.cli.process import ReaderGoneError, printable
+from llm_as_rnn.core.figures import time_span
 from llm_as_rnn.core.records import StepRecord
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.engines.patience import Pause
@@ -114,7 +115,7 @@ class PauseNotice:
         if pause is None:
             return ""
         again = max(pause.until - self._clock(), 0)
-        return f"waiting: {pause.why}; asked again in {in_words(again)}, {in_words(pause.left)} of patience left"
+        return f"waiting: {pause.why}; asked again in {time_span(again)}, {time_span(pause.left)} of patience left"
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Show it, live."""
@@ -232,10 +233,16 @@ class RunProgress(Bars):
         What is shown while an engine is waited for.
     clock : callable
         Gives seconds.
+    begun : callable
+        Is called when the run's folder is there, and before the first step.
     """
 
     def __init__(
-        self, task: Task, notice: PauseNotice | None = None, clock: Callable[[], float] = time.monotonic
+        self,
+        task: Task,
+        notice: PauseNotice | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        begun: Callable[[], None] = lambda: None,
     ) -> None:
         columns = (
             TextColumn("{task.fields[score]}", style="bold", markup=False),
@@ -250,6 +257,7 @@ class RunProgress(Bars):
         self._latest = ""
         self._clock = clock
         self._pace = Pace(clock)
+        self._begun = begun
 
     def begin(self, methods: Sequence[str], steps: int, past: Sequence[StepRecord]) -> None:
         """Draw the bars; what is done already counts."""
@@ -261,6 +269,7 @@ class RunProgress(Bars):
         # References take no time to speak of, and would make the others look quick.
         begun = sum(asks_model(record.method) for record in past)
         self._pace = Pace(self._clock, steps * sum(map(asks_model, methods)) - begun)
+        self._begun()
 
     def step(self, record: StepRecord) -> None:
         """Move a method's bar by a step."""
@@ -295,7 +304,7 @@ class RunProgress(Bars):
         parts = [f"{self._task.name}: {self.done} of {self.total} steps"]
         parts += [f"{self._latest} {score}"] if score else []
         left = self._pace.left()
-        parts += [f"about {in_words(left)} left"] if left is not None else []
+        parts += [f"about {time_span(left)} left"] if left is not None else []
         return ", ".join(parts) + (f"; {self.notice}" if str(self.notice) else "")
 
     def _score(self, name: str) -> str:
@@ -325,17 +334,6 @@ class Pace:
         if not self.done:
             return None
         return (self._clock() - self._begun) / self.done * (self._total - self.done)
-
-
-def in_words(seconds: float) -> str:
-    """Write a time span roughly.
-
-    >>> in_words(12.4), in_words(60), in_words(400), in_words(9000)
-    ('12 s', '1 min', '7 min', '2.5 h')
-    """
-    if seconds < 59.5:  # noqa: PLR2004
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"  # noqa: PLR2004
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from llm_as_rnn.cli.executors import take_placing, workers_of
 from llm_as_rnn.cli.judge import judge_and_show
 from llm_as_rnn.cli.learning import take_settings
 from llm_as_rnn.cli.main import DONE, SOME_FAILED
+from llm_as_rnn.cli.page import Page
 from llm_as_rnn.cli.process import INTERRUPTED, interrupts
 from llm_as_rnn.cli.progress import RunProgress, pause_notice, say, waiting
 from llm_as_rnn.cli.running import (
@@ -57,6 +58,7 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
     resume: bool,
     retry_failed: bool,
     quick: bool,
+    serve: bool,
     judge: str | None,
     judge_times: int,
     **choices: Any,
@@ -89,33 +91,35 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
     directory = RunDirectory(out or _new_folder(loaded.name, engine.info.model))
     how = judge_options(options, judge_times)
     judging = None if judge is None else judge_of(loaded, judge, how, directory, {"base_url": base_url, **server})
-    with RunProgress(loaded, notice) as watcher:
-        try:
-            info = interrupts.run(
-                execute(
-                    options,
-                    engine,
-                    directory,
-                    resume=resume,
-                    retry_failed=retry_failed,
-                    watcher=watcher,
-                    executor=executor,
+    with Page(directory, wanted=serve) as page:
+        with RunProgress(loaded, notice, begun=page.show) as watcher:
+            try:
+                info = interrupts.run(
+                    execute(
+                        options,
+                        engine,
+                        directory,
+                        resume=resume,
+                        retry_failed=retry_failed,
+                        watcher=watcher,
+                        executor=executor,
+                    )
                 )
-            )
-        except KeyboardInterrupt:
-            _say_how_to_go_on(watcher, directory)
-            return INTERRUPTED
-    code = DONE if info.status == "finished" else SOME_FAILED
-    if judging is None or meter.reached:
-        show(directory)
-    else:
-        words = words_to_judge(directory, judging.info.model, how, base_url, options.prompts)
-        prompts = Prompts.with_folder(options.prompts, EVERY_ROOM)
-        judged = judge_and_show(directory, judging, how, prompts, notice, words)
-        if judged is None:
-            return INTERRUPTED
-        code = SOME_FAILED if judged.all_failed else code
-    _say_what_failed(info, directory)
+            except KeyboardInterrupt:
+                _say_how_to_go_on(watcher, directory)
+                return INTERRUPTED
+        code = DONE if info.status == "finished" else SOME_FAILED
+        if judging is None or meter.reached:
+            show(directory, meter.prices)
+        else:
+            words = words_to_judge(directory, judging.info.model, how, base_url, options.prompts)
+            prompts = Prompts.with_folder(options.prompts, EVERY_ROOM)
+            judged = judge_and_show(directory, judging, how, prompts, notice, words)
+            if judged is None:
+                return INTERRUPTED
+            code = SOME_FAILED if judged.all_failed else code
+        _say_what_failed(info, directory)
+        page.stay()
     return code
 
 

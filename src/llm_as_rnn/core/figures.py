@@ -55,6 +55,17 @@ def shown(number: float, decimals: int, plain: float = 1e12) -> str:
     return f"{number:.{decimals}f}" if abs(number) <= plain else f"{number:.6g}"
 
 
+def time_span(seconds: float) -> str:
+    """Write a time span roughly.
+
+    >>> time_span(12.4), time_span(60), time_span(400), time_span(9000)
+    ('12 s', '1 min', '7 min', '2.5 h')
+    """
+    if seconds < 59.5:  # noqa: PLR2004
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"  # noqa: PLR2004
+
+
 def scale(values: Iterable[float]) -> float:
     """Give a divisor that keeps sums of numbers within the range: 1 but for the largest of them.
 

@@ -9,10 +9,11 @@ import stat
 import tempfile
 import time
 import zlib
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from llm_as_rnn.core.errors import DamagedError, UsageError
 
@@ -160,14 +161,32 @@ def read_file(path: Path) -> bytes:
 def write_atomically(path: Path, content: bytes, *, private: bool = False) -> None:
     """Write a file whole or not at all, durably: into a temporary one beside it, then renamed.
 
+    Parameters
+    ----------
+    path, private
+        As of `replacing`.
+    content : bytes
+        What it is to hold.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; what was there before stays as it was.
+    """
+    with replacing(path, private=private) as file:
+        file.write(content)
+
+
+@contextmanager
+def replacing(path: Path, *, private: bool = False) -> Iterator[IO[bytes]]:
+    """Give a file to write, which takes the place of another one when it is whole, durably.
+
     What killed writers left in the folder is removed.
 
     Parameters
     ----------
     path : Path
         The file; its folder must exist. Of a symbolic link, what it points to is replaced, and the link stays.
-    content : bytes
-        What it is to hold.
     private : bool
         Whether it is for its owner only, whatever the umask says. A file that was the owner's alone stays so anyway.
 
@@ -187,7 +206,7 @@ def write_atomically(path: Path, content: bytes, *, private: bool = False) -> No
         raise
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         Path(name).chmod(OWNER_FILE if private or _is_private(target) else 0o666 & ~_umask())

@@ -176,6 +176,14 @@ class Prediction(Record, frozen=True):
     chance: dict[str, float] = {}
     abstained: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        return f"Prediction(status={self.status.value!r}, values={self.values!r})"
+
+    def _repr_html_(self) -> str:
+        from llm_as_rnn.core import notebook  # noqa: PLC0415 - only notebooks ask
+
+        return notebook.page(notebook.prediction(self))
+
 
 class Section(Record, frozen=True):
     """One named part of a memory and its items, each one line."""
@@ -217,6 +225,15 @@ class Memory(Record, frozen=True):
             lines.append(f"## {section.name}")
             lines.extend(f"- {item}" for item in section.items)
         return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        notes = sum(len(section.items) for section in self.sections)
+        return f"Memory(version={self.version}, tokens={self.tokens}, notes={notes})"
+
+    def _repr_html_(self) -> str:
+        from llm_as_rnn.core import notebook  # noqa: PLC0415 - only notebooks ask
+
+        return notebook.page(notebook.title(notebook.memory_title(self)), notebook.memory(self))
 
 
 class Feedback(Record, frozen=True):

@@ -21,7 +21,7 @@ from llm_as_rnn.report.tables import Column, Results, Row, difference_cell, resu
 MINUS = "\N{MINUS SIGN}"
 
 
-class Run(NamedTuple):
+class Compared(NamedTuple):
     """A run to be compared.
 
     Attributes
@@ -84,7 +84,7 @@ def _differs(one: StepRecord, other: StepRecord) -> bool:
     return outcomes or one.observation != other.observation
 
 
-def pairs(runs: Sequence[Run]) -> list[Pair]:
+def pairs(runs: Sequence[Compared]) -> list[Pair]:
     """Pair each method of later runs with the method of that name in the first, else with the first that asks a model.
 
     References are left out, as they say the same to the same data, unless no run has anything else.
@@ -101,7 +101,7 @@ def pairs(runs: Sequence[Run]) -> list[Pair]:
     return found
 
 
-def paired_results(task: Task, runs: Sequence[Run]) -> Results:
+def paired_results(task: Task, runs: Sequence[Compared]) -> Results:
     """Lay out the differences of all pairs, with intervals, and p values that are corrected for each other."""
     from llm_as_rnn.metrics.comparisons import corrected, difference  # noqa: PLC0415 - they bring numpy
 
@@ -124,7 +124,7 @@ def paired_results(task: Task, runs: Sequence[Run]) -> Results:
     return Results(tuple(Column(metric.title, metric.about) for metric in metrics), rows)
 
 
-def difference_charts(task: Task, runs: Sequence[Run]) -> list[Chart]:
+def difference_charts(task: Task, runs: Sequence[Compared]) -> list[Chart]:
     """Draw each metric's running mean of the paired difference over time, with the band in which it may lie."""
     steps = [by_method(run.records) for run in runs]
     charts = []
@@ -148,14 +148,16 @@ def _less(pair: Pair, steps: Sequence[Mapping[str, Sequence[StepRecord]]], metri
     )
 
 
-def render_comparison(task: Task, runs: Sequence[Run], rows: Sequence[MethodSummary], *, credentialed: bool) -> str:
+def render_comparison(
+    task: Task, runs: Sequence[Compared], rows: Sequence[MethodSummary], *, credentialed: bool
+) -> str:
     """Make the page.
 
     Parameters
     ----------
     task : Task
         What was predicted.
-    runs : sequence of Run
+    runs : sequence of Compared
         At least two, on the same data (see `require_same_data`).
     rows : sequence of MethodSummary
         The methods of all runs, under names that tell them apart.

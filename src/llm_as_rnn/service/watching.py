@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 import sqlalchemy as sa
 
+from llm_as_rnn.core.changes import Item, MemoryDiff
 from llm_as_rnn.core.records import Memory, StepRecord, Update, Value
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.scores import step_scores
@@ -22,7 +23,6 @@ from llm_as_rnn.service.scoring import scored
 from llm_as_rnn.service.views import ScoresView
 from llm_as_rnn.streams.online import Version
 from llm_as_rnn.streams.replaying import Waiting
-from llm_as_rnn.viewer.diff import Item, MemoryDiff
 from llm_as_rnn.viewer.index import STRETCH
 from llm_as_rnn.viewer.trace import (
     NOTHING,

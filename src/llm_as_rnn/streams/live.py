@@ -159,6 +159,13 @@ class Live:
         version = "" if self.memory is None else f", memory version {self.memory.version}"
         return f"{what}, {self.stream.t} steps, {len(self.waiting)} waiting{version})"
 
+    def _repr_html_(self) -> str:
+        from llm_as_rnn.streams.showing import learner_html  # noqa: PLC0415 - only notebooks ask
+
+        opened: Any = vars(self)
+        budget = opened["_settings"].budget if "stream" in opened else 0
+        return learner_html(self.task, self._method_name, self._model, budget, opened.get("stream"))
+
     @property
     def memory(self) -> Memory | None:
         """The memory as it is now, h_t; it is None for methods that keep none within a budget."""

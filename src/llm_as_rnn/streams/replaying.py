@@ -48,6 +48,13 @@ class Waiting(Record, frozen=True):
     def __repr__(self) -> str:
         return f"Waiting(id={self.id!r}, status={str(self.prediction.status)!r}, values={self.values!r})"
 
+    def _repr_html_(self) -> str:
+        from llm_as_rnn.core import notebook  # noqa: PLC0415 - only notebooks ask
+
+        version = "" if self.memory_version is None else f"by memory version {self.memory_version}"
+        about = (notebook.fields(self.observation.fields), version)
+        return notebook.page(notebook.title(f"prediction {self.id}", *about), notebook.prediction(self.prediction))
+
 
 class Said(Record, frozen=True, array_like=True, omit_defaults=True):
     """What the engine answered to one call, as short as it can be written.

@@ -1,7 +1,7 @@
 """One look at steps and memories for whoever shows them: the report's page, the service's page, a run that goes on.
 
-`trace` prepares steps and `diff` tells how a memory changed; the script and style sheets in ``static/`` show them in a
-browser. They need no build step: they are taken as they are.
+`trace` prepares steps, with how memories changed (`core.changes`); the script and style sheets in ``static/`` show
+them in a browser. They need no build step: they are taken as they are.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ import msgspec
 from msgspec import UNSET
 
 from llm_as_rnn.cases.case import came
+from llm_as_rnn.core.changes import Item, MemoryDiff
 from llm_as_rnn.core.fields import Field, Ranked, entries
 from llm_as_rnn.core.records import Call, Memory, Message, StepRecord, Value
 from llm_as_rnn.core.task import Task
@@ -24,7 +25,6 @@ from llm_as_rnn.metrics.memories import predicting
 from llm_as_rnn.metrics.scores import field_metrics
 from llm_as_rnn.metrics.told import as_said
 from llm_as_rnn.metrics.trusted import is_covered
-from llm_as_rnn.viewer.diff import Item, MemoryDiff
 
 TEXT_CHARS = 1_000_000
 """The most characters of models' texts that a part holds, about; and of what they were asked, once again as many."""
@@ -291,7 +291,7 @@ class Trace:
 
 
 Sections = Mapping[str, Sequence[Item]]
-"""The items of a memory by section (see `viewer.diff`)."""
+"""The items of a memory by section (see `core.changes`)."""
 
 
 DIGITS = 4

@@ -65,6 +65,12 @@ from llm_as_rnn.engines.naming import DEFAULT_MODEL
     help="With --resume: ask again where a call to the model failed, and go on from there; the old journal is kept.",
 )
 @click.option("--quick", is_flag=True, help="A short run: 4 sequences of few steps, 128 tokens of memory.")
+@click.option(
+    "--serve",
+    is_flag=True,
+    help="Show the run on a page as it goes on, and say where that is. On a terminal the page stays until "
+    "Ctrl-C, elsewhere it ends with the run.",
+)
 def run(**given: Any) -> Any:
     """Run methods over the sequences of TASK (a shipped task's name, or a task file), and report.
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llm_as_rnn.core.changes import Item, MemoryDiff, align, word_diff
 from llm_as_rnn.core.records import Memory, Section
-from llm_as_rnn.viewer.diff import Item, MemoryDiff, align, word_diff
 
 words = st.sampled_from(["rain", "sun", "follows", "7", "of", "9,", "12.8", "(", "often", " "])
 texts = st.lists(words, max_size=8).map(" ".join)
