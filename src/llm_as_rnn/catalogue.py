@@ -15,6 +15,7 @@ import msgspec
 
 from llm_as_rnn.core.engine import EngineInfo
 from llm_as_rnn.core.errors import UsageError
+from llm_as_rnn.core.plugins import Plugins
 from llm_as_rnn.core.settings import Settings
 from llm_as_rnn.core.settings import resolve as fill_in
 from llm_as_rnn.core.shelf import Shelf
@@ -82,6 +83,14 @@ ENTRY_POINTS = "llm_as_rnn.methods"
 _OWN: dict[str, Factory] = {}
 
 
+def _flaw(name: str, found: Any) -> str:
+    return "" if callable(found) else "it is neither a class nor a function"
+
+
+PLUGINS: Plugins[Factory] = Plugins("method", ENTRY_POINTS, lambda: (*METHODS, *REFERENCES), _flaw)
+"""Methods that other packages bring."""
+
+
 def register(name: str, factory: Factory) -> None:
     """Make a method of your own known by its name, to all runs and learners of this process.
 
@@ -117,14 +126,8 @@ def _factory(name: str) -> Factory | None:
     for shipped in (METHODS, REFERENCES):
         if name in shipped:
             return shipped[name]
-    if name not in _OWN:
-        from importlib.metadata import entry_points  # noqa: PLC0415 - slow, and seldom needed
-
-        for offered in entry_points(group=ENTRY_POINTS, name=name):
-            try:
-                register(name, offered.load())
-            except (ImportError, AttributeError) as error:
-                raise UsageError(f"the method {name!r} cannot be loaded: {error}", f"see {offered.value}") from error
+    if name not in _OWN and (found := PLUGINS.get(name)):
+        register(name, found)
     return _OWN.get(name)
 
 
@@ -219,7 +222,7 @@ def require_method(name: object) -> None:
     """
     base, colon, rule = plain_name(str(name)).partition(":")
     if not isinstance(name, str) or _factory(base) is None or (colon and base != RECURRENT):
-        known = ", ".join([*METHODS, *REFERENCES, *_OWN])
+        known = ", ".join(dict.fromkeys([*METHODS, *REFERENCES, *_OWN, *PLUGINS.names()]))
         raise UsageError(f"there is no method {name!r}", f"choose from {known}, or register it")
     if colon:
         traits(rule)

@@ -36,9 +36,9 @@ ROOMS = frozenset({"baselines", "cases", "datasets", "leakage", "metrics", "repo
 NEEDED = frozenset(
     {
         "_version", "catalogue", "cli", "cli.main", "cli.process", "core", "core.engine", "core.errors", "core.extras",
-        "core.records", "core.settings", "core.shelf", "core.variants", "engines", "engines.naming", "recurrence",
-        "recurrence.rules", "runs", "runs.defaults", "runs.versions", "service", "service.config", "streams",
-        "streams.settings",
+        "core.plugins", "core.records", "core.settings", "core.shelf", "core.variants", "engines", "engines.naming",
+        "recurrence", "recurrence.rules", "runs", "runs.defaults", "runs.versions", "service", "service.config",
+        "streams", "streams.settings",
     }
 )  # fmt: skip
 """All that help needs of this program, besides `cli.commands`."""
@@ -179,4 +179,4 @@ def test_nobody_else_imports_by_a_text() -> None:
         if "from llm_as_rnn.core.shelf import" in file.read_text("utf-8")
     }
     shelves = {"catalogue.py", "recurrence/rules/__init__.py"}
-    assert users == {*shelves, "cli/main.py", "cli/commands/later.py", "datasets/registry.py"}
+    assert users == {*shelves, "cli/main.py", "cli/commands/later.py", "core/plugins.py", "datasets/registry.py"}

@@ -154,10 +154,12 @@ def test_an_installed_package_brings_a_dataset(monkeypatch: pytest.MonkeyPatch) 
     assert found["tides"] is TIDES
     assert found["weather"].name == "weather"
     assert list(found) == ["weather", "tides", "ebbs", "lost", "gone"]
+    assert len(found) == 5
+    assert found.plugins.clashes() == ["the dataset 'weather' of an unknown package is refused: there is one of ours"]
     for name in ("lost", "gone"):
-        with pytest.raises(DatasetError, match=f"dataset '{name}' cannot be had from"):
+        with pytest.raises(DatasetError, match=rf"the dataset '{name}' of .* cannot be had: "):
             found[name]
-    with pytest.raises(DatasetError, match="somebodys:TIDES is no dataset of the name 'ebbs'"):
+    with pytest.raises(DatasetError, match=r"'ebbs' .* cannot be used: it calls itself 'tides'"):
         found["ebbs"]
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from llm_as_rnn.cli.progress import console, messages, waiting
-from llm_as_rnn.core.errors import UsageError
+from llm_as_rnn.cli.progress import console, messages, say, waiting
+from llm_as_rnn.core.errors import DatasetError, UsageError
 from llm_as_rnn.core.fields import ARROW
 from llm_as_rnn.core.files import read_file, write_atomically
 from llm_as_rnn.core.prompts import Prompts
@@ -34,7 +34,13 @@ def list_() -> None:
     table.add_column(Text("task\n").append("size", "dim"), max_width=20)
     table.add_column(Text("predicts\n").append("ready here", "dim"), ratio=1)
     table.add_column(Text("source\n").append("licence", "dim"), ratio=1)
-    for entry in DATASETS.values():
+    amiss = DATASETS.plugins.clashes()
+    for name in DATASETS:
+        try:
+            entry = DATASETS[name]
+        except DatasetError as error:
+            amiss.append(str(error))
+            continue
         why = entry.ready()
         ready = Text(f"not ready: {why}", style="yellow") if why else Text("ready", style="green")
         terms = "; credentialed: it must not leave this machine" if entry.credentialed else ""
@@ -44,6 +50,8 @@ def list_() -> None:
             Text(f"{entry.source}\n").append(f"{entry.licence}{terms}", style="dim"),
         )
     console.print(table)
+    for line in amiss:
+        say(line)
 
 
 def make(name: str, files: tuple[Path, ...], out: Path | None, language: str, length: int | None) -> None:

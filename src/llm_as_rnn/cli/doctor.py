@@ -13,6 +13,7 @@ from rich.text import Text
 from llm_as_rnn import catalogue
 from llm_as_rnn.cli.engines import given_again
 from llm_as_rnn.cli.installed import Installed, installed
+from llm_as_rnn.cli.plugins import Brought, brought, troubles
 from llm_as_rnn.cli.privacy import hidden, hider
 from llm_as_rnn.cli.process import interrupts
 from llm_as_rnn.cli.progress import console, waiting
@@ -59,6 +60,8 @@ class Diagnosis(Record, frozen=True):
         The version of this record.
     installed : Installed
         What is here.
+    plugins : tuple of Brought
+        What other packages bring.
     engine : Checkup or None
         What the engine can do; None where none was named, or none could be made.
     settings : dict
@@ -73,6 +76,7 @@ class Diagnosis(Record, frozen=True):
 
     format: int
     installed: Installed
+    plugins: tuple[Brought, ...] = ()
     engine: Checkup | None = None
     settings: dict[str, Any] | None = None
     command: str = ""
@@ -90,8 +94,9 @@ def doctor(model: str | None, base_url: str | None, timeout: float | None, as_js
     if model is not None:
         split_model(model)
     with waiting("looking at what is installed"):
-        here = installed()
+        here, others, amiss = installed(), brought(), troubles()
     found = _nothing_asked(here) if model is None else _examined(here, model, base_url, timeout)
+    found = msgspec.structs.replace(found, plugins=others, troubles=(*amiss, *found.troubles))
     told = hidden(msgspec.to_builtins(found), hider([base_url or ""]))
     if as_json:
         sys.stdout.write(msgspec.json.format(msgspec.json.encode(told)).decode() + "\n")
@@ -121,14 +126,15 @@ def _examined(here: Installed, model: str, base_url: str | None, timeout: float 
     limit = timeout if timeout is not None or model.startswith("llamacpp:") else LIMIT
     found = interrupts.run(check_up(engine, limit=limit, doing=waiting))
     if found.trouble:
-        return Diagnosis(FORMAT, here, found, troubles=(str(LlmAsRnnError(found.trouble, found.hint)),))
+        return Diagnosis(FORMAT, here, engine=found, troubles=(str(LlmAsRnnError(found.trouble, found.hint)),))
     try:
         settings = _settings(found)
     except LlmAsRnnError as error:
-        return Diagnosis(FORMAT, here, found, troubles=(str(error),))
+        return Diagnosis(FORMAT, here, engine=found, troubles=(str(error),))
     words = ["run", "weather", "--quick", "--model", model, *(["--base-url", base_url] if base_url else [])]
     words += [word for name, value in found.choices().items() for word in (f"--{name}", value)]
-    return Diagnosis(FORMAT, here, found, settings, given_again(words), next=tuple(_advice(found, settings)))
+    advice = tuple(_advice(found, settings))
+    return Diagnosis(FORMAT, here, engine=found, settings=settings, command=given_again(words), next=advice)
 
 
 def _engine(model: str, base_url: str | None, timeout: float | None) -> Engine:
@@ -185,6 +191,8 @@ SLOW = 10.0
 def show(found: Diagnosis) -> None:
     """Print it for people."""
     _show_installed(found.installed)
+    for plugin in found.plugins:
+        _row(plugin.kind, f"{plugin.name}, of {plugin.package}")
     if found.engine is not None:
         console.print()
         _show_engine(found.engine)

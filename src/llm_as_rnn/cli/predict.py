@@ -15,7 +15,8 @@ import click
 from llm_as_rnn.cli.learning import locked
 from llm_as_rnn.cli.lines import Answer, Line, answers, lines, open_pipes, read_about, shown, write
 from llm_as_rnn.cli.main import DONE, SOME_FAILED
-from llm_as_rnn.cli.progress import pause_notice, waiting
+from llm_as_rnn.cli.plugins import clashes_of
+from llm_as_rnn.cli.progress import pause_notice, say, waiting
 from llm_as_rnn.core.door import plain_fields
 from llm_as_rnn.core.errors import EngineError, EngineUnavailableError, GivenUpWarning, UsageError
 from llm_as_rnn.core.settings import knobs
@@ -82,6 +83,9 @@ def _opened(
 ) -> Iterator[Learner]:
     """Begin a stream, or go on with the one in the state file; ``options`` are those that may differ every time."""
     if not state.exists():
+        methods = [chosen["method"]] if "method" in chosen else []
+        for line in clashes_of("", methods, chosen.get("rule"), str(chosen.get("model", ""))):
+            say(line)
         with waiting("loading the model"):
             learner = Learner(task, about=about, **options, **chosen)
         with learner:

@@ -12,6 +12,7 @@ from llm_as_rnn.cli.judge import judge_and_show
 from llm_as_rnn.cli.learning import take_settings
 from llm_as_rnn.cli.main import DONE, SOME_FAILED
 from llm_as_rnn.cli.page import Page
+from llm_as_rnn.cli.plugins import clashes_of
 from llm_as_rnn.cli.process import INTERRUPTED, interrupts
 from llm_as_rnn.cli.progress import RunProgress, pause_notice, say, waiting
 from llm_as_rnn.cli.running import (
@@ -79,6 +80,8 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
     placing = take_placing(choices, servers)
     options = Options(task=task, concurrency=concurrency, settings=take_settings(choices), **choices)
     _check(options, out, resume=resume, retry_failed=retry_failed)
+    for line in clashes_of(loaded.dataset, options.methods, options.settings.get("rule"), model):
+        say(line)
     notice = pause_notice()
     meter = spending.meter
     base_url = servers[0] if servers else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, Protocol
 
 from llm_as_rnn.core.records import Completion, Form, Message, Record, Request, Sampling, Style
@@ -84,6 +85,32 @@ class Engine(Protocol):
     async def close(self) -> None:
         """Give back what `open` took."""
         ...
+
+
+class EngineOptions(Record, frozen=True):
+    """What a user says of an engine, as one of another package is told it; None where nothing is said.
+
+    Attributes
+    ----------
+    model : str
+        The whole model string, ``KIND:NAME``: what the engine's `EngineInfo.model` has to be.
+    base_url : str or None
+        A server's address; it may hold a login, which must be shown nowhere.
+    slots, context : int or None
+        Calls at the same time, and tokens that one call may hold.
+    timeout : float or None
+        Seconds for one attempt of a call.
+    """
+
+    model: str
+    base_url: str | None = None
+    slots: int | None = None
+    context: int | None = None
+    timeout: float | None = None
+
+
+EngineFactory = Callable[[str, EngineOptions], Engine]
+"""How an engine of another package is made, not open yet: from what stands behind the colon, and what a user says."""
 
 
 def small_request(style: Style) -> Request:

@@ -2,20 +2,25 @@
 
 Each is imported when it is asked for. A package of somebody else's brings a dataset by an entry point of the group
 ``llm_as_rnn.datasets``, whose name is the dataset's and whose value is where it stands (``tides.data:TIDES``); who has
-no package calls `register`. Whatever scores it offers (`Dataset.extras`), tasks can then ask for by name.
+no package calls `register`. Whatever scores it offers (`Dataset.extras`), tasks can then ask for by name. A score that
+goes with no dataset is brought by an entry point of the group ``llm_as_rnn.scores``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import suppress
+from typing import Any
 
 from llm_as_rnn.core.errors import DatasetError
 from llm_as_rnn.core.extras import Extra
 from llm_as_rnn.core.fields.stored import KINDS
+from llm_as_rnn.core.plugins import Plugins
 from llm_as_rnn.core.shelf import load
 from llm_as_rnn.datasets.base import Dataset
 
 GROUP = "llm_as_rnn.datasets"
+SCORES_GROUP = "llm_as_rnn.scores"
 
 SHIPPED = {
     "weather": "weather:WEATHER",
@@ -41,25 +46,34 @@ class Datasets(MutableMapping[str, Dataset]):
     Parameters
     ----------
     places : mapping of str to str
-        Where each of the first ones stands, as entry points say it.
+        Where each of ours stands, as entry points say it.
+
+    Attributes
+    ----------
+    plugins : Plugins
+        What other packages bring.
     """
 
     def __init__(self, places: Mapping[str, str]) -> None:
         self._entries: dict[str, Dataset | str] = dict(places)
-        self._searched = False
+        self.plugins: Plugins[Dataset] = Plugins("dataset", GROUP, lambda: places, _flaw_of_plugin, DatasetError)
+        self._brought: list[str] | None = None
 
     def __getitem__(self, name: str) -> Dataset:
-        if name and name not in self._entries:
-            self._search()
+        if name not in self._entries:
+            found = self.plugins.get(name) if name and name in self._names() else None
+            if found is None:
+                raise KeyError(name)
+            self._entries[name] = found
         entry = self._entries[name]
         if isinstance(entry, str):
-            entry = self._entries[name] = _load(name, entry)
+            found = load(entry)
+            assert isinstance(found, Dataset)  # noqa: S101 - tells mypy what stands in our own places
+            entry = self._entries[name] = found
         return entry
 
     def __contains__(self, name: object) -> bool:
-        if name and name not in self._entries:
-            self._search()
-        return name in self._entries
+        return name in self._entries or (bool(name) and name in self._names())
 
     def __setitem__(self, name: str, dataset: Dataset) -> None:
         self._entries[name] = dataset
@@ -70,21 +84,25 @@ class Datasets(MutableMapping[str, Dataset]):
     def __iter__(self) -> Iterator[str]:
         here = list(self._entries)
         yield from here
-        self._search()
-        yield from [name for name in self._entries if name not in here]
+        yield from [name for name in self._names() if name not in here]
 
     def __len__(self) -> int:
-        self._search()
-        return len(self._entries)
+        return sum(1 for _ in self)
 
-    def _search(self) -> None:
-        if self._searched:
-            return
-        from importlib.metadata import entry_points  # noqa: PLC0415 - slow, and seldom needed
+    def _names(self) -> list[str]:
+        """Name what packages bring; they are searched once."""
+        if self._brought is None:
+            self._brought = self.plugins.names()
+        return self._brought
 
-        self._searched = True
-        for point in entry_points(group=GROUP):
-            self._entries.setdefault(point.name, point.value)
+
+def _flaw_of_plugin(name: str, found: Any) -> str:
+    """Say what is wrong with a dataset that a package brings."""
+    if not isinstance(found, Dataset):
+        return "it is no Dataset"
+    if found.name != name:
+        return f"it calls itself {found.name!r}"
+    return _flaw_of_scores(found.extras, _our_scores() if found.extras else frozenset())
 
 
 DATASETS = Datasets({name: f"{__package__}.{place}" for name, place in SHIPPED.items()})
@@ -113,28 +131,43 @@ def register(dataset: Dataset) -> None:
     """
     if dataset.name in DATASETS:
         raise DatasetError(f"there is a dataset {dataset.name!r} already", "give it another name")
-    taken = {name for kind in KINDS.values() for name in kind.may_ask} | {extra.name for extra in extras()}
-    for extra in dataset.extras:
-        if extra.name in taken:
-            raise DatasetError(f"dataset {dataset.name!r}: there is a score {extra.name!r} already", "rename it")
-        if extra.kind not in KINDS:
-            hint = f"choose from {', '.join(KINDS)}"
-            raise DatasetError(f"dataset {dataset.name!r}: no field is of the kind {extra.kind!r}", hint)
+    taken = _our_scores() | {extra.name for extra in extras()}
+    if flaw := _flaw_of_scores(dataset.extras, taken):
+        raise DatasetError(f"dataset {dataset.name!r}: {flaw}", "correct its scores")
     DATASETS[dataset.name] = dataset
 
 
 def extras() -> Iterator[Extra]:
-    """Give the scores that datasets offer, those that are shipped first: who stops at one imports no more than that."""
-    for source in DATASETS.values():
-        yield from source.extras
+    """Give the scores that datasets and packages offer, those that are shipped first.
+
+    Who stops at one imports no more than that; what is broken of somebody else's is left out.
+    """
+    for name in DATASETS:
+        with suppress(DatasetError):
+            yield from DATASETS[name].extras
+    yield from SCORES.working()
 
 
-def _load(name: str, place: str) -> Dataset:
-    try:
-        found = load(place)
-    except (ImportError, AttributeError) as error:
-        hint = "repair or remove the package that brings it"
-        raise DatasetError(f"dataset {name!r} cannot be had from {place}: {error}", hint) from error
-    if not isinstance(found, Dataset) or found.name != name:
-        raise DatasetError(f"{place} is no dataset of the name {name!r}", "correct the entry point of its package")
-    return found
+def _our_scores() -> frozenset[str]:
+    """Name the scores that are ours: those that any field of a kind has, and those of shipped datasets."""
+    shipped = (extra.name for name in SHIPPED for extra in DATASETS[name].extras)
+    return frozenset((*(name for kind in KINDS.values() for name in kind.may_ask), *shipped))
+
+
+def _flaw_of_scores(offered: tuple[Extra, ...], taken: frozenset[str]) -> str:
+    for extra in offered:
+        if extra.name in taken:
+            return f"there is a score {extra.name!r} already"
+        if extra.kind not in KINDS:
+            return f"no field is of the kind {extra.kind!r}, there are {', '.join(KINDS)}"
+    return ""
+
+
+def _flaw_of_score(name: str, found: Any) -> str:
+    if not isinstance(found, Extra):
+        return "it is no Extra"
+    return _flaw_of_scores((found,), frozenset()) if found.name == name else f"it calls itself {found.name!r}"
+
+
+SCORES: Plugins[Extra] = Plugins("score", SCORES_GROUP, _our_scores, _flaw_of_score, DatasetError)
+"""Scores that other packages bring and that go with no dataset."""

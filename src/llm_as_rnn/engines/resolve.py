@@ -1,13 +1,15 @@
-"""From a model string to an engine."""
+"""From a model string to an engine: ours, or one that another package brings by an entry point."""
 
 from __future__ import annotations
 
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
-from llm_as_rnn.core.engine import Engine
-from llm_as_rnn.core.errors import ModelError, UsageError
+from llm_as_rnn.core.engine import Engine, EngineFactory, EngineOptions
+from llm_as_rnn.core.errors import LlmAsRnnError, ModelError, UsageError
 from llm_as_rnn.core.files import require_file
+from llm_as_rnn.core.plugins import REPAIR, Plugins
 from llm_as_rnn.engines.cache import CachedEngine, CacheMode
 from llm_as_rnn.engines.llamacpp import LlamaCppEngine
 from llm_as_rnn.engines.models import REGISTRY, ModelEntry, pull, registered
@@ -15,9 +17,19 @@ from llm_as_rnn.engines.naming import KINDS
 from llm_as_rnn.engines.openai_compatible import DEFAULT_SLOTS, OpenAICompatibleEngine, chosen_url
 from llm_as_rnn.engines.patience import PATIENCE, OnPause, PatientEngine
 from llm_as_rnn.engines.scripted import ScriptedEngine
-from llm_as_rnn.engines.secrecy import Address, account, address
+from llm_as_rnn.engines.secrecy import account, address
 from llm_as_rnn.engines.sources import Progress
 from llm_as_rnn.engines.spending import Meter
+
+GROUP = "llm_as_rnn.engines"
+
+
+def _flaw(name: str, found: Any) -> str:
+    return "" if callable(found) else "it is no function that makes an engine"
+
+
+PLUGINS: Plugins[EngineFactory] = Plugins("engine", GROUP, lambda: KINDS, _flaw, ModelError)
+"""Engines that other packages bring, by the kind that stands before the colon of a model string."""
 
 
 def resolve(  # noqa: PLR0913 - a keyword each for what a user may say of an engine
@@ -40,10 +52,10 @@ def resolve(  # noqa: PLR0913 - a keyword each for what a user may say of an eng
     Parameters
     ----------
     model : str
-        ``llamacpp:NAME`` (a registered model, fetched if it is not there), ``llamacpp:FILE.gguf``, ``openai:MODEL``
-        or ``scripted:FILE.jsonl``.
+        ``llamacpp:NAME`` (a registered model, fetched if it is not there), ``llamacpp:FILE.gguf``, ``openai:MODEL``,
+        ``scripted:FILE.jsonl``, or what another package has an engine for (`PLUGINS`).
     base_url : str, optional
-        The server's address; for ``openai:`` only.
+        The server's address; for ``openai:`` and engines of other packages only.
     slots, context : int, optional
         Calls at the same time, and tokens that one call may hold; else the engine's own.
     cache_reuse : int
@@ -72,13 +84,13 @@ def resolve(  # noqa: PLR0913 - a keyword each for what a user may say of an eng
         If a cache is asked for without a folder.
     """
     kind, name = split_model(model)
-    if base_url and kind != "openai":
+    if base_url and kind in KINDS and kind != "openai":
         raise ModelError(f"{model} is not on a server, so it has no base URL", f"write {KINDS['openai']}")
     if cache_reuse and kind != "llamacpp":
         raise ModelError(f"{model} keeps its cache itself", "leave --cache-reuse out, or tell the server")
     if cache_mode != "off" and cache_folder is None:
         raise UsageError("a cache needs a folder", "give one, or turn the cache off")
-    place = address(chosen_url(base_url)) if kind == "openai" else Address("")
+    place = address(chosen_url(base_url)) if kind == "openai" else address(base_url or "")
     kept_as = account(place) if cache_mode != "off" else ""
     if cache_folder is not None and cache_mode == "replay":
         return CachedEngine(model, cache_folder, cache_mode, endpoint=place.url, account=kept_as)
@@ -97,8 +109,11 @@ def resolve(  # noqa: PLR0913 - a keyword each for what a user may say of an eng
     elif kind == "openai":
         server = OpenAICompatibleEngine(name, base_url=base_url, slots=slots, context=context, timeout=timeout or 120.0)
         engine = PatientEngine(server, PATIENCE if patience is None else patience, on_pause)
-    else:
+    elif kind == "scripted":
         engine = ScriptedEngine.from_file(Path(name))
+    else:
+        foreign = _foreign(kind, name, EngineOptions(model, base_url, slots, context, timeout))
+        engine = PatientEngine(foreign, PATIENCE if patience is None else patience, on_pause)
     if meter is not None:
         engine = meter.watch(engine)
     if cache_folder is not None and cache_mode == "record":
@@ -123,14 +138,41 @@ def split_model(model: object) -> tuple[str, str]:
     kind, _, name = given.partition(":")
     if isinstance(model, str) and kind in KINDS and name:
         return kind, name
-    near = get_close_matches(kind, [*KINDS, *REGISTRY], n=1)
+    others = PLUGINS.names()
+    if isinstance(model, str) and kind in others and name:
+        return kind, name
+    near = get_close_matches(kind, [*KINDS, *others, *REGISTRY], n=1)
     meant = ""
     if near:
-        meant = f"{near[0]}:{name or '...'}" if near[0] in KINDS else f"llamacpp:{near[0]}"
+        meant = f"llamacpp:{near[0]}" if near[0] in REGISTRY else f"{near[0]}:{name or '...'}"
     elif given.endswith(".gguf"):
         meant = f"llamacpp:{given}"
+    ways = [*KINDS.values(), *(f"{one}:NAME" for one in others)]
     question = f"did you mean {meant}? " if meant else ""
-    raise ModelError(f"{model!r} names no model", f"{question}write {', '.join(KINDS.values())}")
+    raise ModelError(f"{model!r} names no model", f"{question}write {', '.join(ways)}")
+
+
+def _foreign(kind: str, name: str, options: EngineOptions) -> Engine:
+    """Make an engine of another package.
+
+    Raises
+    ------
+    ModelError
+        If it cannot be made, or calls itself otherwise: what it answers could not be told apart from others' answers.
+    """
+    factory = PLUGINS.get(kind)
+    assert factory is not None  # noqa: S101 - `split_model` has found it
+    try:
+        engine = factory(name, options)
+        called = engine.info.model
+    except LlmAsRnnError:
+        raise
+    except Exception as error:
+        said = f"{type(error).__name__}: {error}"
+        raise ModelError(f"the engine of {options.model} cannot be made: {said}", REPAIR) from error
+    if called != options.model:
+        raise ModelError(f"the engine of {options.model} calls itself {called!r}", REPAIR)
+    return engine
 
 
 def _model_file(name: str, progress: Progress | None) -> tuple[Path, ModelEntry | None]:

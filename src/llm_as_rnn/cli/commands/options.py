@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_origin
+from typing import TYPE_CHECKING, Any, TypeVar, get_origin
 
 import click
 
 from llm_as_rnn.core.records import Record
 from llm_as_rnn.core.settings import AUTO, Knob, knobs
-from llm_as_rnn.recurrence.rules import RULES
+from llm_as_rnn.recurrence.rules import RULES, known_rules
 from llm_as_rnn.runs.defaults import MEASURED, MOST_TIMES
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -166,6 +166,20 @@ def running_options(command: F) -> F:
     return _with(command, _RUNNING)
 
 
+if TYPE_CHECKING:
+    _Choice = click.Choice[str]
+else:
+    _Choice = click.Choice  # generic in newer versions alone
+
+
+class RuleName(_Choice):
+    """An update rule: one of ours, which help lists, or one that another package brings."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read it; packages are searched only for a name that is not ours."""
+        return value if value not in self.choices and value in known_rules() else super().convert(value, param, ctx)
+
+
 ANYWHERE: dict[str, tuple[str, ...]] = {"rule": (AUTO, *RULES)}
 """What a text may be where the declaration does not list it, because it is said elsewhere."""
 
@@ -205,7 +219,8 @@ def _option(knob: Knob) -> Callable[[F], F]:
         return click.option(f"{name}/--no-{name.removeprefix('--')}", default=None, help=told)
     if knob.type is bool:
         return click.option(name, is_flag=True, default=None, help=knob.description)
-    kind: Any = click.Choice(choices) if choices else knob.type
+    listed = RuleName if knob.name in ANYWHERE else click.Choice
+    kind: Any = listed(choices) if choices else knob.type
     return click.option(name, type=kind, help=told)
 
 
