@@ -15,7 +15,7 @@ def report(directories: tuple[Path, ...], pictures: bool, sequences: tuple[str, 
         run.info()
     # What is no run is refused without waiting for what makes reports.
     from llm_as_rnn.cli.results import draw, show_comparison, show_run  # noqa: PLC0415
-    from llm_as_rnn.report.compared import Comparison, require_comparable  # noqa: PLC0415
+    from llm_as_rnn.report.compared import require_comparable  # noqa: PLC0415
 
     if len(runs) > 1:
         require_comparable(runs)
@@ -25,4 +25,4 @@ def report(directories: tuple[Path, ...], pictures: bool, sequences: tuple[str, 
             for path in draw(run):
                 console.print(f"picture: {path}", soft_wrap=True)
     if len(runs) > 1:
-        show_comparison(Comparison(runs), console, page or directories[0] / "comparison.html")
+        show_comparison(runs, console, page or directories[0] / "comparison.html")

@@ -132,13 +132,13 @@ def draw(directory: RunDirectory) -> list[Path]:
         return write_pictures(directory.path / "pictures", charts, private=info.credentialed)
 
 
-def show_comparison(comparison: Comparison, console: Console, page: Path) -> None:
+def show_comparison(directories: Sequence[RunDirectory], console: Console, page: Path) -> None:
     """Print how several runs differ, and their methods in one table; write it all to a page.
 
     Parameters
     ----------
-    comparison : Comparison
-        The runs.
+    directories : sequence of RunDirectory
+        Runs that `compared.require_comparable` lets pass.
     console : Console
         Where to print.
     page : Path
@@ -150,6 +150,7 @@ def show_comparison(comparison: Comparison, console: Console, page: Path) -> Non
         If the page cannot be written.
     """
     with waiting("comparing the runs"):
+        comparison = Comparison(directories)
         comparison.write(page)
         paired = comparison.paired
     console.print("\ncompared", style="bold")

@@ -225,6 +225,9 @@ class Task(Record, frozen=True, dict=True):
             return self.observation
         return self.line if form == "line" or self.case is UNSET else self.case
 
+    def __repr__(self) -> str:
+        return f"Task({self.name!r}: {', '.join(field.name for field in self.answer)})"
+
     @cached_property
     def digest(self) -> str:
         """Fingerprint of everything in the task, to tell whether two runs had the same one."""

@@ -194,7 +194,7 @@ def _needed(compared: PairedDifference) -> int | None:
         return None
     ratio = (ends.high - ends.low) / 2 / abs(compared.mean)
     many = compared.sequences * ratio * ratio
-    return max(compared.sequences + 1, FEWEST, math.ceil(many)) if many <= MOST_SEQUENCES else None
+    return max(compared.sequences + 1, FEWEST, math.ceil(round(many, 6))) if many <= MOST_SEQUENCES else None
 
 
 def _memories(info: RunInfo, summaries: Sequence[MethodSummary]) -> Iterator[str]:
