@@ -299,7 +299,7 @@ def test_runs_are_compared_with_runs(folder: Path, copy: Path, tmp_path: Path) -
     assert "2 recurrent" in comparison._repr_html_()
     go(tmp_path / "other", run_options(task="probe-recall", sequences=1, steps=3, methods=("repeat_last",)))
     with pytest.raises(UsageError, match="different tasks"):
-        Run(folder).compare(Run(tmp_path / "other"))
+        Run(folder).compare(tmp_path / "other")
 
 
 # --- Inspect ----------------------------------------------------------------------------------------------------------

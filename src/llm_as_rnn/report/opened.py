@@ -119,8 +119,8 @@ class Run:
         """
         return export(self._tables, to, None if out is None else str(out))
 
-    def compare(self, *others: Run) -> Comparison:
-        """Compare the run with others, each of their methods with its counterpart here.
+    def compare(self, *others: Run | str | Path) -> Comparison:
+        """Compare the run with others or their folders, each of their methods with its counterpart here.
 
         Raises
         ------
@@ -128,8 +128,9 @@ class Run:
             If there are no others, or they are not of the same task and on the same data.
         """
         if not others:
-            raise UsageError("a run is compared with others", "name at least one: run.compare(Run(...))")
-        directories = [RunDirectory(run.path) for run in (self, *others)]
+            raise UsageError("a run is compared with others", "name at least one: run.compare(FOLDER)")
+        runs = [other if isinstance(other, Run) else Run(other) for other in others]
+        directories = [RunDirectory(run.path) for run in (self, *runs)]
         require_comparable(directories)
         return Comparison(directories)
 
