@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from llm_as_rnn.cli.judge import JudgingProgress
 from llm_as_rnn.cli.progress import EVERY, Heartbeat, PauseNotice, PlainConsole, RunProgress, pause_notice, waiting
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.engines.patience import Pause
+from llm_as_rnn.report import compared
 from llm_as_rnn.runs.directory import RunDirectory
 from tests.metrics.steps import step
 from tests.runs.test_execute import go
@@ -128,18 +130,19 @@ def test_reports_are_not_written_in_silence(tmp_path: Path, monkeypatch: pytest.
         yield
         now.pop()
 
-    def note(name: str) -> None:
-        real = getattr(results, name)
+    def note(home: ModuleType, name: str) -> None:
+        real = getattr(home, name)
 
         def watched(*arguments: Any, **named: Any) -> Any:
             seen.append((name, now[-1]))
             return real(*arguments, **named)
 
-        monkeypatch.setattr(results, name, watched)
+        monkeypatch.setattr(home, name, watched)
 
     monkeypatch.setattr(results, "waiting", noted)
     for name in ("summarise", "write_report", "write_pictures"):
-        note(name)
+        note(results, name)
+    note(compared, "summarise")
     directory, end = RunDirectory(tmp_path / "run"), PlainConsole(width=200)
     end.file = io.StringIO()
     results.show_run(directory, end)

@@ -12,8 +12,8 @@ import llm_as_rnn
 
 def test_public_names_are_pinned_and_there() -> None:
     assert dir(llm_as_rnn) == [
-        "AsyncClient", "AsyncLearner", "Client", "Learner", "LlmAsRnnError", "SharedEngine", "Task", "__version__",
-        "load_task",
+        "AsyncClient", "AsyncLearner", "Client", "Learner", "LlmAsRnnError", "Run", "SharedEngine", "Task",
+        "__version__", "load_task",
     ]  # fmt: skip
     for name in llm_as_rnn.__all__:
         assert getattr(llm_as_rnn, name) is not None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from html.parser import HTMLParser
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from llm_as_rnn import AsyncLearner, Learner
 from llm_as_rnn.core import notebook
 from llm_as_rnn.core.records import Memory, Prediction, Section, Status
 from llm_as_rnn.engines.scripted import ScriptedEngine
+from llm_as_rnn.streams.fetching import in_notebook
 from tests.helpers import good_answer
 
 TODAY = {"date": "May 1", "sky": "rain", "high": 9.4, "low": 6.1, "precipitation": 12.2, "wind": 4.0}
@@ -158,3 +161,44 @@ def test_nothing_says_a_page_of_internals(learner: Learner) -> None:
         assert "\n" not in repr(value)
     assert repr(memory("a", "b")) == "Memory(version=1, tokens=12, notes=2)"
     assert repr(learner.task) == "Task('weather': sky, high)"
+
+
+# --- downloads --------------------------------------------------------------------------------------------------------
+
+
+class Kernel:
+    """Stands for IPython in a notebook, and keeps what a cell's output said."""
+
+    def __init__(self, kernel: bool) -> None:
+        self.said: list[str] = []
+        shell = SimpleNamespace(kernel=object()) if kernel else SimpleNamespace()
+        self.get_ipython = lambda: shell
+        self.display = SimpleNamespace(display=self._display)
+
+    def _display(self, shown: dict[str, str], raw: bool, display_id: bool) -> Any:
+        assert raw
+        assert display_id
+        self.update(shown, raw)
+        return self
+
+    def update(self, shown: dict[str, str], raw: bool) -> None:
+        Parts(shown["text/html"])
+        self.said.append(shown["text/plain"])
+
+
+def test_a_download_is_shown_in_a_notebook_in_one_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = Kernel(kernel=True)
+    monkeypatch.setitem(sys.modules, "IPython", kernel)
+    times = iter([0.0, 0.1, 0.6, 0.7])
+    progress = in_notebook("llamacpp:small", lambda: next(times))
+    assert progress is not None
+    for done in (0, 20_000_000, 50_000_000, 98_000_000):
+        progress(done, 98_000_000)
+    fetching = "fetching llamacpp:small"
+    assert kernel.said == [f"{fetching}: 0 of 98 MB", f"{fetching}: 50 of 98 MB", "fetched llamacpp:small: 98 MB"]
+
+
+@pytest.mark.parametrize("ipython", [None, Kernel(kernel=False)])
+def test_elsewhere_no_download_is_shown(monkeypatch: pytest.MonkeyPatch, ipython: Any) -> None:
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    assert in_notebook("llamacpp:small") is None

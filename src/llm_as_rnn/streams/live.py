@@ -28,6 +28,7 @@ from llm_as_rnn.engines.naming import DEFAULT_MODEL
 from llm_as_rnn.engines.patience import OnPause
 from llm_as_rnn.engines.resolve import resolve, split_model
 from llm_as_rnn.recurrence.budget import require_room
+from llm_as_rnn.streams.fetching import in_notebook
 from llm_as_rnn.streams.online import (
     Fate,
     Stream,
@@ -124,6 +125,7 @@ class Live:
                 timeout=timeout,
                 patience=patience,
                 on_pause=on_pause,
+                progress=in_notebook(model),
             )
             self._model = model
         else:

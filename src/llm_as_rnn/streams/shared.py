@@ -12,6 +12,7 @@ from llm_as_rnn.core.errors import UsageError
 from llm_as_rnn.engines.drive import CLOSED, FORKED, SyncDriver
 from llm_as_rnn.engines.naming import DEFAULT_MODEL
 from llm_as_rnn.engines.resolve import resolve
+from llm_as_rnn.streams.fetching import in_notebook
 
 
 class SharedEngine:
@@ -50,7 +51,7 @@ class SharedEngine:
     """
 
     def __init__(self, model: str = DEFAULT_MODEL, *, engine: Engine | None = None, **server: Any) -> None:
-        self.engine = resolve(model, **server) if engine is None else engine
+        self.engine = resolve(model, **{"progress": in_notebook(model), **server}) if engine is None else engine
         self._driver: SyncDriver | None = None
         self._home: tuple[int, asyncio.AbstractEventLoop] | None = None
         self._ended = False
