@@ -24,7 +24,7 @@ from llm_as_rnn.core.fields.stored import KINDS, attributes, kinds_with, strange
 from llm_as_rnn.core.folding import fold
 from llm_as_rnn.core.hygiene import defuse
 from llm_as_rnn.core.records import Form, Observation, Record, Target
-from llm_as_rnn.core.templates import MISSING, render, with_missing
+from llm_as_rnn.core.templates import ALL, MISSING, render, with_missing
 
 SHIPPED = Path(__file__).parents[1] / "tasks"
 
@@ -232,7 +232,7 @@ class Task(Record, frozen=True, dict=True):
         """
         name = "observation" if form == "json" else form
         try:
-            given = {"fields": observation.fields, **observation.fields, "about": about or {}}
+            given = {ALL: observation.fields, **observation.fields, "about": about or {}}
             text = render(self.template(form), name, **with_missing(given))
         except PromptError as error:
             raise TaskError(f"task {self.name}, template {error.message}", "name fields that the data has") from error

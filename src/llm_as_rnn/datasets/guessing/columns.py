@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import cached_property
 from typing import Any, Literal
@@ -147,7 +147,11 @@ class Columns(Record, frozen=True):
 
 
 def look_at(
-    table: Rows, *, as_text: bool, decimal: str | None = None, formats: Mapping[str, str] | None = None
+    table: Rows,
+    *,
+    as_text: bool,
+    decimal: str | None = None,
+    format: str | None = None,  # noqa: A002 - as dates call it
 ) -> Columns:
     """Look at each column of a table.
 
@@ -159,8 +163,8 @@ def look_at(
         Whether it comes from a file that cannot tell numbers from their texts.
     decimal : str, optional
         The sign before decimals, where somebody said so.
-    formats : mapping, optional
-        Formats of dates, by column, where somebody said so.
+    format : str, optional
+        How dates are written, where somebody said so; columns that it cannot read are looked at as others are.
     """
     cells = {name: tuple(row.cells[name] for row in table.rows) for name in table.columns}
     texts = {name: tuple(map(_text, column)) for name, column in cells.items()}
@@ -174,7 +178,7 @@ def look_at(
         if name in written and (as_text or not notation.is_plain):
             read = _numbers(column, notation)
         signs = written[name].signs if name in written else ()
-        found[name] = _column(name, read, texts[name], signs, (formats or {}).get(name))
+        found[name] = _column(name, read, texts[name], signs, format)
     return Columns(found, notation, choice.doubt, len(table.rows))
 
 
@@ -218,8 +222,8 @@ def _column(
 
 
 def _dates(cells: tuple[Any, ...], texts: tuple[str | None, ...], format_: str | None) -> Dates | None:
-    if format_:
-        return dates(texts, format_)
+    if format_ and (found := dates(texts, format_)):
+        return found
     return dates(texts) if all(cell is None or isinstance(cell, str) for cell in cells) else None
 
 

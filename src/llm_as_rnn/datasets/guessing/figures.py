@@ -16,9 +16,9 @@ MARKS: tuple[tuple[str, str], ...] = (
 
 CURRENCIES = frozenset(
     {
-        "€", "$", "£", "¥", "₹", "₩", "₽", "₺", "₪", "R$", "US$", "A$", "C$", "EUR", "USD", "GBP", "JPY", "CNY", "INR", 
-        "CHF", "SEK", "NOK", "DKK", "ISK", "PLN", "CZK", "HUF", "RON", "TRY", "BRL", "AUD", "CAD", "NZD", "kr", "Kr", "kr.",
-        "zł", "Kč", "Ft", "Fr", "Fr.", "Lei",
+        "€", "$", "£", "¥", "₹", "₩", "₽", "₺", "₪", "R$", "US$", "A$", "C$", "EUR", "USD", "GBP", "JPY", "CNY", "INR",
+        "CHF", "SEK", "NOK", "DKK", "ISK", "PLN", "CZK", "HUF", "RON", "TRY", "BRL", "AUD", "CAD", "NZD", "kr", "Kr",
+        "kr.", "zł", "Kč", "Ft", "Fr", "Fr.", "Lei",
     }
 )  # fmt: skip
 """What stands before or behind an amount of money."""

@@ -145,8 +145,7 @@ def propose(table: Rows, name: str, wishes: Wishes = Wishes(), *, as_text: bool 
     if len(table.rows) < FEWEST:
         raise DatasetError(f"{name} has {len(table.rows)} row: nothing can be learned from it", "give more rows")
     _require_columns(table, wishes)
-    formats = {wishes.order: wishes.dates} if wishes.order and wishes.dates else {}
-    columns = look_at(table, as_text=as_text, decimal=wishes.decimal, formats=formats)
+    columns = look_at(table, as_text=as_text, decimal=wishes.decimal, format=wishes.dates)
     return _Proposer(columns, name, wishes).proposal()
 
 
@@ -168,6 +167,9 @@ class _Proposer:
         self._order = self._wished(wishes.order, lambda: roles.find_order(self._without_outcomes()))
         taken = [column.name for column in (self._order,) if column] + list(wishes.outcome or ())
         self._sequence = self._wished(wishes.sequence, lambda: roles.find_sequence(self._columns, self._order, taken))
+        if wishes.dates and (self._order is None or self._order.format != wishes.dates):
+            what = f"the dates of {self._order.name} are not" if self._order else "no column has dates that are"
+            raise UsageError(f"{what} written as {wishes.dates}", "correct --dates, or leave it out")
         self._groups = roles.groups(self._sequence, self._order, columns.rows)
         self._outcomes = self._find_outcomes()
         self._ahead = self._find_ahead()
