@@ -291,7 +291,7 @@ class _Reader:
         known = {
             field.name: self._outcome(row, field, column)
             for field, column in self._outcomes
-            if row.cells[column] is not None
+            if row.cells[column] not in (None, [])
         }
         return known or None
 

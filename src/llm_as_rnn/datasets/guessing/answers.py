@@ -105,6 +105,7 @@ def _decimals(value: float) -> int:
 
 def _ranked(name: str, about: str, column: Column, last: str) -> Field:
     lists = [cell if isinstance(cell, list) else str(cell).split(";") for cell in column.there]
+    lists = [found for found in lists if found]
     entries = dict.fromkeys(" ".join(str(part).split()) for found in lists for part in found if str(part).strip())
     few = len(entries) <= 60 and 2 * len(entries) <= len(lists) and not clash(entries)  # noqa: PLR2004 - may be listed
     longest = max((len(found) for found in lists), default=1)

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from llm_as_rnn.core.fields import ARROW
-from llm_as_rnn.core.folding import clash
+from llm_as_rnn.core.folding import fold
 from llm_as_rnn.core.records import Record
 from llm_as_rnn.datasets.base import Row
 from llm_as_rnn.datasets.formats import Rows, is_number
@@ -23,7 +23,7 @@ from llm_as_rnn.datasets.notation import Notation
 Kind = Literal["nothing", "constant", "number", "date", "label", "text", "long text", "list", "code", "objects"]
 """What a column holds. A ``code`` names its row and no other; ``objects`` are what no template shows in plain words."""
 
-MOST_OPTIONS = 60
+MOST_OPTIONS = 150
 """Different texts of a column whose texts are options."""
 
 LONGEST_OPTION = 80
@@ -98,14 +98,13 @@ class Column(Record, frozen=True, dict=True):
         """Whether no row lacks it."""
         return all(self.filled)
 
-    @property
+    @cached_property
     def options(self) -> tuple[str, ...]:
         """The different texts that it holds, the more frequent first; of two that are read as the same, one."""
-        found: list[str] = []
+        found: dict[str, str] = {}
         for text, _ in self.counts.most_common():
-            if not clash([*found, text]):
-                found.append(text)
-        return tuple(found)
+            found.setdefault(fold(text), text)
+        return tuple(found.values())
 
     @property
     def holds(self) -> str:
@@ -208,8 +207,7 @@ def _column(
     if not there:
         return Column(name, cells, "nothing", texts)
     if any(isinstance(cell, dict | list) for cell in there):
-        plain = all(isinstance(cell, list) and all(isinstance(part, str) for part in cell) for cell in there)
-        return Column(name, cells, "list" if plain else "objects", texts)
+        return Column(name, cells, "list" if all(map(_is_list_of_texts, there)) else "objects", texts)
     read = _dates(cells, texts, format_)
     if len(set(known)) == 1 and len(known) == len(cells) > 1:
         return Column(name, cells, "constant", texts, signs)
@@ -219,6 +217,10 @@ def _column(
         kind: Kind = "code" if _numbers_rows(name, there, len(cells)) else "number"
         return Column(name, cells, kind, texts, signs)
     return Column(name, cells, _kind_of_texts(known), texts)
+
+
+def _is_list_of_texts(cell: Any) -> bool:
+    return isinstance(cell, list) and all(isinstance(part, str) and part.strip() for part in cell)
 
 
 def _dates(cells: tuple[Any, ...], texts: tuple[str | None, ...], format_: str | None) -> Dates | None:
@@ -237,10 +239,10 @@ def _numbers_rows(name: str, cells: Sequence[float], rows: int) -> bool:
 
 
 def _kind_of_texts(texts: Sequence[str]) -> Kind:
-    different = Counter(" ".join(text.split()) for text in texts)
+    different = {fold(text) for text in texts}
     longest, many = max(map(len, texts)), len(texts)
     lists = [text for text in texts if ";" in text]
-    if len(lists) * 3 > many and longest <= LONG:
+    if len(lists) * 3 > many and longest <= LONG and all(text.strip("; \t") for text in texts):
         return "list"
     may_choose = longest <= LONGEST_OPTION and not any(
         ARROW in f" {text} " or len(text.splitlines()) != 1 for text in texts

@@ -84,9 +84,9 @@ def _told(column: Column, outcome: Column) -> str:
     filled = [was for was, came in zip(column.filled, outcome.filled, strict=True) if came]
     if outcome.kind == "label" and len(set(filled)) > 1:
         known = [came for came in outcome.texts if came is not None]
-        if _tells(filled, known):
-            options = Counter(came for was, came in zip(filled, known, strict=True) if was)
-            return f"it is filled only where {name} is {options.most_common(1)[0][0]}"
+        option = Counter(came for was, came in zip(filled, known, strict=True) if was).most_common(1)[0][0]
+        if _tells(filled, [came == option for came in known]):
+            return f"it is filled only where {name} is {option}"
     pairs = _pairs(column, outcome)
     if column.kind == "number" and outcome.kind == "number":
         return f"{name} is a straight line of it" if _is_straight(pairs) else ""

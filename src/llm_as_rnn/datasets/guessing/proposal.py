@@ -189,8 +189,9 @@ class _Proposer:
             for name in self._wishes.outcome:
                 if name in taken:
                     raise UsageError(f"{name} cannot be an outcome and the order or sequence", "name another one")
-                if not self._all.by_name[name].there:
-                    raise UsageError(f"the column {name} is empty: it cannot be predicted", "name another one")
+                kind = self._all.by_name[name].kind
+                if kind in roles.NEVER:
+                    raise UsageError(f"{name} cannot be an outcome: {roles.NEVER[kind]}", "name another one")
             return [self._all.by_name[name] for name in self._wishes.outcome]
         found = roles.find_outcomes(self._columns, {*taken, *self._wishes.leave_out})
         if not found:
@@ -259,15 +260,9 @@ class _Proposer:
         return next(filter(None, reasons), "")
 
     def _useless(self, column: Column) -> str:
-        reasons = {
-            "nothing": "it is empty",
-            "constant": "it is the same in every row",
-            "code": "it names the row and tells nothing",
-            "objects": "it holds objects, which no template shows in plain words",
-        }
         if column.name == "fields":
             return "templates call all columns by this name: rename it to show it"
-        return reasons.get(column.kind, "")
+        return roles.NEVER.get(column.kind) or ("it names the row and tells nothing" if column.kind == "code" else "")
 
     def _as_it_comes(self, outcome: Column) -> Column:
         """Give the outcome of each row where it stands: in the row, or in a later one of its sequence."""

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from llm_as_rnn.datasets.guessing.columns import Column
+from llm_as_rnn.datasets.guessing.columns import Column, Kind
 from llm_as_rnn.datasets.guessing.words import CODES, LIKELY, NEXT, OUTCOMES, PLACES, SEQUENCES
+
+NEVER: Mapping[Kind, str] = {
+    "nothing": "it is empty",
+    "constant": "it is the same in every row",
+    "objects": "it holds objects, which no template shows in plain words",
+}
+"""Kinds of columns that are neither shown nor predicted, and why."""
 
 MOST_OUTCOMES = 3
 """Outcomes that are proposed at most."""
 
 SHORTEST = 3
 """Rows that a sequence has on average, at least."""
+
+MANY = 0.2
+"""Share of rows that have the moment of another one, from which on they seem to be of several sequences."""
 
 ALIKE = 0.8
 """Share of the gaps between dates that are alike, from which on rows are a series of regular readings."""
@@ -58,7 +68,7 @@ def find_sequence(columns: Iterable[Column], order: Column | None, taken: Iterab
         named = bool(column.words & SEQUENCES) + bool(column.words & CODES)
         # Rows of one moment that a column tells apart say more than any name.
         score = named + (4 if ties and not within else 2 * (1 - within / ties) if ties else 0)
-        if named or (ties and within < ties / 10):
+        if named or (ties >= MANY * len(at) and within < ties / 10):
             found.append((score, column))
     return max(found, key=lambda pair: pair[0])[1] if found else None
 

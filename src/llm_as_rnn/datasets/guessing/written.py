@@ -115,7 +115,7 @@ def _data(proposal: Proposal) -> list[str]:
     lines += [f"  order: {scalar(data.order)}  # sorted by"] if data.order else []
     lines += _formats(data, proposal.doubts)
     lines += ["  outcome:  # answer field: column"]
-    lines += [f"    {field}: {scalar(column)}" for field, column in data.outcome.items()]
+    lines += [f"    {scalar(field)}: {scalar(column)}" for field, column in data.outcome.items()]
     if data.ahead is not UNSET:
         where = "the next row of its sequence" if data.ahead == 1 else f"its sequence, {data.ahead} rows later"
         lines.append(f"  ahead: {data.ahead}  # the outcome stands in {where}")
@@ -160,7 +160,9 @@ def _in_list(value: str) -> str:
 
 def _value(value: object) -> str:
     if isinstance(value, float):
-        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+        text = f"{value:g}" if float(f"{value:g}") == value else repr(value)
+        # YAML takes 1e+09 for a text: there a point has to stand before an exponent.
+        return text if "e" not in text or "." in text else text.replace("e", ".0e")
     return str(value) if isinstance(value, int) else scalar(str(value))
 
 
