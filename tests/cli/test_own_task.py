@@ -93,7 +93,7 @@ BROKEN = {
     "bad YAML": Broken("task.yaml", "[x]", "[x", ("task.yaml, line 16", "YAML")),
     "repeated key": Broken("task.yaml", "title: Mine", "name: again", ("task.yaml, line 2", "'name'", "twice")),
     "column twice": Broken("task.yaml", "[x]", "[x, x]", ("task.yaml, line 12", "fields", "twice")),
-    "unusable name": Broken("task.yaml", "[x]", "[x, wind speed]", ("line 15", "'wind speed'")),
+    "no such field": Broken("task.yaml", "{{ x }} {{", "{{ fields['wind sped'] }} {{", ("'wind sped'", "data.csv")),
     "no such column": Broken("task.yaml", "order: visit", "order: visits", ("data.csv", "'visits'", "mean 'visit'")),
     "last not shown": Broken("task.yaml", "last: x", "last: xx", ("data.csv", "'xx'", "'y'")),
     "template lacks a column": Broken("task.yaml", "{{ x }} {{", "{{ xs }} {{", ("'xs'", "data.csv", "mean 'x'")),
@@ -116,6 +116,11 @@ BROKEN = {
         "task.yaml", "order: visit", "order: visit\n  dates: '%d.%m.%Y'", ("data.csv, line 2", "%d.%m.%Y")
     ),
     "dates of nothing": Broken("task.yaml", "  order: visit\n", "  dates: '%Y'\n", ("task.yaml", "dates", "order")),
+    "ahead by nothing": Broken("task.yaml", "order: visit", "order: visit\n  ahead: 0", ("line 12", "ahead", "1")),
+    "two meanings of a comma": Broken(
+        "task.yaml", "order: visit", 'order: visit\n  decimal: ","\n  thousands: ","', ("task.yaml", "thousands")
+    ),
+    "signs with a digit": Broken("task.yaml", "order: visit", "order: visit\n  signs: [m2]", ("task.yaml", "digit")),
     "no decimal sign": Broken("task.yaml", "order: visit", "order: visit\n  decimal: ;", ("line 14", "decimal")),
     "infinite range": Broken("task.yaml", "high: 40", "high: .inf", ("task.yaml", "range", "'high'")),
     "infinite cell": Broken("data.jsonl", '"visit": 1', '"visit": 1e999', ("data.jsonl, line 1", "range")),

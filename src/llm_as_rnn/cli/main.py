@@ -24,6 +24,7 @@ from llm_as_rnn.core.errors import LlmAsRnnError
 from llm_as_rnn.core.shelf import load
 
 COMMANDS = {
+    "init": "Look at a table, and write a task file for it.",
     "run": "Run methods over a task's sequences, and report.",
     "judge": "Judge the answers of a run, for tasks that ask for it.",
     "sweep": "Make several runs, with several models, and one table of all.",
@@ -75,6 +76,7 @@ def cli(debug: bool) -> None:
     \b
     First steps:
       llm-as-rnn run weather --quick      real weather, a small model on this machine, a few minutes
+      llm-as-rnn init my.csv              a task file for a table of your own
       llm-as-rnn run --help               all settings of a run
       llm-as-rnn models list              models that can be fetched, and those that are here
     """

@@ -24,7 +24,7 @@ from llm_as_rnn.core.fields.stored import KINDS, attributes, kinds_with, strange
 from llm_as_rnn.core.folding import fold
 from llm_as_rnn.core.hygiene import defuse
 from llm_as_rnn.core.records import Form, Observation, Record, Target
-from llm_as_rnn.core.templates import MISSING, render, with_missing
+from llm_as_rnn.core.templates import ALL, MISSING, render, with_missing
 
 SHIPPED = Path(__file__).parents[1] / "tasks"
 
@@ -57,6 +57,13 @@ class Columns(Record, frozen=True):
         (``"%d.%m.%Y"``); by default they are ISO dates.
     decimal : str, optional
         The sign before a number's decimals, ``"."`` or ``","``, where a file holds numbers as text; by default a point.
+    thousands : str, optional
+        The sign between groups of three digits there: a point, a comma, a blank or an apostrophe.
+    signs : tuple of str, optional
+        What stands before or behind numbers there and is no part of them: ``("€", "%")``.
+    ahead : int, optional
+        How many rows later in its sequence the outcome stands, where the table has none of its own: with 1, what is
+        predicted from a row is the next row's value, and the row's own may be shown.
 
     Examples
     --------
@@ -72,6 +79,14 @@ class Columns(Record, frozen=True):
     # Unset is left out of the encoding: tasks without it keep the digests that their runs were begun with.
     dates: str | UnsetType = UNSET
     decimal: Literal[".", ","] | UnsetType = UNSET
+    thousands: Literal[".", ",", " ", "'"] | UnsetType = UNSET
+    signs: tuple[str, ...] | UnsetType = UNSET
+    ahead: int | UnsetType = UNSET
+
+    @property
+    def later(self) -> int:
+        """How many rows later outcomes stand; 0 where they stand in the row itself."""
+        return 0 if self.ahead is UNSET else self.ahead
 
     @property
     def decimals(self) -> str:
@@ -84,6 +99,12 @@ class Columns(Record, frozen=True):
             raise ValueError("dates says how the column order is written, but order names none")
         if self.dates is not UNSET and not _tells_dates(self.dates):
             raise ValueError(f"dates {self.dates!r} is no date format that tells the year, such as '%d.%m.%Y'")
+        if self.thousands == self.decimals:
+            raise ValueError(f"thousands and decimal cannot both be {self.decimals!r}")
+        if self.signs is not UNSET and not all(sign.strip() and not re.search(r"\d", sign) for sign in self.signs):
+            raise ValueError("signs are what stands around numbers, such as €: each needs one, and none has a digit")
+        if self.later < 0 or self.ahead == 0:
+            raise ValueError(f"ahead must be at least 1, not {self.later}: leave it out for outcomes of the row itself")
         self._require_distinct()
 
     def _require_distinct(self) -> None:
@@ -91,16 +112,13 @@ class Columns(Record, frozen=True):
             raise ValueError("outcome names no column")
         for what, names in (("fields", self.fields), ("about", self.about)):
             leaked = [name for name in names if name in self.outcome.values()]
-            if leaked:
+            if leaked and not (self.later and what == "fields"):
                 raise ValueError(f"column {leaked[0]!r} is an outcome: listed in {what}, it would be given away")
             if len(set(names)) < len(names):
                 raise ValueError(f"{what} lists a column twice")
         for what, name in (("sequence", self.sequence), ("order", self.order)):
             if name and name in self.outcome.values():
                 raise ValueError(f"column {name!r} is an outcome and cannot be the {what} as well")
-        unusable = [name for name in self.fields if not name.isidentifier() or name == "about"]
-        if unusable:
-            raise ValueError(f"column {unusable[0]!r} cannot be named in a template: rename it to another plain word")
 
 
 def _tells_dates(format: str) -> bool:  # noqa: A002 - as Python's own functions call it
@@ -204,6 +222,7 @@ class Task(Record, frozen=True, dict=True):
     ) -> str:
         """Write x_t as the model sees it, or as a memory keeps it: control tokens of chat formats are broken.
 
+        A template names a field, or where its name is no plain word looks it up in ``fields``, which has all of them.
         What is missing reads `templates.MISSING`, and so does x_t where its text would be empty.
 
         Raises
@@ -213,7 +232,8 @@ class Task(Record, frozen=True, dict=True):
         """
         name = "observation" if form == "json" else form
         try:
-            text = render(self.template(form), name, **with_missing({**observation.fields, "about": about or {}}))
+            given = {ALL: observation.fields, **observation.fields, "about": about or {}}
+            text = render(self.template(form), name, **with_missing(given))
         except PromptError as error:
             raise TaskError(f"task {self.name}, template {error.message}", "name fields that the data has") from error
         text = defuse(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -94,3 +95,32 @@ def render(source: str, name: str = "template", /, **values: Any) -> str:
         line = getattr(error, "lineno", None)
         place = f"{name}, line {line}" if line else name
         raise PromptError(f"{place}: {error}", "correct the template") from error
+
+
+ALL = "fields"
+"""The name by which a template of x_t has all fields, for those whose names are no plain words."""
+
+
+def used(source: str, among: Iterable[str]) -> set[str]:
+    """Name what a template uses of some fields: by its name, or by looking it up in all of them.
+
+    >>> sorted(used("{{ sky }}, {{ fields['wind speed'] }}", ("sky", "wind speed", "high")))
+    ['sky', 'wind speed']
+    >>> sorted(used("{% for name, value in fields.items() %}{{ name }}{% endfor %}", ("sky", "high")))
+    ['high', 'sky']
+    """
+    import jinja2.meta  # noqa: PLC0415 - only a check asks
+    from jinja2 import nodes  # noqa: PLC0415
+
+    parsed = _environment.parse(source)
+    names = jinja2.meta.find_undeclared_variables(parsed)
+    if ALL in names:
+        looked_up = [
+            node.arg.value
+            for node in parsed.find_all(nodes.Getitem)
+            if isinstance(node.node, nodes.Name) and node.node.name == ALL and isinstance(node.arg, nodes.Const)
+        ]
+        mentions = sum(node.name == ALL for node in parsed.find_all(nodes.Name))
+        # Where all are gone through, each of them is used.
+        names |= set(looked_up) if len(looked_up) == mentions else set(among)
+    return names & set(among)

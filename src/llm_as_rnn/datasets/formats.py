@@ -19,6 +19,7 @@ from llm_as_rnn.core.errors import DatasetError, MissingExtraError, UsageError
 from llm_as_rnn.core.files import read_file
 from llm_as_rnn.core.records import Record
 from llm_as_rnn.datasets.base import Row
+from llm_as_rnn.datasets.notation import Notation
 
 NUMBER = re.compile(r"[-+]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 """What counts as a number in CSV. Not codes such as 007, which would lose their zeros."""
@@ -32,6 +33,10 @@ _AS_TEXT = (".csv", ".tsv")
 
 EXACT_DIGITS = 15
 """Digits that a float holds exactly; longer figures are taken for codes."""
+
+
+PLAIN = Notation()
+"""How programs write numbers: with a point before decimals, and no other signs."""
 
 
 class Rows(Record, frozen=True):
@@ -65,8 +70,8 @@ def read_data(path: Path) -> bytes:
         raise DatasetError(f"data file {path} cannot be read: {error.strerror}", "check the path") from error
 
 
-def read_rows(path: Path, content: bytes, as_text: Set[str] = frozenset(), decimal: str = ".") -> Rows:
-    """Read a file by its extension.
+def read_cells(path: Path, content: bytes) -> Rows:
+    """Read a file by its extension; what CSV holds stays text.
 
     Parameters
     ----------
@@ -74,11 +79,6 @@ def read_rows(path: Path, content: bytes, as_text: Set[str] = frozenset(), decim
         Its name, for the extension and for messages.
     content : bytes
         What it holds.
-    as_text : set of str
-        Columns whose cells are never converted to numbers.
-    decimal : str
-        The sign before a number's decimals. In CSV, which does not tell numbers from text, columns of nothing but
-        numbers become numbers; in other files they do where this is no point, for then they had to be written as text.
 
     Raises
     ------
@@ -95,22 +95,35 @@ def read_rows(path: Path, content: bytes, as_text: Set[str] = frozenset(), decim
     table = reader(path, content)
     if not table.rows:
         raise DatasetError(f"{path} has column names, but no rows", "check the file")
-    if path.suffix.lower() not in _AS_TEXT and decimal == ".":
-        return table
-    convertible = [name for name in table.columns if name not in as_text]
-    return Rows(table.columns, tuple(_with_numbers(convertible, table.rows, decimal)))
+    return table
 
 
-def pointed(text: str, decimal: str) -> str:
-    """Write a number's text with a decimal point; one that has a point where a comma stands for it is no number.
+def read_rows(path: Path, content: bytes, as_text: Set[str] = frozenset(), notation: Notation = PLAIN) -> Rows:
+    """Read a file by its extension, with its numbers.
 
-    >>> pointed(" 12,5", ","), pointed("1.234,5", ",")
-    ('12.5', '')
+    Parameters
+    ----------
+    path, content
+        As for `read_cells`, with its errors.
+    as_text : set of str
+        Columns whose cells are never converted to numbers.
+    notation : Notation
+        How numbers are written. In CSV, which does not tell numbers from text, columns of nothing but numbers become
+        numbers; in other files they do where it is not the usual one, for then they had to be written as text.
     """
-    bare = text.strip()
-    if decimal == ".":
-        return bare
-    return "" if "." in bare else bare.replace(decimal, ".")
+    table = read_cells(path, content)
+    return with_numbers(table, as_text, notation) if in_text(path) or not notation.is_plain else table
+
+
+def in_text(path: Path) -> bool:
+    """Tell whether a file is of a kind that cannot tell a number from its text."""
+    return path.suffix.lower() in _AS_TEXT
+
+
+def with_numbers(table: Rows, as_text: Set[str], notation: Notation) -> Rows:
+    """Convert the columns whose texts are all numbers, but for some."""
+    convertible = [name for name in table.columns if name not in as_text]
+    return Rows(table.columns, tuple(_with_numbers(convertible, table.rows, notation)))
 
 
 def _read_csv(path: Path, content: bytes) -> Rows:
@@ -167,28 +180,28 @@ def _pieces(line: str, separator: str) -> int:
         return 0
 
 
-def _with_numbers(columns: Iterable[str], rows: Iterable[Row], decimal: str) -> Iterator[Row]:
+def _with_numbers(columns: Iterable[str], rows: Iterable[Row], notation: Notation) -> Iterator[Row]:
     """Convert the columns whose texts are all numbers; in a column of codes, 250.00 stays what it is beside V27."""
-    numeric = [name for name in columns if all(_is_number(row.cells[name], decimal) for row in rows)]
+    numeric = [name for name in columns if all(is_number(row.cells[name], notation) for row in rows)]
     for row in rows:
-        yield Row(row.line, {**row.cells, **{name: _number(row.cells[name], decimal) for name in numeric}})
+        yield Row(row.line, {**row.cells, **{name: _number(row.cells[name], notation) for name in numeric}})
 
 
-def _is_number(cell: Any, decimal: str) -> bool:
+def is_number(cell: Any, notation: Notation) -> bool:
     """Tell whether a cell does not keep its column from being one of numbers: what is no text is what it is."""
     if not isinstance(cell, str):
         return True
-    bare = pointed(cell, decimal)
+    bare = notation.pointed(cell)
     whole = bare.lstrip("+-")
     if not NUMBER.fullmatch(bare) or (whole.isdigit() and len(whole) > EXACT_DIGITS):
         return False
     return math.isfinite(float(bare))
 
 
-def _number(cell: Any, decimal: str) -> Any:
+def _number(cell: Any, notation: Notation) -> Any:
     if not isinstance(cell, str):
         return cell
-    bare = pointed(cell, decimal)
+    bare = notation.pointed(cell)
     return int(bare) if bare.lstrip("+-").isdigit() else float(bare)
 
 

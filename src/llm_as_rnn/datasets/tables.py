@@ -25,7 +25,8 @@ from llm_as_rnn.core.fields import Field, Number
 from llm_as_rnn.core.records import Observation, Record, SequenceInfo, Value
 from llm_as_rnn.core.task import Columns, Task
 from llm_as_rnn.datasets.base import Row, Selection, Sequence, Split, Step
-from llm_as_rnn.datasets.formats import Rows, pointed, read_data, read_rows
+from llm_as_rnn.datasets.formats import Rows, read_data, read_rows
+from llm_as_rnn.datasets.notation import notation_of
 
 _INDEX = re.compile(r"__index_level_\d+__")
 """What pandas calls the numbers of rows where it writes them into a Parquet file."""
@@ -138,7 +139,7 @@ def read_table(path: Path, task: Task) -> Table:
             f"task {task.name} does not say which columns of {path} mean what", "add a data section to its file"
         )
     content = read_data(path)
-    rows = read_rows(path, content, _text_columns(task, task.data), task.data.decimals)
+    rows = read_rows(path, content, _text_columns(task, task.data), notation_of(task.data))
     reader = _Reader(path, task, task.data, rows.columns)
     sequences = reader.sequences(rows)
     reader.require_templates(sequences[0])
@@ -155,7 +156,9 @@ class _Reader:
         self._outcomes = [
             (field, columns.outcome[field.name]) for field in task.answer if field.name in columns.outcome
         ]
-        named = {columns.sequence, columns.order, *columns.outcome.values(), *columns.about}
+        self._notation = notation_of(columns)
+        hidden = () if columns.later else tuple(columns.outcome.values())
+        named = {columns.sequence, columns.order, *hidden, *columns.about}
         for name in (*columns.fields, *columns.about, columns.sequence, columns.order, *columns.outcome.values()):
             if name and name not in there:
                 raise DatasetError(
@@ -209,12 +212,12 @@ class _Reader:
     def _sequence(self, name: str, rows: list[Row], kind: str) -> Sequence:
         if self._columns.order:
             rows = self._sorted(rows, kind)
+        targets = [self._target(row) for row in rows]
+        # Where the outcome of a row stands in a later one, that of the last rows never becomes known.
+        targets = [*targets[self._columns.later :], *[None] * min(self._columns.later, len(rows))]
         steps = tuple(
-            Step(
-                Observation(name, t, {column: self._shown_cell(row, column) for column in self._shown}),
-                self._target(row),
-            )
-            for t, row in enumerate(rows)
+            Step(Observation(name, t, {column: self._shown_cell(row, column) for column in self._shown}), target)
+            for t, (row, target) in enumerate(zip(rows, targets, strict=True))
         )
         return Sequence(
             SequenceInfo(name, {column: self._constant(rows, column) for column in self._columns.about}), steps
@@ -288,17 +291,17 @@ class _Reader:
         known = {
             field.name: self._outcome(row, field, column)
             for field, column in self._outcomes
-            if row.cells[column] is not None
+            if row.cells[column] not in (None, [])
         }
         return known or None
 
     def _outcome(self, row: Row, field: Field, column: str) -> Value:
         cell = row.cells[column]
         is_figure = isinstance(field, Number) and isinstance(cell, str)
-        written = pointed(cell, self._columns.decimals) if is_figure else cell
+        written = self._notation.pointed(cell) if is_figure else cell
         if written == "":
-            what = f"{cell!r} is no number: a comma stands before decimals here, and no point"
-            raise self._error(row, column, what, "write it as data.decimal says")
+            what = f"{cell!r} is no number: {self._notation.in_words}"
+            raise self._error(row, column, what, "correct the cell, or what data says of decimal and thousands")
         try:
             outcome = field.read_outcome(written)
         except AnswerError as error:
@@ -325,15 +328,16 @@ class _Reader:
             try:
                 self._task.show(sequence.steps[0].observation, form, sequence.info.about)
             except TaskError as error:
-                missing = re.search(r"'([^']*)' is undefined", error.message)
+                missing = re.search(r"'([^']*)' is undefined|has no attribute '(.*)'", error.message)
                 if missing is None:
                     raise
                 raise TaskError(
-                    f"{error.message}, with the columns of {self._path}", self._template_hint(missing[1])
+                    f"{error.message}, with the columns of {self._path}",
+                    self._template_hint(missing[1] or missing[2]),
                 ) from None
 
     def _template_hint(self, missing: str) -> str:
-        if missing in self._columns.outcome.values():
+        if missing in self._columns.outcome.values() and not self._columns.later:
             return f"{missing} is an outcome, which is never shown"
         return did_you_mean(missing, (*self._shown, "about"))
 
@@ -344,8 +348,11 @@ class _Reader:
 def _text_columns(task: Task, columns: Columns) -> set[str]:
     """Name the columns whose cells are read by their own rules: a label 1.50 must not become the number 1.5."""
     last = {field.last for field in task.answer if not isinstance(field, Number)}
+    # What is shown as well has to be a number where the outcome is one.
+    figures = {field.name for field in task.answer if isinstance(field, Number)} if columns.later else set()
+    outcomes = {column for name, column in columns.outcome.items() if name not in figures}
     dates = {columns.order} if columns.dates is not UNSET else set()
-    return {columns.sequence, *columns.outcome.values(), *last, *dates}
+    return {columns.sequence, *outcomes, *last, *dates}
 
 
 def _quote(cell: Any) -> str:

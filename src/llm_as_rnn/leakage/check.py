@@ -18,7 +18,6 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import reduce
 from typing import Any, Literal, NamedTuple, get_args
 
-import jinja2.meta
 import msgspec
 from msgspec import UNSET
 
@@ -43,6 +42,7 @@ from llm_as_rnn.core.records import (
 )
 from llm_as_rnn.core.settings import Settings, knows_outcomes
 from llm_as_rnn.core.task import Task
+from llm_as_rnn.core.templates import used
 from llm_as_rnn.datasets.base import Sequence, Step
 from llm_as_rnn.engines.drive import drive_walk
 from llm_as_rnn.engines.filling import fill
@@ -313,8 +313,8 @@ class _Planter:
         first = next(sequence for sequence in sequences if sequence.steps)
         # A broken template is named here, with its line.
         task.show(first.steps[0].observation, form, first.info.about)
-        template = jinja2.Environment().parse(task.template(form))  # noqa: S701 - only parsed
-        shown = jinja2.meta.find_undeclared_variables(template)
+        steps = (step for sequence in sequences for step in sequence.steps)
+        shown = used(task.template(form), {name for step in steps for name in step.observation.fields})
         # Code reads the fields of last values; canaries there would be told by rights.
         self._kept = shown | {field.last for field in task.answer}
         self._fields = {field.name: field for field in task.answer}

@@ -1,0 +1,128 @@
+"""What the columns of a table are to each other: outcome, order, sequence, and what stays the same in a sequence."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from llm_as_rnn.datasets.guessing.columns import Column, Kind
+from llm_as_rnn.datasets.guessing.words import CODES, LIKELY, NEXT, OUTCOMES, PLACES, SEQUENCES
+
+NEVER: Mapping[Kind, str] = {
+    "nothing": "it is empty",
+    "constant": "it is the same in every row",
+    "objects": "it holds objects, which no template shows in plain words",
+}
+"""Kinds of columns that are neither shown nor predicted, and why."""
+
+MOST_OUTCOMES = 3
+"""Outcomes that are proposed at most."""
+
+SHORTEST = 3
+"""Rows that a sequence has on average, at least."""
+
+MANY = 0.2
+"""Share of rows that have the moment of another one, from which on they seem to be of several sequences."""
+
+ALIKE = 0.8
+"""Share of the gaps between dates that are alike, from which on rows are a series of regular readings."""
+
+
+def find_order(columns: Iterable[Column]) -> Column | None:
+    """Find the column that puts rows in order: the earliest of the dates, or a number whose name says so."""
+    whole = [column for column in columns if column.is_whole]
+    dated = [column for column in whole if column.kind == "date"]
+    if dated:
+        return min(dated, key=_when)
+    numbered = [column for column in whole if column.kind in ("number", "code") and column.words & PLACES]
+    return next((column for column in numbered if all(isinstance(cell, int | float) for cell in column.cells)), None)
+
+
+def _when(column: Column) -> tuple[bool, float]:
+    """Give the middle of a column of dates, as a number."""
+    times = sorted(value.timestamp() for value in column.when if value is not None)
+    return any(value is not None and value.tzinfo is None for value in column.when), times[len(times) // 2]
+
+
+def places(order: Column | None) -> Sequence[Any]:
+    """Give the place of each row in the order; none where there is no order."""
+    if order is None:
+        return ()
+    return order.when or order.cells
+
+
+def find_sequence(columns: Iterable[Column], order: Column | None, taken: Iterable[str]) -> Column | None:
+    """Find the column that tells sequences apart: within each of its values, no two rows have one place."""
+    at = places(order)
+    ties = len(at) - len(set(at))
+    found: list[tuple[float, Column]] = []
+    for column in columns:
+        if column.name in taken or not column.is_whole or column.kind not in ("label", "text", "code", "number"):
+            continue
+        many, rows = len(column.counts), len(column.cells)
+        if not 2 <= many <= rows // SHORTEST or (column.kind == "number" and not column.words & CODES):  # noqa: PLR2004
+            continue
+        within = len(at) - len(set(zip(at, column.texts, strict=False)))
+        named = bool(column.words & SEQUENCES) + bool(column.words & CODES)
+        # Rows of one moment that a column tells apart say more than any name.
+        score = named + (4 if ties and not within else 2 * (1 - within / ties) if ties else 0)
+        if named or (ties >= MANY * len(at) and within < ties / 10):
+            found.append((score, column))
+    return max(found, key=lambda pair: pair[0])[1] if found else None
+
+
+def groups(columns: Column | None, order: Column | None, rows: int) -> list[list[int]]:
+    """Give the rows of each sequence, in its order."""
+    apart: dict[Any, list[int]] = defaultdict(list)
+    for row in range(rows):
+        apart[columns.texts[row] if columns else None].append(row)
+    at = places(order)
+    return [sorted(found, key=lambda row: at[row]) if at else found for found in apart.values()]
+
+
+def is_regular(order: Column | None, apart: list[list[int]]) -> bool:
+    """Tell whether rows are a series of readings: most gaps between them, in each sequence, are alike."""
+    at = places(order)
+    gaps: list[float] = [
+        (at[later] - at[one]).total_seconds() if order and order.when else at[later] - at[one]
+        for rows in apart
+        for one, later in itertools.pairwise(rows)
+        if at
+    ]
+    if not gaps or min(gaps) <= 0:
+        return False
+    usual, _ = Counter(gaps).most_common(1)[0]
+    alike = sum(0.85 * usual <= gap <= 1.15 * usual for gap in gaps)  # months have 28 to 31 days
+    return alike >= ALIKE * len(gaps)
+
+
+def find_outcomes(columns: Sequence[Column], taken: Iterable[str]) -> list[Column]:
+    """Find what is to be predicted: what is named so, else what people often want, else what stands last."""
+    able = [column for column in columns if column.name not in taken and may_be_outcome(column)]
+    if not able:
+        return []
+    made_for_it = [column for column in able if column.words & OUTCOMES]
+    if made_for_it:
+        several = [column for column in made_for_it if column.words & NEXT]
+        return several[:MOST_OUTCOMES] if len(several) > 1 else made_for_it[:1]
+    return [max(able, key=lambda column: _wish(column, able))]
+
+
+def may_be_outcome(column: Column) -> bool:
+    """Tell whether a column could be predicted at all."""
+    return column.kind in ("label", "number", "list", "text", "long text") and not column.words & CODES
+
+
+def _wish(column: Column, able: Sequence[Column]) -> float:
+    kinds = {"label": 1.0, "number": 0.8, "list": 0.3}
+    likely = 2.0 if column.words & LIKELY else 0.0
+    few = 0.3 if column.kind == "label" and len(column.options) <= 10 else 0.0  # noqa: PLR2004 - a few
+    lacks = 0.3 if not column.is_whole else 0.0  # outcomes are what is sometimes not known
+    return kinds.get(column.kind, 0.0) + likely + few + lacks + able.index(column) / len(able)
+
+
+def stays(column: Column, apart: list[list[int]]) -> bool:
+    """Tell whether a column stays the same in every sequence."""
+    return all(len({column.texts[row] for row in rows}) == 1 for rows in apart)

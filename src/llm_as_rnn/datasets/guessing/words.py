@@ -1,0 +1,49 @@
+"""Words in the names of columns, English and German, by what they say of a column."""
+
+from __future__ import annotations
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+OUTCOMES = _words(
+    "outcome outcomes target label y result response next tomorrow future following churn churned class ergebnis "
+    "ziel folge morgen ausgang"
+)
+"""Words in the names of columns that were made to be predicted."""
+
+LIKELY = _words(
+    "priority status state category type rating score price sales sold demand revenue amount value quantity count "
+    "umsatz absatz menge betrag preis wert priorität kategorie queue team severity grade temperature load"
+)
+"""Words in the names of columns that people often want predicted."""
+
+NEXT = _words("next tomorrow following future folge morgen")
+"""Words of those that say: the value of the row after this one."""
+
+SEQUENCES = _words(
+    "sensor station patient customer user client device machine pump site store shop product item article sku "
+    "account subject person player team plant meter vehicle kunde filiale gerät maschine artikel produkt werk "
+    "symbol ticker region country city name series group"
+)
+"""Words in the names of columns that tell sequences apart."""
+
+LATER = _words(
+    "resolved resolution closed closing final finally actual after end ended next future outcome result decision "
+    "decided duration refunded answered response feedback satisfaction csat nps paid settled completed finished "
+    "cancelled canceled cancellation discharge solved fixed tomorrow erledigt gelöst abgeschlossen bezahlt ende "
+    "dauer ergebnis lösung nachher antwort"
+)
+"""Words in the names of what is known when something is over."""
+
+CODES = _words(
+    "id ids nr no number num key uuid guid code index row ref reference nummer kennung rechnungsnr zeile lfd"
+)
+"""Words in the names of columns that name their rows."""
+
+PLACES = _words(
+    "t step steps time timestamp ts seq sequence order week month year day date hour visit period epoch round "
+    "turn datum tag woche monat jahr uhrzeit zeit zeitpunkt"
+)
+"""Words in the names of columns that put rows in order."""
