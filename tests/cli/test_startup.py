@@ -36,9 +36,9 @@ ROOMS = frozenset({"baselines", "cases", "datasets", "leakage", "metrics", "repo
 NEEDED = frozenset(
     {
         "_version", "catalogue", "cli", "cli.main", "cli.process", "core", "core.engine", "core.errors", "core.extras",
-        "core.records", "core.settings", "core.shelf", "core.variants", "engines", "engines.naming", "recurrence",
-        "recurrence.rules", "runs", "runs.defaults", "runs.versions", "service", "service.config", "streams",
-        "streams.settings",
+        "core.guesser", "core.records", "core.settings", "core.shelf", "core.variants", "engines", "engines.naming",
+        "recurrence", "recurrence.rules", "runs", "runs.defaults", "runs.versions", "service", "service.config",
+        "streams", "streams.settings",
     }
 )  # fmt: skip
 """All that help needs of this program, besides `cli.commands`."""
@@ -89,13 +89,23 @@ def test_help_imports_nothing_that_it_does_not_need(words: tuple[str, ...]) -> N
 
 def test_the_overview_of_commands_imports_none_of_them() -> None:
     ours = of_ours(imported(HELP, "--help"))
-    assert ours == {"_version", "cli", "cli.main", "cli.process", "core", "core.errors", "core.extras", "core.shelf"}
+    assert ours == {
+        "_version",
+        "cli",
+        "cli.main",
+        "cli.process",
+        "core",
+        "core.errors",
+        "core.extras",
+        "core.guesser",
+        "core.shelf",
+    }
 
 
 def test_so_does_the_library_until_one_of_its_names_is_used() -> None:
     modules = imported("import llm_as_rnn")
     assert not HEAVY & modules
-    assert of_ours(modules) == {"_version", "core", "core.extras"}
+    assert of_ours(modules) == {"_version", "core", "core.extras", "core.guesser"}
 
 
 BEGINS = """
