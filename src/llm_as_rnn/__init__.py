@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from llm_as_rnn._version import __version__
 from llm_as_rnn.core.extras import look_in
+from llm_as_rnn.core.guesser import ask
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from llm_as_rnn.client.asynchronous import AsyncClient
     from llm_as_rnn.client.synchronous import Client
@@ -58,8 +59,15 @@ def _extras() -> Iterator[Extra]:
     return extras()
 
 
-# Fields are checked in the core, which knows no dataset: this is where the two are put together.
+def _guess(frame: Any, wishes: Mapping[str, Any]) -> Task:
+    from llm_as_rnn.datasets.guessing.frames import guess  # noqa: PLC0415 - only who has a table needs it
+
+    return guess(frame, wishes)
+
+
+# Fields are checked and tasks made in the core, which knows no dataset: this is where the two are put together.
 look_in(_extras)
+ask(_guess)
 
 
 def __getattr__(name: str) -> Any:

@@ -36,7 +36,8 @@ ROOMS = frozenset({"baselines", "cases", "datasets", "leakage", "metrics", "repo
 NEEDED = frozenset(
     {
         "_version", "catalogue", "cli", "cli.main", "cli.process", "core", "core.engine", "core.errors", "core.extras",
-        "core.plugins", "core.records", "core.settings", "core.shelf", "core.variants", "engines", "engines.naming",
+        "core.guesser", "core.plugins", "core.records", "core.settings", "core.shelf", "core.variants", "engines",
+        "engines.naming",
         "recurrence", "recurrence.rules", "runs", "runs.defaults", "runs.versions", "service", "service.config",
         "streams", "streams.settings",
     }
@@ -89,13 +90,23 @@ def test_help_imports_nothing_that_it_does_not_need(words: tuple[str, ...]) -> N
 
 def test_the_overview_of_commands_imports_none_of_them() -> None:
     ours = of_ours(imported(HELP, "--help"))
-    assert ours == {"_version", "cli", "cli.main", "cli.process", "core", "core.errors", "core.extras", "core.shelf"}
+    assert ours == {
+        "_version",
+        "cli",
+        "cli.main",
+        "cli.process",
+        "core",
+        "core.errors",
+        "core.extras",
+        "core.guesser",
+        "core.shelf",
+    }
 
 
 def test_so_does_the_library_until_one_of_its_names_is_used() -> None:
     modules = imported("import llm_as_rnn")
     assert not HEAVY & modules
-    assert of_ours(modules) == {"_version", "core", "core.extras"}
+    assert of_ours(modules) == {"_version", "core", "core.extras", "core.guesser"}
 
 
 BEGINS = """

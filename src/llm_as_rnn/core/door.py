@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -116,7 +117,7 @@ def plain_fields(x: Any, what: str) -> dict[str, Any]:
     Parameters
     ----------
     x : mapping
-        Values by name.
+        Values by name; an instance of a dataclass or a Pydantic model has them too.
     what : str
         What an error calls it.
 
@@ -134,9 +135,19 @@ def plain_fields(x: Any, what: str) -> dict[str, Any]:
         ...
     llm_as_rnn.core.errors.UsageError: the observation is 'sun', not values by name (give a dict such as {"sky": "sun"})
     """
+    x = _named(x)
     if not isinstance(x, Mapping):
         raise UsageError(f"{what} is {_short(x)}, not values by name", 'give a dict such as {"sky": "sun"}')
     return _entries(x, what, 0)
+
+
+def _named(x: Any) -> Any:
+    """Give the values of an instance of a class that names them; anything else as it is."""
+    if isinstance(x, type | Mapping):
+        return x
+    if is_dataclass(x):
+        return {field.name: getattr(x, field.name) for field in fields(x)}
+    return x.model_dump() if callable(getattr(x, "model_dump", None)) else x
 
 
 def plain_id(name: Any) -> str | int:

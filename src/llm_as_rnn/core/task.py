@@ -22,8 +22,11 @@ from llm_as_rnn.core.errors import PromptError, TaskError
 from llm_as_rnn.core.fields import Field, Verdict
 from llm_as_rnn.core.fields.stored import KINDS, attributes, kinds_with, strange, whole
 from llm_as_rnn.core.folding import fold
+from llm_as_rnn.core.guesser import guess
 from llm_as_rnn.core.hygiene import defuse
 from llm_as_rnn.core.records import Form, Observation, Record, Target
+from llm_as_rnn.core.shapes import fields_of
+from llm_as_rnn.core.sketch import content_of, made, options_of
 from llm_as_rnn.core.templates import ALL, MISSING, render, with_missing
 
 SHIPPED = Path(__file__).parents[1] / "tasks"
@@ -195,6 +198,142 @@ class Task(Record, frozen=True, dict=True):
             if unknown:
                 raise ValueError(f"data.outcome names {min(unknown)!r}, which is not a field of the answer")
 
+    # ------------------------------------------------------------------------------------------------- making tasks
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> Task:
+        """Read a task file.
+
+        Parameters
+        ----------
+        path : str or Path
+            A file that ends in ``.yaml`` or ``.yml``.
+
+        Raises
+        ------
+        TaskError
+            If there is none, or it is not a task: the message names file, line and field.
+        """
+        if Path(path).suffix not in (".yaml", ".yml"):
+            raise TaskError(f"{path} is no name of a task file", "name one that ends in .yaml")
+        return load_task(str(path))
+
+    @classmethod
+    def classify(cls, instructions: str, *, labels: Any, field: str = "label", **more: Any) -> Task:
+        """Make a task that asks for one of a few labels.
+
+        Parameters
+        ----------
+        instructions : str
+            What the model is told first, at every step.
+        labels : iterable of str, or type
+            The labels; an ``Enum`` or a ``Literal`` has them too.
+        field : str
+            What the answer's field is called.
+        **more
+            Other parts of a task by their names, such as ``name``, ``line`` or ``memory``. Without templates all fields
+            of an observation are shown.
+
+        Raises
+        ------
+        TaskError
+            If a task file with the same content would be refused.
+
+        Examples
+        --------
+        >>> spam = Task.classify("Is the message spam?", labels=["spam", "ham"])
+        >>> spam.answer[0].options, spam.show(Observation("mail", 0, {"text": "win a prize"}), "line")
+        (('spam', 'ham'), 'win a prize')
+        """
+        answer = {"kind": "label", "name": field, "options": options_of(labels)}
+        return _made(instructions, [answer], "classification", more)
+
+    @classmethod
+    def forecast(
+        cls, instructions: str, *, low: float, high: float, unit: str = "", decimals: int = 1, field: str = "value",
+        last: str = "", **more: Any
+    ) -> Task:  # fmt: skip
+        """Make a task that asks for a number.
+
+        Parameters
+        ----------
+        instructions : str
+            What the model is told first, at every step.
+        low, high : float
+            The plausible range.
+        unit : str
+            The number's unit.
+        decimals : int
+            Digits after its point.
+        field : str
+            What the answer's field is called.
+        last : str
+            The observation's field that holds the latest known value of the same quantity, if there is one.
+        **more
+            As for `classify`.
+
+        Raises
+        ------
+        TaskError
+            If a task file with the same content would be refused.
+
+        Examples
+        --------
+        >>> Task.forecast("How many bikes come tomorrow?", low=0, high=600, decimals=0).answer[0].describe()
+        'value: a whole number'
+        """
+        answer = {"kind": "number", "name": field, "low": low, "high": high, "unit": unit, "decimals": decimals}
+        return _made(instructions, [{**answer, "last": last}], "forecast", more)
+
+    @classmethod
+    def answering(cls, instructions: str, shape: Any, **more: Any) -> Task:
+        """Make a task whose answer has the fields of a dataclass or of a Pydantic model.
+
+        Parameters
+        ----------
+        instructions : str
+            What the model is told first, at every step.
+        shape : type
+            The class (see `shapes.fields_of`).
+        **more
+            As for `classify`.
+
+        Raises
+        ------
+        TaskError
+            If the class has a field that no answer could fill.
+        """
+        name = str(getattr(shape, "__name__", "answer")).lower()
+        return _made(instructions, fields_of(shape), name, more)
+
+    @classmethod
+    def guess(cls, frame: Any, **wishes: Any) -> Task:
+        """Propose a task by looking at a table, as ``llm-as-rnn init`` does.
+
+        Parameters
+        ----------
+        frame : DataFrame or list of dict
+            A frame of pandas or polars, or rows.
+        **wishes
+            What is known of it: ``outcome``, ``order``, ``sequence``, ``ahead``, ``leave_out``, ``keep``, ``dates``,
+            ``decimal`` (see `datasets.guessing.proposal.Wishes`), and ``name``.
+
+        Raises
+        ------
+        UsageError
+            If no task can be proposed, or the table leaves open what a date or a figure means: the message says which
+            of these settles it.
+
+        Examples
+        --------
+        >>> rows = [{"day": n, "sky": sky, "bikes": 20 * n} for n, sky in enumerate(["rain", "sun"] * 3)]
+        >>> Task.guess(rows, outcome="sky", ahead=1).data.outcome
+        {'sky': 'sky'}
+        """
+        return guess(frame, wishes)
+
+    # ------------------------------------------------------------------------------------------------ what it is for
+
     def spec(self, form: Form) -> AnswerSpec:
         """Give the answer's specification in a form."""
         return self._specs[form]
@@ -253,6 +392,11 @@ class Task(Record, frozen=True, dict=True):
         """Fingerprint of everything in the task, to tell whether two runs had the same one."""
         form = {**msgspec.to_builtins(self), "answer": [whole(field) for field in self.answer]}
         return hashlib.sha256(msgspec.json.encode(form, order="sorted")).hexdigest()[:16]
+
+
+def _made(instructions: Any, answer: list[dict[str, Any]], name: str, more: Mapping[str, Any]) -> Task:
+    task: Task = made(content_of(instructions, answer, name, more), Task, _require_own_attributes)
+    return task
 
 
 def shipped_tasks() -> list[str]:

@@ -147,7 +147,7 @@ def _read_csv(path: Path, content: bytes) -> Rows:
                 f"{path}, line {line}: {len(cells)} cells, but there are {len(columns)} columns",
                 "check separators, and put quotes around cells that hold one",
             )
-        rows.append(Row(line, {name: _filled(plain_text(cell)) for name, cell in zip(columns, cells, strict=True)}))
+        rows.append(Row(line, {name: filled(plain_text(cell)) for name, cell in zip(columns, cells, strict=True)}))
     return Rows(columns, tuple(rows))
 
 
@@ -252,10 +252,10 @@ def _plain(path: Path, line: int, cells: Mapping[str, Any]) -> dict[str, Any]:
         found = plain_fields(cells, f"{path}, line {line}: the row")
     except UsageError as error:
         raise DatasetError(error.message, error.hint) from error
-    return {name: _filled(cell) for name, cell in found.items()}
+    return {name: filled(cell) for name, cell in found.items()}
 
 
-def _filled(cell: Any) -> Any:
+def filled(cell: Any) -> Any:
     """Give what a cell holds; an empty text is nothing."""
     return None if isinstance(cell, str) and not cell.strip() else cell
 

@@ -76,12 +76,14 @@ def _number(name: str, about: str, column: Column, last: str) -> Number:
 def plausible(values: Collection[float]) -> tuple[float, float]:
     """Give a range in which values like these may lie: round numbers, a quarter of their span beyond both ends.
 
-    >>> plausible([12.5, 31.0]), plausible([0.0, 7.0]), plausible([3.0])
-    ((7.0, 36.0), (0.0, 9.0), (2.0, 5.0))
+    >>> plausible([12.5, 31.0]), plausible([0.0, 7.0]), plausible([3.5])
+    ((7.0, 36.0), (0.0, 9.0), (2.6, 4.4))
     """
     least, most = min(values), max(values)
     span = most - least or max(abs(most), 1.0)
     step = 10.0 ** (math.floor(math.log10(span)) - 1) if span > 0 and math.isfinite(span) else 1.0
+    if all(value == int(value) for value in values):
+        step = max(step, 1.0)
     low, high = least - span / 4, most + span / 4
     if least >= 0:
         low = max(low, 0.0)

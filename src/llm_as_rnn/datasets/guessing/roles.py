@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from llm_as_rnn.datasets.guessing.columns import Column, Kind
-from llm_as_rnn.datasets.guessing.words import CODES, LIKELY, NEXT, OUTCOMES, PLACES, SEQUENCES
+from llm_as_rnn.datasets.guessing.words import CODES, IDS, LIKELY, NEXT, OUTCOMES, PLACES, SEQUENCES
 
 NEVER: Mapping[Kind, str] = {
     "nothing": "it is empty",
@@ -62,10 +62,10 @@ def find_sequence(columns: Iterable[Column], order: Column | None, taken: Iterab
         if column.name in taken or not column.is_whole or column.kind not in ("label", "text", "code", "number"):
             continue
         many, rows = len(column.counts), len(column.cells)
-        if not 2 <= many <= rows // SHORTEST or (column.kind == "number" and not column.words & CODES):  # noqa: PLR2004
+        if not 2 <= many <= rows // SHORTEST or (column.kind == "number" and not column.words & IDS):  # noqa: PLR2004
             continue
         within = len(at) - len(set(zip(at, column.texts, strict=False)))
-        named = bool(column.words & SEQUENCES) + bool(column.words & CODES)
+        named = bool(column.words & SEQUENCES) + bool(column.words & IDS)
         # Rows of one moment that a column tells apart say more than any name.
         score = named + (4 if ties and not within else 2 * (1 - within / ties) if ties else 0)
         if named or (ties >= MANY * len(at) and within < ties / 10):

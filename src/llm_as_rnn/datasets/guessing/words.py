@@ -37,7 +37,10 @@ LATER = _words(
 )
 """Words in the names of what is known when something is over."""
 
-CODES = _words(
+IDS = _words("id ids uuid guid nr nummer kennung")
+"""Words in the names of columns that name things, be they rows or sequences."""
+
+CODES = IDS | _words(
     "id ids nr no number num key uuid guid code index row ref reference nummer kennung rechnungsnr zeile lfd"
 )
 """Words in the names of columns that name their rows."""
