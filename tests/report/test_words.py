@@ -26,7 +26,7 @@ TASK = load_task("probe-recall")  # one field: content
 def info(status: Any = "finished", split: Any = "development", budget: int = 100, form: Any = "line") -> RunInfo:
     settings = Settings(budget=budget, form=form)
     spec = RunSpec("probe-recall", "d", "m", "", ("recurrent",), 4, 10, split, "", settings)
-    return RunInfo(spec, TASK, EngineInfo("m"), status)
+    return RunInfo(spec, TASK, EngineInfo("m"), status, seconds=180.0)
 
 
 def method(name: str, accuracy: float, beyond: PairedDifference | None = None, **more: Any) -> MethodSummary:
