@@ -45,6 +45,7 @@ OF_OTHERS = {
     "--max-num-seqs": "vllm",
     "--head": "ray",
     "--address": "ray",
+    "--log-dir": "inspect",
 }
 """Options that the pages name and that belong to another program."""
 

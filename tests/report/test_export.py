@@ -21,13 +21,30 @@ from hypothesis import strategies as st
 from llm_as_rnn import Run
 from llm_as_rnn.core.errors import MissingExtraError, RunError, UsageError
 from llm_as_rnn.core.records import Call, Request
+from llm_as_rnn.core.task import load_task
 from llm_as_rnn.report.export import files, frames, inspection, tracking
-from llm_as_rnn.report.export.columns import SCHEMA, Seen, cached, kind_of
+from llm_as_rnn.report.export.columns import (
+    CALL,
+    COST,
+    LEARNED,
+    MEMORY,
+    MESSAGE,
+    PREDICTED,
+    SCHEMA,
+    STEP,
+    WRITTEN,
+    Seen,
+    cached,
+    field_columns,
+    kind_of,
+)
 from llm_as_rnn.report.export.tables import NAMES, Tables
 from llm_as_rnn.runs.directory import RunDirectory
 from llm_as_rnn.runs.versions import versions
 from tests.helpers import run_options
 from tests.runs.test_execute import OPTIONS, answer, go
+
+STEPS = (STEP, PREDICTED, LEARNED, COST, WRITTEN)
 
 NASTY = 'a "quoted", one\nwith a line,\r\n=SUM(A1) \u2028 and a \\'
 
@@ -132,6 +149,15 @@ def test_a_column_of_observations_holds_whatever_there_is(observations: list[dic
             kind = columns[f"observation.{name}"].kind
             if value is not None:
                 assert kind in (kind_of(value), "json") or (kind, kind_of(value)) == ("number", "count")
+
+
+def test_the_page_on_exports_has_every_column() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "exports.md").read_text(encoding="utf-8")
+    fields = [column for field in load_task("weather").answer for column in field_columns(field)]
+    of_fields = {f"{column.name.partition('.')[0]}.NAME" for column in fields}
+    fixed = {column.name for table in (*STEPS, CALL, MEMORY, MESSAGE) for column in table}
+    assert [name for name in fixed | of_fields if f"`{name}`" not in page] == []
+    assert f"now {SCHEMA}:" in page
 
 
 # --- files ------------------------------------------------------------------------------------------------------------

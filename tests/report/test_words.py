@@ -26,7 +26,7 @@ TASK = load_task("probe-recall")  # one field: content
 def info(status: Any = "finished", split: Any = "development", budget: int = 100, form: Any = "line") -> RunInfo:
     settings = Settings(budget=budget, form=form)
     spec = RunSpec("probe-recall", "d", "m", "", ("recurrent",), 4, 10, split, "", settings)
-    return RunInfo(spec, TASK, EngineInfo("m"), status)
+    return RunInfo(spec, TASK, EngineInfo("m"), status, seconds=180.0)
 
 
 def method(name: str, accuracy: float, beyond: PairedDifference | None = None, **more: Any) -> MethodSummary:
@@ -77,7 +77,7 @@ def test_the_cost_is_that_of_all_methods_and_in_money_where_a_price_is_known() -
     ahead = beyond(0.2, 0.1, 0.3, 0.01)
     summaries = [method("recurrent", 0.8, ahead), method("zero_shot", 0.7, ahead), REFERENCE]
     cost = (
-        "cost: 80 calls, 8,000 tokens read, 50% of them from the engine's cache, 400 written, 3 min of the model's time"
+        "cost: 80 calls, 8,000 tokens read, 50% of them from the engine's cache, 400 written, in 3 min"
     )
     assert cost in in_short(info(), summaries)
     price = Price(prompt=1e3, completion=1e4, cached=0.0)

@@ -55,7 +55,7 @@ def in_short(info: RunInfo, summaries: Sequence[MethodSummary], price: Price | N
     if not any(summary.scores for summary in summaries):
         return []
     lines = [line for metric in _firsts(info, summaries) if (line := _won(metric, summaries))]
-    lines += [f"cost: {cost}" for cost in [_cost(summaries, price)] if cost]
+    lines += [f"cost: {cost}" for cost in [_cost(info, summaries, price)] if cost]
     return lines + [f"next: {what}" for what in _next(info, summaries)]
 
 
@@ -133,19 +133,18 @@ def _p(compared: PairedDifference) -> float | None:
     return compared.p if compared.p_holm is None else compared.p_holm
 
 
-def _cost(summaries: Sequence[MethodSummary], price: Price | None) -> str:
-    """Say what all calls took; empty where there was none."""
+def _cost(info: RunInfo, summaries: Sequence[MethodSummary], price: Price | None) -> str:
+    """Say what all calls took, and the run as a whole; empty where no call was made."""
     calls = sum(one.calls * one.steps for one in summaries)
     if not calls:
         return ""
     read = sum(one.prompt_tokens * one.steps for one in summaries)
     written = sum(one.completion_tokens * one.steps for one in summaries)
     cached = sum((one.cached_tokens or 0) * one.steps for one in summaries)
-    seconds = sum(one.seconds * one.steps for one in summaries)
     again = f", {cached / read:.0%} of them from the engine's cache" if cached and read else ""
     money = f", {price.of(round(read), round(cached), round(written)):.4g} by the prices given" if price else ""
-    said = f"{calls:,.0f} calls, {read:,.0f} tokens read{again}, {written:,.0f} written"
-    return f"{said}, {time_span(seconds)} of the model's time{money}"
+    time = f", in {time_span(info.seconds)}" if info.seconds else ""
+    return f"{calls:,.0f} calls, {read:,.0f} tokens read{again}, {written:,.0f} written{time}{money}"
 
 
 def _next(info: RunInfo, summaries: Sequence[MethodSummary]) -> Iterator[str]:
