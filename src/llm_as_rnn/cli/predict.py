@@ -83,8 +83,8 @@ def _opened(
 ) -> Iterator[Learner]:
     """Begin a stream, or go on with the one in the state file; ``options`` are those that may differ every time."""
     if not state.exists():
-        named = [chosen["method"]] if "method" in chosen else []
-        for line in clashes_of("", named, chosen.get("rule"), str(chosen.get("model", ""))):
+        methods = [chosen["method"]] if "method" in chosen else []
+        for line in clashes_of("", methods, chosen.get("rule"), str(chosen.get("model", ""))):
             say(line)
         with waiting("loading the model"):
             learner = Learner(task, about=about, **options, **chosen)
