@@ -81,6 +81,16 @@ def register(rule: RuleType) -> None:
     _OWN[name] = rule
 
 
+def registered(name: str) -> RuleType | None:
+    """Give the rule that was registered under a name; None where there is none."""
+    return _OWN.get(name)
+
+
+def forget(name: str) -> None:
+    """Take back what was registered under a name, if anything was."""
+    _OWN.pop(name, None)
+
+
 def known_rules() -> list[str]:
     """Name all rules that there are here: ours, those that were registered, and those of packages."""
     return list(dict.fromkeys((*RULES, *_OWN, *PLUGINS.names())))
