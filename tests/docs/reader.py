@@ -63,7 +63,7 @@ GIVEN: Mapping[str, Mapping[str, Any]] = {
 }
 """What a page's Python takes as there already."""
 
-ANSWERS = (" rain, 9.5", " more, 300", " good, 3.5", " a wet day; b; c; d; e")
+ANSWERS = (" rain, 9.5", " rain, 9.5, false", " 300", " more, 300", " good, 3.5", " a wet day; b; c; d; e")
 """Lines of which one fits each task that a page runs."""
 
 SHORT = ["--steps", "6"]
