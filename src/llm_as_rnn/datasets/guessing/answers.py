@@ -52,13 +52,13 @@ def answer_field(column: Column, taken: Collection[str], last: str, about: str) 
     number = 2
     while name in taken:
         name, number = f"{plain_word(column.name, 'outcome')}_{number}", number + 1
-    if column.kind in ("number", "code") and all(isinstance(cell, int | float) for cell in column.there):
+    if column.kind in ("numbers", "codes") and all(isinstance(cell, int | float) for cell in column.there):
         if not column.signs and set(column.counts) == BINARY:
             return Label(name, about, options=("0", "1"), last=last)
         return _number(name, about, column, last)
-    if column.kind == "label":
+    if column.kind == "options":
         return Label(name, about, options=column.options, last=last)
-    if column.kind == "list":
+    if column.kind == "lists":
         return _ranked(name, about, column, last)
     longest = max((len(text) for text in column.counts), default=1)
     return Text(name, about, max_chars=max(40, math.ceil(longest / 20) * 20), last=last)

@@ -20,8 +20,8 @@ from llm_as_rnn.datasets.guessing.figures import Choice, Figures, choose, figure
 from llm_as_rnn.datasets.guessing.words import CODES, PLACES
 from llm_as_rnn.datasets.notation import Notation
 
-Kind = Literal["nothing", "constant", "number", "date", "label", "text", "long text", "list", "code", "objects"]
-"""What a column holds. A ``code`` names its row and no other; ``objects`` are what no template shows in plain words."""
+Kind = Literal["nothing", "constant", "numbers", "dates", "options", "texts", "long texts", "lists", "codes", "objects"]
+"""What a column holds: ``codes`` only name their rows, and ``objects`` are what no template shows in plain words."""
 
 MOST_OPTIONS = 150
 """Different texts of a column whose texts are options."""
@@ -109,18 +109,23 @@ class Column(Record, frozen=True, dict=True):
     @property
     def holds(self) -> str:
         """What it holds, in words for a person."""
-        if self.kind == "number":
+        if self.kind == "numbers":
             low, high = min(self.there), max(self.there)
             return f"numbers, {low:g} to {high:g}{' ' + self.signs[0] if self.signs else ''}"
-        if self.kind == "date":
+        if self.kind == "dates":
             return f"dates, {self.format}" if self.format else "dates"
-        if self.kind == "label":
+        if self.kind == "options":
             shown = self.options[:4]
             more = f", ... ({len(self.options)})" if len(self.options) > len(shown) else ""
             return f"options: {', '.join(shown)}{more}"
         if self.kind == "constant":
             return f"always {self.options[0][:40]}"
-        plain = {"text": "texts", "long text": "long texts", "list": "lists", "code": "a name or number of each row"}
+        plain = {
+            "texts": "texts",
+            "long texts": "long texts",
+            "lists": "lists",
+            "codes": "a name or number of each row",
+        }
         return plain.get(self.kind, self.kind)
 
 
@@ -207,14 +212,14 @@ def _column(
     if not there:
         return Column(name, cells, "nothing", texts)
     if any(isinstance(cell, dict | list) for cell in there):
-        return Column(name, cells, "list" if all(map(_is_list_of_texts, there)) else "objects", texts)
+        return Column(name, cells, "lists" if all(map(_is_list_of_texts, there)) else "objects", texts)
     read = _dates(cells, texts, format_)
     if len(set(known)) == 1 and len(known) == len(cells) > 1:
         return Column(name, cells, "constant", texts, signs)
     if read:
-        return Column(name, cells, "date", texts, (), read.values, read.format, read.other)
+        return Column(name, cells, "dates", texts, (), read.values, read.format, read.other)
     if all(isinstance(cell, int | float) and not isinstance(cell, bool) for cell in there):
-        kind: Kind = "code" if _numbers_rows(name, there, len(cells)) else "number"
+        kind: Kind = "codes" if _numbers_rows(name, there, len(cells)) else "numbers"
         return Column(name, cells, kind, texts, signs)
     return Column(name, cells, _kind_of_texts(known), texts)
 
@@ -243,19 +248,19 @@ def _kind_of_texts(texts: Sequence[str]) -> Kind:
     longest, many = max(map(len, texts)), len(texts)
     lists = [text for text in texts if ";" in text]
     if len(lists) * 3 > many and longest <= LONG and all(text.strip("; \t") for text in texts):
-        return "list"
+        return "lists"
     may_choose = longest <= LONGEST_OPTION and not any(
         ARROW in f" {text} " or len(text.splitlines()) != 1 for text in texts
     )
     if may_choose and 2 <= len(different) <= min(MOST_OPTIONS, max(many // 2, 2)):  # noqa: PLR2004 - a choice needs two
-        return "label"
+        return "options"
     if (
         len(different) == many >= FEW_ROWS
         and not any(" " in text.strip() for text in texts)
         and longest <= LONGEST_OPTION
     ):
-        return "code"
-    return "long text" if longest > LONG else "text"
+        return "codes"
+    return "long texts" if longest > LONG else "texts"
 
 
 def rows_of(rows: Iterable[Row]) -> Rows:

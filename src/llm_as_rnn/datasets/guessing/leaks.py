@@ -82,17 +82,17 @@ def _told(column: Column, outcome: Column) -> str:
     if not outcome.is_whole and not column.is_whole and _filled_with(column, outcome):
         return f"it is filled only where {name} is"
     filled = [was for was, came in zip(column.filled, outcome.filled, strict=True) if came]
-    if outcome.kind == "label" and len(set(filled)) > 1:
+    if outcome.kind == "options" and len(set(filled)) > 1:
         known = [came for came in outcome.texts if came is not None]
         option = Counter(came for was, came in zip(filled, known, strict=True) if was).most_common(1)[0][0]
         if _tells(filled, [came == option for came in known]):
             return f"it is filled only where {name} is {option}"
     pairs = _pairs(column, outcome)
-    if column.kind == "number" and outcome.kind == "number":
+    if column.kind == "numbers" and outcome.kind == "numbers":
         return f"{name} is a straight line of it" if _is_straight(pairs) else ""
-    if column.kind == "number" and outcome.kind == "label":
+    if column.kind == "numbers" and outcome.kind == "options":
         return f"above and below one number it tells {name}" if _is_cut(pairs) else ""
-    if outcome.kind in ("label", "number", "text") and _tells(
+    if outcome.kind in ("options", "numbers", "texts") and _tells(
         [str(cell) for cell, _ in pairs], [str(came) for _, came in pairs]
     ):
         return f"each of its values goes with one {name}"

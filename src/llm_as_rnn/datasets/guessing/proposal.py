@@ -206,7 +206,7 @@ class _Proposer:
         if self._wishes.ahead is not None:
             return self._wishes.ahead
         made_for_it = any(column.words & OUTCOMES for column in self._outcomes)
-        readings = all(column.kind == "number" for column in self._outcomes)
+        readings = all(column.kind == "numbers" for column in self._outcomes)
         return int(readings and not made_for_it and roles.is_regular(self._order, self._groups))
 
     def proposal(self) -> Proposal:
@@ -262,7 +262,7 @@ class _Proposer:
     def _useless(self, column: Column) -> str:
         if column.name == "fields":
             return "templates call all columns by this name: rename it to show it"
-        return roles.NEVER.get(column.kind) or ("it names the row and tells nothing" if column.kind == "code" else "")
+        return roles.NEVER.get(column.kind) or ("it names the row and tells nothing" if column.kind == "codes" else "")
 
     def _as_it_comes(self, outcome: Column) -> Column:
         """Give the outcome of each row where it stands: in the row, or in a later one of its sequence."""
@@ -304,7 +304,7 @@ class _Proposer:
         return ""
 
     def _templates(self, seen: Sequence[Seen]) -> Templates:
-        units = {column.name: column.signs[0] for column in self._columns if column.signs and column.kind == "number"}
+        units = {column.name: column.signs[0] for column in self._columns if column.signs and column.kind == "numbers"}
         about = [self._all.by_name[column.name] for column in seen if column.role == "about"]
         shown = [self._all.by_name[name] for name in self._shown(seen)]
         return templates(about, shown, units)

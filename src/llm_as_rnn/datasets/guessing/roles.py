@@ -33,10 +33,10 @@ ALIKE = 0.8
 def find_order(columns: Iterable[Column]) -> Column | None:
     """Find the column that puts rows in order: the earliest of the dates, or a number whose name says so."""
     whole = [column for column in columns if column.is_whole]
-    dated = [column for column in whole if column.kind == "date"]
+    dated = [column for column in whole if column.kind == "dates"]
     if dated:
         return min(dated, key=_when)
-    numbered = [column for column in whole if column.kind in ("number", "code") and column.words & PLACES]
+    numbered = [column for column in whole if column.kind in ("numbers", "codes") and column.words & PLACES]
     return next((column for column in numbered if all(isinstance(cell, int | float) for cell in column.cells)), None)
 
 
@@ -59,10 +59,10 @@ def find_sequence(columns: Iterable[Column], order: Column | None, taken: Iterab
     ties = len(at) - len(set(at))
     found: list[tuple[float, Column]] = []
     for column in columns:
-        if column.name in taken or not column.is_whole or column.kind not in ("label", "text", "code", "number"):
+        if column.name in taken or not column.is_whole or column.kind not in ("options", "texts", "codes", "numbers"):
             continue
         many, rows = len(column.counts), len(column.cells)
-        if not 2 <= many <= rows // SHORTEST or (column.kind == "number" and not column.words & IDS):  # noqa: PLR2004
+        if not 2 <= many <= rows // SHORTEST or (column.kind == "numbers" and not column.words & IDS):  # noqa: PLR2004
             continue
         within = len(at) - len(set(zip(at, column.texts, strict=False)))
         named = bool(column.words & SEQUENCES) + bool(column.words & IDS)
@@ -112,13 +112,13 @@ def find_outcomes(columns: Sequence[Column], taken: Iterable[str]) -> list[Colum
 
 def may_be_outcome(column: Column) -> bool:
     """Tell whether a column could be predicted at all."""
-    return column.kind in ("label", "number", "list", "text", "long text") and not column.words & CODES
+    return column.kind in ("options", "numbers", "lists", "texts", "long texts") and not column.words & CODES
 
 
 def _wish(column: Column, able: Sequence[Column]) -> float:
-    kinds = {"label": 1.0, "number": 0.8, "list": 0.3}
+    kinds = {"options": 1.0, "numbers": 0.8, "lists": 0.3}
     likely = 2.0 if column.words & LIKELY else 0.0
-    few = 0.3 if column.kind == "label" and len(column.options) <= 10 else 0.0  # noqa: PLR2004 - a few
+    few = 0.3 if column.kind == "options" and len(column.options) <= 10 else 0.0  # noqa: PLR2004 - a few
     lacks = 0.3 if not column.is_whole else 0.0  # outcomes are what is sometimes not known
     return kinds.get(column.kind, 0.0) + likely + few + lacks + able.index(column) / len(able)
 

@@ -52,7 +52,7 @@ def templates(about: Sequence[Column], shown: Sequence[Column], units: Mapping[s
     if not rows:  # nothing is known but what came before
         return Templates("the next one", "the next one", "")
     case = ""
-    if any(column.kind == "long text" for column in shown) or _length(shown, IN_LINE) > LONG_LINE:
+    if any(column.kind == "long texts" for column in shown) or _length(shown, IN_LINE) > LONG_LINE:
         kept = _kept(shown)
         case = _joined([(column, _short(column, units, IN_CASE)) for column in kept], "", kept)
     return Templates("\n".join(rows) + "\n", line, case)
@@ -83,7 +83,7 @@ def _joined(parts: Sequence[tuple[Column, str]], line: str, shown: Sequence[Colu
     alone = len(shown) == 1 and not line
     for column, part in parts:
         comma = ", " if line else ""
-        written = _reference(column) if alone and column.kind == "text" else part
+        written = _reference(column) if alone and column.kind == "texts" else part
         if _is_seldom(column) and line:
             line += f"{{% if {_name(column)} is not none %}}{comma}{written}{{% endif %}}"
         else:
@@ -104,14 +104,14 @@ def _is_seldom(column: Column) -> bool:
 
 def _short(column: Column, units: Mapping[str, str], longest: int, *, about: bool = False) -> str:
     name = _name(column, about=about)
-    if column.kind == "long text":
+    if column.kind == "long texts":
         return f"{_label(column)} {{{{ {name} | string | truncate({longest}) }}}}"
     return f"{_label(column)} {_value(column, units, about=about)}"
 
 
 def _value(column: Column, units: Mapping[str, str], *, about: bool = False) -> str:
     unit = f" {_literal(units[column.name])}" if column.name in units else ""
-    if column.kind == "list":
+    if column.kind == "lists":
         name = _name(column, about=about)
         joined = f'{name} | join("; ") if {name} is not none else {name}'
         return f"{{{{ {joined if any(isinstance(cell, list) for cell in column.there) else name} }}}}"
