@@ -148,7 +148,7 @@ def test_a_column_of_observations_holds_whatever_there_is(observations: list[dic
         for name, value in observation.items():
             kind = columns[f"observation.{name}"].kind
             if value is not None:
-                assert kind in (kind_of(value), "json") or (kind, kind_of(value)) == ("number", "count")
+                assert kind in (kind_of(value), "json") or (kind, kind_of(value)) == ("float", "count")
 
 
 def test_the_page_on_exports_has_every_column() -> None:
@@ -185,7 +185,7 @@ def test_every_format_holds_the_same(folder: Path, tmp_path: Path) -> None:
 def test_a_cell_of_csv_can_be_read_back(folder: Path, tmp_path: Path) -> None:
     Run(folder).export("csv", tmp_path)
     kinds: dict[str, Callable[[str], Any]] = {
-        "text": str, "number": float, "count": int, "flag": json.loads, "texts": json.loads, "json": json.loads
+        "text": str, "float": float, "count": int, "flag": json.loads, "texts": json.loads, "json": json.loads
     }  # fmt: skip
     index = json.loads((tmp_path / files.INDEX).read_text())
     for name in NAMES:

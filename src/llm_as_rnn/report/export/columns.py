@@ -18,7 +18,7 @@ from llm_as_rnn.runs.versions import Event
 SCHEMA = 1
 """The version of the tables."""
 
-Kind = Literal["text", "number", "count", "flag", "texts", "json"]
+Kind = Literal["text", "float", "count", "flag", "texts", "json"]
 """What the cells of a column are: a text, a number, a whole number, yes or no, a list of texts, any JSON value."""
 
 MOST_COUNT = 2**63
@@ -110,7 +110,7 @@ COST: tuple[Column, ...] = (
            lambda step: sum(call.completion_tokens for call in step.calls)),
     Column("reasoning_tokens", "count", "Those of them that went into thinking.",
            lambda step: sum(call.reasoning_tokens for call in step.calls)),
-    Column("seconds", "number", "Seconds of all calls.", lambda step: sum(call.seconds for call in step.calls)),
+    Column("seconds", "float", "Seconds of all calls.", lambda step: sum(call.seconds for call in step.calls)),
     Column("retries", "count", "Attempts that failed in all calls.",
            lambda step: sum(call.retries for call in step.calls)),
 )  # fmt: skip
@@ -133,7 +133,7 @@ CALL: tuple[Column, ...] = (
     Column("completion_tokens", "count", "Tokens written.", lambda one: one.call.completion_tokens),
     Column("reasoning_tokens", "count", "Those of them that went into thinking.",
            lambda one: one.call.reasoning_tokens),
-    Column("seconds", "number", "Seconds, those of failed attempts among them.", lambda one: one.call.seconds),
+    Column("seconds", "float", "Seconds, those of failed attempts among them.", lambda one: one.call.seconds),
     Column("retries", "count", "Attempts that failed.", lambda one: one.call.retries),
     Column("error", "text", "What went wrong.", lambda one: one.call.error or None),
     Column("text", "text", "What the model wrote.", lambda one: one.call.text),
@@ -205,16 +205,16 @@ def field_columns(field: Field) -> Iterator[Column]:
     """Give the columns of one field of an answer."""
     name = field.name
     number = isinstance(field, Number)
-    kind: Kind = "number" if number else "texts" if field.schema().get("type") == "array" else "text"
+    kind: Kind = "float" if number else "texts" if field.schema().get("type") == "array" else "text"
     yield Column(f"answer.{name}", kind, f"What was answered for {name}.", _within("prediction", name))
     yield Column(f"outcome.{name}", kind, f"What came for {name}.", _within("target", name))
     if number:
         about = f"between which the outcome of {name} was said to lie"
-        yield Column(f"low.{name}", "number", f"The lower of the ends {about}.", _end(name, 0))
-        yield Column(f"high.{name}", "number", f"The upper of the ends {about}.", _end(name, 1))
+        yield Column(f"low.{name}", "float", f"The lower of the ends {about}.", _end(name, 0))
+        yield Column(f"high.{name}", "float", f"The upper of the ends {about}.", _end(name, 1))
     else:
         about = f"How likely the answer for {name} was said to be right"
-        yield Column(f"chance.{name}", "number", f"{about}.", _within("chance", name))
+        yield Column(f"chance.{name}", "float", f"{about}.", _within("chance", name))
         about = f"The options among which the outcome of {name} was said to be, the likeliest first"
         yield Column(f"among.{name}", "texts", f"{about}.", _within("among", name))
         about = f"How likely each option of {name} was said to be"
@@ -234,7 +234,7 @@ def _end(name: str, place: int) -> Callable[[StepRecord], float | None]:
 
 
 def _score(name: str) -> Column:
-    return Column(f"score.{name}", "number", f"The step's score {name}.", lambda step: step.scores.get(name))
+    return Column(f"score.{name}", "float", f"The step's score {name}.", lambda step: step.scores.get(name))
 
 
 class Seen:
@@ -276,9 +276,9 @@ def kind_of(value: Any) -> Kind:
         case bool():
             return "flag"
         case int():
-            return "count" if -MOST_COUNT <= value < MOST_COUNT else "number"
+            return "count" if -MOST_COUNT <= value < MOST_COUNT else "float"
         case float():
-            return "number"
+            return "float"
         case str():
             return "text"
         case list() | tuple() if all(isinstance(one, str) for one in value):
@@ -293,4 +293,4 @@ def _common(kinds: set[Kind]) -> Kind:
         return "text"
     if len(kinds) == 1:
         return next(iter(kinds))
-    return "number" if kinds == {"count", "number"} else "json"
+    return "float" if kinds == {"count", "float"} else "json"

@@ -58,7 +58,7 @@ def polars_frame(table: Table) -> polars.DataFrame:
         raise MissingExtraError("polars", "parquet") from None
     kinds = {
         "text": pl.String(),
-        "number": pl.Float64(),
+        "float": pl.Float64(),
         "count": pl.Int64(),
         "flag": pl.Boolean(),
         "texts": pl.List(pl.String()),
@@ -82,7 +82,7 @@ def pandas_frame(table: Table) -> Any:
         import pandas as pd  # noqa: PLC0415 - as above
     except ModuleNotFoundError:
         raise UsageError("this needs the package pandas, which is not installed", "pip install pandas") from None
-    kinds = {"text": "string", "number": "Float64", "count": "Int64", "flag": "boolean", "texts": "object"}
+    kinds = {"text": "string", "float": "Float64", "count": "Int64", "flag": "boolean", "texts": "object"}
     found = _columns(table)
     return pd.DataFrame(
         {

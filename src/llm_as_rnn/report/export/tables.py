@@ -65,13 +65,13 @@ class Table(NamedTuple):
 def plain(column: Column, value: Any) -> Any:
     """Give a cell as the kind of its column has it.
 
-    >>> plain(Column("tokens", "number", "", None), 3), plain(Column("notes", "texts", "", None), ("a", "b"))
+    >>> plain(Column("tokens", "float", "", None), 3), plain(Column("notes", "texts", "", None), ("a", "b"))
     (3.0, ['a', 'b'])
     """
     if value is None:
         return None
     match column.kind:
-        case "number":
+        case "float":
             return float(value)
         case "texts":
             return [value] if isinstance(value, str) else list(value)
