@@ -34,8 +34,7 @@ def as_csv(rows: list[dict[str, Any]], delimiter: str = ",") -> str:
     return file.getvalue()
 
 
-def guess(folder: Path, rows: list[dict[str, Any]] | str, name: str = "t.csv", **wishes: Any) -> tuple[Proposal, Table]:
-    """Propose a task for a table, write its file, and read the table by it."""
+def write(folder: Path, rows: list[dict[str, Any]] | str, name: str) -> Path:
     path = folder / name
     if isinstance(rows, str):
         path.write_text(rows, "utf-8")
@@ -43,11 +42,20 @@ def guess(folder: Path, rows: list[dict[str, Any]] | str, name: str = "t.csv", *
         path.write_bytes(b"\n".join(map(msgspec.json.encode, rows)))
     else:
         path.write_text(as_csv(rows), "utf-8", newline="")
+    return path
+
+
+def look(path: Path, **wishes: Any) -> tuple[Proposal, Table]:
+    """Propose a task for a table, write its file, and read the table by it."""
     found = propose(read_cells(path, read_data(path)), name_of(path), Wishes(**wishes), as_text=in_text(path))
-    file = folder / "task.yaml"
+    file = path.with_name("task.yaml")
     file.write_text(task_text(found, str(path), str(file)), "utf-8", newline="")
     assert load_task(str(file)) == found.task
     return found, read_table(path, found.task)
+
+
+def guess(folder: Path, rows: list[dict[str, Any]] | str, name: str = "t.csv", **wishes: Any) -> tuple[Proposal, Table]:
+    return look(write(folder, rows, name), **wishes)
 
 
 def data(found: Proposal) -> Columns:
@@ -107,13 +115,16 @@ def test_whatever_is_in_a_table_its_task_can_be_used_or_one_line_says_why_not(
     columns = [data_.draw(st.sampled_from([CELLS, st.sampled_from(["a", "b", "c"]), st.integers(0, 9)])) for _ in names]
     rows = data_.draw(st.lists(st.tuples(*columns), min_size=1, max_size=12))
     table = [dict(zip(names, row, strict=True)) for row in rows]
-    folder = tmp_path_factory.mktemp("t")
+    path = write(tmp_path_factory.mktemp("t"), table, name)
     try:
-        _, read = guess(folder, table, name)
+        read_cells(path, read_data(path))
+    except DatasetError:
+        return  # no table that anybody could read
+    try:
+        _, read = look(path)
     except LlmAsRnnError as error:
-        text = str(error)
-        assert len(text.splitlines()) == 1
-        assert "1 row" in text or "could be an outcome" in text or "column names" in text or "has no name" in text, text
+        assert len(str(error).splitlines()) == 1
+        assert "1 row" in str(error) or "could be an outcome" in str(error)
         return
     steps = [step for part in read.splits.values() for sequence in part for step in sequence.steps]
     assert len(steps) == len(rows)
