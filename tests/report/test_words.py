@@ -76,9 +76,7 @@ def test_a_run_without_steps_says_nothing() -> None:
 def test_the_cost_is_that_of_all_methods_and_in_money_where_a_price_is_known() -> None:
     ahead = beyond(0.2, 0.1, 0.3, 0.01)
     summaries = [method("recurrent", 0.8, ahead), method("zero_shot", 0.7, ahead), REFERENCE]
-    cost = (
-        "cost: 80 calls, 8,000 tokens read, 50% of them from the engine's cache, 400 written, in 3 min"
-    )
+    cost = "cost: 80 calls, 8,000 tokens read, 50% of them from the engine's cache, 400 written, in 3 min"
     assert cost in in_short(info(), summaries)
     price = Price(prompt=1e3, completion=1e4, cached=0.0)
     assert f"{cost}, 8 by the prices given" in in_short(info(), summaries, price)
