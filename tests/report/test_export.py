@@ -250,6 +250,16 @@ def test_a_folder_that_is_a_file_is_refused(folder: Path, tmp_path: Path) -> Non
             Run(folder).export(to, tmp_path / "taken")
 
 
+@pytest.mark.parametrize("to", ["csv", "json", "inspect", "mlflow"])
+def test_no_file_of_a_run_is_overwritten(copy: Path, to: str, tmp_path: Path) -> None:
+    before = {path.name: path.read_bytes() for path in copy.iterdir()}
+    (tmp_path / "alias").symlink_to(copy)
+    for folder in (copy, tmp_path / "alias"):
+        with pytest.raises(UsageError, match="is the folder of a run"):
+            Run(copy).export(to, folder)
+    assert {path.name: path.read_bytes() for path in copy.iterdir()} == before
+
+
 def test_a_run_that_did_not_end_is_exported_as_far_as_it_came(tmp_path: Path) -> None:
     with pytest.raises(RunError):
         go(tmp_path / "run", crash_after=5)
@@ -384,6 +394,8 @@ def test_where_a_store_is(tmp_path: Path) -> None:
     place = tracking.place_of(str(tmp_path / "store"), credentialed=False)
     assert place.address == f"sqlite:///{tmp_path / 'store'}/mlflow.db"
     assert (tmp_path / "store").is_dir()
+    with pytest.raises(UsageError, match="no address"):
+        tracking.place_of("http://[x", credentialed=False)
     for address in ("http://tracking.example:5000", "sqlite:///x.db", "databricks"):
         assert tracking.place_of(address, credentialed=False) == (address, None)
 

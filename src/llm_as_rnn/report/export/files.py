@@ -11,10 +11,11 @@ from typing import IO, Any
 
 import msgspec
 
-from llm_as_rnn.core.errors import RunError
+from llm_as_rnn.core.errors import RunError, UsageError
 from llm_as_rnn.core.files import make_folder, make_private, replacing, write_atomically
 from llm_as_rnn.report.export.frames import as_text, polars_frame
 from llm_as_rnn.report.export.tables import Table, Tables, described
+from llm_as_rnn.runs.directory import RunDirectory
 
 INDEX = "tables.json"
 """What the tables hold, column by column, with the version of the schema."""
@@ -128,7 +129,16 @@ def require_folder(folder: Path, *, private: bool) -> None:
     """Make a folder unless it is there; a new one of private data is for its owner only.
 
     A folder of the user's own that is there already stays as open as it is: the files in it are the owner's anyway.
+
+    Raises
+    ------
+    UsageError
+        If it is a run's, whose own files have names that exports have too.
+    OSError
+        If it cannot be made.
     """
+    if RunDirectory(folder).holds_run:
+        raise UsageError(f"{folder} is the folder of a run, whose files must stay as they are", "choose another --out")
     if private and not folder.exists():
         make_private(folder)
     else:

@@ -49,6 +49,9 @@ MOST_AT_ONCE = 500
 LONGEST = 500
 """Characters of a parameter's value: what every store takes."""
 
+QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3"}
+"""What MLflow is told where nobody has told it anything: to count no users, and not to wait minutes for a server."""
+
 ATTACHED = ("report.html", "scores.json", "run.json")
 """Files of the run's folder that go along; not with credentialed data, of which they hold what was seen."""
 
@@ -62,6 +65,16 @@ class Place(NamedTuple):
 
     address: str
     files: str | None = None
+
+    @property
+    def shown(self) -> str:
+        """The address without a password.
+
+        >>> Place("postgresql://me:secret@db.example/mlflow").shown
+        'postgresql://me:***@db.example/mlflow'
+        """
+        password = urlsplit(self.address).password
+        return self.address.replace(f":{password}@", ":***@") if password else self.address
 
 
 class Tracked(NamedTuple):
@@ -95,7 +108,11 @@ def place_of(out: str, *, credentialed: bool) -> Place:
         with telling(folder):
             require_folder(folder, private=credentialed)
         return Place(f"sqlite:///{folder}/mlflow.db", (folder / "files").as_uri())
-    if credentialed and not (scheme in ("sqlite", "file") or is_here(urlsplit(out).hostname)):
+    try:
+        host = urlsplit(out).hostname
+    except ValueError as error:
+        raise UsageError(f"{out} is no address of a store: {error}", "correct --out") from error
+    if credentialed and not (scheme in ("sqlite", "file") or is_here(host)):
         raise UsageError(
             f"the run holds credentialed data, which must not leave this machine, and {out} may be elsewhere",
             "name a folder with --out",
@@ -130,16 +147,19 @@ def track(tables: Tables, place: Place) -> Tracked:
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "mlflow", "mlflow") from error
     except refusals as error:
-        raise RunError(f"MLflow's store at {place.address} does not take the run: {_first_line(error)}",
+        raise RunError(f"MLflow's store at {place.shown} does not take the run: {_first_line(error, place)}",
                        "see whether it is there, or name another with --out") from error  # fmt: skip
 
 
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
+def _first_line(error: BaseException, place: Place) -> str:
+    said = next(iter(str(error).splitlines()), type(error).__name__)
+    password = urlsplit(place.address).password
+    return said.replace(password, "***") if password else said
 
 
 def _client(address: str) -> tuple[Any, type[Exception]]:
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # whoever exports a run does not ask to be counted
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
     try:
         from mlflow import MlflowClient  # noqa: PLC0415 - it is large, and only this needs it
         from mlflow.exceptions import MlflowException  # noqa: PLC0415 - as above
@@ -186,14 +206,14 @@ class _Export:
             raise
         self._client.set_tag(run, STEPS, str(self._table.steps))
         self._end(run, ended)
-        return Tracked(self._place.address, self._name, run)
+        return Tracked(self._place.shown, self._name, run)
 
     def _experiment(self) -> str:
         found = self._client.get_experiment_by_name(self._name)
         if found is None:
             return str(self._client.create_experiment(self._name, artifact_location=self._place.files))
         if found.lifecycle_stage != "active":
-            raise RunError(f"the experiment {self._name} was deleted in MLflow's store at {self._place.address}",
+            raise RunError(f"the experiment {self._name} was deleted in MLflow's store at {self._place.shown}",
                            "restore it there, or name another store with --out")  # fmt: skip
         return str(found.experiment_id)
 
@@ -203,7 +223,7 @@ class _Export:
         for earlier in self._client.search_runs([experiment], filter_string=wanted):
             run = earlier.info.run_id
             if earlier.data.tags.get(STEPS) == str(self._table.steps):
-                raise UsageError(f"MLflow's store at {self._place.address} has this run already, as {run}",
+                raise UsageError(f"MLflow's store at {self._place.shown} has this run already, as {run}",
                                  "delete it there, or name another store with --out")  # fmt: skip
             for beneath in self._client.search_runs([experiment], filter_string=f"tags.`{PARENT}` = '{run}'"):
                 self._client.delete_run(beneath.info.run_id)
