@@ -1,6 +1,6 @@
 """What every method, rule, engine, dataset and score has to do, as checks that anyone can run over their own.
 
-How that is done stands in docs/your-own-method.md and docs/plugins.md.
+How that is done stands in docs/your-own-method.md.
 """
 
 from llm_as_rnn.testing.checks import Check, check_method, checks
