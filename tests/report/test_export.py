@@ -124,6 +124,15 @@ def test_late_outcomes_and_lessons_are_there_too(tmp_path: Path) -> None:
     assert [row["t"] for row in firsts] == [None] * 3
 
 
+def test_a_memory_that_stays_as_it_is_has_one_row(tmp_path: Path) -> None:
+    def useless(request: Request) -> str:
+        return "nothing of use" if request.role in ("update", "compress") else answer(request)
+
+    go(tmp_path / "run", answerer=useless)
+    memories = Run(tmp_path / "run").memories("rows")
+    assert [(row["version"], row["t"]) for row in memories] == [(0, None)] * 3
+
+
 def test_what_was_cached_is_not_made_up() -> None:
     one = Call("", role="predict", prompt_tokens=9, cached_tokens=4)
     other = Call("", role="predict", prompt_tokens=9)
