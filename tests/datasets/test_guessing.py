@@ -103,7 +103,7 @@ NAMES = st.sampled_from(
 ) | st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(
     names=st.lists(NAMES, min_size=1, max_size=6, unique=True),
     data_=st.data(),
