@@ -103,7 +103,7 @@ NAMES = st.sampled_from(
 ) | st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(
     names=st.lists(NAMES, min_size=1, max_size=6, unique=True),
     data_=st.data(),
@@ -359,3 +359,14 @@ def test_what_cannot_be_is_said_in_one_line(tmp_path: Path, text: str, wishes: d
         return
     with pytest.raises((DatasetError, UsageError), match=says):
         guess(tmp_path, text, **wishes)
+
+
+@pytest.mark.parametrize("name", ["no", "null", "{{ x }}", "a: b", "#", 'say "hi"', "fields", "about", "none", "温度"])
+@pytest.mark.parametrize("cells", [["0.0", "4e9", "1e9"], ["no", "yes", "null"], ["{{ x }}", "{% y %}", "#"]])
+def test_no_name_and_no_value_breaks_the_file(tmp_path: Path, name: str, cells: list[str]) -> None:
+    figures_of = [[float(cell) for cell in cells] if cells[1] == "4e9" else cells]
+    rows = [{name: cell, f"x {name}": cell} for cell in figures_of[0] * 4]
+    found, table = guess(tmp_path, rows, "t.jsonl", outcome=(name,), keep=(f"x {name}",))
+    step = first(table).steps[0]
+    assert step.target is not None
+    assert str(rows[0][name]) in found.task.show(step.observation, "line")
