@@ -246,7 +246,7 @@ class Seen:
     >>> seen.add({"sky": "rain", "wind": 3})
     >>> seen.add({"sky": "sun", "wind": 2.5, "gusts": [3, 4]})
     >>> [(column.name, column.kind) for column in seen.columns()]
-    [('observation.sky', 'text'), ('observation.wind', 'number'), ('observation.gusts', 'json')]
+    [('observation.sky', 'text'), ('observation.wind', 'float'), ('observation.gusts', 'json')]
     """
 
     def __init__(self) -> None:
@@ -270,7 +270,7 @@ def kind_of(value: Any) -> Kind:
     """Tell the kind of a JSON value.
 
     >>> kind_of(True), kind_of(3), kind_of(3.5), kind_of("3"), kind_of(["a"]), kind_of([3])
-    ('flag', 'count', 'number', 'text', 'texts', 'json')
+    ('flag', 'count', 'float', 'text', 'texts', 'json')
     """
     match value:
         case bool():
