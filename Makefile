@@ -6,13 +6,15 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # What is used is compiled when it is used; all of it would take half a minute.
 export PIP_NO_COMPILE = 1
 
-.PHONY: help install demo test test-long test-all check docs results fuzz torture bench clean
+.PHONY: help install demo test test-long test-all check dist sbom docs results fuzz torture bench clean
 
 help:
 	@echo "make demo        install, fetch the default model (98 MB), then learn made-up associations and forecast weather"
 	@echo "make test        install, and run the tests, but for the long ones"
 	@echo "make test-all    the long ones too: more random cases, and whole products of what is tried in part before"
 	@echo "make check       every check of style, types, imports and packaging"
+	@echo "make dist        build wheel and sdist in build/dist, and check them as the index does"
+	@echo "make sbom        list what [all] brings with licences, in build/licences.md and build/sbom.json"
 	@echo "make docs        build the documentation in build/site; a link or a page that is not there is an error"
 	@echo "make results     make the pages in docs/results again from the tables of steps there; no model is asked"
 	@echo "make fuzz        give every reader of outside bytes SECONDS (30) of bytes that nobody would write"
@@ -64,6 +66,15 @@ check: .venv/.developing
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+dist: .venv/.developing
+	@rm -rf build/dist
+	@$(BIN)/python -m build --no-isolation --outdir build/dist .
+	@$(BIN)/twine check --strict build/dist/*
+	@$(BIN)/check-wheel-contents build/dist/*.whl
+
+sbom: .venv/.developing
+	@$(BIN)/python deploy/sbom.py
 
 # Read build/site/index.html; where the search is wanted, after `python3 -m http.server -d build/site`.
 docs: .venv/.documenting

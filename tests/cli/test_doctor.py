@@ -191,6 +191,13 @@ def test_nothing_secret_is_told() -> None:
     assert told["installed"]["environment"]["LLM_AS_RNN_MODELS"] == "~/my models"
 
 
+def test_keys_and_logins_are_taken_out_of_any_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-proj-12345-abcdefgh")
+    hide = hider(["http://ann:pass-98765-word@host/v1?token=tok-7777-secret"])
+    assert hide("a package said sk-proj-12345-abcdefgh") == "a package said ***"
+    assert hide("pass-98765-word and tok-7777-secret") == "*** and ***"
+
+
 def test_names_of_users_are_taken_out_of_paths(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "home", lambda: Path("/home/ann"))
     monkeypatch.setattr(getpass, "getuser", lambda: "ann")

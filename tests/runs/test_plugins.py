@@ -200,6 +200,20 @@ def test_wrecks_cost_nothing_else(wrecks: Path, tmp_path: Path) -> None:
     assert said == ["the dataset 'weather' of wrecks 2.0 is refused: there is one of ours"]
 
 
+def test_a_score_is_found_past_wrecks(wrecks: Path) -> None:
+    """Whoever looks a score up goes through all datasets: those that are broken are left out."""
+    code = "import llm_as_rnn.core.extras as e; print(e.offered('nobodys'), 'facts' in e.offers('text'))"
+    done = subprocess.run(
+        [sys.executable, "-c", f"import llm_as_rnn; {code}"],
+        env={**os.environ, "PYTHONPATH": f"{HERE}{os.pathsep}{wrecks}"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout) == (0, "None True\n"), done.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

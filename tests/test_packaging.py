@@ -1,0 +1,116 @@
+"""What is published is whole: wheel and sdist are built and checked, and what they bring is listed with licences."""
+
+from __future__ import annotations
+
+import json
+import re
+import runpy
+import subprocess
+import sys
+import tarfile
+import zipfile
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.test_startup import ROOT
+
+HERE = Path(sys.executable).parent
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Build both as the release does, without a network; give the wheel and the sdist."""
+    pytest.importorskip("build", reason="pip install '.[dev]'")
+    folder = tmp_path_factory.mktemp("dist")
+    words = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    subprocess.run(words, check=True, capture_output=True, timeout=120)
+    (wheel,), (sdist,) = folder.glob("*.whl"), folder.glob("*.tar.gz")
+    return wheel, sdist
+
+
+@pytest.mark.long
+def test_both_pass_the_checks_of_the_index(built: tuple[Path, Path]) -> None:
+    wheel, sdist = built
+    for words in (["twine", "check", "--strict", str(wheel), str(sdist)], ["check-wheel-contents", str(wheel)]):
+        done = subprocess.run(
+            [str(HERE / words[0]), *words[1:]], capture_output=True, text=True, check=False, timeout=60
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.long
+def test_the_wheel_has_all_that_the_sources_have_and_the_sdist_the_rest(built: tuple[Path, Path]) -> None:
+    if not (ROOT / ".git").exists():
+        pytest.skip("only a checkout knows which files are the project's")
+    wheel, sdist = built
+    there = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    tracked = subprocess.run(
+        ["git", "ls-files", "src/llm_as_rnn"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    assert there == {name.removeprefix("src/") for name in tracked}
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {
+        "pyproject.toml",
+        "LICENSE",
+        "deploy/sbom.py",
+        "examples/plugin/pyproject.toml",
+        "tests/conftest.py",
+    } <= names
+
+
+@pytest.mark.long
+def test_the_wheel_runs_where_nothing_else_of_it_is(built: tuple[Path, Path], tmp_path: Path) -> None:
+    """As `pipx run` and `uvx` have it, but for the packages that it needs: these are taken from here."""
+    there = tmp_path / "there"
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", str(there)]
+    subprocess.run([*pip, str(built[0])], check=True, capture_output=True, timeout=120)
+    code = "import llm_as_rnn, sys; from llm_as_rnn.cli.main import main; print(llm_as_rnn.__file__); main(['doctor'])"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(there), "PATH": "", "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0].startswith(str(there))
+    assert "[service]" in done.stdout
+
+
+def sbom() -> dict[str, Any]:
+    pytest.importorskip("packaging", reason="pip install '.[dev]'")
+    return runpy.run_path(str(ROOT / "deploy" / "sbom.py"))
+
+
+def test_everything_that_all_brings_is_listed_with_its_licence() -> None:
+    made = sbom()
+    packages = made["needed"]()
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    extras = project.partition("[project.optional-dependencies]")[2].partition("\nall = ")[0]
+    brought = {re.split(r"[\[<>=;]", line)[0] for line in re.findall(r'"([\w.-]+[^"]*)"', extras)}
+    assert brought - {"uvloop"} <= set(packages), "each package that an extra names"
+    assert {"click", "scipy", "markupsafe"} <= set(packages), "what it needs in any case, and what that needs"
+    assert "pytest" not in packages, "nothing that developers alone need"
+    rows = made["table"](packages).splitlines()
+    assert f"| click | {version('click')} | BSD-3-Clause |" in rows
+    unsaid = [row for row in rows if row.endswith("| not said |")]
+    assert len(unsaid) < len(packages) / 10, unsaid
+
+
+def test_the_bill_of_materials_hangs_together() -> None:
+    made = sbom()
+    packages = made["needed"]()
+    bill = json.loads(json.dumps(made["bill"](packages)))
+    refs = {bill["metadata"]["component"]["bom-ref"], *(it["bom-ref"] for it in bill["components"])}
+    assert len(refs) == len(packages)
+    assert all(it["licenses"] for it in bill["components"])
+    assert {entry["ref"] for entry in bill["dependencies"]} == refs
+    assert {one for entry in bill["dependencies"] for one in entry["dependsOn"]} <= refs
+    (own,) = [entry for entry in bill["dependencies"] if entry["ref"].startswith("pkg:pypi/llm-as-rnn@")]
+    assert len(own["dependsOn"]) > 15
