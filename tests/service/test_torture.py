@@ -180,7 +180,8 @@ def test_sessions_have_their_turn_by_what_is_due_now(database: str) -> None:
         await one.tell("p1", came(1))
         worker = Learning(one.sessions)
         assert await worker.learn_next(await _number(one))
-        assert await worker.claim(1) == [await _number(one, "other")]
+        told = await one.sessions.outcome(one.me, "seattle", "p1")
+        assert (await one.sessions.row(one.me, "seattle")).due_since == told.received
 
     in_house(database, work)
 
