@@ -14,7 +14,7 @@ from llm_as_rnn.datasets.registry import dataset
 from llm_as_rnn.engines.naming import DEFAULT_NAME
 
 HOUSE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
-settings.register_profile("quick", HOUSE, max_examples=40)
+settings.register_profile("quick", HOUSE)
 settings.register_profile("thorough", HOUSE, max_examples=200)
 settings.load_profile("thorough" if os.environ.get("LLM_AS_RNN_THOROUGH") else "quick")
 

@@ -14,7 +14,8 @@ from llm_as_rnn import Client
 from llm_as_rnn.core.task import load_task
 from llm_as_rnn.service.migrating import migrate
 from tests.cli.commands import Ended, command
-from tests.service.client.running import Running, came, day, running
+from tests.service.client.running import Running, running
+from tests.service.house import came, day
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = ("--form", "line", "--budget", "256")

@@ -182,6 +182,8 @@ def test_sessions_have_their_turn_by_what_is_due_now(database: str) -> None:
         assert await worker.learn_next(await _number(one))
         told = await one.sessions.outcome(one.me, "seattle", "p1")
         assert (await one.sessions.row(one.me, "seattle")).due_since == told.received
+        await _set(one, due_since=told.received + 0.001)  # of two that came in the same moment either may be first
+        assert await worker.claim(1) == [await _number(one, "other")]
 
     in_house(database, work)
 
@@ -205,6 +207,22 @@ def test_a_session_is_free_again_once_the_database_is_back(database: str, monkey
         monkeypatch.setattr(learning, "LOOK", 0.001)
         monkeypatch.setattr(one.sessions.store, "write", write)
         await worker._learn_all(number)
+        assert (await one.sessions.row(one.me, "seattle")).worker is None
+
+    in_house(database, work)
+
+
+def test_a_session_in_which_somebody_else_was_faster_is_free_again(database: str) -> None:
+    """A worker that finds nothing to learn where it has leased lets go: the next outcome is not kept waiting."""
+
+    async def work(one: House) -> None:
+        await one.begin()
+        await one.predict(0, "a")
+        await one.tell("a", came(0))
+        await one.learn()
+        number = await _number(one)
+        await _set(one, worker="slow", leased_until=await one.sessions.store.read(now) + 50.0)
+        await Learning(one.sessions, name="slow")._learn_all(number)
         assert (await one.sessions.row(one.me, "seattle")).worker is None
 
     in_house(database, work)

@@ -189,8 +189,10 @@ class Learning:
             for _ in range(TOGETHER):
                 if self._ending.is_set():
                     break
-                if not await self._learn(number):
-                    wait = None  # it is free already
+                left = await self._learn(number)
+                if left == 0:
+                    wait = None  # the last lesson freed it
+                if not left:
                     break
         except StoreUnavailableError as error:
             log.warning("%s", error)

@@ -12,7 +12,7 @@ from llm_as_rnn.core.records import Call
 from llm_as_rnn.service.present import ADVANCED
 from llm_as_rnn.service.rows import Row, text
 from llm_as_rnn.service.schema import outcomes, predictions, sessions
-from llm_as_rnn.service.step_rows import MORE, more
+from llm_as_rnn.service.step_rows import MINE, MORE, more
 from llm_as_rnn.service.store import Now
 from llm_as_rnn.service.sum_rows import added, read_sums
 
@@ -68,8 +68,7 @@ def renew(connection: sa.Connection, worker: str, numbers: Collection[int], leas
     connection.execute(mine.values(leased_until=Now() + lease))
 
 
-_MINE = sa.update(sessions).where(sessions.c.number == bindparam("own"))
-_LET_GO = _MINE.where(sessions.c.worker == bindparam("me")).values(
+_LET_GO = MINE.where(sessions.c.worker == bindparam("me")).values(
     worker=None, leased_until=0.0, not_before=Now() + bindparam("wait", type_=sa.Double)
 )
 
@@ -163,7 +162,7 @@ def refuse_first_due(connection: sa.Connection, session: int, why: str) -> None:
     if oldest is not None:
         refused = {"status": "refused", "result": text({"note": why})}
         connection.execute(sa.update(outcomes).where(outcomes.c.number == oldest.number).values(refused))
-        connection.execute(_MINE.values(_LESS_DUE), {"own": session, "ended": oldest.number})
+        connection.execute(MINE.values(_LESS_DUE), {"own": session, "ended": oldest.number})
 
 
 _IS_LAST = sessions.c.due == 1

@@ -59,9 +59,10 @@ def more(calls: Sequence[Call]) -> dict[str, int]:
     return {f"more_{name}": number for name, number in Spent.of(calls)._asdict().items()}
 
 
-_MINE = sa.update(sessions).where(sessions.c.number == bindparam("own"))
+MINE = sa.update(sessions).where(sessions.c.number == bindparam("own"))
+"""The row of the session whose number is the parameter ``own``, to be given values."""
 _NEXT = (
-    _MINE.where(sessions.c.status == "active")
+    MINE.where(sessions.c.status == "active")
     .values(steps=sessions.c.steps + 1, waiting=sessions.c.waiting + 1, **MORE)
     .returning(sessions.c.steps, sessions.c.waiting, Now().label("at"))
 )
@@ -137,7 +138,7 @@ def replace_prediction(
     Where somebody else was first it was acknowledged already, and stays.
     """
     if calls:  # sessions come first, as in all that is written: two that lock in turn would wait for each other
-        connection.execute(_MINE.values(MORE), {"own": row.number, **more(calls)})
+        connection.execute(MINE.values(MORE), {"own": row.number, **more(calls)})
     same = (
         predictions.c.session == row.number,
         predictions.c.step == old.step,
@@ -190,7 +191,7 @@ def latest_told(connection: sa.Connection, session: int, steps: Collection[int])
 
 
 _INSERT_OUTCOME = sa.insert(outcomes).values(status="waiting", received=Now()).returning(outcomes)
-_ONE_MORE_DUE = _MINE.values(
+_ONE_MORE_DUE = MINE.values(
     due=sessions.c.due + 1, due_since=sa.func.coalesce(sessions.c.due_since, bindparam("received"))
 )
 

@@ -13,10 +13,8 @@ from llm_as_rnn.core.records import Request
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.service.config import ServiceSettings
 from llm_as_rnn.service.http.server import run
+from tests.service.house import answer
 from tests.service.http.trying import Tried, tried
-
-SKIES = ("sun", "rain", "fog", "drizzle", "snow")
-SETTINGS: dict[str, Any] = {"form": "line", "budget": 256}
 
 Fault = Literal["pass", "lost", "torn", "busy", "silent", "refused"]
 """What becomes of a request: it passes; its answer is lost, after the service did what was asked; of its answer a part
@@ -24,28 +22,6 @@ comes; it is answered 503 before it gets there; no answer comes at all; the conn
 
 BUSY = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 0\r\nContent-Length: 4\r\nConnection: close\r\n\r\nbusy"
 """What something between answers that is no service."""
-
-
-def day(number: int) -> dict[str, Any]:
-    high = 10 + number % 7
-    return {
-        "date": f"May {number + 1}",
-        "sky": SKIES[number % 3],
-        "high": high,
-        "low": 5,
-        "precipitation": 1,
-        "wind": 2,
-    }
-
-
-def came(number: int) -> dict[str, Any]:
-    return {"sky": SKIES[(number + 1) % 3], "high": 10.5 + number % 5}
-
-
-def answer(request: Request) -> str:
-    """Answer by the prompt, so that another memory gives another answer."""
-    text = request.messages[-1].content if request.messages else ""
-    return f" {SKIES[len(text) % 5]}, {len(text) % 20}.5"
 
 
 class Running(NamedTuple):

@@ -15,7 +15,8 @@ from llm_as_rnn.core.task import load_task
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.service.errors import ArchivedError, ConflictError, NotFoundError, UnfitError
 from llm_as_rnn.service.views import OutcomeView, PredictionView
-from tests.service.client.running import SETTINGS, Running, answer, came, day, running
+from tests.service.client.running import Running, running
+from tests.service.house import SETTINGS, answer, came, day
 
 ROOT = Path(__file__).parents[3]
 ORDER = [0, 2, 1, 4, 5, 3, 6, 9, 8, 7]

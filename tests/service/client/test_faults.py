@@ -37,7 +37,8 @@ from llm_as_rnn.service.errors import (
 )
 from llm_as_rnn.service.http.problems import OverloadedError, TimeOutError, told
 from llm_as_rnn.service.views import OutcomeView, PredictionView
-from tests.service.client.running import SETTINGS, Fault, Running, came, day
+from tests.service.client.running import Fault, Running
+from tests.service.house import SETTINGS, came, day
 
 KEY = "lr_a-very-secret-key-0123456789"
 
