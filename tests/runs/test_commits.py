@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import pytest
 
@@ -114,13 +114,18 @@ def test_a_record_whose_walk_was_stopped_still_counts() -> None:
     assert told == ["a"]
 
 
-def test_where_walks_are_made_here_each_record_is_synced_at_once() -> None:
+def test_where_walks_are_made_here_each_record_that_took_a_call_is_synced_at_once() -> None:
     class Direct(Disk):
         def append(self, record: StepRecord, *, durably: bool) -> None:
-            assert durably
-            self.done.append(record)
+            self.done.append((record, durably))
+
+    class Step(NamedTuple):
+        calls: tuple[str, ...]
 
     disk, told = Direct(), list[Any]()
     one = Commits(cast("RunJournal", disk), told.append, grouped=False)
-    asyncio.run(one.keep(cast("StepRecord", "a")))
-    assert disk.done == told == ["a"]
+    paid, free = Step(("a call",)), Step(())
+    for step in (paid, free):
+        asyncio.run(one.keep(cast("StepRecord", step)))
+    assert disk.done == [(paid, True), (free, False)]
+    assert told == [paid, free]

@@ -5,7 +5,9 @@ on the disk before its sequence goes on; but they wait together, and the event l
 worth it where this process has little else to do than to write what others computed. One that makes the walks itself is
 faster without: to sync in a thread it waits for the interpreter several times, and what it would do meanwhile is little
 (with 8 calls of 50 ms in flight a run took 1.65 times as long as a bare client's loop so, and 1.27 times with a sync at
-once; `benchmarks/run_overhead.py`).
+once; `benchmarks/run_overhead.py`). There a step that asked nobody, as those of all references are, waits for no sync
+of its own: what a crash of the machine could take of it is computed again for nothing, and it is durable with the next
+one that was paid for.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ class Commits:
         Is told of each record once it is durable, in the order in which they were written; also where nobody waits for
         it any more.
     grouped : bool
-        Whether records share syncs; else each is synced at once.
+        Whether records share syncs; else each for which somebody was asked is synced at once.
     """
 
     def __init__(self, journal: RunJournal, told: Callable[[StepRecord], None], *, grouped: bool = True) -> None:
@@ -47,17 +49,18 @@ class Commits:
         self._syncing: asyncio.Task[None] | None = None
 
     async def keep(self, record: StepRecord) -> None:
-        """Commit a record: when this returns, it is on the disk.
+        """Commit a record: when this returns, it is on the disk, or took no call and will be there with the next one.
 
         Raises
         ------
         RunError
             If it cannot be written; and what ``told`` raised.
         """
-        self._journal.append(record, durably=not self._grouped)
         if not self._grouped:
+            self._journal.append(record, durably=bool(record.calls))
             self._told(record)
             return
+        self._journal.append(record, durably=False)
         durable = asyncio.get_running_loop().create_future()
         self._written.append(_Written(record, durable))
         if self._syncing is None or self._syncing.done():
