@@ -150,7 +150,7 @@ def advisers(name: str, task: Task, settings: Settings) -> tuple[str, ...]:
     free = tuple(reference for reference in references(task) if reference != FREE_ADVICE)
     asking = (RECURRENT, ZERO_SHOT) if own_settings(name, settings).bare else (RECURRENT,)
     # Whoever is heard answers as alone: what is made of it all is no matter of theirs.
-    heard = tuple(variant.like(method, but=("bare", "abstain_above", "abstain_wider")) for method in asking)
+    heard = tuple(variant.like(method, but=("bare", "carry", "abstain_above", "abstain_wider")) for method in asking)
     return {ADVISED: (*heard, *free), FREE_ADVICE: free}.get(variant.method, ())
 
 
@@ -173,7 +173,7 @@ def _by_advice(name: str, task: Task, settings: Settings, prompts: Prompts, said
     from llm_as_rnn.trust.advised import Advised  # noqa: PLC0415 - a method is being built
 
     by_name = [said.get(one) or build(one, task, settings, prompts) for one in advisers(name, task, settings)]
-    return Advised(name, task, by_name)
+    return Advised(name, task, by_name, carry=own_settings(name, settings).carry)
 
 
 def _assured(method: Method, name: str, task: Task, settings: Settings) -> Method:

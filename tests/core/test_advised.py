@@ -13,6 +13,7 @@ import pytest
 from llm_as_rnn.baselines.references import MajoritySoFar, RepeatLast
 from llm_as_rnn.catalogue import advisers, references
 from llm_as_rnn.core.errors import EngineError, RunError
+from llm_as_rnn.core.fields import Number
 from llm_as_rnn.core.prompts import Prompts
 from llm_as_rnn.core.records import Completion, Observation, Request, SequenceInfo, Status, StepRecord, Target
 from llm_as_rnn.core.settings import Settings
@@ -44,6 +45,10 @@ def run(
     watcher = Watch(crash_after=how.pop("crash_after", None))
     doing = execute(options, engine, RunDirectory(out), resume=how.pop("resume", False), watcher=watcher, **how)
     return asyncio.run(doing), engine
+
+
+def with_settings(options: Any, **settings: Any) -> Any:
+    return msgspec.structs.replace(options, settings={**options.settings, **settings})
 
 
 def test_who_advises_suits_the_task(weather: Task) -> None:
@@ -130,10 +135,45 @@ def test_alone_it_asks_for_itself_and_comes_to_the_same(tmp_path: Path) -> None:
     assert all(record.calls and record.memory_after for record in one)
 
 
+def test_where_it_is_carried_on_a_sequence_begins_with_what_the_one_before_showed(tmp_path: Path) -> None:
+    run(tmp_path / "anew")
+    run(tmp_path / "carried", with_settings(OPTIONS, carry=True))
+    for name in ("advised", "free_advice"):
+        anew, carried = (of(name, content(tmp_path / which)) for which in ("anew", "carried"))
+        steps = {(record.sequence, record.t): record for record in carried}
+        first, second = dict.fromkeys(record.sequence for record in RunDirectory(tmp_path / "carried").records())
+        assert [r for r in anew if r.sequence == first] == [r for r in carried if r.sequence == first]
+        last, begun = steps[first, 5], steps[second, 0]
+        moved = {
+            name: abs(begun.believed["high"][name] - last.believed["high"][name]) for name in last.believed["high"]
+        }
+        assert len(set(begun.believed["high"].values())) > 1  # nobody is believed like all others any more
+        assert max(moved.values()) < 0.5
+        (alike,) = {round(weight, 9) for r in anew if r.t == 0 for weight in r.believed["high"].values()}
+        assert alike == round(1 / len(last.believed["high"]), 9)
+    recurrent = [of("recurrent", content(tmp_path / which)) for which in ("anew", "carried")]
+    assert recurrent[0] == recurrent[1]  # whoever takes no advice begins as ever
+
+
+def test_how_far_an_answer_can_be_trusted_is_carried_on_too(tmp_path: Path) -> None:
+    options = msgspec.structs.replace(with_settings(OPTIONS, carry=True), methods=("advised",), sequences=3)
+    run(tmp_path / "run", options)
+    widths = [
+        r.interval["high"][1] - r.interval["high"][0] for r in of("advised", RunDirectory(tmp_path / "run").records())
+    ]
+    field = WEATHER.answer[1]
+    assert isinstance(field, Number)
+    assert widths[5] == field.high - field.low  # five outcomes are too few to say anything
+    assert widths[17] < widths[5]  # seventeen are not, in whatever sequence they came
+
+
+@pytest.mark.parametrize("carry", [False, True])
 @pytest.mark.parametrize("delay", [0, 2])
 @pytest.mark.parametrize("crash_after", [3, 30, 75])
-def test_a_resumed_run_ends_like_an_uninterrupted_one(tmp_path: Path, delay: int, crash_after: int) -> None:
-    options = msgspec.structs.replace(OPTIONS, delay=delay, concurrency=1)
+def test_a_resumed_run_ends_like_an_uninterrupted_one(
+    tmp_path: Path, delay: int, crash_after: int, *, carry: bool
+) -> None:
+    options = msgspec.structs.replace(with_settings(OPTIONS, carry=carry), delay=delay, concurrency=1)
     run(tmp_path / "whole", options)
     with pytest.raises(RunError, match="a crash"):
         run(tmp_path / "cut", options, crash_after=crash_after)

@@ -28,6 +28,9 @@ ASKING = [*METHODS, *BY_RULE]
 LESSONS = {"recurrent": 60}
 """Tokens of lessons: `recurrent` has the rule of `recurrent:rewrite` here, and beside it sequences that share some."""
 
+CARRYING = ("advised",)
+"""Whose sequences teach each other whom to believe here."""
+
 EVERY_WAY = [
     (1, Settings(budget=80)),
     (0, Settings("line", "completion", "separate", budget=80, feedback="scorecard", recall=1)),
@@ -42,7 +45,7 @@ EVERY_WAY = [
 def test_a_method_does_what_every_method_does(name: str, check: Check) -> None:
     for number, ways in EVERY_WAY[: 2 if name in LESSONS else None]:
         task, sequences = EXAMPLES[number]
-        asked = msgspec.structs.replace(ways, shared=LESSONS.get(name, 0))
+        asked = msgspec.structs.replace(ways, shared=LESSONS.get(name, 0), carry=name in CARRYING)
         check(partial(build, name), task=task, sequences=sequences, settings=asked)
 
 

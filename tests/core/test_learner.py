@@ -183,6 +183,8 @@ def test_what_is_no_path_is_refused_in_one_line(path: Any, says: str) -> None:
 def test_a_learner_has_nobody_to_share_lessons_with() -> None:
     with pytest.raises(UsageError, match="none to share lessons with"):
         Learner("weather", engine=engine(), budget=100, shared=50)
+    with pytest.raises(UsageError, match="leave carry out"):
+        Learner("weather", engine=engine(), carry=True)
 
 
 class Outage(ScriptedEngine):

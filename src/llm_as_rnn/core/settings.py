@@ -312,6 +312,12 @@ class Settings(Record, frozen=True):
         bool,
         knob("Have `advised` also hear the model without a memory: a call more a step, but where zero_shot runs too."),
     ] = False
+    carry: Annotated[
+        bool,
+        knob(
+            "Let methods that go by advice begin each sequence with what earlier ones showed: whom to believe, how far."
+        ),
+    ] = False
     draws: Annotated[
         int,
         knob("Further answers that are drawn for chances where the engine tells none; each costs a call.", least=0),
@@ -340,6 +346,30 @@ class Settings(Record, frozen=True):
     def preset(self) -> SamplingPreset:
         """The temperatures that ``sampling`` names."""
         return PRESETS[self.sampling]
+
+
+BETWEEN_SEQUENCES = ("shared", "carry")
+"""Settings for what one sequence leaves to the next: streams, which are one sequence, have none of it."""
+
+
+def require_one_sequence(choices: Mapping[str, Any], who: str) -> None:
+    """Refuse settings that nobody with a single sequence can heed.
+
+    Raises
+    ------
+    UsageError
+        If one of them is on.
+
+    Examples
+    --------
+    >>> require_one_sequence({"shared": 0, "carry": True}, "a learner")
+    Traceback (most recent call last):
+        ...
+    llm_as_rnn.core.errors.UsageError: a learner has one sequence: there is none to share lessons with (leave carry out)
+    """
+    for name in BETWEEN_SEQUENCES:
+        if choices[name]:
+            raise UsageError(f"{who} has one sequence: there is none to share lessons with", f"leave {name} out")
 
 
 class Knob(NamedTuple):

@@ -15,7 +15,7 @@ from llm_as_rnn.core.engine import EngineInfo
 from llm_as_rnn.core.errors import UsageError
 from llm_as_rnn.core.method import Method
 from llm_as_rnn.core.prompts import Prompts
-from llm_as_rnn.core.settings import Settings, knobs, wanted
+from llm_as_rnn.core.settings import Settings, knobs, require_one_sequence, wanted
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.core.variants import read_variant
 from llm_as_rnn.datasets.terms import require_local
@@ -173,6 +173,5 @@ def _chosen(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     if read_variant(name).choices:
         raise UsageError(f"{name} names settings as if it were one of several", "name them in settings")
     choices = wanted(settings, Settings, StreamSettings)
-    if choices["shared"]:
-        raise UsageError("a session has one sequence: there is none to share lessons with", "leave shared out")
+    require_one_sequence(choices, "a session")
     return choices

@@ -19,7 +19,7 @@ from llm_as_rnn.core.files import as_path
 from llm_as_rnn.core.method import Calls, Method, count_tokens
 from llm_as_rnn.core.prompts import Prompts
 from llm_as_rnn.core.records import Feedback, Memory, SequenceInfo, Update, Value
-from llm_as_rnn.core.settings import Settings, knobs, wanted
+from llm_as_rnn.core.settings import Settings, knobs, require_one_sequence, wanted
 from llm_as_rnn.core.task import Task, load_task
 from llm_as_rnn.core.variants import read_variant
 from llm_as_rnn.datasets.terms import is_credentialed, require_local
@@ -134,8 +134,7 @@ class Live:
         self._remote_data = require_local(self.task, self._engine.info, allow_remote_data, remote_data)
         self.choices = wanted(choices, Settings, StreamSettings)
         self._keeping = StreamSettings.of(self.choices)
-        if self.choices["shared"]:
-            raise UsageError("a learner has one sequence: there is none to share lessons with", "leave shared out")
+        require_one_sequence(self.choices, "a learner")
         self.sequence = SequenceInfo(
             str(plain(sequence, "the sequence's name")),
             {} if about is None else plain_fields(about, "what is said about the sequence"),

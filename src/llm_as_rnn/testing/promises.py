@@ -417,8 +417,9 @@ def lessons_are_passed_on(stage: Stage) -> None:
         require((lessons, taught) == (None, None), "no lessons of a method that shares none", (lessons, taught))
         require(not asked, "no requests for lessons that nobody gets", asked)
         return
-    require(isinstance(taught, Update), "an Update that says what became of the lessons", taught)
-    require(isinstance(getattr(lessons, "memory", 0), Memory), "lessons that have a memory", lessons)
+    if taught is not None:
+        require(isinstance(taught, Update), "an Update that says what became of the lessons", taught)
+        require(isinstance(getattr(lessons, "memory", 0), Memory), "lessons that have a memory", lessons)
     begun = method.start_with(second.info, lessons)
     require_same(begun, revived(method, begun), "the same state with lessons from JSON")
     live(method, second, stage.good, begun)

@@ -44,6 +44,27 @@ class AdvisedState(Record, frozen=True):
     states: Any
 
 
+class Heeded(Record, frozen=True):
+    """What a sequence leaves to the next one.
+
+    Attributes
+    ----------
+    own : object
+        The lessons of the first adviser.
+    beliefs : dict of str to Votes or Means
+        What the advisers had to show for themselves at its end, by field; None where each sequence begins anew.
+    """
+
+    own: Any
+    beliefs: dict[str, Belief] | None
+
+    @property
+    def memory(self) -> Memory:
+        """The first adviser's lessons as a text."""
+        memory: Memory = self.own.memory
+        return memory
+
+
 class Advised:
     """Answers by what several methods advise, and believes each as far as outcomes bear it out (see `trust.advice`).
 
@@ -58,14 +79,18 @@ class Advised:
         What is predicted.
     advisers : sequence of Method
         Who advises, the foremost first: of two answers as likely as each other, the one that was named first is taken.
+    carry : bool
+        Whether whom to believe is learned of all sequences as if they were one, and not anew in each. The bounds of
+        `trust.advice` then hold for all of them together.
     """
 
     takes_advice = True
 
-    def __init__(self, name: str, task: Task, advisers: Sequence[Method]) -> None:
+    def __init__(self, name: str, task: Task, advisers: Sequence[Method], *, carry: bool = False) -> None:
         self.name = name
         self.task = task
         self.advisers = tuple(advisers)
+        self.carry = carry
         self.state_type: type[Any] = _state_type(tuple(adviser.state_type for adviser in self.advisers))
 
     def __getstate__(self) -> dict[str, Any]:
@@ -78,8 +103,8 @@ class Advised:
 
     @property
     def shares(self) -> bool:
-        """Whether the first adviser's sequences teach each other."""
-        return self.advisers[0].shares
+        """Whether sequences teach each other whom to believe, or the first adviser what it learns."""
+        return self.carry or self.advisers[0].shares
 
     @property
     def needs_outcomes(self) -> bool:
@@ -95,16 +120,21 @@ class Advised:
         """Begin with all advisers believed alike."""
         return self.start_with(sequence, None)
 
-    def start_with(self, sequence: SequenceInfo, lessons: Any) -> Any:
-        """Begin so, the first adviser with the lessons of earlier sequences."""
+    def start_with(self, sequence: SequenceInfo, lessons: Heeded | None) -> Any:
+        """Begin so, or with what earlier sequences showed; the first adviser with its own lessons of them."""
         first, *others = self.advisers
-        states = (first.start_with(sequence, lessons), *(other.start(sequence) for other in others))
-        beliefs = {field.name: at_first(field, len(states)) for field in self.task.answer}
+        own = None if lessons is None else lessons.own
+        states = (first.start_with(sequence, own), *(other.start(sequence) for other in others))
+        known = None if lessons is None else lessons.beliefs
+        beliefs = known or {field.name: at_first(field, len(states)) for field in self.task.answer}
         return self.state_type(beliefs=beliefs, states=states)
 
-    def conclude(self, state: Any, last: Observation) -> Calls[tuple[Any, Update | None]]:
-        """Give the first adviser's lessons."""
-        return (yield from self.advisers[0].conclude(state.states[0], last))
+    def conclude(self, state: Any, last: Observation) -> Calls[tuple[Heeded | None, Update | None]]:
+        """Give what the advisers have to show for themselves, where it is carried on, and the first one's lessons."""
+        own, taught = yield from self.advisers[0].conclude(state.states[0], last)
+        if not self.shares:
+            return None, None
+        return Heeded(own, state.beliefs if self.carry else None), taught
 
     def memory(self, state: Any) -> Memory | None:
         """Give the first adviser's memory."""

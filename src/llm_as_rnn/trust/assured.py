@@ -80,6 +80,27 @@ class AssuredState(Record, frozen=True):
     assurance: dict[str, FieldAssurance] = msgspec.field(default_factory=dict)
 
 
+class Carried(Record, frozen=True):
+    """What a sequence leaves to the next one, where that is more than the method's own lessons.
+
+    Attributes
+    ----------
+    own : object
+        The lessons of the method.
+    assurance : dict of str to FieldAssurance
+        What is known of its answers, by field.
+    """
+
+    own: Any
+    assurance: dict[str, FieldAssurance]
+
+    @property
+    def memory(self) -> Memory:
+        """The method's lessons as a text."""
+        memory: Memory = self.own.memory
+        return memory
+
+
 class Assured:
     """A method whose predictions say how far they can be trusted.
 
@@ -90,7 +111,8 @@ class Assured:
     task : Task
         What is predicted.
     settings : Settings
-        Its ``coverage``, ``abstain_above`` and ``abstain_wider`` are heeded.
+        Its ``coverage``, ``abstain_above`` and ``abstain_wider`` are heeded; with ``carry`` what is known of the
+        answers of a method that takes advice goes on from one sequence to the next.
     name : str
         What the method is called where it stands, if not as it calls itself (see `core.variants`).
     """
@@ -135,12 +157,19 @@ class Assured:
         return self.state_type(own=self.method.start(sequence))
 
     def start_with(self, sequence: SequenceInfo, lessons: Any) -> Any:
-        """Begin so, the method with the lessons of earlier sequences."""
+        """Begin so, or with what is known of earlier sequences; the method with its lessons of them."""
+        if isinstance(lessons, Carried):
+            return self.state_type(own=self.method.start_with(sequence, lessons.own), assurance=lessons.assurance)
         return self.state_type(own=self.method.start_with(sequence, lessons))
 
     def conclude(self, state: Any, last: Observation) -> Calls[tuple[Any, Update | None]]:
-        """Give the method's lessons."""
-        return self.method.conclude(state.own, last)
+        """Give the method's lessons, and what is known of its answers where that is carried on."""
+        own, taught = yield from self.method.conclude(state.own, last)
+        return (Carried(own, state.assurance) if self._carries else own), taught
+
+    @property
+    def _carries(self) -> bool:
+        return self.settings.carry and self.method.takes_advice
 
     def memory(self, state: Any) -> Memory | None:
         """Give the method's memory."""

@@ -10,7 +10,7 @@ import click
 from llm_as_rnn.catalogue import DEFAULT_METHOD
 from llm_as_rnn.cli.commands.later import body
 from llm_as_rnn.cli.commands.options import engine_options, prompts_option, remote_data_option, setting_options
-from llm_as_rnn.core.settings import Settings
+from llm_as_rnn.core.settings import BETWEEN_SEQUENCES, Settings
 from llm_as_rnn.engines.naming import DEFAULT_MODEL
 from llm_as_rnn.streams.settings import StreamSettings
 
@@ -40,7 +40,7 @@ from llm_as_rnn.streams.settings import StreamSettings
     help="What stays the same in the stream, for tasks that show it: told when it is begun. May be repeated.",
 )
 @click.option("--take-task", is_flag=True, help="Go on with the task as it is now, if it was edited.")
-@setting_options(Settings, StreamSettings, but=("shared",))
+@setting_options(Settings, StreamSettings, but=BETWEEN_SEQUENCES)
 @prompts_option
 @engine_options
 @remote_data_option
