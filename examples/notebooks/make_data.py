@@ -115,7 +115,7 @@ SHELVES = {
 PROMOTIONS = {"none": 1.0, "10% off": 1.2, "two for one": 1.6}
 
 
-def demand(rng: Random, days: int = 42, change: int = 25) -> Iterator[Row]:
+def demand(rng: Random, days: int = 35, change: int = 21) -> Iterator[Row]:
     """Make what was sold a day; from the day ``change`` on, a new bakery takes a third of what the station sold."""
     for day in range(days):
         when = date(2025, 3, 3) + timedelta(days=day)
