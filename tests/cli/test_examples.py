@@ -7,11 +7,8 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
-import nbformat
 import pytest
-from nbclient import NotebookClient
 
 from tests.cli.test_kill import script
 
@@ -51,46 +48,3 @@ def test_ten_lines_with_the_embedded_model(tmp_path: Path) -> None:
     """As it stands."""
     assert run([sys.executable, str(EXAMPLES / "ten_lines.py")], tmp_path).count("came") == 3
     assert (tmp_path / "learner.json").exists()
-
-
-def read_notebook() -> Any:
-    return nbformat.reads((EXAMPLES / "notebook.ipynb").read_text(), as_version=4)  # type: ignore[no-untyped-call]
-
-
-def in_notebook(folder: Path, **replaced: str) -> list[str]:
-    """Execute the notebook in a kernel of its own, and give what each of its code cells printed or showed."""
-    notebook = read_notebook()
-    for cell in notebook.cells:
-        for old, new in replaced.items():
-            cell.source = cell.source.replace(old, new)
-    NotebookClient(
-        notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
-    ).execute()
-    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    return ["".join(o.get("text", "") or o["data"]["text/plain"] for o in cell.outputs) for cell in cells]
-
-
-def test_the_notebook(tmp_path: Path) -> None:
-    forecasts, memory, fates, again, score, wishes = in_notebook(tmp_path, budget=f"model={script(tmp_path)!r}, budget")
-    assert forecasts.count("came") == 3
-    assert memory.startswith("## Patterns")
-    assert fates.split() == ["learned", "learned", "duplicate"]
-    assert again.strip()
-    assert score.startswith("Accuracy")
-    assert wishes.startswith("## Patterns")
-
-
-@pytest.mark.long
-@pytest.mark.model
-@pytest.mark.usefixtures("default_model")
-def test_the_notebook_with_the_embedded_model(tmp_path: Path) -> None:
-    """As it stands."""
-    outputs = in_notebook(tmp_path)
-    assert outputs[0].count("came") == 3
-    assert all(outputs)
-
-
-def test_the_notebook_shows_what_it_printed() -> None:
-    notebook = read_notebook()
-    nbformat.validate(notebook)
-    assert all(cell.outputs for cell in notebook.cells if cell.cell_type == "code")

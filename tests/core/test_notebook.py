@@ -96,6 +96,8 @@ def test_a_prediction_shows_answer_chances_and_interval() -> None:
     text = parts(made).text
     for said in ("sun", "12.8", "70% likely", "held back", "9.1", "16.4", "rain", "30%"):
         assert said in text
+    wide = Prediction({"n": 3.0}, Status.OK, interval={"n": (0.124865, 5.87513)})
+    assert "0.12  5.88" in parts(wide).text, "no more digits than the width gives a meaning"
     assert "no answer (refused): not I" in parts(Prediction(None, Status.REFUSED, problem="not I")).text
 
 

@@ -116,6 +116,17 @@ def text_of(value: Value) -> str:
     return f"{value:.6g}" if isinstance(value, float | int) else value if isinstance(value, str) else "; ".join(value)
 
 
+def end_of(value: float, width: float) -> str:
+    """Write an end of an interval, to about a hundredth of its width: more digits tell nothing.
+
+    >>> end_of(0.124865, 5.75), end_of(5.87513, 5.75), end_of(109.4, 36), end_of(-300.0, 600)
+    ('0.12', '5.88', '109.4', '-300')
+    """
+    if not math.isfinite(value) or not math.isfinite(width) or width <= 0:
+        return text_of(value)
+    return text_of(round(value, 2 - math.floor(math.log10(width))))
+
+
 def _trust(made: Prediction, name: str) -> Markup:
     """Show how likely an answer is to be right, or between which numbers the outcome will lie."""
     said = []
@@ -125,7 +136,7 @@ def _trust(made: Prediction, name: str) -> Markup:
         low, high = made.interval[name]
         value = (made.values or {}).get(name)
         drawn = between(low, high, value if isinstance(value, float | int) else None)
-        said.append(Markup("{} {} {}").format(text_of(low), drawn, text_of(high)))
+        said.append(Markup("{} {} {}").format(end_of(low, high - low), drawn, end_of(high, high - low)))
     if name in made.abstained:
         said.append(Markup("<b>held back</b>"))
     return Markup("<br>").join(said)
