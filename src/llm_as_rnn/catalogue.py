@@ -240,7 +240,7 @@ def own_settings(name: str, settings: Settings) -> Settings:
     if not variant.choices:
         return settings
     own = variant.settings(settings)
-    return msgspec.structs.replace(own, rule=suited(own.rule, own.form, own.feedback))
+    return msgspec.structs.replace(own, rule=suited(own.rule, own.feedback))
 
 
 def build(name: str, task: Task, settings: Settings, prompts: Prompts) -> Method:
@@ -283,4 +283,4 @@ def resolve(choices: Mapping[str, Any], engine: EngineInfo) -> Settings:
     'cases'
     """
     settings = fill_in(choices, engine)
-    return msgspec.structs.replace(settings, rule=suited(settings.rule, settings.form, settings.feedback))
+    return msgspec.structs.replace(settings, rule=suited(settings.rule, settings.feedback))

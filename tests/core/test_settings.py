@@ -20,7 +20,7 @@ from llm_as_rnn.cli.commands.predict import predict
 from llm_as_rnn.cli.commands.run import run
 from llm_as_rnn.core.engine import EngineInfo
 from llm_as_rnn.core.errors import UsageError
-from llm_as_rnn.core.settings import Settings, knobs, wanted
+from llm_as_rnn.core.settings import BETWEEN_SEQUENCES, Settings, knobs, wanted
 from llm_as_rnn.recurrence.rules import RULES, suited, traits
 from llm_as_rnn.runs.defaults import JUDGED_BY
 from llm_as_rnn.streams.learner import Learner
@@ -41,7 +41,7 @@ def options(command: click.Command) -> set[str]:
 def test_commands_have_the_same_settings_under_the_same_names() -> None:
     every = set(knobs(Settings))
     assert every | ANEW <= options(run)
-    assert (every - {"shared"}) | set(knobs(StreamSettings)) | ANEW <= options(predict)
+    assert (every - set(BETWEEN_SEQUENCES)) | set(knobs(StreamSettings)) | ANEW <= options(predict)
     assert set(JUDGED_BY) | ANEW <= options(judge)
 
 
@@ -84,7 +84,7 @@ def test_nothing_said_is_what_suits_the_model() -> None:
     assert (settings.rule, settings.echo, settings.window, settings.feedback) == ("cases", 3, 4096, "auto")
     large = resolve({"thinking": 1000}, EngineInfo("m", context_window=20_000))
     assert (large.form, large.layout, large.budget, large.rule, large.window) == (
-        "json", "chained", 4096, "rewrite", 19_000,
+        "json", "chained", 4096, "cases", 19_000,
     )  # fmt: skip
 
 
@@ -97,9 +97,9 @@ def test_what_is_decided_later_is_not_decided_yet() -> None:
 
 
 def test_the_rule_that_suits_follows_from_traits() -> None:
-    assert suited("auto", "json", "model") == "rewrite"
-    assert suited("auto", "line", "model") == "cases"
-    assert suited("auto", "line", "judge") == "rewrite"
+    assert suited("auto", "model") == "cases"
+    assert suited("auto", "judge+scorecard") == "cases"
+    assert suited("auto", "judge") == "rewrite"
     assert [name for name in RULES if traits(name).wants_critic(told=False)] == ["rewrite", "delta"]
     assert [name for name in RULES if traits(name).wants_critic(told=True)] == ["rewrite"]
     assert [name for name in RULES if traits(name).notes_cases(told=True)] == ["delta", "cases", "hybrid", "append"]

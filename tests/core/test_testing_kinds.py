@@ -215,7 +215,7 @@ def test_a_rule_is_registered_by_hand() -> None:
     rules.register(Window)
     try:
         assert rules.traits("window").keeps_cases
-        assert rules.suited("window", "line", "model") == "window"
+        assert rules.suited("window", "model") == "window"
         check_rule(Window, settings=Settings("line", "completion", "separate", budget=80))
         assert rules.registered("window") is Window, "what was registered before the checks is there after them"
     finally:

@@ -30,14 +30,14 @@ ALL = f"zero_shot,full_history,memprompt,{RULE_METHODS}"
 
 RUNS = {
     "line": f"-m scripted:line.jsonl --form line --methods {ALL}",
-    "json": f"-m scripted:json.jsonl --form json --feedback model+scorecard --methods {ALL}",
+    "json": f"-m scripted:json.jsonl --form json --rule rewrite --feedback model+scorecard --methods {ALL}",
     "chained": "-m scripted:line.jsonl --form line --style completion --layout chained --feedback judge+scorecard "
     "--when on_error --recall 2 --echo 2 "
     "--methods zero_shot,memprompt,recurrent:rewrite,recurrent:delta,recurrent:cases",
-    "late": "-m scripted:json.jsonl --form json --delay 2 --recheck 2 --watch --shared 60 "
+    "late": "-m scripted:json.jsonl --form json --rule rewrite --delay 2 --recheck 2 --watch --shared 60 "
     "--methods full_history,recurrent:rewrite,recurrent:cases,recurrent:hybrid",
 }
-"""How each run was begun, beside its task, data and budget."""
+"""How each run was begun, beside its task, data and budget; the rule for answers in JSON was not named then."""
 
 STATISTICS = ("interval", "beyond_reference", "model_adds", "gain", "following")
 TRUST = ("interval", "among", "chance")

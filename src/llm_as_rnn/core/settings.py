@@ -264,7 +264,7 @@ class Settings(Record, frozen=True):
         str,
         knob(
             "How the memory is updated.",
-            default=f"{AUTO}, which is cases for answers in lines and rewrite for JSON",
+            default=f"{AUTO}, which is cases, and rewrite where a judge alone is heard",
         ),
     ] = "rewrite"
     when: Annotated[

@@ -304,7 +304,7 @@ def settled(settings: Settings, task: Task) -> Settings:
     UsageError
         If there is no such rule.
     """
-    rule = suited(settings.rule, settings.form, settings.feedback)
+    rule = suited(settings.rule, settings.feedback)
     told = knows_outcomes(settings.feedback) and is_told(task, settings.form)
     about = traits(rule)
     heard = "model" if about.wants_critic(told=told) else "scorecard"

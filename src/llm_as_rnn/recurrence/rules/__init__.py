@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from llm_as_rnn.core.errors import UsageError
 from llm_as_rnn.core.plugins import Plugins
-from llm_as_rnn.core.records import Form
 from llm_as_rnn.core.settings import AUTO, knows_outcomes
 from llm_as_rnn.core.shelf import Shelf
 
@@ -128,12 +127,11 @@ def traits(name: str) -> Traits:
     return rule_type(name).traits
 
 
-def suited(rule: str, form: Form, feedback: str) -> str:
-    """Give the rule that was asked for, or in place of `AUTO` the one that suits the form.
+def suited(rule: str, feedback: str) -> str:
+    """Give the rule that was asked for, or in place of `AUTO` the usual one.
 
-    Small models, which answer in lines, learn from cases and not by rewriting (docs/results/memory.md); for the others
-    nothing was measured, and they get the paper's rule. So does learning from a judge alone: without outcomes there are
-    no cases.
+    Models that could be measured learn from cases and not by rewriting, in lines and in JSON (docs/results/memory.md).
+    Who learns from a judge alone gets the paper's rule: without outcomes there are no cases.
 
     Raises
     ------
@@ -142,15 +140,15 @@ def suited(rule: str, form: Form, feedback: str) -> str:
 
     Examples
     --------
-    >>> suited("auto", "line", "model"), suited("auto", "line", "judge"), suited("delta", "line", "model")
+    >>> suited("auto", "model"), suited("auto", "judge"), suited("delta", "model")
     ('cases', 'rewrite', 'delta')
     """
     if rule != AUTO:
         traits(rule)
         return rule
     known = knows_outcomes(feedback)
-    by_form = (name for name, kind in RULES.items() if kind.traits.suits == form)
-    return next((name for name in by_form if known or not traits(name).needs_outcomes), REWRITE)
+    usual = (name for name, kind in RULES.items() if kind.traits.is_usual and (known or not kind.traits.needs_outcomes))
+    return next(usual, REWRITE)
 
 
 def build_rule(name: str, writer: Writer) -> Rule:

@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 from llm_as_rnn.core.hygiene import tidy_item
 from llm_as_rnn.core.method import Calls
-from llm_as_rnn.core.records import Feedback, Form, Section, Why
+from llm_as_rnn.core.records import Feedback, Section, Why
 from llm_as_rnn.recurrence.budget import Sections, Way
 from llm_as_rnn.recurrence.memory import tidy_items
 from llm_as_rnn.recurrence.notes import Ledger, worst
@@ -29,8 +29,8 @@ class Traits(NamedTuple):
         Whether a model's notes end in what came, where the task's form has them do so (see `outcomes.is_told`).
     learns : bool
         Whether the memory ever changes.
-    suits : str or None
-        The form of answers for which this rule is taken where none is named, as long as outcomes are known.
+    is_usual : bool
+        Whether this rule is taken where none is named, as long as outcomes are known.
     """
 
     writer: str
@@ -38,7 +38,7 @@ class Traits(NamedTuple):
     keeps_cases: bool = False
     tells_outcomes: bool = False
     learns: bool = True
-    suits: Form | None = None
+    is_usual: bool = False
 
     @property
     def needs_outcomes(self) -> bool:

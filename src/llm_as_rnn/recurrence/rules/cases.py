@@ -25,7 +25,7 @@ class Cases(Itemised):
         "code keeps the step itself, `what was seen -> what came`, where the memory would have got it wrong",
         "cases that differ in one place become one note with a blank; else the worst notes go",
         keeps_cases=True,
-        suits="line",
+        is_usual=True,
     )
 
     def propose(self, step: Step, feedback: Feedback, ledger: Ledger) -> Calls[Proposal]:

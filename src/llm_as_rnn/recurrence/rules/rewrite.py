@@ -17,7 +17,6 @@ class Rewrite(Itemised):
     traits = Traits(
         "the model writes everything anew (the paper)",
         "the worst old notes go; where all is worded anew, it is compressed by one more call",
-        suits="json",
     )
 
     def propose(self, step: Step, feedback: Feedback, ledger: Ledger) -> Calls[Proposal]:
