@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import UNSET
 
+from llm_as_rnn.core.columns import Columns
 from llm_as_rnn.core.errors import DatasetError, LlmAsRnnError, UsageError
 from llm_as_rnn.core.fields import Label, Number, Ranked, Text
-from llm_as_rnn.core.task import Columns, load_task
+from llm_as_rnn.core.task import load_task
 from llm_as_rnn.datasets.formats import in_text, read_cells, read_data
 from llm_as_rnn.datasets.guessing.dates import FORMATS, dates
 from llm_as_rnn.datasets.guessing.figures import CURRENCIES, choose, figures

@@ -273,7 +273,7 @@ class Live:
         return kept_memory(self.method, self.stream)
 
     def _ask(self, x: Mapping[str, Any], name: Id | None) -> Calls[Waiting]:
-        fields = plain_fields(x, "the observation")
+        fields = self.task.filled(plain_fields(x, "the observation"))
         name = None if name is None else plain_id(name)
         self.stream, waiting = yield from ask(self.method, self.stream, self.sequence.id, fields, name, self._keeping)
         return waiting
@@ -389,7 +389,7 @@ def outcome(task: Task, y: Mapping[str, Any]) -> dict[str, Value]:
     """
     fields = {field.name: field for field in task.answer}
     # What is missing is no outcome, and no text "None".
-    y = {name: value for name, value in plain_fields(y, "the outcome").items() if value is not None}
+    y = {name: value for name, value in task.filled(plain_fields(y, "the outcome")).items() if value is not None}
     unknown = [name for name in y if name not in fields]
     if unknown or not y:
         what = f"there is no answer field {unknown[0]!r}" if unknown else "the outcome is empty"

@@ -9,11 +9,11 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET
 
+from llm_as_rnn.core.columns import Columns as Data
 from llm_as_rnn.core.documents import did_you_mean
 from llm_as_rnn.core.errors import DatasetError, TaskError, UsageError
 from llm_as_rnn.core.fields import Field
 from llm_as_rnn.core.records import Record
-from llm_as_rnn.core.task import Columns as Data
 from llm_as_rnn.core.task import MemorySection, Task
 from llm_as_rnn.datasets.formats import Rows
 from llm_as_rnn.datasets.guessing import roles
@@ -47,6 +47,8 @@ class Wishes(Record, frozen=True):
         How the dates of ``order`` are written.
     decimal : str, optional
         The sign before decimals.
+    missing : tuple of str, optional
+        What stands for a value that is not there.
     """
 
     outcome: tuple[str, ...] | None = None
@@ -57,6 +59,7 @@ class Wishes(Record, frozen=True):
     keep: tuple[str, ...] = ()
     dates: str | None = None
     decimal: str | None = None
+    missing: tuple[str, ...] | None = None
 
 
 class Seen(Record, frozen=True):
@@ -145,7 +148,9 @@ def propose(table: Rows, name: str, wishes: Wishes = Wishes(), *, as_text: bool 
     if len(table.rows) < FEWEST:
         raise DatasetError(f"{name} has {len(table.rows)} row: nothing can be learned from it", "give more rows")
     _require_columns(table, wishes)
-    columns = look_at(table, as_text=as_text, decimal=wishes.decimal, format=wishes.dates)
+    columns = look_at(
+        table, as_text=as_text, decimal=wishes.decimal, format=wishes.dates, missing=wishes.missing or None
+    )
     return _Proposer(columns, name, wishes).proposal()
 
 
@@ -329,6 +334,7 @@ class _Proposer:
             thousands=msgspec.convert(notation.thousands, Literal[".", ",", " ", "'"]) if notation.thousands else UNSET,
             signs=notation.signs or UNSET,
             ahead=self._ahead or UNSET,
+            missing=self._all.missing or UNSET,
         )
 
     def _instructions(self, named: str) -> str:

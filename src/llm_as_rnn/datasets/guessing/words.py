@@ -7,6 +7,12 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
+NOTHING = _words(
+    "na n/a #n/a n.a. <na> nan -nan null (null) none nil void missing unknown unk ? ?? - -- --- \u2013 \u2014 . .. * "
+    "k.a. unbekannt fehlt keine"
+) | {"not available", "not applicable", "no data", "keine angabe"}
+"""What people and programs write, in any case, for a value that is not there."""
+
 OUTCOMES = _words(
     "outcome outcomes target label y result response next tomorrow future following churn churned class ergebnis "
     "ziel folge morgen ausgang"

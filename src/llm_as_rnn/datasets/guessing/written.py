@@ -9,8 +9,9 @@ from collections.abc import Iterable, Sequence
 import yaml
 from msgspec import UNSET, to_builtins
 
+from llm_as_rnn.core.columns import Columns
 from llm_as_rnn.core.fields import Field
-from llm_as_rnn.core.task import Columns, Task
+from llm_as_rnn.core.task import Task
 from llm_as_rnn.datasets.guessing.proposal import Doubt, Proposal
 
 WIDTH = 110
@@ -141,6 +142,8 @@ def _formats(data: Columns, doubts: Iterable[Doubt]) -> Iterable[str]:
         yield f"  decimal: {quoted(data.decimal)}  # before decimals"
     if data.thousands is not UNSET:
         yield f"  thousands: {quoted(data.thousands)}  # between groups of three digits"
+    if data.missing is not UNSET:
+        yield f"  missing: [{', '.join(map(quoted, data.missing))}]  # what stands, in any column, for nothing"
     if data.signs is not UNSET:
         yield f"  signs: [{', '.join(map(quoted, data.signs))}]  # around numbers, and no part of them"
 
