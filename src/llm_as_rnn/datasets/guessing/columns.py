@@ -111,8 +111,8 @@ class Column(Record, frozen=True, dict=True):
     def holds(self) -> str:
         """What it holds, in words for a person."""
         if self.kind == "numbers":
-            low, high = min(self.there), max(self.there)
-            return f"numbers, {low:g} to {high:g}{' ' + self.signs[0] if self.signs else ''}"
+            low, high = _in_full(min(self.there)), _in_full(max(self.there))
+            return f"numbers, {low} to {high}{' ' + self.signs[0] if self.signs else ''}"
         if self.kind == "dates":
             return f"dates, {self.format}" if self.format else "dates"
         if self.kind == "options":
@@ -258,6 +258,15 @@ def _column(
         kind: Kind = "codes" if _numbers_rows(name, there, len(cells)) else "numbers"
         return Column(name, cells, kind, texts, signs)
     return Column(name, cells, _kind_of_texts(known), texts)
+
+
+def _in_full(number: float) -> str:
+    """Write a number as a person reads it.
+
+    >>> _in_full(1318683096.0), _in_full(0.25), _in_full(1e21)
+    ('1318683096', '0.25', '1e+21')
+    """
+    return f"{number:.0f}" if number == int(number) and abs(number) < 1e15 else f"{number:g}"  # noqa: PLR2004 - exact
 
 
 def _is_list_of_texts(cell: Any) -> bool:

@@ -15,7 +15,7 @@ from llm_as_rnn.core.errors import DatasetError, TaskError, UsageError
 from llm_as_rnn.core.fields import Field
 from llm_as_rnn.core.records import Record
 from llm_as_rnn.core.task import MemorySection, Task
-from llm_as_rnn.datasets.formats import Rows
+from llm_as_rnn.datasets.formats import INDEX, Rows
 from llm_as_rnn.datasets.guessing import roles
 from llm_as_rnn.datasets.guessing.answers import answer_field, plain_word
 from llm_as_rnn.datasets.guessing.columns import Column, Columns, look_at
@@ -170,14 +170,21 @@ class _Proposer:
         self._all, self._name, self._wishes = columns, name, wishes
         self._columns = list(columns.by_name.values())
         self._order = self._wished(wishes.order, lambda: roles.find_order(self._without_outcomes()))
-        taken = [column.name for column in (self._order,) if column] + list(wishes.outcome or ())
-        self._sequence = self._wished(wishes.sequence, lambda: roles.find_sequence(self._columns, self._order, taken))
+        self._sequence = self._find_sequence()
         if wishes.dates and (self._order is None or self._order.format != wishes.dates):
             what = f"the dates of {self._order.name} are not" if self._order else "no column has dates that are"
             raise UsageError(f"{what} written as {wishes.dates}", "correct --dates, or leave it out")
         self._groups = roles.groups(self._sequence, self._order, columns.rows)
+        if wishes.order is None and not roles.tells_apart(self._order, self._groups):
+            self._order = None  # rows stay as they stand, and what does not sort them can be shown
+            self._sequence = self._find_sequence()
+            self._groups = roles.groups(self._sequence, None, columns.rows)
         self._outcomes = self._find_outcomes()
         self._ahead = self._find_ahead()
+
+    def _find_sequence(self) -> Column | None:
+        taken = [column.name for column in (self._order,) if column] + list(self._wishes.outcome or ())
+        return self._wished(self._wishes.sequence, lambda: roles.find_sequence(self._columns, self._order, taken))
 
     def _wished(self, said: str | None, find: Any) -> Column | None:
         if said is None:
@@ -267,6 +274,8 @@ class _Proposer:
     def _useless(self, column: Column) -> str:
         if column.name == "fields":
             return "templates call all columns by this name: rename it to show it"
+        if column.name == INDEX and column.kind == "codes":
+            return "it numbers the rows, and has no name in the file"
         return roles.NEVER.get(column.kind) or ("it names the row and tells nothing" if column.kind == "codes" else "")
 
     def _as_it_comes(self, outcome: Column) -> Column:

@@ -21,9 +21,14 @@ OUTCOMES = _words(
 
 LIKELY = _words(
     "priority status state category type rating score price sales sold demand revenue amount value quantity count "
-    "umsatz absatz menge betrag preis wert priorität kategorie queue team severity grade temperature load"
+    "umsatz absatz menge betrag preis wert priorität kategorie queue team severity grade temperature temp load species"
 )
 """Words in the names of columns that people often want predicted."""
+
+REMARKS = _words(
+    "comment comments remark remarks note notes memo kommentar bemerkung bemerkungen notiz notizen hinweis"
+)
+"""Words in the names of columns that hold what somebody wanted to add."""
 
 NEXT = _words("next tomorrow following future folge morgen")
 """Words of those that say: the value of the row after this one."""
