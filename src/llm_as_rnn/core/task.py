@@ -14,6 +14,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from llm_as_rnn.core.above import above
 from llm_as_rnn.core.answers import AnswerSpec
 from llm_as_rnn.core.columns import Columns
 from llm_as_rnn.core.documents import Documents
@@ -21,7 +22,6 @@ from llm_as_rnn.core.errors import PromptError, TaskError
 from llm_as_rnn.core.fields import Field, Verdict
 from llm_as_rnn.core.fields.stored import KINDS, attributes, kinds_with, strange, whole
 from llm_as_rnn.core.folding import fold
-from llm_as_rnn.core.guesser import guess
 from llm_as_rnn.core.hygiene import defuse
 from llm_as_rnn.core.records import Form, Observation, Record, Target
 from llm_as_rnn.core.shapes import fields_of
@@ -235,7 +235,8 @@ class Task(Record, frozen=True, dict=True):
         >>> Task.guess(rows, outcome="sky", ahead=1).data.outcome
         {'sky': 'sky'}
         """
-        return guess(frame, wishes)
+        found: Task = above().guess(frame, wishes)
+        return found
 
     # ------------------------------------------------------------------------------------------------ what it is for
 

@@ -14,7 +14,7 @@ from llm_as_rnn.catalogue import DEFAULT_METHOD, asks_model, build, require_meth
 from llm_as_rnn.catalogue import resolve as settle
 from llm_as_rnn.core.door import plain, plain_fields, plain_id
 from llm_as_rnn.core.engine import Engine
-from llm_as_rnn.core.errors import AnswerError, GivenUpWarning, UsageError
+from llm_as_rnn.core.errors import AnswerError, GivenUpWarning, RefusedPluginWarning, UsageError
 from llm_as_rnn.core.files import as_path
 from llm_as_rnn.core.method import Calls, Method, count_tokens
 from llm_as_rnn.core.prompts import Prompts
@@ -28,6 +28,7 @@ from llm_as_rnn.engines.naming import DEFAULT_MODEL
 from llm_as_rnn.engines.patience import OnPause
 from llm_as_rnn.engines.resolve import resolve, split_model
 from llm_as_rnn.recurrence.budget import require_room
+from llm_as_rnn.streams.brought import clashes_of
 from llm_as_rnn.streams.fetching import in_notebook
 from llm_as_rnn.streams.online import (
     Fate,
@@ -133,6 +134,8 @@ class Live:
         self._engine: Engine = engine or IdleEngine(model)
         self._remote_data = require_local(self.task, self._engine.info, allow_remote_data, remote_data)
         self.choices = wanted(choices, Settings, StreamSettings)
+        for line in clashes_of([method], self.choices["rule"], [self._model]):
+            warnings.warn(line, RefusedPluginWarning, stacklevel=3)
         self._keeping = StreamSettings.of(self.choices)
         if self.choices["shared"]:
             raise UsageError("a learner has one sequence: there is none to share lessons with", "leave shared out")
