@@ -421,6 +421,16 @@ def test_long_texts_are_shortened_in_line_and_case(tmp_path: Path) -> None:
     assert len(case) < 100 < len(line) < 230 < len(found.task.show(step.observation, "json"))
 
 
+def test_very_long_texts_are_cut_in_every_form(tmp_path: Path) -> None:
+    """Three thousand words are more than most models take at once."""
+    rows = [{"message": f"{number} " + "word " * 3000, "y": "ab"[number % 2]} for number in range(10)]
+    found, table = guess(tmp_path, rows)
+    step = first(table).steps[0]
+    shown = [len(found.task.show(step.observation, form)) for form in ("case", "line", "json")]
+    assert shown[0] < 100 < shown[1] < 230 < shown[2] < 4100
+    assert "# truncate(N)" in (tmp_path / "task.yaml").read_text("utf-8")
+
+
 def test_a_date_that_may_be_two_is_named_and_settled(tmp_path: Path) -> None:
     rows = [{"day": f"0{month}/0{day}/2024", "y": "ab"[day % 2]} for month, day in [(3, 4), (2, 5), (1, 6), (5, 2)]]
     found, _ = guess(tmp_path, rows)

@@ -66,6 +66,8 @@ def init(
     for doubt in proposal.doubts:
         say(f"not sure: {doubt.what}; taken as {doubt.choices[0]} (--{doubt.about} says so)")
     part = "" if read.splits["development"] else " --split held_out"
+    if part:
+        say("all of its few sequences are in the part held_out: development, which a run takes else, has none")
     console.print(f"\n{out} is written: read it, and change what is wrong. Then:")
     for words in ("data check", "run"):
         more = f"{part} --quick" if words == "run" else ""

@@ -66,7 +66,12 @@ class UsageError(LlmAsRnnError):
 
 
 class TaskError(UsageError):
-    """A task file is broken, or data does not fit its task."""
+    """A task file is broken, or data does not fit its task.
+
+    ``lacks`` is what a template shows and nobody gave, where that is what is wrong.
+    """
+
+    lacks: str = ""
 
 
 class SweepError(UsageError):
@@ -78,7 +83,13 @@ class DatasetError(UsageError):
 
 
 class PromptError(UsageError):
-    """A prompt template is missing or broken."""
+    """A prompt template is missing or broken.
+
+    ``lacks`` is a name that it uses and nobody gave, where that is what is wrong, and ``of`` what it would be part of.
+    """
+
+    lacks: str = ""
+    of: Any = None
 
 
 class ModelError(UsageError):

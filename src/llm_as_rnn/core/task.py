@@ -276,13 +276,26 @@ class Task(Record, frozen=True, dict=True):
             If the template uses a field that the observation does not have.
         """
         name = "observation" if form == "json" else form
+        given = with_missing({ALL: observation.fields, **observation.fields, "about": about or {}})
         try:
-            given = {ALL: observation.fields, **observation.fields, "about": about or {}}
-            text = render(self.template(form), name, **with_missing(given))
+            text = render(self.template(form), name, **given)
         except PromptError as error:
-            raise TaskError(f"task {self.name}, template {error.message}", "name fields that the data has") from error
+            raise self._unshown(error, given) from error
         text = defuse(text)
         return (text if form == "json" else " ".join(text.split())) or MISSING
+
+    def _unshown(self, error: PromptError, given: Mapping[str, Any]) -> TaskError:
+        """Say why an observation cannot be shown: a field that it lacks is more often forgotten than misspelt."""
+        what, hint = f"task {self.name}, template {error.message}", "name fields that the data has"
+        if error.lacks and error.of is given["about"]:
+            what = f"nothing is said about {error.lacks!r} of the sequence, which the task {self.name} shows"
+            hint = "say it when the stream begins, by about"
+        elif error.lacks and (error.of is None or error.of is given[ALL]):
+            what = f"the observation has no field {error.lacks!r}, which the task {self.name} shows"
+            hint = "give it, as null where it is not known"
+        found = TaskError(what, hint)
+        found.lacks = error.lacks
+        return found
 
     def filled(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Give values of an observation or an outcome, with None where the data section says that one is missing.

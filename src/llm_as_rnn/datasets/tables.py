@@ -329,12 +329,12 @@ class _Reader:
             try:
                 self._task.show(sequence.steps[0].observation, form, sequence.info.about)
             except TaskError as error:
-                missing = re.search(r"'([^']*)' is undefined|has no attribute '(.*)'", error.message)
-                if missing is None:
+                if not error.lacks:
                     raise
+                what = f"{self._path} has no column {error.lacks!r} to show, which task {self._task.name}"
                 raise TaskError(
-                    f"{error.message}, with the columns of {self._path}",
-                    self._template_hint(missing[1] or missing[2]),
+                    f"{what} names in its template {form if form != 'json' else 'observation'}",
+                    self._template_hint(error.lacks),
                 ) from None
 
     def _template_hint(self, missing: str) -> str:

@@ -20,6 +20,9 @@ RESERVED = frozenset(
 IN_LINE, IN_CASE = 200, 80
 """Characters of a long text that a line and a case keep."""
 
+IN_FULL = 4000
+"""Characters of a long text that are shown in full: about a thousand tokens."""
+
 LONG_LINE = 160
 """Characters of a typical line from which on a shorter case is proposed."""
 
@@ -93,6 +96,8 @@ def _joined(parts: Sequence[tuple[Column, str]], line: str, shown: Sequence[Colu
 
 def _full(column: Column, units: Mapping[str, str]) -> str:
     row = f"- {_label(column)}: {_value(column, units)}"
+    if column.kind == "long texts" and max(len(text) for text in column.texts if text is not None) > IN_FULL:
+        row = f"- {_label(column)}: {{{{ {_name(column)} | string | truncate({IN_FULL}) }}}}"
     if not _is_seldom(column):
         return row
     return f"{{% if {_name(column)} is not none %}}\n{row}\n{{% endif %}}"

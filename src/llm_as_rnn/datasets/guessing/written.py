@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Iterable, Sequence
 
 import yaml
@@ -37,6 +38,7 @@ def task_text(proposal: Proposal, data: str, file: str) -> str:
             "#",
             f"#     llm-as-rnn data check {_one_line(file)} --data {_one_line(data)}",
             f"#     llm-as-rnn run {_one_line(file)} --data {_one_line(data)} --quick",
+            *_stream(task, file),
         ],
         [f"name: {scalar(task.name)}", f"title: {scalar(task.title)}"],
         ["# What the model is told first, at every step. Say here what you would tell a person.", *_told(task)],
@@ -48,12 +50,30 @@ def task_text(proposal: Proposal, data: str, file: str) -> str:
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
 
 
+def _stream(task: Task, file: str) -> list[str]:
+    """Say how a live stream of such rows is predicted, with the shape of one of its lines."""
+    data = task.data
+    assert data is not UNSET  # noqa: S101 - what is proposed has one
+    about = "".join(f" --about {shlex.quote(f'{name}=...')}" for name in data.about)
+    line = {"x": dict.fromkeys(data.fields, ...), "y": dict.fromkeys((field.name for field in task.answer), ...)}
+    shape = json.dumps(line, ensure_ascii=False, default=lambda _: None).replace("null", "...")
+    return [
+        "#",
+        '# and a live stream, whose outcomes may come later ("id" then says whose), by lines such as',
+        "#",
+        f"#     llm-as-rnn predict {_one_line(file)} --state state.json{_one_line(about)} < lines.jsonl",
+        f"#     {_one_line(shape)}",
+    ]
+
+
 def _told(task: Task) -> list[str]:
     return _block("instructions", task.instructions)
 
 
 def _shown(task: Task) -> list[str]:
     lines = ["# How one row is shown: in full for JSON answers, in one line for small models. An empty cell is none."]
+    if "truncate(" in task.observation + task.line:
+        lines.append("# truncate(N) keeps N characters of a long text: more tell more, and cost tokens at every step.")
     lines += _block("observation", task.observation)
     lines += [f"line: {quoted(task.line)}"]
     if task.case is not UNSET:
