@@ -431,6 +431,18 @@ def test_very_long_texts_are_cut_in_every_form(tmp_path: Path) -> None:
     assert "# truncate(N)" in (tmp_path / "task.yaml").read_text("utf-8")
 
 
+def test_of_very_many_columns_a_line_has_the_first(tmp_path: Path) -> None:
+    rows = [
+        {**{f"c{place}": number * place % 7 for place in range(1, 300)}, "y": "ab"[number % 2]} for number in range(9)
+    ]
+    found, table = guess(tmp_path, rows)
+    step = first(table).steps[0]
+    case, line, full = (found.task.show(step.observation, form) for form in ("case", "line", "json"))
+    assert len(case) < 200 < len(line) <= 1000
+    assert len(full.splitlines()) == len(data(found).fields) > 200
+    assert f"# The first {found.in_line} columns alone" in (tmp_path / "task.yaml").read_text("utf-8")
+
+
 def test_a_date_that_may_be_two_is_named_and_settled(tmp_path: Path) -> None:
     rows = [{"day": f"0{month}/0{day}/2024", "y": "ab"[day % 2]} for month, day in [(3, 4), (2, 5), (1, 6), (5, 2)]]
     found, _ = guess(tmp_path, rows)

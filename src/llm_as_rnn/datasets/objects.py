@@ -80,8 +80,9 @@ def _in_list(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
         elif text[place : place + 1] != "]":
             line += text.count("\n", counted, place)
             raise DatasetError(f"{path}, line {line}: the list breaks off, or lacks a comma", _AS_LIST)
-    if text[place + 1 :].strip():
-        line += text.count("\n", counted, place)
+    behind = _after_blanks(text, place + 1)
+    if behind < len(text):
+        line += text.count("\n", counted, behind)
         raise DatasetError(f"{path}, line {line}: something stands behind the list", "write one list alone")
 
 

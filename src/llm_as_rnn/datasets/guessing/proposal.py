@@ -115,6 +115,8 @@ class Proposal(Record, frozen=True):
         What it does not tell.
     rows, sequences : int
         How many there are.
+    in_line : int
+        How many of the columns that are shown its line has, from the first on.
     """
 
     task: Task
@@ -122,6 +124,7 @@ class Proposal(Record, frozen=True):
     doubts: tuple[Doubt, ...]
     rows: int
     sequences: int
+    in_line: int
 
 
 def propose(table: Rows, name: str, wishes: Wishes = Wishes(), *, as_text: bool = False) -> Proposal:  # noqa: B008 - frozen
@@ -241,7 +244,7 @@ class _Proposer:
             )
         except ValueError as error:
             raise TaskError(f"{self._name}: no task can be made of it: {error}", "choose other columns") from error
-        return Proposal(task, seen, tuple(self._doubts()), self._all.rows, len(self._groups))
+        return Proposal(task, seen, tuple(self._doubts()), self._all.rows, len(self._groups), texts.columns)
 
     # ------------------------------------------------------------------------------------------------- columns
 

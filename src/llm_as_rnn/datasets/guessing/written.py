@@ -42,7 +42,7 @@ def task_text(proposal: Proposal, data: str, file: str) -> str:
         ],
         [f"name: {scalar(task.name)}", f"title: {scalar(task.title)}"],
         ["# What the model is told first, at every step. Say here what you would tell a person.", *_told(task)],
-        _shown(task),
+        _shown(proposal),
         ["# What is predicted: kinds are label, number, ranked and text.", "answer:", *_answer(task.answer)],
         ["# The sections of the memory that the model keeps.", "memory:", *_memory(task)],
         _data(proposal),
@@ -70,11 +70,16 @@ def _told(task: Task) -> list[str]:
     return _block("instructions", task.instructions)
 
 
-def _shown(task: Task) -> list[str]:
+def _shown(proposal: Proposal) -> list[str]:
+    task = proposal.task
     lines = ["# How one row is shown: in full for JSON answers, in one line for small models. An empty cell is none."]
     if "truncate(" in task.observation + task.line:
         lines.append("# truncate(N) keeps N characters of a long text: more tell more, and cost tokens at every step.")
     lines += _block("observation", task.observation)
+    if task.data is not UNSET and proposal.in_line < len(task.data.fields):
+        lines.append(
+            f"# The first {proposal.in_line} columns alone: all of them would be too long. Choose those that tell most."
+        )
     lines += [f"line: {quoted(task.line)}"]
     if task.case is not UNSET:
         lines += [
