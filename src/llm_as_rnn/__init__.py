@@ -12,8 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from llm_as_rnn._version import __version__
-from llm_as_rnn.core.extras import look_in
-from llm_as_rnn.core.guesser import ask
+from llm_as_rnn.core.above import Above, tell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -66,8 +65,7 @@ def _guess(frame: Any, wishes: Mapping[str, Any]) -> Task:
 
 
 # Fields are checked and tasks made in the core, which knows no dataset: this is where the two are put together.
-look_in(_extras)
-ask(_guess)
+tell(Above(_extras, _guess))
 
 
 def __getattr__(name: str) -> Any:

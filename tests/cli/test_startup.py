@@ -35,8 +35,8 @@ ROOMS = frozenset({"baselines", "cases", "datasets", "leakage", "metrics", "repo
 
 NEEDED = frozenset(
     {
-        "_version", "catalogue", "cli", "cli.main", "cli.process", "core", "core.engine", "core.errors", "core.extras",
-        "core.guesser", "core.plugins", "core.records", "core.settings", "core.shelf", "core.variants", "engines",
+        "_version", "catalogue", "cli", "cli.main", "cli.process", "core", "core.above", "core.engine", "core.errors",
+        "core.plugins", "core.records", "core.settings", "core.shelf", "core.variants", "engines",
         "engines.naming",
         "recurrence", "recurrence.rules", "runs", "runs.defaults", "runs.versions", "service", "service.config",
         "streams", "streams.settings",
@@ -97,8 +97,7 @@ def test_the_overview_of_commands_imports_none_of_them() -> None:
         "cli.process",
         "core",
         "core.errors",
-        "core.extras",
-        "core.guesser",
+        "core.above",
         "core.shelf",
     }
 
@@ -106,7 +105,7 @@ def test_the_overview_of_commands_imports_none_of_them() -> None:
 def test_so_does_the_library_until_one_of_its_names_is_used() -> None:
     modules = imported("import llm_as_rnn")
     assert not HEAVY & modules
-    assert of_ours(modules) == {"_version", "core", "core.extras", "core.guesser"}
+    assert of_ours(modules) == {"_version", "core", "core.above"}
 
 
 BEGINS = """

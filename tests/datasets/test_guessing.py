@@ -14,13 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import UNSET
 
+from llm_as_rnn.core.columns import Columns
 from llm_as_rnn.core.errors import DatasetError, LlmAsRnnError, UsageError
 from llm_as_rnn.core.fields import Label, Number, Ranked, Text
-from llm_as_rnn.core.task import Columns, load_task
+from llm_as_rnn.core.task import load_task
 from llm_as_rnn.datasets.formats import in_text, read_cells, read_data
 from llm_as_rnn.datasets.guessing.dates import FORMATS, dates
 from llm_as_rnn.datasets.guessing.figures import CURRENCIES, choose, figures
 from llm_as_rnn.datasets.guessing.proposal import Proposal, Wishes, name_of, propose
+from llm_as_rnn.datasets.guessing.words import NOTHING
 from llm_as_rnn.datasets.guessing.written import task_text
 from llm_as_rnn.datasets.notation import Notation
 from llm_as_rnn.datasets.tables import Table, read_table
@@ -40,6 +42,8 @@ def write(folder: Path, rows: list[dict[str, Any]] | str, name: str) -> Path:
         path.write_text(rows, "utf-8")
     elif path.suffix == ".jsonl":
         path.write_bytes(b"\n".join(map(msgspec.json.encode, rows)))
+    elif path.suffix == ".json":
+        path.write_bytes(msgspec.json.format(msgspec.json.encode(rows)))
     else:
         path.write_text(as_csv(rows), "utf-8", newline="")
     return path
@@ -185,6 +189,104 @@ def test_dates_are_read_as_they_were_written_or_the_doubt_is_named(format_: str,
     assert found.values == meant or found.other
 
 
+@pytest.mark.parametrize(
+    ("texts", "format_"),
+    [
+        (["Jan 1 2000", "Feb 12 2000"], "%b %d %Y"),
+        (["January 1 2000", "May 12 2000"], "%B %d %Y"),
+        (["1 January 2000", "12 May 2000"], "%d %B %Y"),
+        (["Jan 2000", "Feb 2000"], "%b %Y"),
+        (["Jan-00", "Feb-00"], "%b-%y"),
+        (["Mon, 03 Jun 2024 10:00:00 +0200", "Tue, 04 Jun 2024 10:00:00 +0200"], "%a, %d %b %Y %H:%M:%S %z"),
+        (["20000101", "20000229"], "%Y%m%d"),
+        (["2000-W05", "2000-W06"], ""),
+        (["2024-05-01 10:00:00+02:00", "2024-05-01T10:00:00Z"], ""),
+    ],
+)
+@pytest.mark.parametrize("name", ["t.csv", "t.json"])
+def test_dates_in_many_ways_are_an_order_that_a_run_reads(
+    tmp_path: Path, texts: list[str], format_: str, name: str
+) -> None:
+    rows = [{"when": text, "y": "ab"[number % 2]} for number, text in enumerate(reversed(texts))]
+    found, table = guess(tmp_path, rows, name)
+    columns = data(found)
+    assert (columns.order, columns.dates) == ("when", format_ or UNSET)
+    steps = [step for part in ("development", "held_out") for s in table.splits[part] for step in s.steps]
+    assert [step.target for step in steps] == [{"y": "b"}, {"y": "a"}]
+
+
+@pytest.mark.parametrize("texts", [["20000101", "20000132"], ["12345678", "12345679"], ["2000", "2001"], ["12", "13"]])
+def test_other_numbers_are_no_dates(texts: list[str]) -> None:
+    assert dates(texts) is None
+
+
+WORDS = st.text("abcdefN/-?.", min_size=1, max_size=4).filter(lambda word: word.strip() and not set(word) <= set("-."))
+
+
+@settings(max_examples=40)
+@given(
+    numbers=st.lists(st.one_of(st.none(), st.integers(-99, 99)), min_size=2, max_size=8),
+    word=st.one_of(WORDS, st.sampled_from(sorted(NOTHING))),
+    name=st.sampled_from(["t.csv", "t.json", "t.jsonl"]),
+)
+def test_what_stands_for_nothing_is_nothing(
+    tmp_path_factory: pytest.TempPathFactory, numbers: list[int | None], word: str, name: str
+) -> None:
+    """Whichever word it is, if it is named; and unnamed, if people usually mean nothing by it."""
+    numbers = [*numbers, 1, 2, None]
+    folder = tmp_path_factory.mktemp("t")
+    plain = [{"x": number, "y": "ab"[place % 2]} for place, number in enumerate(numbers)]
+    worded = [{**row, "x": word if row["x"] is None else row["x"]} for row in plain]
+    said = {} if word in NOTHING else {"missing": (word,)}
+    found, table = guess(folder, worded, name, outcome=("y",), **said)
+    assert data(found).missing == (word,)
+    shown = [step.observation.fields["x"] for part in table.splits.values() for s in part for step in s.steps]
+    assert shown == numbers
+
+
+def test_a_word_that_texts_have_too_stays_one_there(tmp_path: Path) -> None:
+    rows = [{"x": ["none", "mild", "bad"][number % 3], "y": number % 5} for number in range(9)]
+    found, table = guess(tmp_path, rows, outcome=("y",))
+    assert data(found).missing is UNSET
+    assert first(table).steps[0].observation.fields["x"] == "none"
+
+
+R_TABLE = """\
+"","Ozone","Temp","Month","Day"
+"1",41,67,5,1
+"2",36,72,5,2
+"3",NA,74,6,1
+"4",18,62,6,2
+"5",NA,56,7,1
+"6",28,66,7,2
+"""
+
+
+def test_a_table_as_statistics_programs_write_it(tmp_path: Path) -> None:
+    """Rows are numbered in a column without a name; months and days are neither outcomes nor, alone, an order."""
+    found, table = guess(tmp_path, R_TABLE)
+    assert role(found, "__index_level_0__")[0] == "left out"
+    assert (data(found).order, data(found).outcome) == ("", {"Temp": "Temp"})
+    assert first(table).steps[2].observation.fields == {"Ozone": None, "Month": 6, "Day": 1}
+
+
+def test_remarks_and_what_is_seldom_there_are_no_outcomes(tmp_path: Path) -> None:
+    rows = [
+        {"y": "ab"[number % 2], "seldom": "pq"[number % 2] if number < 4 else None, "comments": "kl"[number % 2]}
+        for number in range(12)
+    ]
+    assert data(guess(tmp_path, rows)[0]).outcome == {"y": "y"}
+    named, _ = guess(tmp_path, rows, outcome=("seldom",))
+    assert data(named).outcome == {"seldom": "seldom"}
+
+
+def test_no_more_digits_are_asked_for_than_anybody_knows(tmp_path: Path) -> None:
+    rows = [{"x": "ab"[number % 2], "y": 1000.12345 * number} for number in range(1, 40)]
+    field = guess(tmp_path, rows)[0].task.answer[0]
+    assert isinstance(field, Number)
+    assert field.decimals == 1
+
+
 # --- roles, leaks, kinds ----------------------------------------------------------------------------------------------
 
 BILLS = """\
@@ -317,6 +419,28 @@ def test_long_texts_are_shortened_in_line_and_case(tmp_path: Path) -> None:
     step = first(table).steps[0]
     line, case = (found.task.show(step.observation, form) for form in ("line", "case"))
     assert len(case) < 100 < len(line) < 230 < len(found.task.show(step.observation, "json"))
+
+
+def test_very_long_texts_are_cut_in_every_form(tmp_path: Path) -> None:
+    """Three thousand words are more than most models take at once."""
+    rows = [{"message": f"{number} " + "word " * 3000, "y": "ab"[number % 2]} for number in range(10)]
+    found, table = guess(tmp_path, rows)
+    step = first(table).steps[0]
+    shown = [len(found.task.show(step.observation, form)) for form in ("case", "line", "json")]
+    assert shown[0] < 100 < shown[1] < 230 < shown[2] < 4100
+    assert "# truncate(N)" in (tmp_path / "task.yaml").read_text("utf-8")
+
+
+def test_of_very_many_columns_a_line_has_the_first(tmp_path: Path) -> None:
+    rows = [
+        {**{f"c{place}": number * place % 7 for place in range(1, 300)}, "y": "ab"[number % 2]} for number in range(9)
+    ]
+    found, table = guess(tmp_path, rows)
+    step = first(table).steps[0]
+    case, line, full = (found.task.show(step.observation, form) for form in ("case", "line", "json"))
+    assert len(case) < 200 < len(line) <= 1000
+    assert len(full.splitlines()) == len(data(found).fields) > 200
+    assert f"# The first {found.in_line} columns alone" in (tmp_path / "task.yaml").read_text("utf-8")
 
 
 def test_a_date_that_may_be_two_is_named_and_settled(tmp_path: Path) -> None:

@@ -17,9 +17,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from llm_as_rnn.core.columns import Columns
 from llm_as_rnn.core.errors import DatasetError, MissingExtraError
 from llm_as_rnn.core.fields import Field, Label, Number, Ranked, Text
-from llm_as_rnn.core.task import Columns, MemorySection, Task
+from llm_as_rnn.core.task import MemorySection, Task
 from llm_as_rnn.datasets.base import Selection, Sequence, Split, Step
 from llm_as_rnn.datasets.formats import read_rows
 from llm_as_rnn.datasets.tables import Table, read_table

@@ -275,7 +275,7 @@ def test_a_request_whose_form_was_accepted_before_is_refused_for_its_content() -
 )  # fmt: skip
 def test_a_prompt_that_is_too_long_is_called_so(said: Any) -> None:
     server = Strict(lambda body: (400, said))
-    with pytest.raises(RequestRefusedError, match=r"the prompt is too long.*observation.*--context.*--budget"):
+    with pytest.raises(RequestRefusedError, match=r"the prompt is too long.*templates.*--form.*--context.*--budget"):
         ask(server)
     assert server.refused == 1
 

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llm_as_rnn.core.columns import Columns
 from llm_as_rnn.core.fields import Field, Label, Number, Ranked
 from llm_as_rnn.core.records import Feedback, Message, Status, StepRecord, Value
-from llm_as_rnn.core.task import Columns, MemorySection, Task
+from llm_as_rnn.core.task import MemorySection, Task
 from llm_as_rnn.report.packing import Packed, script_json, spread_out, viewer
 from llm_as_rnn.runs.directory import RunDirectory
 from llm_as_rnn.viewer.index import ViewerIndex

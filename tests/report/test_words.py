@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -113,6 +114,14 @@ def test_what_is_broken_comes_first() -> None:
     assert "--resume" in said[0]
     assert said[1].startswith("20 of 40 answers of recurrent could not be used")
     assert "--form json" in said[1]
+
+
+def test_where_calls_failed_no_form_of_answers_is_blamed() -> None:
+    failing = method("recurrent", 0.0, beyond(-0.2, -0.3, -0.1), failed=40)
+    run = msgspec.structs.replace(info("failed"), reasons={"the prompt is too long": 40})
+    said = advice(run, failing, REFERENCE)
+    assert "--retry-failed" in said[0]
+    assert not any("--form" in line or "not complete" in line for line in said)
 
 
 def test_a_full_memory_is_given_room() -> None:

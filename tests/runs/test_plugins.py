@@ -234,6 +234,114 @@ def test_who_asks_for_a_wreck_gets_one_line(wrecks: Path, tmp_path: Path, words:
     assert said in done.stderr.splitlines()[-1]
 
 
+# --- two packages, and a name of ours: who is told -------------------------------------------------------------------
+
+
+OURS = "the method 'recurrent' of wrecks 2.0 is refused: there is one of ours"
+TWO = "the method 'leaky' of wrecks 2.0 is refused: that of alpha 1.0 counts"
+
+
+def package(folder: Path, name: str, points: str) -> Path:
+    info = folder / f"{name}-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n", encoding="utf-8")
+    (info / "entry_points.txt").write_text(points, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def both(wrecks: Path) -> Path:
+    """Give two packages with the same names, of which the one that comes first in the alphabet has what works."""
+    package(wrecks, "alpha", "[llm_as_rnn.methods]\nleaky = alpha:Mine\n[llm_as_rnn.datasets]\nlost = alpha:DATA\n")
+    (wrecks / "alpha.py").write_text(
+        "from llm_as_rnn.baselines.references import RepeatLast\nDATA = 1\n"
+        "class Mine(RepeatLast):\n    name = 'leaky'\n",
+        encoding="utf-8",
+    )
+    return wrecks
+
+
+SWEEP = """\
+title: Two runs
+runs:
+  - {name: one, task: weather, sequences: 2, steps: 2}
+  - {name: other, task: weather, sequences: 2, steps: 2}
+methods: [zero_shot]
+"""
+
+
+def test_a_sweep_says_each_once(both: Path, tmp_path: Path) -> None:
+    (tmp_path / "two.yaml").write_text(SWEEP, encoding="utf-8")
+    (tmp_path / "script.jsonl").write_text('{"role": "predict", "text": "rain, 9.5"}\n', encoding="utf-8")
+    words = ("-m", f"scripted:{tmp_path / 'script.jsonl'}", "--methods", "leaky,recurrent", "--dry-run")
+    done = with_path(both, "sweep", str(tmp_path / "two.yaml"), *words, "--out", str(tmp_path / "out"))
+    assert done.returncode == 0, done.stderr
+    said = [line for line in done.stderr.splitlines() if "refused" in line]
+    assert said == ["the dataset 'weather' of wrecks 2.0 is refused: there is one of ours", TWO, OURS]
+
+
+def test_a_service_says_all_that_is_refused(both: Path) -> None:
+    """Its sessions may ask for any method and rule."""
+    done = with_path(both, "serve", "--database", "nothing://there")
+    assert done.returncode == 2
+    said = done.stderr.splitlines()
+    assert {OURS, TWO} <= set(said)
+    assert sum("is refused" in line for line in said) == 9
+
+
+def test_a_pipe_says_it_when_it_begins_and_when_it_goes_on(both: Path, tmp_path: Path) -> None:
+    words = ("predict", "weather", "--state", str(tmp_path / "s.json"), "--method", "leaky")
+    for _ in range(2):
+        done = with_path(both, *words)
+        assert (done.returncode, done.stderr.splitlines()) == (0, [TWO]), done.stderr
+
+
+def test_a_learner_warns_in_a_line(both: Path) -> None:
+    code = "from llm_as_rnn import Learner; it = Learner('weather', method='leaky'); print(type(it).__name__)"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": f"{HERE}{os.pathsep}{both}"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.stdout == "Learner\n", done.stderr
+    assert f"RefusedPluginWarning: {TWO}" in done.stderr
+
+
+def test_a_learner_that_asks_for_a_wreck_gets_one_line_too(wrecks: Path) -> None:
+    for words, said in (
+        ("method='leaky'", "cannot be used: it is neither a class nor a function"),
+        ("rule='loud'", "cannot be had: ZeroDivisionError"),
+        ("model='sinking:x'", "the engine of sinking:x cannot be made: ValueError: a hole in the hull"),
+    ):
+        code = (
+            "import llm_as_rnn as it\n"
+            f"try:\n    with it.Learner('weather', method='recurrent', {words}): pass\n"
+            "except it.LlmAsRnnError as error: print(error)\n"
+        ).replace("method='recurrent', method", "method")
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", code],
+            env={**os.environ, "PYTHONPATH": f"{HERE}{os.pathsep}{wrecks}"},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert said in done.stdout, (words, done.stdout, done.stderr)
+        assert len(done.stdout.splitlines()) == 1
+
+
+def test_a_package_whose_list_cannot_be_read_costs_nobody_anything(both: Path) -> None:
+    package(both, "torn", "[llm_as_rnn.methods]\nno equals sign here\n")
+    (both / "nameless-1.0.dist-info").mkdir()
+    plain, listed = process("data", "list"), with_path(both, "data", "list")
+    assert (listed.returncode, listed.stdout) == (0, plain.stdout), listed.stderr
+    told = json.loads(with_path(both, "doctor", "--json").stdout)
+    assert ("method", "leaky", "alpha 1.0") in {(it["kind"], it["name"], it["package"]) for it in told["plugins"]}
+
+
 # --- the list itself ------------------------------------------------------------------------------------------------
 
 
@@ -256,7 +364,10 @@ def test_the_first_of_two_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.names() == ["pi"]
     assert found.get("pi") == pytest.approx(3.14159, abs=1e-4)
     assert found.get("ours") is None, "ours stays ours"
-    assert [line.rpartition(": ")[2] for line in found.clashes()] == ["another package has one", "there is one of ours"]
+    assert [line.rpartition(": ")[2] for line in found.clashes()] == [
+        "that of an unknown package counts",
+        "there is one of ours",
+    ]
     assert found.clashes("pi") == found.clashes()[:1]
 
 

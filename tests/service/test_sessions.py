@@ -8,12 +8,14 @@ from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
 from llm_as_rnn import Learner
 from llm_as_rnn.core.engine import EngineInfo
 from llm_as_rnn.core.records import Section
+from llm_as_rnn.core.task import load_task
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.service.callers import Quotas
 from llm_as_rnn.service.errors import (
@@ -84,6 +86,23 @@ def test_the_same_id_is_the_same_prediction(database: str) -> None:
         assert (await one.sessions.get(one.me, "seattle")).steps == 1
         with pytest.raises(UnfitError, match="looks like an automatic id"):
             await one.predict(2, "#7")
+
+    in_house(database, work)
+
+
+def test_words_for_nothing_are_nothing_and_the_same_when_sent_again(database: str) -> None:
+    async def work(one: House) -> None:
+        content = msgspec.to_builtins(load_task("weather")) | {"name": "mine", "dataset": ""}
+        content["data"] = {"outcome": {"sky": "next"}, "missing": ["NA"]}
+        await one.sessions.put_task(one.me, "mine", content)
+        await one.sessions.create(one.me, NewSession(task="mine", id="s", settings=SETTINGS))
+        asked = NewPrediction(x={**day(0), "low": "NA"}, id="a")
+        first = await one.sessions.predict(one.me, "s", asked)
+        assert await one.sessions.predict(one.me, "s", asked) == first
+        kept = await one.sessions.prediction(one.me, "s", "a")
+        assert kept.x["low"] is None
+        with pytest.raises(UnfitError, match="the outcome is empty"):
+            await one.tell("a", {"sky": "NA"}, session="s")
 
     in_house(database, work)
 
@@ -453,7 +472,7 @@ def test_observations_and_outcomes_that_do_not_fit_change_nothing(database: str)
         await one.begin()
         with pytest.raises(UnfitError):
             await one.sessions.predict(one.me, "seattle", NewPrediction(x={"sky": object()}))
-        with pytest.raises(UnfitError, match="template"):
+        with pytest.raises(UnfitError, match="no field 'date'"):
             await one.sessions.predict(one.me, "seattle", NewPrediction(x={"sun": 1}))
         await one.predict(0)
         with pytest.raises(UnfitError, match="no answer field"):

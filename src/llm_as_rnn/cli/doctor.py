@@ -13,7 +13,7 @@ from rich.text import Text
 from llm_as_rnn import catalogue
 from llm_as_rnn.cli.engines import given_again
 from llm_as_rnn.cli.installed import Installed, installed
-from llm_as_rnn.cli.plugins import Brought, brought, troubles
+from llm_as_rnn.cli.plugins import Brought, listed, troubles
 from llm_as_rnn.cli.privacy import hidden, hider
 from llm_as_rnn.cli.process import interrupts
 from llm_as_rnn.cli.progress import console, waiting
@@ -94,7 +94,7 @@ def doctor(model: str | None, base_url: str | None, timeout: float | None, as_js
     if model is not None:
         split_model(model)
     with waiting("looking at what is installed"):
-        here, others, amiss = installed(), brought(), troubles()
+        here, others, amiss = installed(), listed(), troubles()
     found = _nothing_asked(here) if model is None else _examined(here, model, base_url, timeout)
     found = msgspec.structs.replace(found, plugins=others, troubles=(*amiss, *found.troubles))
     told = hidden(msgspec.to_builtins(found), hider([base_url or ""]))

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 import msgspec
+from msgspec import UNSET
 from rich.table import Table
 from rich.text import Text
 
@@ -59,9 +60,14 @@ def init(
     # Read as a run will read it: what does not fit is named now, and nothing is written.
     read = read_table(data, proposal.task)
     write_atomically(out, task_text(proposal, shlex.quote(str(data)), shlex.quote(str(out))).encode())
+    missing = proposal.task.data.missing if isinstance(proposal.task.data, msgspec.Struct) else UNSET
+    if missing is not UNSET:
+        say(f"taken for nothing, in every column: {', '.join(missing)} (--missing says what else, or edit the file)")
     for doubt in proposal.doubts:
         say(f"not sure: {doubt.what}; taken as {doubt.choices[0]} (--{doubt.about} says so)")
     part = "" if read.splits["development"] else " --split held_out"
+    if part:
+        say("all of its few sequences are in the part held_out: development, which a run takes else, has none")
     console.print(f"\n{out} is written: read it, and change what is wrong. Then:")
     for words in ("data check", "run"):
         more = f"{part} --quick" if words == "run" else ""

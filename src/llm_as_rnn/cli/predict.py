@@ -15,10 +15,9 @@ import click
 from llm_as_rnn.cli.learning import locked
 from llm_as_rnn.cli.lines import Answer, Line, answers, lines, open_pipes, read_about, shown, write
 from llm_as_rnn.cli.main import DONE, SOME_FAILED
-from llm_as_rnn.cli.plugins import clashes_of
 from llm_as_rnn.cli.progress import pause_notice, say, waiting
 from llm_as_rnn.core.door import plain_fields
-from llm_as_rnn.core.errors import EngineError, EngineUnavailableError, GivenUpWarning, UsageError
+from llm_as_rnn.core.errors import EngineError, EngineUnavailableError, GivenUpWarning, RefusedPluginWarning, UsageError
 from llm_as_rnn.core.settings import knobs
 from llm_as_rnn.core.task import Task, load_task, shipped_tasks
 from llm_as_rnn.streams.learner import Learner
@@ -83,10 +82,7 @@ def _opened(
 ) -> Iterator[Learner]:
     """Begin a stream, or go on with the one in the state file; ``options`` are those that may differ every time."""
     if not state.exists():
-        methods = [chosen["method"]] if "method" in chosen else []
-        for line in clashes_of("", methods, chosen.get("rule"), str(chosen.get("model", ""))):
-            say(line)
-        with waiting("loading the model"):
+        with waiting("loading the model"), _refusals_said():
             learner = Learner(task, about=about, **options, **chosen)
         with learner:
             learner.save(state)
@@ -98,7 +94,7 @@ def _opened(
         raise UsageError(f"{state} is about the task {saved.task.name}", "name that task, or another --state")
     _require_as_begun(state, saved, chosen, about)
     changed = {name: value for name, value in chosen.items() if name in MAY_CHANGE}
-    with waiting("loading the model"):
+    with waiting("loading the model"), _refusals_said():
         learner = Learner.load(state, **options, **changed)
     with learner:
         edited = named.digest != saved.task.digest
@@ -111,6 +107,22 @@ def _opened(
                 f"note: the task {task} was edited since {state} was begun: the old one goes on ({hint})", err=True
             )
         yield learner
+
+
+@contextmanager
+def _refusals_said() -> Iterator[None]:
+    """Say in a line which package does not get a name that was asked for; other warnings go their way."""
+    caught: list[warnings.WarningMessage] = []
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", RefusedPluginWarning)
+            yield
+    finally:
+        for one in caught:
+            if issubclass(one.category, RefusedPluginWarning):
+                say(str(one.message))
+            else:
+                warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
 
 
 def _named_task(task: str, begun: Task) -> Task:

@@ -14,6 +14,7 @@ import msgspec
 from platformdirs import user_config_path, user_data_path
 
 from llm_as_rnn.cli.main import DONE
+from llm_as_rnn.cli.plugins import refused
 from llm_as_rnn.cli.process import interrupts
 from llm_as_rnn.cli.progress import say
 from llm_as_rnn.core.errors import MissingExtraError, UsageError
@@ -34,6 +35,8 @@ def serve(config: Path | None, show_config: bool, **flags: Any) -> int:
     with _extra():
         from llm_as_rnn.service.http.logs import log_lines  # noqa: PLC0415 - it needs the extra
         from llm_as_rnn.service.serving import serve as serving  # noqa: PLC0415 - it needs the extra
+    for line in refused():
+        say(line)
     log_lines(requests=found.settings.log_requests)
     # To be told to stop is how a service ends, and no mishap.
     with suppress(KeyboardInterrupt):

@@ -15,6 +15,7 @@ from llm_as_rnn.cli.judge import judge_and_show
 from llm_as_rnn.cli.learning import take_settings
 from llm_as_rnn.cli.main import DONE, SOME_FAILED
 from llm_as_rnn.cli.outlook import together
+from llm_as_rnn.cli.plugins import clashes_of
 from llm_as_rnn.cli.process import INTERRUPTED, interrupts
 from llm_as_rnn.cli.progress import PauseNotice, RunProgress, console, pause_notice, say, waiting
 from llm_as_rnn.cli.running import (
@@ -147,6 +148,7 @@ def sweep(  # noqa: PLR0913, PLR0917 - one argument an option
         notice=notice,
     )
     jobs = _jobs(here, models or found.models or (DEFAULT_MODEL,))
+    _say_refusals(jobs)
     _require_allowed(jobs, how)
     if spending.dry_run:
         _show_outlooks(jobs, how, spending)
@@ -159,6 +161,19 @@ def sweep(  # noqa: PLR0913, PLR0917 - one argument an option
         if not _make(job, how):
             return INTERRUPTED
     return _conclude(found, planned, jobs, folder)
+
+
+def _say_refusals(jobs: Sequence[_Job]) -> None:
+    """Say which packages do not get a name that a run asks for, each once."""
+    lines = (
+        line
+        for job in jobs
+        for line in clashes_of(
+            job.planned.task.dataset, job.planned.options.methods, job.planned.options.settings.get("rule"), job.model
+        )
+    )
+    for line in dict.fromkeys(lines):
+        say(line)
 
 
 def _seeds(seeds: str | None) -> tuple[int, ...]:

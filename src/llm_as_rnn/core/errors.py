@@ -19,7 +19,7 @@
     ├── DamagedError            bytes are not those that were written
     └── AnswerError             a model's answer does not fit what was asked
 
-A warning that is not an error: `GivenUpWarning`, where a stream reached one of its limits.
+Warnings that are no errors: `GivenUpWarning`, where a stream reached one of its limits, and `RefusedPluginWarning`.
 
 Every error has a message of one line that says what is wrong, and a hint that says what to do.
 """
@@ -66,7 +66,12 @@ class UsageError(LlmAsRnnError):
 
 
 class TaskError(UsageError):
-    """A task file is broken, or data does not fit its task."""
+    """A task file is broken, or data does not fit its task.
+
+    ``lacks`` is what a template shows and nobody gave, where that is what is wrong.
+    """
+
+    lacks: str = ""
 
 
 class SweepError(UsageError):
@@ -78,7 +83,13 @@ class DatasetError(UsageError):
 
 
 class PromptError(UsageError):
-    """A prompt template is missing or broken."""
+    """A prompt template is missing or broken.
+
+    ``lacks`` is a name that it uses and nobody gave, where that is what is wrong, and ``of`` what it would be part of.
+    """
+
+    lacks: str = ""
+    of: Any = None
 
 
 class ModelError(UsageError):
@@ -159,6 +170,10 @@ class AnswerError(LlmAsRnnError):
 
 class GivenUpWarning(UserWarning):
     """A stream reached one of its limits (see `streams.settings.Limits`), and gave up or forgot what it names."""
+
+
+class RefusedPluginWarning(UserWarning):
+    """A package brings something under the name that was asked for, and does not get it (see `core.plugins`)."""
 
 
 def first_error(group: ExceptionGroup[E]) -> E:

@@ -6,8 +6,10 @@ in `Dataset.extras`; who looks one up by its name need not know where it is from
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from llm_as_rnn.core.above import above
 
 if TYPE_CHECKING:  # the root imports this module, and the command line's help need not wait for more
     from llm_as_rnn.core.records import Value
@@ -76,14 +78,6 @@ class Extra(NamedTuple):
     score: Score | None = None
 
 
-_sources: list[Callable[[], Iterable[Extra]]] = []
-
-
-def look_in(source: Callable[[], Iterable[Extra]]) -> None:
-    """Have `offered` and `offers` look for scores in one more place, which is asked when a name is looked up."""
-    _sources.append(source)
-
-
 def offered(name: str) -> Extra | None:
     """Look up a score that a dataset brings.
 
@@ -91,9 +85,10 @@ def offered(name: str) -> Extra | None:
     >>> facts and facts.kind
     'text'
     """
-    return next((extra for source in _sources for extra in source() if extra.name == name), None)
+    found: Extra | None = next((extra for extra in above().extras() if extra.name == name), None)
+    return found
 
 
 def offers(kind: str) -> list[str]:
     """Name the scores that datasets bring for a kind of field."""
-    return [extra.name for source in _sources for extra in source() if extra.kind == kind]
+    return [extra.name for extra in above().extras() if extra.kind == kind]

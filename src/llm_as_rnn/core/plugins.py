@@ -2,17 +2,21 @@
 
 A package names what it brings in its ``pyproject.toml``, in the group of the kind. Nothing of it is imported before
 somebody asks for it by that name. What is broken is one line where it is asked for and where all are listed, and costs
-nothing else. A name that is ours stays ours; of two packages with the same name the first one counts.
+nothing else. A name that is ours stays ours; of two packages that bring the same name the first in the alphabet counts,
+on every machine.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from llm_as_rnn.core.errors import UsageError
 from llm_as_rnn.core.shelf import load
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 T = TypeVar("T")
 
@@ -71,7 +75,7 @@ class Plugins(Generic[T]):
         self._loaded: dict[Offer, T] = {}
 
     def names(self) -> list[str]:
-        """Name those that can be asked for, in the order in which packages are found; none is imported."""
+        """Name those that can be asked for, in the order of their packages' names; none is imported."""
         return [offer.name for offer in self._usable()]
 
     def get(self, name: str) -> T | None:
@@ -122,7 +126,9 @@ class Plugins(Generic[T]):
     def _why(self, offer: Offer) -> str:
         if not _is_name(offer.name):
             return "a name is a word, which may have hyphens"
-        return "there is one of ours" if offer.name in self._taken() else "another package has one"
+        if offer.name in self._taken():
+            return "there is one of ours"
+        return f"that of {next(one.package for one in self._usable() if one.name == offer.name)} counts"
 
     def _usable(self) -> Iterator[Offer]:
         seen = set(self._taken())
@@ -131,12 +137,9 @@ class Plugins(Generic[T]):
                 seen.add(offer.name)
                 yield offer
 
-    def _offers(self) -> Iterator[Offer]:
-        from importlib.metadata import entry_points  # noqa: PLC0415 - slow, and seldom needed
-
-        for point in entry_points(group=self.group):
-            package = f"{point.dist.name} {point.dist.version}" if point.dist else "an unknown package"
-            yield Offer(point.name, point.value, package)
+    def _offers(self) -> list[Offer]:
+        offers = (Offer(point.name, point.value, _package(point)) for point in _points(self.group))
+        return sorted(offers, key=lambda offer: offer.package.casefold())
 
     def _load(self, offer: Offer) -> T:
         named = f"the {self.noun} {offer.name!r} of {offer.package} ({offer.place})"
@@ -150,6 +153,28 @@ class Plugins(Generic[T]):
         if flaw:
             raise self._error(f"{named} cannot be used: {flaw}", REPAIR)
         return found
+
+
+def _points(group: str) -> Iterable[EntryPoint]:
+    """Find the entry points of a group; a package whose list of them cannot be read has none."""
+    from importlib import metadata  # noqa: PLC0415 - slow, and seldom needed
+
+    try:
+        return metadata.entry_points(group=group)
+    except Exception:  # noqa: BLE001 - one unreadable list makes it fail in whichever way: look for the others
+        found: list[EntryPoint] = []
+        for package in metadata.distributions():
+            with suppress(Exception):
+                found += package.entry_points.select(group=group)
+        return found
+
+
+def _package(point: EntryPoint) -> str:
+    """Name the package that an entry point is of; what is left of one may have no name."""
+    with suppress(Exception):
+        if point.dist and point.dist.name:
+            return f"{point.dist.name} {point.dist.version}"
+    return "an unknown package"
 
 
 def _is_name(name: str) -> bool:

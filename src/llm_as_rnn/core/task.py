@@ -6,9 +6,7 @@ Tasks are declarative files. The shipped ones lie in ``tasks/``; a user's own is
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -16,13 +14,14 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from llm_as_rnn.core.above import above
 from llm_as_rnn.core.answers import AnswerSpec
+from llm_as_rnn.core.columns import Columns
 from llm_as_rnn.core.documents import Documents
 from llm_as_rnn.core.errors import PromptError, TaskError
 from llm_as_rnn.core.fields import Field, Verdict
 from llm_as_rnn.core.fields.stored import KINDS, attributes, kinds_with, strange, whole
 from llm_as_rnn.core.folding import fold
-from llm_as_rnn.core.guesser import guess
 from llm_as_rnn.core.hygiene import defuse
 from llm_as_rnn.core.records import Form, Observation, Record, Target
 from llm_as_rnn.core.shapes import fields_of
@@ -37,100 +36,6 @@ class MemorySection(Record, frozen=True):
 
     name: str
     about: str
-
-
-class Columns(Record, frozen=True):
-    """Which columns of a user's table mean what.
-
-    Attributes
-    ----------
-    outcome : dict of str to str
-        The column that holds y, by answer field. An empty cell is an outcome that never became known.
-    sequence : str
-        The column that tells sequences apart; without one the whole table is one sequence.
-    order : str
-        The column that a sequence is sorted by, numbers or dates; without one rows stay as they stand, and so do rows
-        that share a place.
-    fields : tuple of str
-        The columns shown as x_t; empty for all that are named nowhere else here.
-    about : tuple of str
-        Columns that stay the same in a sequence, shown by templates as ``about``.
-    dates : str, optional
-        How the dates of ``order`` are written, in the signs of Python's `datetime.datetime.strptime`
-        (``"%d.%m.%Y"``); by default they are ISO dates.
-    decimal : str, optional
-        The sign before a number's decimals, ``"."`` or ``","``, where a file holds numbers as text; by default a point.
-    thousands : str, optional
-        The sign between groups of three digits there: a point, a comma, a blank or an apostrophe.
-    signs : tuple of str, optional
-        What stands before or behind numbers there and is no part of them: ``("€", "%")``.
-    ahead : int, optional
-        How many rows later in its sequence the outcome stands, where the table has none of its own: with 1, what is
-        predicted from a row is the next row's value, and the row's own may be shown.
-
-    Examples
-    --------
-    >>> Columns({"high": "tomorrow"}, order="day", dates="%d.%m.%Y", decimal=",").decimals
-    ','
-    """
-
-    outcome: dict[str, str]
-    sequence: str = ""
-    order: str = ""
-    fields: tuple[str, ...] = ()
-    about: tuple[str, ...] = ()
-    # Unset is left out of the encoding: tasks without it keep the digests that their runs were begun with.
-    dates: str | UnsetType = UNSET
-    decimal: Literal[".", ","] | UnsetType = UNSET
-    thousands: Literal[".", ",", " ", "'"] | UnsetType = UNSET
-    signs: tuple[str, ...] | UnsetType = UNSET
-    ahead: int | UnsetType = UNSET
-
-    @property
-    def later(self) -> int:
-        """How many rows later outcomes stand; 0 where they stand in the row itself."""
-        return 0 if self.ahead is UNSET else self.ahead
-
-    @property
-    def decimals(self) -> str:
-        """The sign before a number's decimals."""
-        return "." if self.decimal is UNSET else self.decimal
-
-    def __post_init__(self) -> None:
-        """Refuse columns that would give the outcome away, and those that no template could show."""
-        if self.dates is not UNSET and not self.order:
-            raise ValueError("dates says how the column order is written, but order names none")
-        if self.dates is not UNSET and not _tells_dates(self.dates):
-            raise ValueError(f"dates {self.dates!r} is no date format that tells the year, such as '%d.%m.%Y'")
-        if self.thousands == self.decimals:
-            raise ValueError(f"thousands and decimal cannot both be {self.decimals!r}")
-        if self.signs is not UNSET and not all(sign.strip() and not re.search(r"\d", sign) for sign in self.signs):
-            raise ValueError("signs are what stands around numbers, such as €: each needs one, and none has a digit")
-        if self.later < 0 or self.ahead == 0:
-            raise ValueError(f"ahead must be at least 1, not {self.later}: leave it out for outcomes of the row itself")
-        self._require_distinct()
-
-    def _require_distinct(self) -> None:
-        if not self.outcome:
-            raise ValueError("outcome names no column")
-        for what, names in (("fields", self.fields), ("about", self.about)):
-            leaked = [name for name in names if name in self.outcome.values()]
-            if leaked and not (self.later and what == "fields"):
-                raise ValueError(f"column {leaked[0]!r} is an outcome: listed in {what}, it would be given away")
-            if len(set(names)) < len(names):
-                raise ValueError(f"{what} lists a column twice")
-        for what, name in (("sequence", self.sequence), ("order", self.order)):
-            if name and name in self.outcome.values():
-                raise ValueError(f"column {name!r} is an outcome and cannot be the {what} as well")
-
-
-def _tells_dates(format: str) -> bool:  # noqa: A002 - as Python's own functions call it
-    """Tell whether a format can be read again, and then tells years apart: dates are to be put in order by it."""
-    some = datetime(2023, 10, 30, 14, 50, tzinfo=UTC)
-    try:
-        return datetime.strptime(some.strftime(format), format).year == some.year  # noqa: DTZ007 - it may tell none
-    except (ValueError, OverflowError, re.error):
-        return False
 
 
 class Task(Record, frozen=True, dict=True):
@@ -316,7 +221,7 @@ class Task(Record, frozen=True, dict=True):
             A frame of pandas or polars, or rows.
         **wishes
             What is known of it: ``outcome``, ``order``, ``sequence``, ``ahead``, ``leave_out``, ``keep``, ``dates``,
-            ``decimal`` (see `datasets.guessing.proposal.Wishes`), and ``name``.
+            ``decimal``, ``missing`` (see `datasets.guessing.proposal.Wishes`), and ``name``.
 
         Raises
         ------
@@ -330,7 +235,8 @@ class Task(Record, frozen=True, dict=True):
         >>> Task.guess(rows, outcome="sky", ahead=1).data.outcome
         {'sky': 'sky'}
         """
-        return guess(frame, wishes)
+        found: Task = above().guess(frame, wishes)
+        return found
 
     # ------------------------------------------------------------------------------------------------ what it is for
 
@@ -370,13 +276,40 @@ class Task(Record, frozen=True, dict=True):
             If the template uses a field that the observation does not have.
         """
         name = "observation" if form == "json" else form
+        given = with_missing({ALL: observation.fields, **observation.fields, "about": about or {}})
         try:
-            given = {ALL: observation.fields, **observation.fields, "about": about or {}}
-            text = render(self.template(form), name, **with_missing(given))
+            text = render(self.template(form), name, **given)
         except PromptError as error:
-            raise TaskError(f"task {self.name}, template {error.message}", "name fields that the data has") from error
+            raise self._unshown(error, given) from error
         text = defuse(text)
         return (text if form == "json" else " ".join(text.split())) or MISSING
+
+    def _unshown(self, error: PromptError, given: Mapping[str, Any]) -> TaskError:
+        """Say why an observation cannot be shown: a field that it lacks is more often forgotten than misspelt."""
+        what, hint = f"task {self.name}, template {error.message}", "name fields that the data has"
+        if error.lacks and error.of is given["about"]:
+            what = f"nothing is said about {error.lacks!r} of the sequence, which the task {self.name} shows"
+            hint = "say it when the stream begins, by about"
+        elif error.lacks and (error.of is None or error.of is given[ALL]):
+            what = f"the observation has no field {error.lacks!r}, which the task {self.name} shows"
+            hint = "give it, as null where it is not known"
+        found = TaskError(what, hint)
+        found.lacks = error.lacks
+        return found
+
+    def filled(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Give values of an observation or an outcome, with None where the data section says that one is missing.
+
+        Examples
+        --------
+        >>> table = {"outcome": {"value": "bikes"}, "missing": ["n/a"]}
+        >>> bikes = Task.forecast("How many bikes?", low=0, high=9, data=table)
+        >>> bikes.filled({"rain": "n/a", "wind": 3})
+        {'rain': None, 'wind': 3}
+        """
+        if self.data is UNSET or self.data.missing is UNSET:
+            return dict(fields)
+        return {name: None if self.data.says_nothing(value) else value for name, value in fields.items()}
 
     def template(self, form: Form | Literal["case"]) -> str:
         """Give the template that writes x_t in a form."""

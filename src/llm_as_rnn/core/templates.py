@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
-from jinja2 import StrictUndefined, Template, TemplateError
+from jinja2 import StrictUndefined, Template, TemplateError, TemplateRuntimeError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.utils import missing
 
 from llm_as_rnn.core.errors import PromptError
 
@@ -52,9 +53,23 @@ def with_missing(value: Any) -> Any:
     return value
 
 
-_environment = ImmutableSandboxedEnvironment(
-    undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
-)
+class _LacksError(TemplateRuntimeError):
+    """A template uses a name that is not there."""
+
+    def __init__(self, name: str, of: Any) -> None:
+        super().__init__(f"there is no {name!r}")
+        self.name, self.of = name, of
+
+
+class _Lacking(StrictUndefined):
+    """What is not there; Jinja asks it what to say when it is used, and it says the name instead of words."""
+
+    @property
+    def _undefined_message(self) -> str:
+        raise _LacksError(str(self._undefined_name), None if self._undefined_obj is missing else self._undefined_obj)
+
+
+_environment = ImmutableSandboxedEnvironment(undefined=_Lacking, trim_blocks=True, lstrip_blocks=True, autoescape=False)
 
 
 _environment.tests["none"] = lambda value: value is None or isinstance(value, Missing)
@@ -94,7 +109,10 @@ def render(source: str, name: str = "template", /, **values: Any) -> str:
     except (TemplateError, TypeError, ValueError, ArithmeticError) as error:
         line = getattr(error, "lineno", None)
         place = f"{name}, line {line}" if line else name
-        raise PromptError(f"{place}: {error}", "correct the template") from error
+        broken = PromptError(f"{place}: {error}", "correct the template")
+        if isinstance(error, _LacksError):
+            broken.lacks, broken.of = error.name, error.of
+        raise broken from error
 
 
 ALL = "fields"

@@ -1,4 +1,4 @@
-"""A user's file to rows: CSV, JSON lines and Parquet. What is broken is named by file and line."""
+"""A user's file to rows: CSV, JSON and Parquet. What is broken is named by file and line."""
 
 from __future__ import annotations
 
@@ -7,19 +7,18 @@ import io
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from llm_as_rnn.core.door import BYTE_ORDER_MARK, plain_fields, plain_text
+from llm_as_rnn.core.door import plain_fields, plain_text
 from llm_as_rnn.core.errors import DatasetError, MissingExtraError, UsageError
 from llm_as_rnn.core.files import read_file
 from llm_as_rnn.core.records import Record
 from llm_as_rnn.datasets.base import Row
 from llm_as_rnn.datasets.notation import Notation
+from llm_as_rnn.datasets.objects import objects
 
 NUMBER = re.compile(r"[-+]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 """What counts as a number in CSV. Not codes such as 007, which would lose their zeros."""
@@ -30,6 +29,10 @@ many separators as the other lines have."""
 
 _AS_TEXT = (".csv", ".tsv")
 """Files that cannot tell a number from its text."""
+
+INDEX = "__index_level_0__"
+"""What pandas calls the numbers of rows in Parquet files: the first column is called so where a CSV file names all but
+that one, as R and pandas write it."""
 
 EXACT_DIGITS = 15
 """Digits that a float holds exactly; longer figures are taken for codes."""
@@ -94,11 +97,17 @@ def read_cells(path: Path, content: bytes) -> Rows:
         raise DatasetError(f"{path} is empty", "check the file")
     table = reader(path, content)
     if not table.rows:
-        raise DatasetError(f"{path} has column names, but no rows", "check the file")
+        raise DatasetError(f"{path} has {'column names, but ' if table.columns else ''}no rows", "check the file")
     return table
 
 
-def read_rows(path: Path, content: bytes, as_text: Set[str] = frozenset(), notation: Notation = PLAIN) -> Rows:
+def read_rows(
+    path: Path,
+    content: bytes,
+    as_text: Set[str] = frozenset(),
+    notation: Notation = PLAIN,
+    says_nothing: Callable[[Any], bool] | None = None,
+) -> Rows:
     """Read a file by its extension, with its numbers.
 
     Parameters
@@ -110,14 +119,26 @@ def read_rows(path: Path, content: bytes, as_text: Set[str] = frozenset(), notat
     notation : Notation
         How numbers are written. In CSV, which does not tell numbers from text, columns of nothing but numbers become
         numbers; in other files they do where it is not the usual one, for then they had to be written as text.
+    says_nothing : callable, optional
+        Tells of a cell whether it stands for a value that is not there; an empty cell always does.
     """
     table = read_cells(path, content)
+    table = table if says_nothing is None else without(table, says_nothing)
     return with_numbers(table, as_text, notation) if in_text(path) or not notation.is_plain else table
 
 
 def in_text(path: Path) -> bool:
     """Tell whether a file is of a kind that cannot tell a number from its text."""
     return path.suffix.lower() in _AS_TEXT
+
+
+def without(table: Rows, says_nothing: Callable[[Any], bool]) -> Rows:
+    """Leave cells empty that stand for a value that is not there."""
+    rows = (
+        Row(row.line, {name: None if says_nothing(cell) else cell for name, cell in row.cells.items()})
+        for row in table.rows
+    )
+    return Rows(table.columns, tuple(rows))
 
 
 def with_numbers(table: Rows, as_text: Set[str], notation: Notation) -> Rows:
@@ -129,26 +150,36 @@ def with_numbers(table: Rows, as_text: Set[str], notation: Notation) -> Rows:
 def _read_csv(path: Path, content: bytes) -> Rows:
     records = _csv_records(path, decoded(path, content))
     first, header = next(records, (1, []))
-    columns = tuple(plain_text(name.strip()).strip() for name in header)
-    if not columns:
+    names = [plain_text(name.strip()).strip() for name in header]
+    if not any(names):
         raise DatasetError(f"{path} names no columns", "name every column in the first line")
-    for number, name in enumerate(columns, 1):
-        if not name:
-            raise DatasetError(
-                f"{path}, line {first}: column {number} has no name", "name every column in the first line"
-            )
-    for name, count in Counter(columns).items():
-        if count > 1:
-            raise DatasetError(f"{path}, line {first}: {count} columns are called {name!r}", "give each its own name")
+    if not names[0]:
+        names[0] = INDEX
     rows = []
     for line, cells in records:
-        if len(cells) != len(columns):
+        if len(cells) != len(names):
             raise DatasetError(
-                f"{path}, line {line}: {len(cells)} cells, but there are {len(columns)} columns",
+                f"{path}, line {line}: {len(cells)} cells, but there are {len(names)} columns",
                 "check separators, and put quotes around cells that hold one",
             )
-        rows.append(Row(line, {name: filled(plain_text(cell)) for name, cell in zip(columns, cells, strict=True)}))
-    return Rows(columns, tuple(rows))
+        rows.append((line, [filled(plain_text(cell)) for cell in cells]))
+    kept = [place for place, name in enumerate(names) if name or any(cells[place] is not None for _, cells in rows)]
+    columns = tuple(names[place] for place in kept)
+    _require_names(path, first, names, kept)
+    found = (Row(line, {names[place]: cells[place] for place in kept}) for line, cells in rows)
+    return Rows(columns, tuple(found))
+
+
+def _require_names(path: Path, line: int, names: Sequence[str], kept: Sequence[int]) -> None:
+    """Refuse a column without a name that holds something, and two with one name."""
+    for place in kept:
+        if not names[place]:
+            raise DatasetError(
+                f"{path}, line {line}: column {place + 1} has no name", "name every column in the first line"
+            )
+    for name, count in Counter(names[place] for place in kept).items():
+        if count > 1:
+            raise DatasetError(f"{path}, line {line}: {count} columns are called {name!r}", "give each its own name")
 
 
 def _csv_records(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
@@ -205,30 +236,11 @@ def _number(cell: Any, notation: Notation) -> Any:
     return int(bare) if bare.lstrip("+-").isdigit() else float(bare)
 
 
-def _read_json_lines(path: Path, content: bytes) -> Rows:
-    decoded(path, content)
-    rows = []
-    columns: dict[str, None] = {}
-    for line, text in enumerate(content.split(b"\n"), 1):
-        bare = text.removeprefix(BYTE_ORDER_MARK.encode())
-        if bare.strip():
-            cells = _plain(path, line, _json_object(path, line, bare))
-            columns.update(dict.fromkeys(cells))
-            rows.append(Row(line, cells))
+def _read_json(path: Path, content: bytes) -> Rows:
+    rows = [Row(line, _plain(path, line, cells)) for line, cells in objects(path, decoded(path, content))]
+    columns = tuple(dict.fromkeys(name for row in rows for name in row.cells))
     complete = (Row(row.line, {name: row.cells.get(name) for name in columns}) for row in rows)
-    return Rows(tuple(columns), tuple(complete))
-
-
-def _json_object(path: Path, line: int, text: bytes) -> dict[str, Any]:
-    try:
-        value = msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError) as error:
-        no_json = b"NaN" in text or b"Infinity" in text
-        hint = "JSON knows neither NaN nor infinity: write null" if no_json else "write one JSON object on each line"
-        raise DatasetError(f"{path}, line {line}: {error}", hint) from error
-    if not isinstance(value, dict):
-        raise DatasetError(f"{path}, line {line}: not a JSON object", 'write {"column": value, ...} on each line')
-    return value
+    return Rows(columns, tuple(complete))
 
 
 def _read_parquet(path: Path, content: bytes) -> Rows:
@@ -272,13 +284,16 @@ def decoded(path: Path, content: bytes) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
-        raise DatasetError(f"{path}, line {line}: not UTF-8", "save the file as UTF-8") from error
+        raise DatasetError(
+            f"{path}, line {line}: not UTF-8", "save the file as UTF-8, which Excel calls CSV UTF-8"
+        ) from error
 
 
 READERS: Mapping[str, Callable[[Path, bytes], Rows]] = {
     **dict.fromkeys(_AS_TEXT, _read_csv),
-    ".jsonl": _read_json_lines,
-    ".ndjson": _read_json_lines,
+    ".json": _read_json,
+    ".jsonl": _read_json,
+    ".ndjson": _read_json,
     ".parquet": _read_parquet,
 }
 """How files are read, by extension."""

@@ -7,8 +7,8 @@ from functools import cached_property
 
 from msgspec import UNSET
 
+from llm_as_rnn.core.columns import Columns
 from llm_as_rnn.core.records import Record
-from llm_as_rnn.core.task import Columns
 
 BLANKS = str.maketrans({"\u00a0": " ", "\u202f": " ", "\u2009": " ", "\u2019": "'", "\u2212": "-"})
 """What looks like a blank, an apostrophe or a minus and is another sign: programs write them into figures."""

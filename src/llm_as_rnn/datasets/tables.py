@@ -19,11 +19,12 @@ from typing import Any, get_args
 import msgspec
 from msgspec import UNSET
 
+from llm_as_rnn.core.columns import Columns
 from llm_as_rnn.core.documents import did_you_mean
 from llm_as_rnn.core.errors import AnswerError, DatasetError, TaskError
 from llm_as_rnn.core.fields import Field, Number
 from llm_as_rnn.core.records import Observation, Record, SequenceInfo, Value
-from llm_as_rnn.core.task import Columns, Task
+from llm_as_rnn.core.task import Task
 from llm_as_rnn.datasets.base import Row, Selection, Sequence, Split, Step
 from llm_as_rnn.datasets.formats import Rows, read_data, read_rows
 from llm_as_rnn.datasets.notation import notation_of
@@ -121,7 +122,7 @@ def read_table(path: Path, task: Task) -> Table:
     Parameters
     ----------
     path : Path
-        CSV (separated by comma, semicolon or tab), JSON lines, or Parquet.
+        CSV (separated by comma, semicolon or tab), JSON (a list, or lines), or Parquet.
     task : Task
         With a ``data`` section.
 
@@ -139,7 +140,7 @@ def read_table(path: Path, task: Task) -> Table:
             f"task {task.name} does not say which columns of {path} mean what", "add a data section to its file"
         )
     content = read_data(path)
-    rows = read_rows(path, content, _text_columns(task, task.data), notation_of(task.data))
+    rows = read_rows(path, content, _text_columns(task, task.data), notation_of(task.data), task.data.says_nothing)
     reader = _Reader(path, task, task.data, rows.columns)
     sequences = reader.sequences(rows)
     reader.require_templates(sequences[0])
@@ -328,12 +329,12 @@ class _Reader:
             try:
                 self._task.show(sequence.steps[0].observation, form, sequence.info.about)
             except TaskError as error:
-                missing = re.search(r"'([^']*)' is undefined|has no attribute '(.*)'", error.message)
-                if missing is None:
+                if not error.lacks:
                     raise
+                what = f"{self._path} has no column {error.lacks!r} to show, which task {self._task.name}"
                 raise TaskError(
-                    f"{error.message}, with the columns of {self._path}",
-                    self._template_hint(missing[1] or missing[2]),
+                    f"{what} names in its template {form if form != 'json' else 'observation'}",
+                    self._template_hint(error.lacks),
                 ) from None
 
     def _template_hint(self, missing: str) -> str:

@@ -154,9 +154,15 @@ def _next(info: RunInfo, summaries: Sequence[MethodSummary]) -> Iterator[str]:
 
 
 def _troubles(info: RunInfo, summaries: Sequence[MethodSummary]) -> Iterator[str]:
+    failing = [one for one in _asking(summaries) if one.failed > CLEARLY_FAILED * one.steps]
+    if failing and info.reasons:  # then answers could not be had at all, whatever their form
+        yield (
+            "mend why calls failed, which stands below; then the same command with --out, --resume and --retry-failed "
+            "asks again"
+        )
+        return
     if info.status in ("interrupted", "failed"):
         yield "give the same command again with --out and --resume: this run is not complete"
-    failing = [one for one in _asking(summaries) if one.failed > CLEARLY_FAILED * one.steps]
     if failing:
         worst = max(failing, key=lambda one: one.failed / one.steps)
         other = "json" if info.spec.settings.form == "line" else "line"

@@ -61,6 +61,7 @@ class Steps(Desk):
 
         for _ in range(ATTEMPTS):
             loaded, kept = await self.store.read(reading)
+            fields = self.present.predictor(loaded.row).task.filled(fields)
             if kept is not None and not self._is_to_be_asked_again(kept):
                 return self._the_same(kept, fields)
             if loaded.row.status != "active":

@@ -14,7 +14,7 @@ from llm_as_rnn.catalogue import DEFAULT_METHOD, asks_model, build, require_meth
 from llm_as_rnn.catalogue import resolve as settle
 from llm_as_rnn.core.door import plain, plain_fields, plain_id
 from llm_as_rnn.core.engine import Engine
-from llm_as_rnn.core.errors import AnswerError, GivenUpWarning, UsageError
+from llm_as_rnn.core.errors import AnswerError, GivenUpWarning, RefusedPluginWarning, UsageError
 from llm_as_rnn.core.files import as_path
 from llm_as_rnn.core.method import Calls, Method, count_tokens
 from llm_as_rnn.core.prompts import Prompts
@@ -28,6 +28,7 @@ from llm_as_rnn.engines.naming import DEFAULT_MODEL
 from llm_as_rnn.engines.patience import OnPause
 from llm_as_rnn.engines.resolve import resolve, split_model
 from llm_as_rnn.recurrence.budget import require_room
+from llm_as_rnn.streams.brought import clashes_of
 from llm_as_rnn.streams.fetching import in_notebook
 from llm_as_rnn.streams.online import (
     Fate,
@@ -133,6 +134,8 @@ class Live:
         self._engine: Engine = engine or IdleEngine(model)
         self._remote_data = require_local(self.task, self._engine.info, allow_remote_data, remote_data)
         self.choices = wanted(choices, Settings, StreamSettings)
+        for line in clashes_of([method], self.choices["rule"], [self._model]):
+            warnings.warn(line, RefusedPluginWarning, stacklevel=3)
         self._keeping = StreamSettings.of(self.choices)
         require_one_sequence(self.choices, "a learner")
         self.sequence = SequenceInfo(
@@ -272,7 +275,7 @@ class Live:
         return kept_memory(self.method, self.stream)
 
     def _ask(self, x: Mapping[str, Any], name: Id | None) -> Calls[Waiting]:
-        fields = plain_fields(x, "the observation")
+        fields = self.task.filled(plain_fields(x, "the observation"))
         name = None if name is None else plain_id(name)
         self.stream, waiting = yield from ask(self.method, self.stream, self.sequence.id, fields, name, self._keeping)
         return waiting
@@ -388,7 +391,7 @@ def outcome(task: Task, y: Mapping[str, Any]) -> dict[str, Value]:
     """
     fields = {field.name: field for field in task.answer}
     # What is missing is no outcome, and no text "None".
-    y = {name: value for name, value in plain_fields(y, "the outcome").items() if value is not None}
+    y = {name: value for name, value in task.filled(plain_fields(y, "the outcome")).items() if value is not None}
     unknown = [name for name in y if name not in fields]
     if unknown or not y:
         what = f"there is no answer field {unknown[0]!r}" if unknown else "the outcome is empty"

@@ -12,16 +12,23 @@ from llm_as_rnn.cli.commands.later import body
 
 @click.group()
 def data() -> None:
-    """List and show the datasets, make tables of publishers' files, and check any data for leaks."""
+    """List and show the datasets, make tables of publishers' files, and check any data for leaks.
+
+    \b
+    Examples:
+      llm-as-rnn data list
+      llm-as-rnn data show weather
+      llm-as-rnn data check my_task.yaml --data my.csv
+    """
 
 
-@data.command("list")
+@data.command("list", short_help="List the datasets that there are.")
 def list_(**given: Any) -> Any:
     """List the datasets: what is predicted, from where, on what terms, and whether they are ready here."""
     return body("data:list_")(**given)
 
 
-@data.command()
+@data.command(short_help="Make a table of a publisher's files.")
 @click.argument("name")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), help="The table, .jsonl [default: NAME.jsonl].")
@@ -43,7 +50,7 @@ def make(**given: Any) -> Any:
     return body("data:make")(**given)
 
 
-@data.command()
+@data.command(short_help="Show the first steps of a task's data.")
 @click.argument("task_name", metavar="TASK")
 @click.option("--steps", type=int, default=3, show_default=True, help="How many steps.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Chooses the sequence.")

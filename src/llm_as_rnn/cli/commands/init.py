@@ -29,8 +29,15 @@ from llm_as_rnn.cli.commands.later import body
 )
 @click.option("--dates", metavar="FORMAT", help="How the dates of the order are written, such as %d/%m/%Y.")
 @click.option("--decimal", type=click.Choice([".", ","]), help="Which sign stands before decimals.")
+@click.option(
+    "--missing",
+    multiple=True,
+    metavar="WORD",
+    help="What stands for a value that is not there, such as NA. May be repeated. "
+    "[default: such words where numbers or dates have them]",
+)
 def init(**given: Any) -> Any:
-    """Look at the table DATA (.csv, .tsv, .jsonl or .parquet), and write a task file for it.
+    """Look at the table DATA (.csv, .tsv, .json, .jsonl or .parquet), and write a task file for it.
 
     It proposes what is predicted, the order of the rows, what tells sequences apart, what is known before the outcome
     and what looks like a leak; it recognises dates, decimal commas, thousands and currencies. What it cannot know it

@@ -29,6 +29,13 @@ def memory() -> None:
 
     PATH is a run's folder, or the file of a learner or of `llm-as-rnn predict --state`. A memory that an update did not
     change keeps its version's number.
+
+    \b
+    Examples:
+      llm-as-rnn memory list state.json
+      llm-as-rnn memory show runs/mine --method recurrent --sequence may
+      llm-as-rnn memory diff state.json 3 5
+      llm-as-rnn memory restore state.json --version 3
     """
 
 

@@ -11,7 +11,13 @@ from llm_as_rnn.cli.commands.later import body
 
 @click.group()
 def models() -> None:
-    """List, fetch and check model files for the embedded engine."""
+    """List, fetch and check model files for the embedded engine.
+
+    \b
+    Examples:
+      llm-as-rnn models list
+      llm-as-rnn models pull smollm2-135m
+    """
 
 
 @models.command("list")
@@ -27,7 +33,7 @@ def pull(**given: Any) -> Any:
     return body("models:pull")(**given)
 
 
-@models.command()
+@models.command(short_help="Say what is known of a model, and check its file.")
 @click.argument("name")
 def show(**given: Any) -> Any:
     """Say all that is known of the model NAME, and check its file if it is here."""

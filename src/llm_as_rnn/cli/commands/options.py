@@ -17,6 +17,37 @@ from llm_as_rnn.runs.defaults import MEASURED, MOST_TIMES
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+SECTIONS = {
+    "form": "How the model is asked",
+    "budget": "The memory, and how it is updated",
+    "sampling": "Answers and their chances",
+    "coverage": "How far an answer is trusted",
+    "max_waiting": "What a stream keeps",
+    "prompts": "Templates, and the model's engine",
+    "executor": "On several machines",
+    "concurrency": "Speed and cost",
+    "judge": "A judge of the answers",
+    "out": "Where it is kept",
+}
+"""The headings of help, by the name of the first option that stands under each."""
+
+
+class Sectioned(click.Command):
+    """A command with so many options that help shows them under headings; those that most people need stand first."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options."""
+        heading, sections = "Options", dict[str, list[tuple[str, str]]]()
+        for parameter in self.get_params(ctx):
+            heading = SECTIONS.get(parameter.name or "", heading)
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                sections.setdefault("Options" if parameter.name == "help" else heading, []).append(record)
+        for title, records in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(records)
+
+
 class Seconds(click.ParamType[float]):
     """A time span in seconds.
 
@@ -52,7 +83,11 @@ _SERVERS = click.option(
 )
 
 _ENGINE = [
-    click.option("--context", type=click.IntRange(min=1), help="Context window in tokens, for the embedded engine."),
+    click.option(
+        "--context",
+        type=click.IntRange(min=1),
+        help="Context window in tokens, for the embedded engine [default: the model's].",
+    ),
     click.option(
         "--cache-reuse",
         type=click.IntRange(min=0),
@@ -107,14 +142,14 @@ _EXECUTOR = [
     click.option(
         "--engines",
         type=click.IntRange(min=1),
-        help="Engines on Ray, each with the walks of its sequences in a process of its own [default: one a node, and "
+        help="Engines on Ray, each in a process of its own, with its share of the sequences [default: one a node, and "
         "one a server at least].",
     ),
 ]
 
 
 def executor_options(command: F) -> F:
-    """Give a command the options that say where its walks are made."""
+    """Give a command the options that say where its sequences are gone through."""
     return _with(command, _EXECUTOR)
 
 
@@ -231,5 +266,7 @@ remote_data_option = click.option(
 )
 """Of every command that sends data to an engine (see `datasets.terms`)."""
 
-prompts_option = click.option("--prompts", type=click.Path(path_type=Path), help="Folder with templates of your own.")
+prompts_option = click.option(
+    "--prompts", type=click.Path(path_type=Path), help="Folder with templates of your own [default: the shipped ones]."
+)
 """Of every command that asks a model."""

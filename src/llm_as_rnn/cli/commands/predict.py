@@ -9,13 +9,19 @@ import click
 
 from llm_as_rnn.catalogue import DEFAULT_METHOD
 from llm_as_rnn.cli.commands.later import body
-from llm_as_rnn.cli.commands.options import engine_options, prompts_option, remote_data_option, setting_options
+from llm_as_rnn.cli.commands.options import (
+    Sectioned,
+    engine_options,
+    prompts_option,
+    remote_data_option,
+    setting_options,
+)
 from llm_as_rnn.core.settings import BETWEEN_SEQUENCES, Settings
 from llm_as_rnn.engines.naming import DEFAULT_MODEL
 from llm_as_rnn.streams.settings import StreamSettings
 
 
-@click.command()
+@click.command(cls=Sectioned)
 @click.argument("task")
 @click.option(
     "--state",
@@ -31,8 +37,8 @@ from llm_as_rnn.streams.settings import StreamSettings
 @click.option(
     "--session", help="The stream's name in the service; begun if it is not there [default: the task's name]."
 )
-@click.option("--model", "-m", help=f"As for `run` [default: {DEFAULT_MODEL}].")
-@click.option("--method", help=f"Who predicts [default: {DEFAULT_METHOD}].")
+@click.option("--model", "-m", help=f"The model, named as for `run` [default: {DEFAULT_MODEL}].")
+@click.option("--method", help=f"Who predicts, one of those of `run` [default: {DEFAULT_METHOD}].")
 @click.option(
     "--about",
     multiple=True,
@@ -40,11 +46,11 @@ from llm_as_rnn.streams.settings import StreamSettings
     help="What stays the same in the stream, for tasks that show it: told when it is begun. May be repeated.",
 )
 @click.option("--take-task", is_flag=True, help="Go on with the task as it is now, if it was edited.")
-@setting_options(Settings, StreamSettings, but=BETWEEN_SEQUENCES)
+@click.option("--memory", "show_memory", is_flag=True, help="Show the memory at the end, on standard error.")
+@setting_options(Settings, StreamSettings, but=("shared",))
 @prompts_option
 @engine_options
 @remote_data_option
-@click.option("--memory", "show_memory", is_flag=True, help="Show the memory at the end, on standard error.")
 def predict(**given: Any) -> Any:
     """Predict a stream of TASK from standard input, and learn outcomes when they come.
 
@@ -58,6 +64,11 @@ def predict(**given: Any) -> Any:
     "error", and the exit code is then 1. An id is text or a whole number, and 7 is not "7"; a line without one gets "#"
     and a number. A prediction whose status is "engine_error" is made again when its line is sent again. Where a limit
     is reached, the answer says which, and names what was given up ("given_up").
+
+    \b
+    Examples:
+      llm-as-rnn predict weather --state state.json < lines.jsonl
+      llm-as-rnn predict my_task.yaml --state state.json --about site=north --memory < lines.jsonl
 
     With --server the memory is in a service, which has a model and a database of its own. There ids are text, and a
     line that was sent before is answered as it was then.

@@ -10,6 +10,7 @@ import click
 from llm_as_rnn.catalogue import DEFAULT_METHODS, METHODS
 from llm_as_rnn.cli.commands.later import body
 from llm_as_rnn.cli.commands.options import (
+    Sectioned,
     executor_options,
     prompts_option,
     remote_data_option,
@@ -21,26 +22,27 @@ from llm_as_rnn.core.settings import Settings
 from llm_as_rnn.engines.naming import DEFAULT_MODEL
 
 
-@click.command()
+@click.command(cls=Sectioned)
 @click.argument("task")
 @click.option(
     "--model",
     "-m",
     default=DEFAULT_MODEL,
     show_default=True,
-    help="llamacpp:NAME, llamacpp:FILE.gguf, openai:NAME or scripted:FILE.jsonl.",
+    help="The model: llamacpp:NAME (`models list` shows them), llamacpp:FILE.gguf, openai:NAME or scripted:FILE.jsonl.",
 )
 @click.option(
     "--methods",
     help=f"Comma-separated, of {', '.join(METHODS)}; recurrent:RULE names an update rule, and NAME:SETTING=VALUE gives "
     "a method a setting of its own. The cheap references always run "
-    f"[default: {','.join(DEFAULT_METHODS)}].",
+    f"[default: {', '.join(DEFAULT_METHODS)}].",
 )
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
-    help="Your own data: for a task file .csv, .tsv, .jsonl or .parquet; for mimic its folder.",
+    help="Your own data: for a task file .csv, .tsv, .json, .jsonl or .parquet; for mimic its folder.",
 )
+@click.option("--quick", is_flag=True, help="A short run: 4 sequences of few steps, 128 tokens of memory.")
 @click.option("--sequences", type=int, help="How many sequences [default: the task's; with --data all of the split].")
 @click.option("--steps", type=int, help="Most steps in each sequence [default: the task's; with --data all].")
 @click.option(
@@ -48,7 +50,7 @@ from llm_as_rnn.engines.naming import DEFAULT_MODEL
     type=click.Choice(["development", "held_out"]),
     default="development",
     show_default=True,
-    help="Tune on development alone; report on held_out.",
+    help="Which part of the data: tune on development alone, and report on held_out.",
 )
 @click.option("--delay", type=int, default=0, show_default=True, help="How late outcomes come, in steps.")
 @setting_options(Settings)
@@ -64,7 +66,6 @@ from llm_as_rnn.engines.naming import DEFAULT_MODEL
     is_flag=True,
     help="With --resume: ask again where a call to the model failed, and go on from there; the old journal is kept.",
 )
-@click.option("--quick", is_flag=True, help="A short run: 4 sequences of few steps, 128 tokens of memory.")
 @click.option(
     "--serve",
     is_flag=True,

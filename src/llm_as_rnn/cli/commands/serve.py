@@ -59,14 +59,14 @@ def serve(ctx: click.Context, /, **given: Any) -> Any:
     return None
 
 
-@serve.command()
+@serve.command(short_help="Make the tables of the database, or bring them up to date.")
 @_database
 def migrate(**given: Any) -> Any:
     """Make the tables of the database, or bring them up to this version; there is no way down."""
     return body("serve:migrate")(**given)
 
 
-@serve.command()
+@serve.command(short_help="Copy an SQLite database.")
 @click.argument("file", type=click.Path(path_type=Path))
 @_database
 def backup(**given: Any) -> Any:
@@ -74,7 +74,7 @@ def backup(**given: Any) -> Any:
     return body("serve:backup")(**given)
 
 
-@serve.command()
+@serve.command(short_help="Delete steps that ended long ago.")
 @click.option("--days", type=float, required=True, help="Keep what ended within so many days.")
 @_database
 def retain(**given: Any) -> Any:
@@ -85,12 +85,12 @@ def retain(**given: Any) -> Any:
     return body("serve:retain")(**given)
 
 
-@serve.group()
+@serve.group(short_help="Make, list and revoke keys.")
 def keys() -> None:
     """Make, list and revoke the keys by which the service knows who asks."""
 
 
-@keys.command("create")
+@keys.command("create", short_help="Make a key, and show it this once.")
 @click.argument("tenant")
 @click.argument("name")
 @click.option(
@@ -105,7 +105,7 @@ def create_key(**given: Any) -> Any:
     return body("serve:create_key")(**given)
 
 
-@keys.command("list")
+@keys.command("list", short_help="List keys.")
 @click.option("--tenant", help="Only the keys of this tenant.")
 @_database
 def list_keys(**given: Any) -> Any:
@@ -113,7 +113,7 @@ def list_keys(**given: Any) -> Any:
     return body("serve:list_keys")(**given)
 
 
-@keys.command("revoke")
+@keys.command("revoke", short_help="Revoke a key.")
 @click.argument("key")
 @_database
 def revoke_key(**given: Any) -> Any:
@@ -121,7 +121,7 @@ def revoke_key(**given: Any) -> Any:
     return body("serve:revoke_key")(**given)
 
 
-@serve.group()
+@serve.group(short_help="Add, list, change and delete tenants.")
 def tenants() -> None:
     """Add, list and delete tenants: each has its own tasks and sessions, and sees no other's."""
 
@@ -154,7 +154,7 @@ def list_tenants(**given: Any) -> Any:
     return body("serve:list_tenants")(**given)
 
 
-@tenants.command("change")
+@tenants.command("change", short_help="Change a tenant's quotas.")
 @click.argument("name")
 @_quotas
 @_database
@@ -163,7 +163,7 @@ def change_quotas(**given: Any) -> Any:
     return body("serve:change_quotas")(**given)
 
 
-@tenants.command("delete")
+@tenants.command("delete", short_help="Delete a tenant and all that is its own.")
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="Do not ask whether that is meant.")
 @_database

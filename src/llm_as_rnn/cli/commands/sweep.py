@@ -9,6 +9,7 @@ import click
 
 from llm_as_rnn.cli.commands.later import body
 from llm_as_rnn.cli.commands.options import (
+    Sectioned,
     executor_options,
     prompts_option,
     remote_data_option,
@@ -20,7 +21,7 @@ from llm_as_rnn.core.settings import Settings
 from llm_as_rnn.engines.naming import DEFAULT_MODEL
 
 
-@click.command()
+@click.command(cls=Sectioned)
 @click.argument("name", metavar="SWEEP")
 @click.option(
     "--model",

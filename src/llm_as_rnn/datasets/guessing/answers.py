@@ -15,6 +15,9 @@ from llm_as_rnn.datasets.guessing.figures import SHARES
 MOST_DECIMALS = 4
 """Digits after a number's point that are asked for at most."""
 
+MOST_DIGITS = 6
+"""Digits that are asked for at most, before and after its point."""
+
 MOST_OF_IT = 50
 """A percentage above which all of it is plausible."""
 
@@ -68,7 +71,9 @@ def _number(name: str, about: str, column: Column, last: str) -> Number:
     low, high = plausible([float(cell) for cell in column.there])
     if set(column.signs) & SHARES and low >= 0 and high > MOST_OF_IT:
         high = max(100.0, *column.there)
-    decimals = min(max((_decimals(float(cell)) for cell in column.there), default=0), MOST_DECIMALS)
+    before = len(f"{max(abs(low), abs(high)):.0f}")
+    written = max((_decimals(float(cell)) for cell in column.there), default=0)
+    decimals = max(min(written, MOST_DECIMALS, MOST_DIGITS - before), 0)
     unit = column.signs[0] if column.signs else ""
     return Number(name, about, unit=unit, low=low, high=high, decimals=decimals, last=last)
 

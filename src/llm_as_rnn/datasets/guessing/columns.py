@@ -10,14 +10,15 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, Literal
 
+from llm_as_rnn.core.columns import Columns as Data
 from llm_as_rnn.core.fields import ARROW
 from llm_as_rnn.core.folding import fold
 from llm_as_rnn.core.records import Record
 from llm_as_rnn.datasets.base import Row
-from llm_as_rnn.datasets.formats import Rows, is_number
-from llm_as_rnn.datasets.guessing.dates import Dates, dates
+from llm_as_rnn.datasets.formats import Rows, is_number, without
+from llm_as_rnn.datasets.guessing.dates import Dates, dates, dates_of_digits
 from llm_as_rnn.datasets.guessing.figures import Choice, Figures, choose, figures
-from llm_as_rnn.datasets.guessing.words import CODES, PLACES
+from llm_as_rnn.datasets.guessing.words import CODES, NOTHING, PLACES
 from llm_as_rnn.datasets.notation import Notation
 
 Kind = Literal["nothing", "constant", "numbers", "dates", "options", "texts", "long texts", "lists", "codes", "objects"]
@@ -110,8 +111,8 @@ class Column(Record, frozen=True, dict=True):
     def holds(self) -> str:
         """What it holds, in words for a person."""
         if self.kind == "numbers":
-            low, high = min(self.there), max(self.there)
-            return f"numbers, {low:g} to {high:g}{' ' + self.signs[0] if self.signs else ''}"
+            low, high = _in_full(min(self.there)), _in_full(max(self.there))
+            return f"numbers, {low} to {high}{' ' + self.signs[0] if self.signs else ''}"
         if self.kind == "dates":
             return f"dates, {self.format}" if self.format else "dates"
         if self.kind == "options":
@@ -140,6 +141,8 @@ class Columns(Record, frozen=True):
         How numbers are written.
     doubt : str
         A figure that could be another number as well; empty where all is plain.
+    missing : tuple of str
+        What stands for a value that is not there.
     rows : int
         How many rows there are.
     """
@@ -147,6 +150,7 @@ class Columns(Record, frozen=True):
     by_name: dict[str, Column]
     notation: Notation
     doubt: str
+    missing: tuple[str, ...]
     rows: int
 
 
@@ -156,6 +160,7 @@ def look_at(
     as_text: bool,
     decimal: str | None = None,
     format: str | None = None,  # noqa: A002 - as dates call it
+    missing: Sequence[str] | None = None,
 ) -> Columns:
     """Look at each column of a table.
 
@@ -169,7 +174,13 @@ def look_at(
         The sign before decimals, where somebody said so.
     format : str, optional
         How dates are written, where somebody said so; columns that it cannot read are looked at as others are.
+    missing : sequence of str, optional
+        What stands for a value that is not there, where somebody said so. By default these are the words of
+        `words.NOTHING` that a column of numbers or dates has.
     """
+    nothing = tuple(missing) if missing is not None else _words_for_nothing(table, format)
+    if nothing:
+        table = without(table, Data({"": ""}, missing=nothing).says_nothing)
     cells = {name: tuple(row.cells[name] for row in table.rows) for name in table.columns}
     texts = {name: tuple(map(_text, column)) for name, column in cells.items()}
     written = {name: how for name, column in cells.items() if (how := _figures(column))}
@@ -183,7 +194,32 @@ def look_at(
             read = _numbers(column, notation)
         signs = written[name].signs if name in written else ()
         found[name] = _column(name, read, texts[name], signs, format)
-    return Columns(found, notation, choice.doubt, len(table.rows))
+    return Columns(found, notation, choice.doubt, nothing, len(table.rows))
+
+
+def _words_for_nothing(table: Rows, format_: str | None) -> tuple[str, ...]:
+    """Find the words but for which a column would be one of numbers or dates."""
+    found: dict[str, None] = {}
+    for name in table.columns:
+        cells = [
+            cell.strip() if isinstance(cell, str) else cell
+            for row in table.rows
+            if (cell := row.cells[name]) is not None
+        ]
+        words = dict.fromkeys(cell for cell in cells if isinstance(cell, str) and cell.casefold() in NOTHING)
+        rest = [cell for cell in cells if cell not in words] if words else []
+        if rest and _are_numbers_or_dates(rest, format_):
+            found.update(words)
+    return tuple(found)
+
+
+def _are_numbers_or_dates(cells: Sequence[Any], format_: str | None) -> bool:
+    if any(isinstance(cell, bool | dict | list) for cell in cells):
+        return False
+    texts = [cell for cell in cells if isinstance(cell, str)]
+    return (
+        not texts or figures(texts) is not None or _dates(tuple(cells), tuple(map(_text, cells)), format_) is not None
+    )
 
 
 def _figures(cells: Sequence[Any]) -> Figures | None:
@@ -224,6 +260,15 @@ def _column(
     return Column(name, cells, _kind_of_texts(known), texts)
 
 
+def _in_full(number: float) -> str:
+    """Write a number as a person reads it.
+
+    >>> _in_full(1318683096.0), _in_full(0.25), _in_full(1e21)
+    ('1318683096', '0.25', '1e+21')
+    """
+    return f"{number:.0f}" if number == int(number) and abs(number) < 1e15 else f"{number:g}"  # noqa: PLR2004 - exact
+
+
 def _is_list_of_texts(cell: Any) -> bool:
     return isinstance(cell, list) and all(isinstance(part, str) and part.strip() for part in cell)
 
@@ -231,7 +276,9 @@ def _is_list_of_texts(cell: Any) -> bool:
 def _dates(cells: tuple[Any, ...], texts: tuple[str | None, ...], format_: str | None) -> Dates | None:
     if format_ and (found := dates(texts, format_)):
         return found
-    return dates(texts) if all(cell is None or isinstance(cell, str) for cell in cells) else None
+    if all(cell is None or isinstance(cell, str) for cell in cells):
+        return dates(texts)
+    return dates_of_digits(texts)
 
 
 def _numbers_rows(name: str, cells: Sequence[float], rows: int) -> bool:

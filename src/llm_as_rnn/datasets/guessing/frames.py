@@ -21,7 +21,7 @@ def guess(frame: Any, wishes: Mapping[str, Any]) -> Task:
     """Propose a task for a frame of pandas or polars, or for rows (see `core.task.Task.guess`)."""
     wishes = dict(wishes)
     name = str(wishes.pop("name", "table"))
-    for many in ("outcome", "leave_out", "keep"):
+    for many in ("outcome", "leave_out", "keep", "missing"):
         if isinstance(wishes.get(many), str):
             wishes[many] = (wishes[many],)
     for wish in wishes:

@@ -9,13 +9,13 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET
 
+from llm_as_rnn.core.columns import Columns as Data
 from llm_as_rnn.core.documents import did_you_mean
 from llm_as_rnn.core.errors import DatasetError, TaskError, UsageError
 from llm_as_rnn.core.fields import Field
 from llm_as_rnn.core.records import Record
-from llm_as_rnn.core.task import Columns as Data
 from llm_as_rnn.core.task import MemorySection, Task
-from llm_as_rnn.datasets.formats import Rows
+from llm_as_rnn.datasets.formats import INDEX, Rows
 from llm_as_rnn.datasets.guessing import roles
 from llm_as_rnn.datasets.guessing.answers import answer_field, plain_word
 from llm_as_rnn.datasets.guessing.columns import Column, Columns, look_at
@@ -47,6 +47,8 @@ class Wishes(Record, frozen=True):
         How the dates of ``order`` are written.
     decimal : str, optional
         The sign before decimals.
+    missing : tuple of str, optional
+        What stands for a value that is not there.
     """
 
     outcome: tuple[str, ...] | None = None
@@ -57,6 +59,7 @@ class Wishes(Record, frozen=True):
     keep: tuple[str, ...] = ()
     dates: str | None = None
     decimal: str | None = None
+    missing: tuple[str, ...] | None = None
 
 
 class Seen(Record, frozen=True):
@@ -112,6 +115,8 @@ class Proposal(Record, frozen=True):
         What it does not tell.
     rows, sequences : int
         How many there are.
+    in_line : int
+        How many of the columns that are shown its line has, from the first on.
     """
 
     task: Task
@@ -119,6 +124,7 @@ class Proposal(Record, frozen=True):
     doubts: tuple[Doubt, ...]
     rows: int
     sequences: int
+    in_line: int
 
 
 def propose(table: Rows, name: str, wishes: Wishes = Wishes(), *, as_text: bool = False) -> Proposal:  # noqa: B008 - frozen
@@ -145,7 +151,9 @@ def propose(table: Rows, name: str, wishes: Wishes = Wishes(), *, as_text: bool 
     if len(table.rows) < FEWEST:
         raise DatasetError(f"{name} has {len(table.rows)} row: nothing can be learned from it", "give more rows")
     _require_columns(table, wishes)
-    columns = look_at(table, as_text=as_text, decimal=wishes.decimal, format=wishes.dates)
+    columns = look_at(
+        table, as_text=as_text, decimal=wishes.decimal, format=wishes.dates, missing=wishes.missing or None
+    )
     return _Proposer(columns, name, wishes).proposal()
 
 
@@ -165,14 +173,21 @@ class _Proposer:
         self._all, self._name, self._wishes = columns, name, wishes
         self._columns = list(columns.by_name.values())
         self._order = self._wished(wishes.order, lambda: roles.find_order(self._without_outcomes()))
-        taken = [column.name for column in (self._order,) if column] + list(wishes.outcome or ())
-        self._sequence = self._wished(wishes.sequence, lambda: roles.find_sequence(self._columns, self._order, taken))
+        self._sequence = self._find_sequence()
         if wishes.dates and (self._order is None or self._order.format != wishes.dates):
             what = f"the dates of {self._order.name} are not" if self._order else "no column has dates that are"
             raise UsageError(f"{what} written as {wishes.dates}", "correct --dates, or leave it out")
         self._groups = roles.groups(self._sequence, self._order, columns.rows)
+        if wishes.order is None and not roles.tells_apart(self._order, self._groups):
+            self._order = None  # rows stay as they stand, and what does not sort them can be shown
+            self._sequence = self._find_sequence()
+            self._groups = roles.groups(self._sequence, None, columns.rows)
         self._outcomes = self._find_outcomes()
         self._ahead = self._find_ahead()
+
+    def _find_sequence(self) -> Column | None:
+        taken = [column.name for column in (self._order,) if column] + list(self._wishes.outcome or ())
+        return self._wished(self._wishes.sequence, lambda: roles.find_sequence(self._columns, self._order, taken))
 
     def _wished(self, said: str | None, find: Any) -> Column | None:
         if said is None:
@@ -229,7 +244,7 @@ class _Proposer:
             )
         except ValueError as error:
             raise TaskError(f"{self._name}: no task can be made of it: {error}", "choose other columns") from error
-        return Proposal(task, seen, tuple(self._doubts()), self._all.rows, len(self._groups))
+        return Proposal(task, seen, tuple(self._doubts()), self._all.rows, len(self._groups), texts.columns)
 
     # ------------------------------------------------------------------------------------------------- columns
 
@@ -262,6 +277,8 @@ class _Proposer:
     def _useless(self, column: Column) -> str:
         if column.name == "fields":
             return "templates call all columns by this name: rename it to show it"
+        if column.name == INDEX and column.kind == "codes":
+            return "it numbers the rows, and has no name in the file"
         return roles.NEVER.get(column.kind) or ("it names the row and tells nothing" if column.kind == "codes" else "")
 
     def _as_it_comes(self, outcome: Column) -> Column:
@@ -329,6 +346,7 @@ class _Proposer:
             thousands=msgspec.convert(notation.thousands, Literal[".", ",", " ", "'"]) if notation.thousands else UNSET,
             signs=notation.signs or UNSET,
             ahead=self._ahead or UNSET,
+            missing=self._all.missing or UNSET,
         )
 
     def _instructions(self, named: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from llm_as_rnn.datasets.guessing.columns import Column, Kind
-from llm_as_rnn.datasets.guessing.words import CODES, IDS, LIKELY, NEXT, OUTCOMES, PLACES, SEQUENCES
+from llm_as_rnn.datasets.guessing.words import CODES, IDS, LIKELY, NEXT, OUTCOMES, PLACES, REMARKS, SEQUENCES
 
 NEVER: Mapping[Kind, str] = {
     "nothing": "it is empty",
@@ -82,6 +82,16 @@ def groups(columns: Column | None, order: Column | None, rows: int) -> list[list
     return [sorted(found, key=lambda row: at[row]) if at else found for found in apart.values()]
 
 
+def tells_apart(order: Column | None, apart: list[list[int]]) -> bool:
+    """Tell whether an order gives most rows of a sequence a place of their own: the number of a month does not.
+
+    Dates may be shared by many rows, and are still when things happened.
+    """
+    at = () if order is None or order.when else order.cells
+    shared = sum(len(rows) - len({at[row] for row in rows}) for rows in apart) if at else 0
+    return shared < MANY * len(at) or not at
+
+
 def is_regular(order: Column | None, apart: list[list[int]]) -> bool:
     """Tell whether rows are a series of readings: most gaps between them, in each sequence, are alike."""
     at = places(order)
@@ -118,9 +128,11 @@ def may_be_outcome(column: Column) -> bool:
 def _wish(column: Column, able: Sequence[Column]) -> float:
     kinds = {"options": 1.0, "numbers": 0.8, "lists": 0.3}
     likely = 2.0 if column.words & LIKELY else 0.0
+    # Remarks, and numbers of days and months, are seldom what anybody wants to know.
+    unlikely = 2.0 if column.words & (REMARKS | PLACES) or 2 * len(column.there) < len(column.cells) else 0.0
     few = 0.3 if column.kind == "options" and len(column.options) <= 10 else 0.0  # noqa: PLR2004 - a few
     lacks = 0.3 if not column.is_whole else 0.0  # outcomes are what is sometimes not known
-    return kinds.get(column.kind, 0.0) + likely + few + lacks + able.index(column) / len(able)
+    return kinds.get(column.kind, 0.0) + likely - unlikely + few + lacks + able.index(column) / len(able)
 
 
 def stays(column: Column, apart: list[list[int]]) -> bool:

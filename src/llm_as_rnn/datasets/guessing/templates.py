@@ -20,19 +20,29 @@ RESERVED = frozenset(
 IN_LINE, IN_CASE = 200, 80
 """Characters of a long text that a line and a case keep."""
 
+IN_FULL = 4000
+"""Characters of a long text that are shown in full: about a thousand tokens."""
+
 LONG_LINE = 160
 """Characters of a typical line from which on a shorter case is proposed."""
+
+MOST_IN_LINE = 1000
+"""Characters of a typical line from which on it has the first columns alone."""
 
 SELDOM = 0.3
 """Share of empty cells from which on a column is only mentioned where it holds something."""
 
 
 class Templates(NamedTuple):
-    """The templates of a task; ``case`` is empty where the line is short enough to be kept."""
+    """The templates of a task; ``case`` is empty where the line is short enough to be kept.
+
+    ``line`` has the first ``columns`` alone of what is shown, where all of it would be too long.
+    """
 
     observation: str
     line: str
     case: str
+    columns: int
 
 
 def templates(about: Sequence[Column], shown: Sequence[Column], units: Mapping[str, str]) -> Templates:
@@ -48,21 +58,22 @@ def templates(about: Sequence[Column], shown: Sequence[Column], units: Mapping[s
     rows = [f"- {_label(column)}: {_value(column, units, about=True)}" for column in about]
     rows += [_full(column, units) for column in shown]
     line = ", ".join(_short(column, units, IN_LINE, about=True) for column in about)
-    line = _joined([(column, _short(column, units, IN_LINE)) for column in shown], line, shown)
+    in_line = _kept(shown, IN_LINE, MOST_IN_LINE)
+    line = _joined([(column, _short(column, units, IN_LINE)) for column in in_line], line, in_line)
     if not rows:  # nothing is known but what came before
-        return Templates("the next one", "the next one", "")
+        return Templates("the next one", "the next one", "", 0)
     case = ""
     if any(column.kind == "long texts" for column in shown) or _length(shown, IN_LINE) > LONG_LINE:
-        kept = _kept(shown)
+        kept = _kept(shown, IN_CASE, LONG_LINE)
         case = _joined([(column, _short(column, units, IN_CASE)) for column in kept], "", kept)
-    return Templates("\n".join(rows) + "\n", line, case)
+    return Templates("\n".join(rows) + "\n", line, case, len(in_line))
 
 
-def _kept(shown: Sequence[Column]) -> list[Column]:
-    """Choose the columns of a case: from the first on, as many as are short together."""
+def _kept(shown: Sequence[Column], longest: int, most: int) -> list[Column]:
+    """Choose the columns of a line or a case: from the first on, as many as are short together."""
     kept: list[Column] = []
     for column in shown:
-        if kept and _length([*kept, column], IN_CASE) > LONG_LINE:
+        if kept and _length([*kept, column], longest) > most:
             break
         kept.append(column)
     return kept
@@ -93,6 +104,8 @@ def _joined(parts: Sequence[tuple[Column, str]], line: str, shown: Sequence[Colu
 
 def _full(column: Column, units: Mapping[str, str]) -> str:
     row = f"- {_label(column)}: {_value(column, units)}"
+    if column.kind == "long texts" and max(len(text) for text in column.texts if text is not None) > IN_FULL:
+        row = f"- {_label(column)}: {{{{ {_name(column)} | string | truncate({IN_FULL}) }}}}"
     if not _is_seldom(column):
         return row
     return f"{{% if {_name(column)} is not none %}}\n{row}\n{{% endif %}}"

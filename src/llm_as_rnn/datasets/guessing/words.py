@@ -7,6 +7,12 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
+NOTHING = _words(
+    "na n/a #n/a n.a. <na> nan -nan null (null) none nil void missing unknown unk ? ?? - -- --- \u2013 \u2014 . .. * "
+    "k.a. unbekannt fehlt keine"
+) | {"not available", "not applicable", "no data", "keine angabe"}
+"""What people and programs write, in any case, for a value that is not there."""
+
 OUTCOMES = _words(
     "outcome outcomes target label y result response next tomorrow future following churn churned class ergebnis "
     "ziel folge morgen ausgang"
@@ -15,9 +21,14 @@ OUTCOMES = _words(
 
 LIKELY = _words(
     "priority status state category type rating score price sales sold demand revenue amount value quantity count "
-    "umsatz absatz menge betrag preis wert priorität kategorie queue team severity grade temperature load"
+    "umsatz absatz menge betrag preis wert priorität kategorie queue team severity grade temperature temp load species"
 )
 """Words in the names of columns that people often want predicted."""
+
+REMARKS = _words(
+    "comment comments remark remarks note notes memo kommentar bemerkung bemerkungen notiz notizen hinweis"
+)
+"""Words in the names of columns that hold what somebody wanted to add."""
 
 NEXT = _words("next tomorrow following future folge morgen")
 """Words of those that say: the value of the row after this one."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Iterable, Sequence
 
 import yaml
 from msgspec import UNSET, to_builtins
 
+from llm_as_rnn.core.columns import Columns
 from llm_as_rnn.core.fields import Field
-from llm_as_rnn.core.task import Columns, Task
+from llm_as_rnn.core.task import Task
 from llm_as_rnn.datasets.guessing.proposal import Doubt, Proposal
 
 WIDTH = 110
@@ -36,10 +38,11 @@ def task_text(proposal: Proposal, data: str, file: str) -> str:
             "#",
             f"#     llm-as-rnn data check {_one_line(file)} --data {_one_line(data)}",
             f"#     llm-as-rnn run {_one_line(file)} --data {_one_line(data)} --quick",
+            *_stream(task, file),
         ],
         [f"name: {scalar(task.name)}", f"title: {scalar(task.title)}"],
         ["# What the model is told first, at every step. Say here what you would tell a person.", *_told(task)],
-        _shown(task),
+        _shown(proposal),
         ["# What is predicted: kinds are label, number, ranked and text.", "answer:", *_answer(task.answer)],
         ["# The sections of the memory that the model keeps.", "memory:", *_memory(task)],
         _data(proposal),
@@ -47,13 +50,36 @@ def task_text(proposal: Proposal, data: str, file: str) -> str:
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
 
 
+def _stream(task: Task, file: str) -> list[str]:
+    """Say how a live stream of such rows is predicted, with the shape of one of its lines."""
+    data = task.data
+    assert data is not UNSET  # noqa: S101 - what is proposed has one
+    about = "".join(f" --about {shlex.quote(f'{name}=...')}" for name in data.about)
+    line = {"x": dict.fromkeys(data.fields, ...), "y": dict.fromkeys((field.name for field in task.answer), ...)}
+    shape = json.dumps(line, ensure_ascii=False, default=lambda _: None).replace("null", "...")
+    return [
+        "#",
+        '# and a live stream, whose outcomes may come later ("id" then says whose), by lines such as',
+        "#",
+        f"#     llm-as-rnn predict {_one_line(file)} --state state.json{_one_line(about)} < lines.jsonl",
+        f"#     {_one_line(shape)}",
+    ]
+
+
 def _told(task: Task) -> list[str]:
     return _block("instructions", task.instructions)
 
 
-def _shown(task: Task) -> list[str]:
+def _shown(proposal: Proposal) -> list[str]:
+    task = proposal.task
     lines = ["# How one row is shown: in full for JSON answers, in one line for small models. An empty cell is none."]
+    if "truncate(" in task.observation + task.line:
+        lines.append("# truncate(N) keeps N characters of a long text: more tell more, and cost tokens at every step.")
     lines += _block("observation", task.observation)
+    if task.data is not UNSET and proposal.in_line < len(task.data.fields):
+        lines.append(
+            f"# The first {proposal.in_line} columns alone: all of them would be too long. Choose those that tell most."
+        )
     lines += [f"line: {quoted(task.line)}"]
     if task.case is not UNSET:
         lines += [
@@ -141,6 +167,8 @@ def _formats(data: Columns, doubts: Iterable[Doubt]) -> Iterable[str]:
         yield f"  decimal: {quoted(data.decimal)}  # before decimals"
     if data.thousands is not UNSET:
         yield f"  thousands: {quoted(data.thousands)}  # between groups of three digits"
+    if data.missing is not UNSET:
+        yield f"  missing: [{', '.join(map(quoted, data.missing))}]  # what stands, in any column, for nothing"
     if data.signs is not UNSET:
         yield f"  signs: [{', '.join(map(quoted, data.signs))}]  # around numbers, and no part of them"
 
