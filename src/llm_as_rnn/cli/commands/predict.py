@@ -47,7 +47,7 @@ from llm_as_rnn.streams.settings import StreamSettings
 )
 @click.option("--take-task", is_flag=True, help="Go on with the task as it is now, if it was edited.")
 @click.option("--memory", "show_memory", is_flag=True, help="Show the memory at the end, on standard error.")
-@setting_options(Settings, StreamSettings, but=("shared",))
+@setting_options(Settings, StreamSettings, but=BETWEEN_SEQUENCES)
 @prompts_option
 @engine_options
 @remote_data_option
