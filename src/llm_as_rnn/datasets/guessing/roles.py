@@ -66,6 +66,8 @@ def find_sequence(columns: Iterable[Column], order: Column | None, taken: Iterab
             continue
         within = len(at) - len(set(zip(at, column.texts, strict=False)))
         named = bool(column.words & SEQUENCES) + bool(column.words & IDS)
+        if column.words & LIKELY and within >= ties / 10:  # a team, say, may be what is to be found out
+            continue
         # Rows of one moment that a column tells apart say more than any name.
         score = named + (4 if ties and not within else 2 * (1 - within / ties) if ties else 0)
         if named or (ties >= MANY * len(at) and within < ties / 10):
