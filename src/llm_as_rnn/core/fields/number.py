@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from llm_as_rnn.core.errors import AnswerError
 from llm_as_rnn.core.fields.base import BaseField, Measure, brief
+from llm_as_rnn.core.fields.digits import number_pattern
 from llm_as_rnn.core.fields.verdict import NO_ANSWER, Verdict, number_in
 from llm_as_rnn.core.figures import finite, mean
 from llm_as_rnn.core.records import Value
@@ -79,15 +80,12 @@ class Number(BaseField, frozen=True, tag="number"):
         return {"type": "string", "pattern": f"^{self.regex()}$"}
 
     def regex(self) -> str:
-        """Give as many digits as the range needs."""
-        digits = len(str(int(max(abs(self.low), abs(self.high)))))
-        sign = "-?" if self.low < 0 else ""
-        fraction = f"(\\.[0-9]{{1,{self.decimals}}})?" if self.decimals else ""
-        return f"{sign}[0-9]{{1,{digits}}}{fraction}"
+        """Give the numbers of the plausible range: nothing else could be an answer."""
+        return number_pattern(self.low, self.high, self.decimals)
 
     def gbnf(self) -> str:
         """Give the same in llama.cpp's grammar notation."""
-        return self.regex().replace("\\.", '"."').replace("-?", '"-"? ')
+        return self.regex()
 
     def read(self, value: Any) -> float:
         """Read a number within the plausible range, written in plain figures."""

@@ -21,8 +21,8 @@ OUTCOMES = _words(
 
 LIKELY = _words(
     "priority status state category type rating score price sales sold demand revenue amount value quantity count "
-    "units qty visitors passengers riders orders demanded consumption usage volume umsatz absatz menge betrag preis wert "
-    "priorität kategorie queue team severity grade urgency temperature temp load species"
+    "units qty visitors passengers riders orders consumption usage volume umsatz absatz menge betrag preis "
+    "wert priorität kategorie queue team severity grade urgency temperature temp load species"
 )
 """Words in the names of columns that people often want predicted."""
 
