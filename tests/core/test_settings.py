@@ -20,7 +20,8 @@ from llm_as_rnn.cli.commands.predict import predict
 from llm_as_rnn.cli.commands.run import run
 from llm_as_rnn.core.engine import EngineInfo
 from llm_as_rnn.core.errors import UsageError
-from llm_as_rnn.core.settings import BETWEEN_SEQUENCES, Settings, knobs, wanted
+from llm_as_rnn.core.knobs import knobs, wanted
+from llm_as_rnn.core.settings import BETWEEN_SEQUENCES, Settings
 from llm_as_rnn.recurrence.rules import RULES, suited, traits
 from llm_as_rnn.runs.defaults import JUDGED_BY
 from llm_as_rnn.streams.learner import Learner

@@ -9,7 +9,7 @@ import click
 import yaml
 
 from llm_as_rnn.cli.main import cli
-from llm_as_rnn.core.settings import knobs
+from llm_as_rnn.core.knobs import knobs
 from llm_as_rnn.service.config import PREFIX, ServiceSettings
 
 DEPLOY = Path(__file__).parents[2] / "deploy"

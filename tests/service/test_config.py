@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from llm_as_rnn.core.errors import UsageError
-from llm_as_rnn.core.settings import knobs
+from llm_as_rnn.core.knobs import knobs
 from llm_as_rnn.service.config import Configuration, ServiceSettings, gather, shown
 
 HIDDEN = "pa55w0rd"

@@ -11,7 +11,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from llm_as_rnn.core.errors import UsageError
-from llm_as_rnn.core.settings import Settings, knobs
+from llm_as_rnn.core.knobs import knobs
+from llm_as_rnn.core.settings import Settings
 from llm_as_rnn.streams.saved import require_learners_file
 
 

@@ -18,7 +18,7 @@ from llm_as_rnn.cli.main import DONE, SOME_FAILED
 from llm_as_rnn.cli.progress import pause_notice, say, waiting
 from llm_as_rnn.core.door import plain_fields
 from llm_as_rnn.core.errors import EngineError, EngineUnavailableError, GivenUpWarning, RefusedPluginWarning, UsageError
-from llm_as_rnn.core.settings import knobs
+from llm_as_rnn.core.knobs import knobs
 from llm_as_rnn.core.task import Task, load_task, shipped_tasks
 from llm_as_rnn.streams.learner import Learner
 from llm_as_rnn.streams.online import Stream, given_up_since, was_learned

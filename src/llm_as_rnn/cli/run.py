@@ -26,8 +26,9 @@ from llm_as_rnn.cli.running import (
     words_to_judge,
 )
 from llm_as_rnn.cli.showing import show
+from llm_as_rnn.core.knobs import wanted
 from llm_as_rnn.core.prompts import EVERY_ROOM, Prompts
-from llm_as_rnn.core.settings import Settings, wanted
+from llm_as_rnn.core.settings import Settings
 from llm_as_rnn.core.task import Task, load_task
 from llm_as_rnn.datasets.base import Split
 from llm_as_rnn.datasets.registry import dataset

@@ -32,8 +32,9 @@ from llm_as_rnn.cli.running import (
 from llm_as_rnn.cli.showing import show
 from llm_as_rnn.core.errors import RunError, UsageError
 from llm_as_rnn.core.files import make_folder, write_atomically
+from llm_as_rnn.core.knobs import wanted
 from llm_as_rnn.core.prompts import EVERY_ROOM, Prompts
-from llm_as_rnn.core.settings import Settings, wanted
+from llm_as_rnn.core.settings import Settings
 from llm_as_rnn.datasets.terms import is_credentialed, require_local
 from llm_as_rnn.engines.naming import DEFAULT_MODEL
 from llm_as_rnn.engines.resolve import split_model

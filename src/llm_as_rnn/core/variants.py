@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from llm_as_rnn.core.errors import UsageError
-from llm_as_rnn.core.settings import AUTO, Knob, Settings, knobs, suited_layout
+from llm_as_rnn.core.knobs import Knob, knobs
+from llm_as_rnn.core.settings import AUTO, Settings, suited_layout
 
 OF_THE_RUN = ("seed", "coverage", "thinking")
 """Settings that all methods of a run have in common: the data, how trust is scored, and the room in the context."""

@@ -19,9 +19,10 @@ from msgspec.structs import replace
 from llm_as_rnn.catalogue import require_method
 from llm_as_rnn.core.documents import Documents, did_you_mean
 from llm_as_rnn.core.errors import SweepError, UsageError
+from llm_as_rnn.core.knobs import wanted
 from llm_as_rnn.core.prompts import Prompts
 from llm_as_rnn.core.records import Record
-from llm_as_rnn.core.settings import Settings, wanted
+from llm_as_rnn.core.settings import Settings
 from llm_as_rnn.core.task import Task, load_task
 from llm_as_rnn.core.variants import with_settings
 from llm_as_rnn.datasets.base import Split

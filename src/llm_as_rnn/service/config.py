@@ -15,8 +15,8 @@ from typing import Annotated, Any, NamedTuple, get_origin
 import msgspec
 
 from llm_as_rnn.core.errors import UsageError
+from llm_as_rnn.core.knobs import Knob, knob, knobs
 from llm_as_rnn.core.records import Record
-from llm_as_rnn.core.settings import Knob, knob, knobs
 from llm_as_rnn.engines.naming import DEFAULT_MODEL
 
 PREFIX = "LLM_AS_RNN_"

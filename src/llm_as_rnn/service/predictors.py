@@ -13,9 +13,10 @@ from llm_as_rnn.catalogue import build, require_method
 from llm_as_rnn.catalogue import resolve as settle
 from llm_as_rnn.core.engine import EngineInfo
 from llm_as_rnn.core.errors import UsageError
+from llm_as_rnn.core.knobs import knobs, wanted
 from llm_as_rnn.core.method import Method
 from llm_as_rnn.core.prompts import Prompts
-from llm_as_rnn.core.settings import Settings, knobs, require_one_sequence, wanted
+from llm_as_rnn.core.settings import Settings, require_one_sequence
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.core.variants import read_variant
 from llm_as_rnn.datasets.terms import require_local

@@ -16,10 +16,11 @@ from llm_as_rnn.core.door import plain, plain_fields, plain_id
 from llm_as_rnn.core.engine import Engine
 from llm_as_rnn.core.errors import AnswerError, GivenUpWarning, RefusedPluginWarning, UsageError
 from llm_as_rnn.core.files import as_path
+from llm_as_rnn.core.knobs import knobs, wanted
 from llm_as_rnn.core.method import Calls, Method, count_tokens
 from llm_as_rnn.core.prompts import Prompts
 from llm_as_rnn.core.records import Feedback, Memory, SequenceInfo, Update, Value
-from llm_as_rnn.core.settings import Settings, knobs, require_one_sequence, wanted
+from llm_as_rnn.core.settings import Settings, require_one_sequence
 from llm_as_rnn.core.task import Task, load_task
 from llm_as_rnn.core.variants import read_variant
 from llm_as_rnn.datasets.terms import is_credentialed, require_local

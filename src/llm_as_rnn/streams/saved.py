@@ -10,8 +10,9 @@ import msgspec
 
 from llm_as_rnn.core.errors import DamagedError, LlmAsRnnError, UsageError
 from llm_as_rnn.core.files import is_sealed, read_file, require_file, sealed, unsealed, write_atomically
+from llm_as_rnn.core.knobs import knobs
 from llm_as_rnn.core.records import Record, SequenceInfo
-from llm_as_rnn.core.settings import LATER, Settings, knobs
+from llm_as_rnn.core.settings import LATER, Settings
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.streams.online import Stream
 from llm_as_rnn.streams.settings import StreamSettings

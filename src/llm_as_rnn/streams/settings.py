@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
+from llm_as_rnn.core.knobs import knob, knobs
 from llm_as_rnn.core.records import Record
-from llm_as_rnn.core.settings import knob, knobs
 
 Policy = Literal["apply", "replay"]
 """How an outcome is learned that comes after others were learned.

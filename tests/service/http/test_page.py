@@ -10,7 +10,7 @@ from typing import Any
 
 import uvicorn
 
-from llm_as_rnn.core.settings import knobs
+from llm_as_rnn.core.knobs import knobs
 from llm_as_rnn.service.callers import SCOPES
 from llm_as_rnn.service.config import ServiceSettings
 from llm_as_rnn.service.http.routes.common import WHY

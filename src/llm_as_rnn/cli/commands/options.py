@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_origin
 
 import click
 
+from llm_as_rnn.core.knobs import Knob, knobs
 from llm_as_rnn.core.records import Record
-from llm_as_rnn.core.settings import AUTO, Knob, knobs
+from llm_as_rnn.core.settings import AUTO
 from llm_as_rnn.recurrence.rules import RULES, known_rules
 from llm_as_rnn.runs.defaults import MEASURED, MOST_TIMES
 
