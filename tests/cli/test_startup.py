@@ -36,7 +36,7 @@ ROOMS = frozenset({"baselines", "cases", "datasets", "leakage", "metrics", "repo
 NEEDED = frozenset(
     {
         "_version", "catalogue", "cli", "cli.main", "cli.process", "core", "core.above", "core.engine", "core.errors",
-        "core.plugins", "core.records", "core.settings", "core.shelf", "core.variants", "engines",
+        "core.knobs", "core.plugins", "core.records", "core.settings", "core.shelf", "core.variants", "engines",
         "engines.naming",
         "recurrence", "recurrence.rules", "runs", "runs.defaults", "runs.versions", "service", "service.config",
         "streams", "streams.settings",
