@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from importlib.metadata import version
+from importlib.metadata import distribution, version
 from pathlib import Path
 from typing import Any
 
@@ -100,8 +100,17 @@ def test_everything_that_all_brings_is_listed_with_its_licence() -> None:
     assert "pytest" not in packages, "nothing that developers alone need"
     rows = made["table"](packages).splitlines()
     assert f"| click | {version('click')} | BSD-3-Clause |" in rows
+    assert any(row.startswith("| rich-click |") and "MIT" in row for row in rows), "which has a licence's file alone"
     unsaid = [row for row in rows if row.endswith("| not said |")]
     assert len(unsaid) < len(packages) / 10, unsaid
+
+
+def test_a_licence_is_named_by_its_words_only_if_it_says_no_more() -> None:
+    named, words = sbom()["named_by_text"], distribution("rich-click").read_text("licenses/LICENSE")
+    assert words is not None
+    assert named(words) == named(words.replace("\n", "\r\n  ").replace("Phil Ewels", "Somebody")) == "MIT"
+    assert named(words + "The Software shall be used for Good, not Evil.") == ""
+    assert named(words.replace("free of charge", "for a small fee")) == named("") == ""
 
 
 def test_the_bill_of_materials_hangs_together() -> None:
