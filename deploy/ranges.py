@@ -39,7 +39,7 @@ MARKS = ("<!-- made by deploy/ranges.py -->", "<!-- end -->")
 CORE = "none"
 NEVER = {"all", "dev", "docs"}
 CORE_TESTS = ("tests/metrics", *(f"tests/core/test_{name}.py" for name in (
-    "advice", "answers", "calibration", "chances", "choosing", "fields", "intervals", "linear", "settings", "task",
+    "advice", "answers", "calibration", "chances", "choosing", "fields", "intervals", "linear", "task",
     "written_rules",
 )))  # fmt: skip
 ALL_TESTS = ("tests", "src")
@@ -163,7 +163,7 @@ def main() -> None:
     parser.add_argument("--python", default=sys.executable, help="the Python of the environments")
     parser.add_argument("--without", action="append", default=[], help="an extra that this Python has no wheels for")
     parser.add_argument("tests", nargs="*", help="which tests, with every extra; all of them unless named")
-    given = parser.parse_args()
+    given = parser.parse_intermixed_args()
     if given.what == "table":
         PAGE.write_text(written(PAGE.read_text(encoding="utf-8"), table()), encoding="utf-8")
         return
