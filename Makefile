@@ -6,7 +6,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # What is used is compiled when it is used; all of it would take half a minute.
 export PIP_NO_COMPILE = 1
 
-.PHONY: help install demo test test-long test-all check dist sbom docs results fuzz torture bench clean
+.PHONY: help install demo test test-long test-all check dist lowest highest wheels sbom docs results fuzz torture bench clean
 
 help:
 	@echo "make demo        install, fetch the default model (98 MB), then learn made-up associations and forecast weather"
@@ -14,6 +14,8 @@ help:
 	@echo "make test-all    the long ones too: more random cases, and whole products of what is tried in part before"
 	@echo "make check       every check of style, types, imports and packaging"
 	@echo "make dist        build wheel and sdist in build/dist, and check them as the index does"
+	@echo "make lowest      run the tests with the lowest versions that pyproject.toml allows (TESTS=..., PYTHON=...); highest too"
+	@echo "make wheels      ask the index which extras can be installed where, for the table in docs/installing.md"
 	@echo "make sbom        list what [all] brings with licences, in build/licences.md and build/sbom.json"
 	@echo "make docs        build the documentation in build/site; a link or a page that is not there is an error"
 	@echo "make results     make the pages in docs/results again from the tables of steps there; no model is asked"
@@ -72,6 +74,20 @@ dist: .venv/.developing
 	@$(BIN)/python -m build --no-isolation --outdir build/dist .
 	@$(BIN)/twine check --strict build/dist/*
 	@$(BIN)/check-wheel-contents build/dist/*.whl
+	@cd build && ../$(BIN)/uvx --quiet --python ../$(BIN)/python --from dist/*.whl llm-as-rnn --version
+
+# Environments of their own, in build/.
+RANGES = $(BIN)/python deploy/ranges.py $@ --python $(PYTHON) $(foreach name,$(WITHOUT),--without $(name)) $(TESTS)
+
+lowest: .venv/.developing
+	@$(RANGES)
+
+highest: .venv/.developing
+	@$(RANGES)
+
+# Takes minutes: it asks for every Python and platform.
+wheels: .venv/.developing
+	@$(BIN)/python deploy/ranges.py table
 
 sbom: .venv/.developing
 	@$(BIN)/python deploy/sbom.py

@@ -9,15 +9,30 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from importlib.metadata import version
+from importlib.metadata import distribution, version
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from llm_as_rnn import __version__
 from tests.cli.test_startup import ROOT
 
 HERE = Path(sys.executable).parent
+
+
+def test_one_number_says_which_version_it_is() -> None:
+    """Of the package and of the changelog, whose next release it is, or whose last when nothing came since."""
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    newest = re.search(
+        r"^The \w+ release will be (\S+)\.(?: |$)|^## \[(\d\S*)\] - \d{4}-\d\d-\d\d$", changes, re.MULTILINE
+    )
+    assert newest is not None
+    assert __version__ in newest.groups()
+    assert version("llm-as-rnn") == __version__, "install it again: pip install --no-deps -e ."
+    for page in (ROOT / "README.md", ROOT / "docs" / "installing.md"):
+        named = re.findall(r"llm_as_rnn-(\S+?)-py3", page.read_text(encoding="utf-8"))
+        assert set(named) <= {__version__}, page
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +49,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 @pytest.mark.long
 def test_both_pass_the_checks_of_the_index(built: tuple[Path, Path]) -> None:
     wheel, sdist = built
+    assert wheel.name == f"llm_as_rnn-{__version__}-py3-none-any.whl"
+    assert sdist.name == f"llm_as_rnn-{__version__}.tar.gz"
     for words in (["twine", "check", "--strict", str(wheel), str(sdist)], ["check-wheel-contents", str(wheel)]):
         done = subprocess.run(
             [str(HERE / words[0]), *words[1:]], capture_output=True, text=True, check=False, timeout=60
@@ -83,6 +100,39 @@ def test_the_wheel_runs_where_nothing_else_of_it_is(built: tuple[Path, Path], tm
     assert "[service]" in done.stdout
 
 
+def ranges() -> dict[str, Any]:
+    return runpy.run_path(str(ROOT / "deploy" / "ranges.py"))
+
+
+def test_the_table_of_extras_names_each_of_them_and_each_python() -> None:
+    made = ranges()
+    page = made["PAGE"].read_text(encoding="utf-8")
+    begin, end = made["MARKS"]
+    rows = page.partition(begin)[2].partition(end)[0].strip().splitlines()
+    assert rows[0] == f"| extra | {' | '.join(made['PYTHONS'])} |", "make wheels"
+    assert [row.split(" | ")[0].strip("| `") for row in rows[2:]] == [made["CORE"], *made["extras"]()], "make wheels"
+    assert made["written"](made["written"](page, ["x"]), rows) == page
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    tried = re.findall(r"^\| (3[^|]*?) +\| (?:every extra|the same)", page, re.MULTILINE)
+    assert set(re.findall(r"Python :: (3\.\d+)", project)) <= set(", ".join(tried).split(", "))
+
+
+def test_a_cell_says_where_an_extra_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = ranges()
+    extras = made["extras"]()
+    gone = {("3.15", "Windows"): {"ray"}, ("3.14", "Windows"): {"none", *extras}}
+
+    def installable(python: str, platform: str, chosen: tuple[str, ...]) -> bool:
+        return not gone.get((python, platform), set()) & {"none", *chosen}
+
+    monkeypatch.setitem(made["missing"].__globals__, "installable", installable)
+    rows = {row.split(" | ")[0].strip("| `"): row for row in made["table"]()[2:]}
+    assert rows["ray"] == "| `ray` | yes | yes | yes | not on Windows | not on Windows |"
+    assert rows["river"] == "| `river` | yes | yes | yes | not on Windows | yes |"
+    assert rows["none"] == "| none | yes | yes | yes | not on Windows | yes |"
+    assert made["cell"](list(made["PLATFORMS"])) == "no"
+
+
 def sbom() -> dict[str, Any]:
     pytest.importorskip("packaging", reason="pip install '.[dev]'")
     return runpy.run_path(str(ROOT / "deploy" / "sbom.py"))
@@ -100,8 +150,17 @@ def test_everything_that_all_brings_is_listed_with_its_licence() -> None:
     assert "pytest" not in packages, "nothing that developers alone need"
     rows = made["table"](packages).splitlines()
     assert f"| click | {version('click')} | BSD-3-Clause |" in rows
+    assert any(row.startswith("| rich-click |") and "MIT" in row for row in rows), "which has a licence's file alone"
     unsaid = [row for row in rows if row.endswith("| not said |")]
     assert len(unsaid) < len(packages) / 10, unsaid
+
+
+def test_a_licence_is_named_by_its_words_only_if_it_says_no_more() -> None:
+    named, words = sbom()["named_by_text"], distribution("rich-click").read_text("licenses/LICENSE")
+    assert words is not None
+    assert named(words) == named(words.replace("\n", "\r\n  ").replace("Phil Ewels", "Somebody")) == "MIT"
+    assert named(words + "The Software shall be used for Good, not Evil.") == ""
+    assert named(words.replace("free of charge", "for a small fee")) == named("") == ""
 
 
 def test_the_bill_of_materials_hangs_together() -> None:

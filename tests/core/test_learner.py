@@ -397,7 +397,8 @@ class TestAfterTheEnd:
             print(os.waitpid(child, 0)[1] >> 8, learner.predict_one(x, "a").id)
             learner.close()
         """
-        command = [sys.executable, "-c", code, script(tmp_path)]
+        quiet = "ignore:This process:DeprecationWarning"  # Python warns of every fork beside a thread, from 3.12 on
+        command = [sys.executable, "-W", quiet, "-c", code, script(tmp_path)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         assert (done.returncode, done.stderr) == (0, "")
         lines = done.stdout.splitlines()

@@ -236,7 +236,7 @@ except Exception as error:
     assert "llm-as-rnn[river]" in said
 
 
-MISSING = [None, float("nan"), np.float64("nan"), np.datetime64("NaT"), pd.NA, pd.NaT]
+MISSING = [None, float("nan"), np.float64("nan"), np.datetime64("NaT", "s"), pd.NA, pd.NaT]
 
 
 @pytest.mark.parametrize("y", MISSING, ids=[f"{type(y).__name__} {y}" for y in MISSING])

