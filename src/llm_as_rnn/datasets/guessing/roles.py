@@ -121,7 +121,7 @@ def _may_be_of_pair(column: Column, order: Column | None, *, outcome_is_known: b
 
 
 def _pairs(keys: Sequence[Column], left: Mapping[str, int], at: Sequence[Any]) -> list[tuple[Column, Column]]:
-    """Find any two columns that tell the rows of a moment apart, named ones first, then those of the fewest sequences."""
+    """Find any two columns that tell the rows of a moment apart, named ones first, then those of few sequences."""
     found: list[tuple[int, int, tuple[Column, Column]]] = []
     for one, other in itertools.combinations(keys, 2):
         named = bool(_named(one)) + bool(_named(other))
