@@ -96,6 +96,12 @@ def test_different_values_never_have_one_name(both: tuple[list[str], list[str]])
     assert (sequence_id(one) == sequence_id(other)) == (one == other)
 
 
+def test_no_two_of_all_short_values_have_one_name() -> None:
+    values = ["".join(signs) for many in range(4) for signs in itertools.product("/\\a", repeat=many)]
+    pairs = list(itertools.product(values, repeat=2))
+    assert len(set(map(sequence_id, pairs))) == len(pairs)
+
+
 @given(VALUES)
 def test_a_single_value_is_the_name_as_ever(value: str) -> None:
     assert sequence_id([value]) == value
@@ -122,8 +128,8 @@ def test_sequences_are_those_of_both_columns_in_every_kind_of_file(tmp_path: Pat
 
 
 def test_numbers_of_shops_are_told_apart_as_they_are_written(tmp_path: Path) -> None:
-    rows = shelves(("01", "1"), ("7", "07"))
-    assert set(every(read_table(write(tmp_path, rows), TASK))) == {"01/7", "01/07", "1/7", "1/07"}
+    rows = shelves(("1.50", "1.5"), ("7", "7.0"))
+    assert set(every(read_table(write(tmp_path, rows), TASK))) == {"1.50/7", "1.50/7.0", "1.5/7", "1.5/7.0"}
 
 
 def test_one_column_as_a_list_is_that_column() -> None:
@@ -248,6 +254,13 @@ def test_other_names_are_enough_where_the_rows_leave_no_doubt(tmp_path: Path) ->
     few = shelves(("N", "S"), ("x", "y"), 3, ("lane", "colour"))
     assert not look(write(tmp_path, few))[1].sequence
     assert look(write(tmp_path, shelves(("N", "S"), ("x", "y"), 3)))[1].sequence == ("shop", "product")
+
+
+def test_a_sequence_has_some_rows(tmp_path: Path) -> None:
+    rows = shelves(("N", "S", "W"), ("x", "y", "z"), 3)
+    assert look(write(tmp_path, rows))[1].sequence == ("shop", "product")
+    short = [row for row in rows if row["day"] < "2024-05-03"]
+    assert look(write(tmp_path, short))[1].sequence != ("shop", "product")
 
 
 def test_what_looks_like_the_outcome_is_no_part_of_it_unless_another_one_is(tmp_path: Path) -> None:
