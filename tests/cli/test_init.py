@@ -77,6 +77,64 @@ def test_options_stand_before_the_proposal(folder: Path) -> None:
     assert data.fields == ("opened", "text")  # type: ignore[union-attr]
 
 
+def shelves(folder: Path) -> None:
+    """Write a table whose rows are told apart by two columns together."""
+    rows = [
+        f"2024-05-0{day},{shop},{product},{day * 3 % 7}" for day in range(1, 8) for shop in "NS" for product in "xy"
+    ]
+    (folder / "shelves.csv").write_text("\n".join(["day,shop,product,sold", *rows, ""]), "utf-8")
+
+
+@pytest.mark.parametrize(
+    ("words", "sequence"),
+    [
+        ((), ("shop", "product")),
+        (("--sequence", "product", "--sequence", "shop"), ("product", "shop")),
+        (("--sequence", "product,shop"), ("product", "shop")),
+        (("--sequence", "shop"), "shop"),
+        (("--sequence", "none"), ""),
+        (("--sequence", ""), ""),
+    ],
+)
+def test_several_columns_tell_sequences_apart(folder: Path, words: tuple[str, ...], sequence: object) -> None:
+    shelves(folder)
+    assert init("shelves.csv", "--yes", *words).returncode == 0
+    assert written(folder, "shelves.yaml").data.sequence == sequence  # type: ignore[union-attr]
+
+
+def test_a_run_takes_the_sequences_of_two_columns(folder: Path) -> None:
+    shelves(folder)
+    assert init("shelves.csv", "--yes").returncode == 0
+    table = ("shelves.yaml", "--data", "shelves.csv")
+    ran = command("run", *table, "--methods", "repeat_last", "--sequences", "1", "--steps", "3", "--out", "out")
+    assert ran.returncode == 0, ran.stderr
+    steps = [json.loads(line) for line in Path("out/steps.jsonl").read_text("utf-8").splitlines()]
+    named = {step["sequence"] for step in steps if "sequence" in step}
+    assert len(named) == 1
+    assert named < {"N/x", "N/y", "S/x", "S/y"}
+
+
+def test_a_part_of_several_that_is_not_there_is_named(folder: Path) -> None:
+    shelves(folder)
+    ended = init("shelves.csv", "--yes", "--sequence", "shop,prodct")
+    assert (ended.returncode, len(ended.stderr.splitlines())) == (2, 1)
+    assert "did you mean 'product'?" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("typed", "sequence"), [("", ("shop", "product")), ("product, shop", ("product", "shop")), ("none", "")]
+)
+def test_several_columns_are_typed_with_commas(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, typed: str, sequence: object
+) -> None:
+    shelves(folder)
+    monkeypatch.setattr("llm_as_rnn.cli.init.can_ask", lambda: True)
+    ended = init("shelves.csv", typed=f"sold\n\n{typed}\n1\n")
+    assert ended.returncode == 0, ended.stderr
+    assert "What tells sequences apart [shop, product]" in ended.stderr
+    assert written(folder, "shelves.yaml").data.sequence == sequence  # type: ignore[union-attr]
+
+
 def test_what_is_typed_is_taken(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("llm_as_rnn.cli.init.can_ask", lambda: True)
     # The format; an outcome that is not there, and one that is; order and sequence as proposed; the row; keep the leak.

@@ -35,7 +35,7 @@ def init(
     force: bool,
     outcome: tuple[str, ...],
     order: str | None,
-    sequence: str | None,
+    sequence: tuple[str, ...],
     **said: Any,
 ) -> None:
     """Do what ``llm-as-rnn init`` is told to."""
@@ -47,7 +47,7 @@ def init(
         )
     with waiting("reading the data"):
         table = read_cells(data, read_data(data))
-    wishes = Wishes(outcome or None, _none(order, table), _none(sequence, table), **said)
+    wishes = Wishes(outcome or None, _none(order, table), _sequence(sequence, table), **said)
     proposal = _proposed(data, table, wishes)
     _show(proposal)
     if not yes:
@@ -91,6 +91,18 @@ def _none(column: str | None, table: Rows) -> str | None:
     return "" if column == NONE and NONE not in table.columns else column
 
 
+def _sequence(columns: tuple[str, ...], table: Rows) -> tuple[str, ...] | None:
+    """Give the columns that were named, one an option or several with commas between; None where nothing was said."""
+    if not columns:
+        return None
+    parts = [part for column in columns for part in _parts(column, table)]
+    return tuple(column for part in parts if (column := _none(part, table)))
+
+
+def _parts(text: str, table: Rows) -> list[str]:
+    return [text] if text in table.columns else [part.strip() for part in text.split(",")]
+
+
 def _proposed(data: Path, table: Rows, wishes: Wishes) -> Proposal:
     return propose(table, name_of(data), wishes, as_text=in_text(data))
 
@@ -124,11 +136,19 @@ def _asked(table: Rows, proposal: Proposal, wishes: Wishes) -> Wishes:
             "What is to be predicted", ", ".join(proposed), value_proc=lambda text: _several(text, table), err=True
         )
         wishes = msgspec.structs.replace(wishes, outcome=named)
-    for name, what in (("order", "What are rows sorted by"), ("sequence", "What tells sequences apart")):
-        if getattr(wishes, name) is None:
-            default = getattr(data, name) or NONE
-            column = click.prompt(what, default, value_proc=lambda text: _one(text, table), err=True)
-            wishes = msgspec.structs.replace(wishes, **{name: column})
+    if wishes.order is None:
+        column = click.prompt(
+            "What are rows sorted by", data.order or NONE, value_proc=lambda text: _one(text, table), err=True
+        )
+        wishes = msgspec.structs.replace(wishes, order=column)
+    if wishes.sequence is None:
+        columns = click.prompt(
+            "What tells sequences apart",
+            ", ".join(data.apart) or NONE,
+            value_proc=lambda text: tuple(filter(None, _several(text, table))),
+            err=True,
+        )
+        wishes = msgspec.structs.replace(wishes, sequence=columns)
     if wishes.ahead is None and wishes.order:
         what = f"How many rows later does {', '.join(wishes.outcome or ())} stand (0: in the row itself)"
         ahead = click.prompt(what, data.later, type=click.IntRange(min=0), err=True)
@@ -155,6 +175,4 @@ def _one(text: str, table: Rows) -> str:
 
 
 def _several(text: str, table: Rows) -> tuple[str, ...]:
-    if text in table.columns:
-        return (text,)
-    return tuple(_one(part.strip(), table) for part in text.split(","))
+    return tuple(_one(part, table) for part in _parts(text, table))

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from msgspec import UNSET, UnsetType
+from msgspec.structs import force_setattr
 
 from llm_as_rnn.core.records import Record
 
@@ -18,8 +19,9 @@ class Columns(Record, frozen=True):
     ----------
     outcome : dict of str to str
         The column that holds y, by answer field. An empty cell is an outcome that never became known.
-    sequence : str
-        The column that tells sequences apart; without one the whole table is one sequence.
+    sequence : str or tuple of str
+        The column that tells sequences apart, or several that do so together, such as shop and product; without one
+        the whole table is one sequence.
     order : str
         The column that a sequence is sorted by, numbers or dates; without one rows stay as they stand, and so do rows
         that share a place.
@@ -50,7 +52,7 @@ class Columns(Record, frozen=True):
     """
 
     outcome: dict[str, str]
-    sequence: str = ""
+    sequence: str | tuple[str, ...] = ""
     order: str = ""
     fields: tuple[str, ...] = ()
     about: tuple[str, ...] = ()
@@ -61,6 +63,19 @@ class Columns(Record, frozen=True):
     signs: tuple[str, ...] | UnsetType = UNSET
     ahead: int | UnsetType = UNSET
     missing: tuple[str, ...] | UnsetType = UNSET
+
+    @property
+    def apart(self) -> tuple[str, ...]:
+        """The columns that tell sequences apart together; none where the table is one sequence.
+
+        Examples
+        --------
+        >>> [Columns({"y": "y"}, sequence=named).apart for named in ("", "shop", ("shop", "product"))]
+        [(), ('shop',), ('shop', 'product')]
+        """
+        if isinstance(self.sequence, str):
+            return (self.sequence,) if self.sequence else ()
+        return self.sequence
 
     @property
     def later(self) -> int:
@@ -88,6 +103,9 @@ class Columns(Record, frozen=True):
 
     def __post_init__(self) -> None:
         """Refuse columns that would give the outcome away, and those that no template could show."""
+        if not isinstance(self.sequence, str) and len(self.sequence) <= 1:
+            # Both ways to write one column, or none, are one task with one digest.
+            force_setattr(self, "sequence", "".join(self.sequence))
         if self.dates is not UNSET and not self.order:
             raise ValueError("dates says how the column order is written, but order names none")
         if self.dates is not UNSET and not _tells_dates(self.dates):
@@ -111,7 +129,11 @@ class Columns(Record, frozen=True):
                 raise ValueError(f"column {leaked[0]!r} is an outcome: listed in {what}, it would be given away")
             if len(set(names)) < len(names):
                 raise ValueError(f"{what} lists a column twice")
-        for what, name in (("sequence", self.sequence), ("order", self.order)):
+        if len(set(self.apart)) < len(self.apart):
+            raise ValueError("sequence lists a column twice")
+        if "" in self.apart:
+            raise ValueError("sequence lists an empty name: leave it out, or name a column")
+        for what, name in (*(("sequence", name) for name in self.apart), ("order", self.order)):
             if name and name in self.outcome.values():
                 raise ValueError(f"column {name!r} is an outcome and cannot be the {what} as well")
 

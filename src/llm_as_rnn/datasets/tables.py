@@ -159,11 +159,11 @@ class _Reader:
         ]
         self._notation = notation_of(columns)
         hidden = () if columns.later else tuple(columns.outcome.values())
-        named = {columns.sequence, columns.order, *hidden, *columns.about}
-        for name in (*columns.fields, *columns.about, columns.sequence, columns.order, *columns.outcome.values()):
+        named = {*columns.apart, columns.order, *hidden, *columns.about}
+        for name in (*columns.fields, *columns.about, *columns.apart, columns.order, *columns.outcome.values()):
             if name and name not in there:
                 raise DatasetError(
-                    f"{path} has no column {name!r}, which task {task.name} names", did_you_mean(name, there)
+                    f"{path} has no column {name!r}, which task {task.name} names", _column_hint(name, columns, there)
                 )
         left = [name for name in there if name not in named]
         self._index = [] if columns.fields else [name for name in left if _INDEX.fullmatch(name)]
@@ -225,13 +225,15 @@ class _Reader:
         )
 
     def _id(self, row: Row) -> str:
-        column = self._columns.sequence
-        if not column:
+        if not self._columns.apart:
             return WHOLE
-        cell = row.cells[column]
-        if cell is None or isinstance(cell, list | dict):
-            raise self._error(row, column, "does not name a sequence", "fill it in")
-        return str(cell).strip()
+        values = []
+        for column in self._columns.apart:
+            cell = row.cells[column]
+            if cell is None or isinstance(cell, list | dict):
+                raise self._error(row, column, "does not name a sequence", "fill it in")
+            values.append(str(cell).strip())
+        return sequence_id(values)
 
     def _sorted(self, rows: list[Row], kind: str) -> list[Row]:
         column = self._columns.order
@@ -353,7 +355,31 @@ def _text_columns(task: Task, columns: Columns) -> set[str]:
     figures = {field.name for field in task.answer if isinstance(field, Number)} if columns.later else set()
     outcomes = {column for name, column in columns.outcome.items() if name not in figures}
     dates = {columns.order} if columns.dates is not UNSET else set()
-    return {columns.sequence, *outcomes, *last, *dates}
+    return {*columns.apart, *outcomes, *last, *dates}
+
+
+def _column_hint(name: str, columns: Columns, there: tuple[str, ...]) -> str:
+    parts = [part.strip() for part in name.split(",")]
+    if columns.sequence == name and len(parts) > 1 and all(part in there for part in parts):
+        return f"write several columns as a list: sequence: [{', '.join(parts)}]"
+    return did_you_mean(name, there)
+
+
+def sequence_id(values: Iterable[str]) -> str:
+    r"""Name a sequence by its values in the columns that tell sequences apart.
+
+    A single value is the name. Several are joined by ``/``; one that stands in a value has ``\`` before it, so that
+    different values never have one name.
+
+    >>> sequence_id(["A/B"]), sequence_id(["harbour", "rolls"])
+    ('A/B', 'harbour/rolls')
+    >>> print(sequence_id(["A/B", "rolls"]), sequence_id(["A", "B/rolls"]))
+    A\/B/rolls A/B\/rolls
+    """
+    first, *others = values
+    if not others:
+        return first
+    return "/".join(value.replace("\\", r"\\").replace("/", r"\/") for value in (first, *others))
 
 
 def _quote(cell: Any) -> str:

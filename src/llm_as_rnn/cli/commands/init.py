@@ -17,7 +17,12 @@ from llm_as_rnn.cli.commands.later import body
 @click.option("--force", is_flag=True, help="Write over a file that is there already.")
 @click.option("--outcome", multiple=True, metavar="COLUMN", help="What is predicted. May be repeated.")
 @click.option("--order", metavar="COLUMN", help="What rows are sorted by; none: they stay as they stand.")
-@click.option("--sequence", metavar="COLUMN", help="What tells sequences apart; none: the table is one sequence.")
+@click.option(
+    "--sequence",
+    multiple=True,
+    metavar="COLUMN",
+    help="What tells sequences apart; none: the table is one sequence. May be repeated, or name several: shop,product.",
+)
 @click.option(
     "--ahead",
     type=click.IntRange(min=0),

@@ -24,6 +24,8 @@ def guess(frame: Any, wishes: Mapping[str, Any]) -> Task:
     for many in ("outcome", "leave_out", "keep", "missing"):
         if isinstance(wishes.get(many), str):
             wishes[many] = (wishes[many],)
+    if isinstance(wishes.get("sequence"), str):
+        wishes["sequence"] = (wishes["sequence"],) if wishes["sequence"] else ()
     for wish in wishes:
         if wish not in Wishes.__struct_fields__:
             known = ("name", *Wishes.__struct_fields__)

@@ -37,8 +37,10 @@ class Wishes(Record, frozen=True):
     ----------
     outcome : tuple of str, optional
         The columns to predict.
-    order, sequence : str, optional
-        The column that sorts rows, and the one that tells sequences apart; empty for none.
+    order : str, optional
+        The column that sorts rows; empty for none.
+    sequence : tuple of str, optional
+        The columns that tell sequences apart together; empty where the table is one sequence.
     ahead : int, optional
         How many rows later the outcome stands; 0 for the row itself.
     leave_out, keep : tuple of str
@@ -53,7 +55,7 @@ class Wishes(Record, frozen=True):
 
     outcome: tuple[str, ...] | None = None
     order: str | None = None
-    sequence: str | None = None
+    sequence: tuple[str, ...] | None = None
     ahead: int | None = None
     leave_out: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()
@@ -158,7 +160,7 @@ def propose(table: Rows, name: str, wishes: Wishes = Wishes(), *, as_text: bool 
 
 
 def _require_columns(table: Rows, wishes: Wishes) -> None:
-    named = (*(wishes.outcome or ()), wishes.order, wishes.sequence, *wishes.leave_out, *wishes.keep)
+    named = (*(wishes.outcome or ()), wishes.order, *(wishes.sequence or ()), *wishes.leave_out, *wishes.keep)
     for column in named:
         if column and column not in table.columns:
             raise UsageError(f"there is no column {column!r}", did_you_mean(column, table.columns))
@@ -172,7 +174,7 @@ class _Proposer:
     def __init__(self, columns: Columns, name: str, wishes: Wishes) -> None:
         self._all, self._name, self._wishes = columns, name, wishes
         self._columns = list(columns.by_name.values())
-        self._order = self._wished(wishes.order, lambda: roles.find_order(self._without_outcomes()))
+        self._order = self._find_order()
         self._sequence = self._find_sequence()
         if wishes.dates and (self._order is None or self._order.format != wishes.dates):
             what = f"the dates of {self._order.name} are not" if self._order else "no column has dates that are"
@@ -185,21 +187,21 @@ class _Proposer:
         self._outcomes = self._find_outcomes()
         self._ahead = self._find_ahead()
 
-    def _find_sequence(self) -> Column | None:
+    def _find_order(self) -> Column | None:
+        if self._wishes.order is not None:
+            return self._all.by_name.get(self._wishes.order)
+        taken = {*(self._wishes.outcome or ()), *(self._wishes.sequence or ())}
+        return roles.find_order(column for column in self._columns if column.name not in taken)
+
+    def _find_sequence(self) -> tuple[Column, ...]:
+        if self._wishes.sequence is not None:
+            return tuple(self._all.by_name[name] for name in self._wishes.sequence)
         taken = [column.name for column in (self._order,) if column] + list(self._wishes.outcome or ())
-        return self._wished(self._wishes.sequence, lambda: roles.find_sequence(self._columns, self._order, taken))
-
-    def _wished(self, said: str | None, find: Any) -> Column | None:
-        if said is None:
-            found: Column | None = find()
-            return found
-        return self._all.by_name[said] if said else None
-
-    def _without_outcomes(self) -> list[Column]:
-        return [column for column in self._columns if column.name not in (self._wishes.outcome or ())]
+        known = self._wishes.outcome is not None
+        return roles.find_sequence(self._columns, self._order, taken, outcome_is_known=known)
 
     def _find_outcomes(self) -> list[Column]:
-        taken = {column.name for column in (self._order, self._sequence) if column}
+        taken = {column.name for column in (self._order, *self._sequence) if column}
         if self._wishes.outcome is not None:
             for name in self._wishes.outcome:
                 if name in taken:
@@ -256,7 +258,7 @@ class _Proposer:
         leak = "" if why else self._leak(column)
         if why or leak:
             return Seen(column.name, column.holds, "left out", why or f"may be a leak: {leak}", suspected=bool(leak))
-        about = self._sequence is not None and len(self._groups) > 1 and roles.stays(column, self._groups)
+        about = len(self._groups) > 1 and roles.stays(column, self._groups)
         return Seen(column.name, column.holds, "about" if about else "shown")
 
     def _main_role(self, column: Column) -> tuple[Role | None, str]:
@@ -264,8 +266,11 @@ class _Proposer:
         left, name = column.name in self._wishes.leave_out, column.name
         if column in self._outcomes:
             return "outcome", f"and shown: it is predicted {self._ahead} ahead" if self._ahead and not left else ""
-        if column is self._order or column is self._sequence:
-            return ("order" if column is self._order else "sequence"), ""
+        if column is self._order:
+            return "order", ""
+        if any(column is one for one in self._sequence):
+            others = [one.name for one in self._sequence if one is not column]
+            return "sequence", f"together with {' and '.join(others)}" if others else ""
         if left or name in self._wishes.keep:
             return ("left out" if left else "shown"), "as you say"
         return None, ""
@@ -337,7 +342,7 @@ class _Proposer:
         order = self._order
         return Data(
             outcome={field.name: column.name for field, column in fields},
-            sequence=self._sequence.name if self._sequence else "",
+            sequence=tuple(column.name for column in self._sequence),
             order=order.name if order else "",
             fields=tuple(self._shown(seen)),
             about=tuple(column.name for column in seen if column.role == "about"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence, Set
 from typing import Any
 
 from llm_as_rnn.datasets.guessing.columns import Column, Kind
@@ -25,6 +25,13 @@ SHORTEST = 3
 
 MANY = 0.2
 """Share of rows that have the moment of another one, from which on they seem to be of several sequences."""
+
+CHANCE, CHANCE_OF_NAMED = 10.0, 3.0
+"""Rows that would share a moment by chance, from which on it says something of two columns that none do: the second
+where both are named as what tells sequences apart."""
+
+FEW = 0.01
+"""Share of rows that may share a moment all the same: those of the hour that a change of clocks repeats, say."""
 
 ALIKE = 0.8
 """Share of the gaps between dates that are alike, from which on rows are a series of regular readings."""
@@ -53,33 +60,106 @@ def places(order: Column | None) -> Sequence[Any]:
     return order.when or order.cells
 
 
-def find_sequence(columns: Iterable[Column], order: Column | None, taken: Iterable[str]) -> Column | None:
-    """Find the column that tells sequences apart: within each of its values, no two rows have one place."""
-    at = places(order)
+def find_sequence(
+    columns: Sequence[Column], order: Column | None, taken: Iterable[str], *, outcome_is_known: bool = False
+) -> tuple[Column, ...]:
+    """Find what tells sequences apart, so that within each no two rows have one place: a column, or else two together.
+
+    Parameters
+    ----------
+    columns : sequence of Column
+        All of the table.
+    order : Column, optional
+        What rows are sorted by.
+    taken : iterable of str
+        Columns that are something else.
+    outcome_is_known : bool
+        Whether the outcome is among these: any other column that looks like one may then be part of a pair.
+    """
+    at, taken = places(order), set(taken)
     ties = len(at) - len(set(at))
+    able = [column for column in columns if column.name not in taken and _may_tell_apart(column)]
+    left = {column.name: len(at) - len(set(zip(at, column.texts, strict=False))) for column in able}
     found: list[tuple[float, Column]] = []
-    for column in columns:
-        if column.name in taken or not column.is_whole or column.kind not in ("options", "texts", "codes", "numbers"):
-            continue
-        many, rows = len(column.counts), len(column.cells)
-        if not 2 <= many <= rows // SHORTEST or (column.kind == "numbers" and not column.words & IDS):  # noqa: PLR2004
-            continue
-        within = len(at) - len(set(zip(at, column.texts, strict=False)))
-        named = bool(column.words & SEQUENCES) + bool(column.words & IDS)
+    for column in able:
+        within, named = left[column.name], _named(column)
         if column.words & LIKELY and within >= ties / 10:  # a team, say, may be what is to be found out
             continue
         # Rows of one moment that a column tells apart say more than any name.
         score = named + (4 if ties and not within else 2 * (1 - within / ties) if ties else 0)
-        if named or (ties >= MANY * len(at) and within < ties / 10):
+        # Numbers of shops may be how many there were, and those of hours may be what rows should be sorted by.
+        is_plain = column.kind != "numbers" or column.words & IDS
+        if (named and is_plain) or (ties >= MANY * len(at) and within < ties / 10 and (named or is_plain)):
             found.append((score, column))
-    return max(found, key=lambda pair: pair[0])[1] if found else None
+    if ties and ties >= MANY * len(at) and all(left[column.name] for _, column in found):
+        keys = [column for column in able if _may_be_of_pair(column, order, outcome_is_known=outcome_is_known)]
+        for pair in _pairs(keys, left, at):
+            if outcome_is_known or _leaves_an_outcome(columns, {*taken, *(column.name for column in pair)}):
+                return pair
+    return (max(found, key=lambda pair: pair[0])[1],) if found else ()
 
 
-def groups(columns: Column | None, order: Column | None, rows: int) -> list[list[int]]:
+def _may_tell_apart(column: Column) -> bool:
+    """Tell whether a column could tell sequences apart; numbers only where they are whole and named so."""
+    if not column.is_whole or not 2 <= len(column.counts) <= len(column.cells) // SHORTEST:  # noqa: PLR2004 - two apart
+        return False
+    if column.kind == "numbers":
+        whole = all(cell == int(cell) for cell in column.there)
+        return bool(column.words & IDS or (column.words & (SEQUENCES | PLACES) and whole))
+    return column.kind in ("options", "texts", "codes")
+
+
+def _named(column: Column) -> int:
+    return bool(column.words & SEQUENCES) + bool(column.words & IDS)
+
+
+def _may_be_of_pair(column: Column, order: Column | None, *, outcome_is_known: bool) -> bool:
+    if column.words & PLACES and not _named(column) and not (order and order.when):
+        return False  # the months of a year are places in the order as well
+    likely = column.words & (LIKELY | OUTCOMES) and not column.words & SEQUENCES
+    return outcome_is_known or not likely
+
+
+def _pairs(keys: Sequence[Column], left: Mapping[str, int], at: Sequence[Any]) -> list[tuple[Column, Column]]:
+    """Find any two columns that tell the rows of a moment apart, named ones first, then those of few sequences."""
+    found: list[tuple[int, int, tuple[Column, Column]]] = []
+    for one, other in itertools.combinations(keys, 2):
+        named = bool(_named(one)) + bool(_named(other))
+        # Each has to part so many rows of one moment that the other leaves together that it is no accident.
+        chance = min(left[one.name] * _luck(other), left[other.name] * _luck(one))
+        if chance < (CHANCE_OF_NAMED if named == 2 else CHANCE):  # noqa: PLR2004 - both
+            continue
+        many = len(set(zip(one.texts, other.texts, strict=True)))
+        rows = zip(at, one.texts, other.texts, strict=True)
+        if many <= len(at) // SHORTEST and _are_different(rows, int(FEW * chance)):
+            found.append((-named, many, (one, other)))
+    return [pair for _, _, pair in sorted(found, key=lambda three: three[:2])]
+
+
+def _luck(column: Column) -> float:
+    """Give the chance that two rows have the same value."""
+    return sum((count / len(column.cells)) ** 2 for count in column.counts.values())
+
+
+def _are_different(keys: Iterable[Hashable], most: int) -> bool:
+    """Tell whether at most so many come again, and look no further than that."""
+    seen: set[Hashable] = set()
+    for number, key in enumerate(keys, 1):
+        seen.add(key)
+        if number - len(seen) > most:
+            return False
+    return True
+
+
+def _leaves_an_outcome(columns: Iterable[Column], taken: Set[str]) -> bool:
+    return any(column.name not in taken and may_be_outcome(column) for column in columns)
+
+
+def groups(sequence: Sequence[Column], order: Column | None, rows: int) -> list[list[int]]:
     """Give the rows of each sequence, in its order."""
-    apart: dict[Any, list[int]] = defaultdict(list)
+    apart: dict[tuple[str | None, ...], list[int]] = defaultdict(list)
     for row in range(rows):
-        apart[columns.texts[row] if columns else None].append(row)
+        apart[tuple(column.texts[row] for column in sequence)].append(row)
     at = places(order)
     return [sorted(found, key=lambda row: at[row]) if at else found for found in apart.values()]
 
@@ -103,7 +183,7 @@ def is_regular(order: Column | None, apart: list[list[int]]) -> bool:
         for one, later in itertools.pairwise(rows)
         if at
     ]
-    if not gaps or min(gaps) <= 0:
+    if not gaps or sum(gap <= 0 for gap in gaps) > FEW * len(gaps):
         return False
     usual, _ = Counter(gaps).most_common(1)[0]
     alike = sum(0.85 * usual <= gap <= 1.15 * usual for gap in gaps)  # months have 28 to 31 days

@@ -22,7 +22,7 @@ OUTCOMES = _words(
 LIKELY = _words(
     "priority status state category type rating score price sales sold demand revenue amount value quantity count "
     "units qty visitors passengers riders orders consumption usage volume umsatz absatz menge betrag preis "
-    "wert priorität kategorie queue team severity grade urgency temperature temp load species"
+    "wert priorität kategorie queue team dept severity grade urgency temperature temp load species"
 )
 """Words in the names of columns that people often want predicted."""
 
@@ -35,7 +35,7 @@ NEXT = _words("next tomorrow following future folge morgen")
 """Words of those that say: the value of the row after this one."""
 
 SEQUENCES = _words(
-    "sensor station patient customer user client device machine pump site store shop product item article sku "
+    "sensor station patient customer user client device machine pump site store shop product item article sku dept "
     "account subject person player team plant meter vehicle kunde filiale gerät maschine artikel produkt werk "
     "symbol ticker region country city name series group"
 )

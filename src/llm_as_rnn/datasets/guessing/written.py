@@ -134,10 +134,10 @@ def _data(proposal: Proposal) -> list[str]:
     assert data is not UNSET  # noqa: S101 - what is proposed has one
     lines = [
         f"# Which column means what. The table had {proposal.rows} rows"
-        + (f" in {proposal.sequences} sequences." if data.sequence else ", which are one sequence."),
+        + (f" in {proposal.sequences} sequences." if data.apart else ", which are one sequence."),
         "data:",
     ]
-    lines += [f"  sequence: {scalar(data.sequence)}  # tells sequences apart"] if data.sequence else []
+    lines += [f"  sequence: {_sequence(data.apart)}"] if data.apart else []
     lines += [f"  order: {scalar(data.order)}  # sorted by"] if data.order else []
     lines += _formats(data, proposal.doubts)
     lines += ["  outcome:  # answer field: column"]
@@ -156,6 +156,12 @@ def _data(proposal: Proposal) -> list[str]:
         lines.append("  # Left out; to show one, list it under fields and name it in the templates:")
         lines += [f"  # - {_one_line(column.name)}: {_one_line(column.why)}" for column in left]
     return lines
+
+
+def _sequence(names: Sequence[str]) -> str:
+    if len(names) == 1:
+        return f"{scalar(names[0])}  # tells sequences apart"
+    return f"[{', '.join(map(_in_list, names))}]  # tell sequences apart, together"
 
 
 def _formats(data: Columns, doubts: Iterable[Doubt]) -> Iterable[str]:
