@@ -74,7 +74,9 @@ dist: .venv/.developing
 	@$(BIN)/python -m build --no-isolation --outdir build/dist .
 	@$(BIN)/twine check --strict build/dist/*
 	@$(BIN)/check-wheel-contents build/dist/*.whl
-	@cd build && ../$(BIN)/uvx --quiet --python ../$(BIN)/python --from dist/*.whl llm-as-rnn --version
+	@rm -rf build/alone && $(PYTHON) -m venv build/alone
+	@build/alone/bin/python -m pip install --quiet build/dist/*.whl
+	@cd build && alone/bin/llm-as-rnn --version && alone/bin/llm-as-rnn doctor > alone/doctor.txt
 
 # Environments of their own, in build/.
 RANGES = $(BIN)/python deploy/ranges.py $@ --python $(PYTHON) $(foreach name,$(WITHOUT),--without $(name)) $(TESTS)
