@@ -74,7 +74,7 @@ def test_a_server_that_can_all_of_it() -> None:
     assert seen["counts"].startswith("10 for")
     assert told["engine"]["speed"]["cached"] == pytest.approx(0.5, abs=0.02)
     assert told["engine"]["speed"]["read"] > 0
-    settings = {"form": "json", "style": "chat", "layout": "chained", "rule": "rewrite", "concurrency": 3}
+    settings = {"form": "json", "style": "chat", "layout": "chained", "rule": "cases", "concurrency": 3}
     assert {name: told["settings"][name] for name in settings} == settings
     assert len(server.seen("completions")) == 10, "few calls, and no more than it says"
 

@@ -55,7 +55,7 @@ EITHER = {"cli/data.py": ("data list", "data show", "data make", "data check")}
 """Modules that are several commands: an error of theirs is of one of these."""
 
 
-OF_OTHERS = {"service/backup.py": {"--format", "--file"}}
+OF_OTHERS = {"service/backup.py": {"--format", "--file"}, "engines/sources.py": {"--with"}}
 """Options of other programs, which hints name: pg_dump's."""
 
 
