@@ -365,7 +365,7 @@ def test_a_run_that_names_no_methods_does_without_those_that_cost_most() -> None
     told = next(option.help for option in run.params if isinstance(option, click.Option) and option.name == "methods")
     assert told is not None
     assert all(name in told.partition("[default")[0] for name in METHODS)
-    assert f"[default: {','.join(DEFAULT_METHODS)}]" in told
+    assert f"[default: {', '.join(DEFAULT_METHODS)}]" in told
 
 
 def test_sections_are_the_tasks() -> None:

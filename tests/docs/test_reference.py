@@ -24,6 +24,9 @@ WRITTEN = [page for page in PAGES if page.name not in ("commands.md", "CONTRIBUT
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 
 OF_OTHERS = {
+    "--from": "uvx",
+    "--with": "uvx",
+    "--spec": "pipx",
     "--build": "cmake",
     "--target": "cmake",
     "--no-kv-unified": "llama-server",
