@@ -111,7 +111,8 @@ def test_a_budget_that_does_not_fit_the_model_is_refused_before_the_run(tmp_path
 def test_what_follows_from_a_form_follows_from_its_own() -> None:
     run = Settings(form="line", layout="separate", rule="cases")
     own = own_settings("recurrent:form=json", run)
-    assert (own.form, own.layout, own.rule) == ("json", "chained", "rewrite")
+    assert (own.form, own.layout, own.rule) == ("json", "chained", "cases")
+    assert own_settings("recurrent:feedback=judge", run).rule == "rewrite"
     assert own_settings("recurrent:form=json:layout=separate:rule=delta", run).rule == "delta"
     assert own_settings("recurrent:delta:form=json", run).layout == "chained"
     assert own_settings("recurrent", run) is run

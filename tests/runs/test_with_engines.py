@@ -126,7 +126,9 @@ def test_a_run_whose_server_ceases_to_count_goes_on_and_resumes_by_the_same_figu
 ) -> None:
     """Its counts are other ones than the estimates: without those in the journal the resumed steps would differ."""
     monkeypatch.setattr("llm_as_rnn.engines.openai_compatible.COUNTS_AWAITED", 0.0)
-    options = run_options("weather", ("recurrent",), sequences=2, steps=6, budget=60, form="json", style="chat")
+    options = run_options(
+        "weather", ("recurrent",), sequences=2, steps=6, budget=60, form="json", style="chat", rule="rewrite"
+    )
     answered = itertools.count()
 
     def answer(body: dict[str, Any]) -> str:

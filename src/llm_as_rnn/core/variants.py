@@ -55,12 +55,12 @@ class Variant(NamedTuple):
     def settings(self, run: Settings) -> Settings:
         """Give the settings that the method has in a run.
 
-        What follows from a form or from feedback, the layout and the rule, follows from those that are chosen here.
+        What follows from a form, the layout, and what follows from feedback, the rule, follow from those chosen here.
         """
         chosen = dict(self.choices)
         if chosen.get("form", run.form) != run.form:
             chosen.setdefault("layout", suited_layout(chosen["form"]))
-        if {"form", "feedback"} & chosen.keys() and not self.rule:
+        if "feedback" in chosen and not self.rule:
             chosen.setdefault("rule", AUTO)
         return msgspec.structs.replace(run, **chosen)
 
