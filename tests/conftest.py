@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,10 @@ HOUSE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], pr
 settings.register_profile("quick", HOUSE)
 settings.register_profile("thorough", HOUSE, max_examples=200)
 settings.load_profile("thorough" if os.environ.get("LLM_AS_RNN_THOROUGH") else "quick")
+
+# A shell that starts the tests in the background has them, and all that they start, ignore Ctrl-C.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
