@@ -27,10 +27,7 @@ COMPLAINTS, STEPS = 50, 10
 """Complaints of a list, and steps of the place of each, that are looked at: a list from outside may be long."""
 
 _NOT_SERVED = "check the model's name, the prompt style, and that the address ends in /v1"
-_SHORTEN = (
-    "the prompt is too long: cut long fields in the task's templates, as {{ text | truncate(500) }} does, or take "
-    "--form line, a larger --context or a smaller --budget"
-)
+_SHORTEN = "the prompt is too long: truncate(500) in templates, --form line, larger --context, smaller --budget"
 _LATER = {425, 429, 502, 503, 504, 529, *range(520, 528)}
 """The server, or what stands before it, cannot answer now; above 504 these are those of content networks."""
 _AGAIN = _LATER | {408, 409, 500}

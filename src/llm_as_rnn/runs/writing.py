@@ -1,4 +1,4 @@
-"""Writing a journal: a line a record, read back before it counts, and on the disk before the next step starts."""
+"""Writing a journal: a line a record, read back before it counts, and on the disk as soon as it has to be."""
 
 from __future__ import annotations
 

@@ -417,7 +417,10 @@ def lessons_are_passed_on(stage: Stage) -> None:
         require((lessons, taught) == (None, None), "no lessons of a method that shares none", (lessons, taught))
         require(not asked, "no requests for lessons that nobody gets", asked)
         return
-    if taught is not None:
+    require(lessons is not None, "lessons, where sequences teach each other", lessons)
+    if taught is None:  # what was learned without a word of it: whom to believe, say
+        require(not asked, "an Update that says what became of lessons that somebody was asked for", asked)
+    else:
         require(isinstance(taught, Update), "an Update that says what became of the lessons", taught)
         require(isinstance(getattr(lessons, "memory", 0), Memory), "lessons that have a memory", lessons)
     begun = method.start_with(second.info, lessons)

@@ -26,6 +26,7 @@ from llm_as_rnn.core.records import (
 )
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.trust.advice import Belief, advise, after, at_first
+from llm_as_rnn.trust.carried import Carried
 from llm_as_rnn.trust.votes import Said
 
 
@@ -42,27 +43,6 @@ class AdvisedState(Record, frozen=True):
 
     beliefs: dict[str, Belief]
     states: Any
-
-
-class Heeded(Record, frozen=True):
-    """What a sequence leaves to the next one.
-
-    Attributes
-    ----------
-    own : object
-        The lessons of the first adviser.
-    beliefs : dict of str to Votes or Means
-        What the advisers had to show for themselves at its end, by field; None where each sequence begins anew.
-    """
-
-    own: Any
-    beliefs: dict[str, Belief] | None
-
-    @property
-    def memory(self) -> Memory:
-        """The first adviser's lessons as a text."""
-        memory: Memory = self.own.memory
-        return memory
 
 
 class Advised:
@@ -120,21 +100,21 @@ class Advised:
         """Begin with all advisers believed alike."""
         return self.start_with(sequence, None)
 
-    def start_with(self, sequence: SequenceInfo, lessons: Heeded | None) -> Any:
+    def start_with(self, sequence: SequenceInfo, lessons: Carried | None) -> Any:
         """Begin so, or with what earlier sequences showed; the first adviser with its own lessons of them."""
         first, *others = self.advisers
         own = None if lessons is None else lessons.own
         states = (first.start_with(sequence, own), *(other.start(sequence) for other in others))
-        known = None if lessons is None else lessons.beliefs
+        known = None if lessons is None else lessons.known
         beliefs = known or {field.name: at_first(field, len(states)) for field in self.task.answer}
         return self.state_type(beliefs=beliefs, states=states)
 
-    def conclude(self, state: Any, last: Observation) -> Calls[tuple[Heeded | None, Update | None]]:
+    def conclude(self, state: Any, last: Observation) -> Calls[tuple[Carried | None, Update | None]]:
         """Give what the advisers have to show for themselves, where it is carried on, and the first one's lessons."""
         own, taught = yield from self.advisers[0].conclude(state.states[0], last)
         if not self.shares:
             return None, None
-        return Heeded(own, state.beliefs if self.carry else None), taught
+        return Carried(own, state.beliefs if self.carry else None), taught
 
     def memory(self, state: Any) -> Memory | None:
         """Give the first adviser's memory."""

@@ -22,6 +22,7 @@ from llm_as_rnn.core.settings import Settings
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.trust.abstention import chance, is_right, withholds
 from llm_as_rnn.trust.calibration import Calibration, adjusted, after
+from llm_as_rnn.trust.carried import Carried
 from llm_as_rnn.trust.intervals import (
     Reach,
     Tracker,
@@ -78,27 +79,6 @@ class AssuredState(Record, frozen=True):
 
     own: Any
     assurance: dict[str, FieldAssurance] = msgspec.field(default_factory=dict)
-
-
-class Carried(Record, frozen=True):
-    """What a sequence leaves to the next one, where that is more than the method's own lessons.
-
-    Attributes
-    ----------
-    own : object
-        The lessons of the method.
-    assurance : dict of str to FieldAssurance
-        What is known of its answers, by field.
-    """
-
-    own: Any
-    assurance: dict[str, FieldAssurance]
-
-    @property
-    def memory(self) -> Memory:
-        """The method's lessons as a text."""
-        memory: Memory = self.own.memory
-        return memory
 
 
 class Assured:
@@ -158,9 +138,9 @@ class Assured:
 
     def start_with(self, sequence: SequenceInfo, lessons: Any) -> Any:
         """Begin so, or with what is known of earlier sequences; the method with its lessons of them."""
-        if isinstance(lessons, Carried):
-            return self.state_type(own=self.method.start_with(sequence, lessons.own), assurance=lessons.assurance)
-        return self.state_type(own=self.method.start_with(sequence, lessons))
+        if lessons is None or not self._carries:
+            return self.state_type(own=self.method.start_with(sequence, lessons))
+        return self.state_type(own=self.method.start_with(sequence, lessons.own), assurance=lessons.known)
 
     def conclude(self, state: Any, last: Observation) -> Calls[tuple[Any, Update | None]]:
         """Give the method's lessons, and what is known of its answers where that is carried on."""
