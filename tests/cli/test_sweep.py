@@ -159,6 +159,16 @@ def test_resumed_it_runs_what_is_missing_and_nothing_twice(
     assert [row["model"] for row in rows] == ["openai:one", "openai:two"]
 
 
+def test_one_more_method_is_run_alone(mine: str, here: Path, engines: list[ScriptedEngine]) -> None:
+    finished(mine, "-m", "openai:one", "--only", "a", "--out", "out")
+    before = asked(engines)
+    more = (mine, "-m", "openai:one", "--only", "a", "--out", "out", "--methods", "zero_shot,full_history", "--resume")
+    finished(*more)
+    assert asked(engines) - before == 4
+    assert {"zero_shot", "full_history"} <= {row["method"] for row in table(here / "out/sweep.md")}
+    assert "it is finished already" in finished(*more).stderr
+
+
 def test_an_interrupted_sweep_says_how_to_go_on_and_goes_on(
     mine: str, here: Path, engines: list[ScriptedEngine], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -149,6 +149,26 @@ def test_a_model_whose_fingerprint_is_not_known_contradicts_none(
         msgspec.structs.replace(spec, model_digest=now).require_same(spec)
 
 
+def test_a_run_goes_on_with_one_more_method_and_asks_nothing_again_for_the_others(
+    tmp_path: Path, whole: list[StepRecord]
+) -> None:
+    few = run_options(**WANTED, methods=("zero_shot", "recurrent"))
+    more = run_options(**WANTED, methods=("zero_shot", "full_history", "recurrent"))
+    before = go(tmp_path / "run", few)
+    asked: list[str] = []
+
+    def counted(request: Request) -> str:
+        asked.append(request.role)
+        return answer(request)
+
+    after = go(tmp_path / "run", more, answerer=counted, resume=True)
+    assert set(after.spec.methods) == {"full_history", *before.spec.methods}
+    assert asked == ["predict"] * 12, "three sequences of four steps, one call each"
+    assert content(tmp_path / "run") == [step for step in whole if step.method in after.spec.methods]
+    with pytest.raises(SpecMismatchError, match="methods was"):
+        go(tmp_path / "run", few, resume=True)
+
+
 def test_resume_of_a_journal_that_cannot_have_come_from_here_is_refused(tmp_path: Path) -> None:
     go(tmp_path / "run")
     journal = tmp_path / "run/steps.jsonl"
@@ -282,11 +302,16 @@ def test_no_more_steps_in_flight_than_slots(tmp_path: Path) -> None:
     assert most == INFO.slots
 
 
-def test_a_run_of_before_goes_on_with_its_references_and_with_no_other_that_is_asked_for(tmp_path: Path) -> None:
+def test_a_run_of_before_goes_on_with_its_references_and_with_those_that_are_asked_for(tmp_path: Path) -> None:
     begun = run_options(**{**WANTED, "methods": ("zero_shot",)})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("llm_as_rnn.runs.execute.references", lambda task: ("repeat_last", "majority"))
         assert go(tmp_path / "run", begun).spec.methods == ("zero_shot", "repeat_last", "majority")
     assert go(tmp_path / "run", begun, resume=True).spec.methods == ("zero_shot", "repeat_last", "majority")
-    with pytest.raises(SpecMismatchError, match="methods was"):
-        go(tmp_path / "run", run_options(**{**WANTED, "methods": ("zero_shot", "linear")}), resume=True)
+    asked = run_options(**{**WANTED, "methods": ("zero_shot", "linear")})
+    assert set(go(tmp_path / "run", asked, resume=True).spec.methods) == {
+        "zero_shot",
+        "linear",
+        "repeat_last",
+        "majority",
+    }

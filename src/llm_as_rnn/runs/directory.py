@@ -126,7 +126,8 @@ class RunDirectory:
                 )
             info = self.info()
             spec.require_same(info.spec)
-            return msgspec.structs.replace(info, status="running", failures={}, remote_data=remote_data)
+            grown = msgspec.structs.replace(info.spec, methods=spec.methods)
+            return msgspec.structs.replace(info, spec=grown, status="running", failures={}, remote_data=remote_data)
         if self.path.is_dir() and any(self.path.iterdir()):
             raise RunError(f"{self.path} is not empty and holds no run", "choose another --out")
         credentialed = is_credentialed(task)

@@ -85,7 +85,9 @@ class RunSpec(Record, frozen=True):
     def require_same(self, begun: RunSpec) -> None:
         """Refuse to go on with a run that was begun with other settings.
 
-        A model whose fingerprint is not known contradicts none: a server may keep to itself what it serves.
+        Methods may have come to those that it was begun with: they are run as if they had been there, and the others
+        are not asked again. A model whose fingerprint is not known contradicts none: a server may keep to itself what
+        it serves.
 
         Raises
         ------
@@ -98,6 +100,7 @@ class RunSpec(Record, frozen=True):
             f"{name} was {before[name]}, now {now[name]}"
             for name in now
             if before[name] != now[name]
+            and not (name == "methods" and set(begun.methods) <= set(self.methods))
             and (asked or name not in OF_MODELS)
             and not (name == "model_digest" and "" in (before[name], now[name]))
             and not (name == "prompts_digest" and same_texts(before[name], now[name]))

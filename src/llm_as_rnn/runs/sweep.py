@@ -393,7 +393,7 @@ def folders(models: Many[str]) -> dict[str, str]:
 
 
 def is_finished(planned: Planned, model: str, directory: RunDirectory) -> bool:
-    """Tell whether a run is there and done, so that no model need be opened for it again.
+    """Tell whether a run is there and done, with all its methods, so that no model need be opened for it again.
 
     Raises
     ------
@@ -412,5 +412,6 @@ def is_finished(planned: Planned, model: str, directory: RunDirectory) -> bool:
     prompts = Prompts.with_folder(planned.options.prompts)
     # What the engine said of itself then stands for what it would say now.
     spec = make_spec(planned.options, planned.task, prompts, info.engine, table, source.digest if source else "")
-    spec.as_begun(info.spec, planned.options.methods).require_same(info.spec)
-    return True
+    spec = spec.as_begun(info.spec, planned.options.methods)
+    spec.require_same(info.spec)
+    return set(spec.methods) == set(info.spec.methods)
