@@ -136,8 +136,9 @@ def test_resume_asks_nothing_again(tmp_path: Path) -> None:
 def test_resume_with_other_settings_is_refused_and_says_which(tmp_path: Path) -> None:
     go(tmp_path / "run")
     other = run_options(**{**WANTED, "budget": 61, "layout": "chained"})
-    with pytest.raises(SpecMismatchError, match=r"layout was separate, now chained; budget was 60, now 61"):
+    with pytest.raises(SpecMismatchError, match=r"layout was separate, now chained; budget was 60, now 61") as refused:
         go(tmp_path / "run", other, resume=True)
+    assert refused.value.hint == "resume with --layout separate --budget 60, or choose another --out"
 
 
 @pytest.mark.parametrize(("begun", "now", "same"), [("", "b", True), ("a", "", True), ("a", "b", False)])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
 
 from llm_as_rnn.catalogue import REFERENCES, asks_model
 from llm_as_rnn.core.errors import SpecMismatchError, UsageError
+from llm_as_rnn.core.knobs import knobs
 from llm_as_rnn.core.prompts import same_texts
 from llm_as_rnn.core.records import Record
 from llm_as_rnn.core.settings import LATER, Settings, require_sound
@@ -96,8 +97,8 @@ class RunSpec(Record, frozen=True):
         """
         asked = any(map(asks_model, self.methods))
         before, now = begun.named, self.named
-        changes = [
-            f"{name} was {before[name]}, now {now[name]}"
+        changed = [
+            name
             for name in now
             if before[name] != now[name]
             and not (name == "methods" and set(begun.methods) <= set(self.methods))
@@ -105,12 +106,11 @@ class RunSpec(Record, frozen=True):
             and not (name == "model_digest" and "" in (before[name], now[name]))
             and not (name == "prompts_digest" and same_texts(before[name], now[name]))
         ]
-        if changes:
-            window = before["window"]
-            context = f" (--context {window})" if asked and window != now["window"] else ""
+        if changed:
+            said = "; ".join(f"{name} was {before[name]}, now {now[name]}" for name in changed)
+            same = _as_before({name: before[name] for name in changed})
             raise SpecMismatchError(
-                f"this run was begun with other settings: {'; '.join(changes)}",
-                f"resume with the same ones{context}, or choose another --out",
+                f"this run was begun with other settings: {said}", f"resume {same}, or choose another --out"
             )
 
     @property
@@ -118,6 +118,27 @@ class RunSpec(Record, frozen=True):
         """All of it by name, the settings among the others."""
         outer = {name: getattr(self, name) for name in self.__struct_fields__ if name != "settings"}
         return outer | {name: getattr(self.settings, name) for name in Settings.__struct_fields__}
+
+
+def _as_before(settings: Mapping[str, Any]) -> str:
+    """Say with which of the command line's options a run has these settings, as far as there are options for them.
+
+    >>> _as_before({"rule": "rewrite", "window": 4096, "calibrate": False, "carry": False, "data_digest": "d"})
+    'with --rule rewrite --context 4096 --no-calibrate, without --carry'
+    >>> _as_before({"data_digest": "d"})
+    'with the same ones'
+    """
+    given, left = [], []
+    for name, value in settings.items():
+        option = "--context" if name == "window" else f"--{name.replace('_', '-')}"
+        if value is False and knobs(Settings)[name].default is False:
+            left.append(option)
+        elif isinstance(value, bool):
+            given.append(option if value else option.replace("--", "--no-", 1))
+        elif value is not None and not name.endswith("_digest"):
+            given.append(f"{option} {','.join(value) if isinstance(value, tuple) else value}")
+    options = [f"{how} {' '.join(names)}" for how, names in (("with", given), ("without", left)) if names]
+    return ", ".join(options) or "with the same ones"
 
 
 def with_settings(spec: dict[str, Any]) -> dict[str, Any]:
