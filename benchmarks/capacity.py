@@ -25,7 +25,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple
 
-from llm_as_rnn.core.records import StepRecord
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.engines.spending import Price, read_prices
 from llm_as_rnn.runs.directory import RunDirectory
 from llm_as_rnn.runs.forecast import Forecast

@@ -26,11 +26,12 @@ import msgspec
 from llm_as_rnn.cases import recall
 from llm_as_rnn.cases.case import case
 from llm_as_rnn.catalogue import build
+from llm_as_rnn.core.calls import Completion, Request
 from llm_as_rnn.core.fields import ARROW, Label
 from llm_as_rnn.core.kept import Kept
 from llm_as_rnn.core.method import Calls
 from llm_as_rnn.core.prompts import Prompts
-from llm_as_rnn.core.records import Completion, Memory, Observation, Request, Section, SequenceInfo
+from llm_as_rnn.core.records import Memory, Observation, Section, SequenceInfo
 from llm_as_rnn.core.settings import Settings
 from llm_as_rnn.core.task import MemorySection, Task, load_task
 from llm_as_rnn.datasets.base import Selection, Step

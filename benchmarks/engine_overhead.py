@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx2
 
-from llm_as_rnn.core.records import Message, Request, Sampling
+from llm_as_rnn.core.calls import Message, Request, Sampling
 from llm_as_rnn.engines.openai_compatible import OpenAICompatibleEngine
 from server import serving
 

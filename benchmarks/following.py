@@ -12,7 +12,8 @@ from statistics import fmean
 
 from llm_as_rnn.cases.case import came
 from llm_as_rnn.cases.recall import Resemblance
-from llm_as_rnn.core.records import Observation, StepRecord
+from llm_as_rnn.core.records import Observation
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.runs.directory import RunDirectory
 

@@ -21,11 +21,13 @@ from following import items, nearest
 from llm_as_rnn.cases.blanks import BLANK
 from llm_as_rnn.cases.case import as_asked
 from llm_as_rnn.cases.recall import Resemblance
+from llm_as_rnn.core.calls import Message
 from llm_as_rnn.core.engine import Engine
 from llm_as_rnn.core.method import Asker
 from llm_as_rnn.core.prompts import Prompts
-from llm_as_rnn.core.records import Memory, Message, Observation, Section, StepRecord
+from llm_as_rnn.core.records import Memory, Observation, Section
 from llm_as_rnn.core.settings import Settings
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.engines.resolve import resolve
 
 TASK = retention.INTENTS

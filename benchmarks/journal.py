@@ -15,8 +15,9 @@ from contextlib import nullcontext
 from pathlib import Path
 from unittest import mock
 
+from llm_as_rnn.core.calls import Message, Request
 from llm_as_rnn.core.engine import EngineInfo
-from llm_as_rnn.core.records import Message, Request, StepRecord
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import load_task
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.runs.asked import RunJournal

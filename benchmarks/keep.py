@@ -14,7 +14,9 @@ from pathlib import Path
 
 import msgspec
 
-from llm_as_rnn.core.records import Call, Memory, Status, StepRecord, Update
+from llm_as_rnn.core.calls import Call
+from llm_as_rnn.core.records import Memory, Status, Update
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.report.export.columns import COST, PREDICTED, STEP
 from llm_as_rnn.runs.directory import RunDirectory
 

@@ -23,8 +23,9 @@ from typing import NamedTuple
 
 import ray
 
+from llm_as_rnn.core.calls import Completion, Request
 from llm_as_rnn.core.engine import EngineInfo
-from llm_as_rnn.core.records import Completion, Request, StepRecord
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.engines.spending import Meter
 from llm_as_rnn.runs.directory import RunDirectory

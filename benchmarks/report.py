@@ -23,7 +23,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from llm_as_rnn.core.files import sealed
-from llm_as_rnn.core.records import StepRecord, Value
+from llm_as_rnn.core.records import Value
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.scores import step_scores
 from llm_as_rnn.runs.directory import RunDirectory

@@ -20,7 +20,7 @@ import step_tables
 from llm_as_rnn.catalogue import ADVISED, FREE_ADVICE
 from llm_as_rnn.core.extras import Metric
 from llm_as_rnn.core.figures import shown
-from llm_as_rnn.core.records import StepRecord
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.datasets.registry import DATASETS
 from llm_as_rnn.metrics.estimates import Interval, PairedDifference

@@ -23,7 +23,8 @@ import keep
 from llm_as_rnn.core.fields import Field, Label, Number
 from llm_as_rnn.core.files import write_atomically
 from llm_as_rnn.core.folding import fold
-from llm_as_rnn.core.records import Record, StepRecord, Value
+from llm_as_rnn.core.records import Record, Value
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.scores import step_scores
 from llm_as_rnn.runs.directory import RunInfo

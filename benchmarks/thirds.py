@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import fmean
 
 import keep
-from llm_as_rnn.core.records import StepRecord
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.metrics.comparisons import paired
 from llm_as_rnn.metrics.intervals import interval
 from llm_as_rnn.runs.directory import RunDirectory

@@ -10,11 +10,13 @@ from typing import Any, TypeVar
 import msgspec
 
 from llm_as_rnn.catalogue import build
+from llm_as_rnn.core.calls import Completion, Request
 from llm_as_rnn.core.knobs import knobs
 from llm_as_rnn.core.method import Calls, Method
 from llm_as_rnn.core.prompts import Prompts
-from llm_as_rnn.core.records import Completion, Form, Request, StepRecord
+from llm_as_rnn.core.records import Form
 from llm_as_rnn.core.settings import Settings
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.runs.directory import RunDirectory
 from llm_as_rnn.runs.execute import Options

@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
+from llm_as_rnn.core.calls import Message
 from llm_as_rnn.core.method import Apart, Asker, Calls, Learned, at_once, count_tokens
 from llm_as_rnn.core.prompts import Prompts
-from llm_as_rnn.core.records import (
-    Memory,
-    Message,
-    Observation,
-    Prediction,
-    Record,
-    Section,
-    SequenceInfo,
-    Target,
-    Update,
-)
+from llm_as_rnn.core.records import Memory, Observation, Prediction, Record, Section, SequenceInfo, Target, Update
 from llm_as_rnn.core.settings import Settings
 from llm_as_rnn.core.task import Task
 

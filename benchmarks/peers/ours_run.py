@@ -9,7 +9,7 @@ from pathlib import Path
 import harness
 from ours_learner import SETTINGS
 
-from llm_as_rnn.core.records import StepRecord
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.datasets.tables import part_of
 from llm_as_rnn.engines.resolve import resolve
 from llm_as_rnn.runs.directory import RunDirectory

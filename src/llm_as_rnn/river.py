@@ -14,12 +14,13 @@ from itertools import chain, count
 from typing import Any, TypeVar
 
 from llm_as_rnn.catalogue import DEFAULT_METHOD
+from llm_as_rnn.core.calls import Request
 from llm_as_rnn.core.door import BYTE_ORDER_MARK, plain, plain_fields
 from llm_as_rnn.core.engine import Engine, EngineInfo
 from llm_as_rnn.core.errors import MissingExtraError, TaskError, UsageError
 from llm_as_rnn.core.fields import ARROW, Field, Label, Number
 from llm_as_rnn.core.folding import clash
-from llm_as_rnn.core.records import Request, Value
+from llm_as_rnn.core.records import Value
 from llm_as_rnn.core.task import MemorySection, Task, load_task
 from llm_as_rnn.engines.naming import DEFAULT_MODEL
 from llm_as_rnn.engines.scripted import ScriptedEngine

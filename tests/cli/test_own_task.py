@@ -11,7 +11,8 @@ import pytest
 
 from llm_as_rnn.cli.main import main
 from llm_as_rnn.cli.progress import RunProgress
-from llm_as_rnn.core.records import Status, StepRecord
+from llm_as_rnn.core.records import Status
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.runs.directory import RunDirectory
 from tests.helpers import LINES
 

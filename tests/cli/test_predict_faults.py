@@ -19,9 +19,9 @@ from filelock import FileLock
 
 from llm_as_rnn.cli.main import main
 from llm_as_rnn.cli.progress import PauseNotice
+from llm_as_rnn.core.calls import Request
 from llm_as_rnn.core.errors import EngineError
 from llm_as_rnn.core.files import write_atomically
-from llm_as_rnn.core.records import Request
 from llm_as_rnn.core.task import SHIPPED
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.streams.saved import read_saved

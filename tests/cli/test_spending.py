@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from llm_as_rnn.core.calls import Completion, Request
 from llm_as_rnn.core.engine import Engine, EngineInfo
-from llm_as_rnn.core.records import Completion, Request
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.engines.spending import Meter
 from llm_as_rnn.runs.directory import RunDirectory

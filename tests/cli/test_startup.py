@@ -35,9 +35,9 @@ ROOMS = frozenset({"baselines", "cases", "datasets", "leakage", "metrics", "repo
 
 NEEDED = frozenset(
     {
-        "_version", "catalogue", "cli", "cli.main", "cli.process", "core", "core.above", "core.engine", "core.errors",
-        "core.knobs", "core.plugins", "core.records", "core.settings", "core.shelf", "core.variants", "engines",
-        "engines.naming",
+        "_version", "catalogue", "cli", "cli.main", "cli.process", "core", "core.above", "core.calls", "core.engine",
+        "core.errors", "core.knobs", "core.plugins", "core.records", "core.settings", "core.shelf", "core.steps",
+        "core.variants", "engines", "engines.naming",
         "recurrence", "recurrence.rules", "runs", "runs.defaults", "runs.versions", "service", "service.config",
         "streams", "streams.settings",
     }

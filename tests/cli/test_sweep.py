@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from llm_as_rnn.cli.process import interrupts
+from llm_as_rnn.core.calls import Request
 from llm_as_rnn.core.engine import Engine, EngineInfo
 from llm_as_rnn.core.errors import RequestRefusedError
-from llm_as_rnn.core.records import Request
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.engines.spending import Meter
 from llm_as_rnn.runs.directory import RunDirectory

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from llm_as_rnn.core.records import StepRecord
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.summary import summarise
 from llm_as_rnn.metrics.table import tabulate

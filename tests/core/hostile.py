@@ -14,7 +14,7 @@ import json
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from llm_as_rnn.core.records import Role
+from llm_as_rnn.core.calls import Role
 
 ROLES: tuple[Role, ...] = ("predict", "reflect", "update", "compress", "summarise")
 SECTIONS = ("Patterns", "Recent days", "Corrections")

@@ -8,19 +8,10 @@ from typing import Any
 
 import msgspec
 
+from llm_as_rnn.core.calls import Completion, Request
 from llm_as_rnn.core.fields import Label
 from llm_as_rnn.core.method import Learned
-from llm_as_rnn.core.records import (
-    Completion,
-    Form,
-    Memory,
-    Observation,
-    Prediction,
-    Request,
-    Section,
-    SequenceInfo,
-    Status,
-)
+from llm_as_rnn.core.records import Form, Memory, Observation, Prediction, Section, SequenceInfo, Status
 from llm_as_rnn.core.task import MemorySection, Task
 from llm_as_rnn.recurrence.cell import Recurrent, RecurrentState
 from llm_as_rnn.recurrence.notes import Credit

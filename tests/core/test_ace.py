@@ -15,8 +15,9 @@ from llm_as_rnn.baselines.playbook import Addition, PlaybookState, Tally
 from llm_as_rnn.baselines.window import MARGIN
 from llm_as_rnn.catalogue import DEFAULT_METHODS, METHODS
 from llm_as_rnn.cli.commands.run import run
+from llm_as_rnn.core.calls import Completion, Request
 from llm_as_rnn.core.fields import Text
-from llm_as_rnn.core.records import Completion, Memory, Observation, Request, Section, SequenceInfo, Target, Update
+from llm_as_rnn.core.records import Memory, Observation, Section, SequenceInfo, Target, Update
 from llm_as_rnn.core.task import MemorySection, Task
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.runs.execute import Options

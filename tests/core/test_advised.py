@@ -12,11 +12,13 @@ import pytest
 
 from llm_as_rnn.baselines.references import MajoritySoFar, RepeatLast
 from llm_as_rnn.catalogue import advisers, references
+from llm_as_rnn.core.calls import Completion, Request
 from llm_as_rnn.core.errors import EngineError, RunError
 from llm_as_rnn.core.fields import Number
 from llm_as_rnn.core.prompts import Prompts
-from llm_as_rnn.core.records import Completion, Observation, Request, SequenceInfo, Status, StepRecord, Target
+from llm_as_rnn.core.records import Observation, SequenceInfo, Status, Target
 from llm_as_rnn.core.settings import Settings
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import Task, load_task
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.metrics.summary import summarise

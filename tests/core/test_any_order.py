@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llm_as_rnn.catalogue import METHODS, REFERENCES
+from llm_as_rnn.core.calls import Completion, Request
 from llm_as_rnn.core.fields import Field, Label, Number, Ranked, Text
 from llm_as_rnn.core.method import Method
-from llm_as_rnn.core.records import Completion, Observation, Prediction, Request, SequenceInfo, Status
+from llm_as_rnn.core.records import Observation, Prediction, SequenceInfo, Status
 from llm_as_rnn.core.task import MemorySection, Task
 from llm_as_rnn.recurrence.notes import Credit
 from llm_as_rnn.recurrence.rules import RULES, traits

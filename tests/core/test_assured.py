@@ -16,8 +16,9 @@ from llm_as_rnn.core.errors import UsageError
 from llm_as_rnn.core.fields import Label, Number
 from llm_as_rnn.core.files import sealed, unsealed
 from llm_as_rnn.core.prompts import Prompts
-from llm_as_rnn.core.records import Observation, Prediction, SequenceInfo, Status, StepRecord
+from llm_as_rnn.core.records import Observation, Prediction, SequenceInfo, Status
 from llm_as_rnn.core.settings import Settings
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import load_task
 from llm_as_rnn.datasets.base import Sequence
 from llm_as_rnn.engines.drive import drive_walk

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_as_rnn.core.answers import AnswerSpec
+from llm_as_rnn.core.calls import Place
 from llm_as_rnn.core.chances import LEAST, MOST_KEPT, Token, Untold, full, likeliest, read_chances, shared_out, untold
 from llm_as_rnn.core.fields import Label, Number, Ranked
-from llm_as_rnn.core.records import Place
 
 SKIES = ("rain", "sun", "snow", "fog")
 SKY = Label("sky", options=SKIES)

@@ -8,9 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from llm_as_rnn.core.calls import Completion, Request
 from llm_as_rnn.core.chances import full
 from llm_as_rnn.core.fields import Label
-from llm_as_rnn.core.records import Completion, Observation, Prediction, Request, SequenceInfo, Status
+from llm_as_rnn.core.records import Observation, Prediction, SequenceInfo, Status
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.recurrence.choosing import CASES, MODEL, Choice, choose, learned
 from llm_as_rnn.recurrence.policy import FEW, Past, surprise_of, why_not

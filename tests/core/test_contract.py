@@ -12,9 +12,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from llm_as_rnn.catalogue import METHODS, REFERENCES, build
+from llm_as_rnn.core.calls import Completion, Request
 from llm_as_rnn.core.errors import UsageError
 from llm_as_rnn.core.method import Learned, Method
-from llm_as_rnn.core.records import Completion, Observation, Request, SequenceInfo, Status
+from llm_as_rnn.core.records import Observation, SequenceInfo, Status
 from llm_as_rnn.core.settings import Settings
 from llm_as_rnn.core.task import Task, load_task
 from llm_as_rnn.datasets.base import Sequence

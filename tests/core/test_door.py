@@ -17,9 +17,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llm_as_rnn.core.calls import Completion
 from llm_as_rnn.core.door import DEEPEST, LARGEST, SMALLEST, plain, plain_fields, plain_id
 from llm_as_rnn.core.errors import UsageError
-from llm_as_rnn.core.records import Completion, Observation, SequenceInfo
+from llm_as_rnn.core.records import Observation, SequenceInfo
 
 pd: Any = pytest.importorskip("pandas")
 

@@ -10,10 +10,10 @@ from unittest.mock import patch
 import pytest
 
 from llm_as_rnn.catalogue import build
+from llm_as_rnn.core.calls import Call, Completion, Message, Request
 from llm_as_rnn.core.errors import EngineError, EngineUnavailableError, UsageError
 from llm_as_rnn.core.method import Calls, count_tokens
 from llm_as_rnn.core.prompts import Prompts
-from llm_as_rnn.core.records import Call, Completion, Message, Request
 from llm_as_rnn.core.settings import Settings
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.datasets.base import Selection

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llm_as_rnn.core.calls import Completion, Request
 from llm_as_rnn.core.errors import MissingExtraError
-from llm_as_rnn.core.records import Completion, Memory, Request, Section, Update
+from llm_as_rnn.core.records import Memory, Section, Update
 from llm_as_rnn.recurrence.guard import COLLAPSE, WORTH_GUARDING, refusal
 from llm_as_rnn.recurrence.notes import LATEST
 from llm_as_rnn.recurrence.watch import KEPT, LONGEST, PROVED, Served, Watch, has_fallen

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from llm_as_rnn.baselines.window import MARGIN
-from llm_as_rnn.core.records import Completion
+from llm_as_rnn.core.calls import Completion
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.datasets.base import Sequence
 from tests.helpers import bare, by_hand, count, good_answer, listening, make

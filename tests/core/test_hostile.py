@@ -15,20 +15,11 @@ from hypothesis import strategies as st
 
 from llm_as_rnn.cases import case as notes
 from llm_as_rnn.catalogue import build
+from llm_as_rnn.core.calls import Completion, Message, Request
 from llm_as_rnn.core.hygiene import defuse, steers, tidy_item
 from llm_as_rnn.core.method import Calls
 from llm_as_rnn.core.prompts import Prompts
-from llm_as_rnn.core.records import (
-    Completion,
-    Form,
-    Message,
-    Observation,
-    Request,
-    SequenceInfo,
-    Status,
-    Target,
-    writable,
-)
+from llm_as_rnn.core.records import Form, Observation, SequenceInfo, Status, Target, writable
 from llm_as_rnn.core.settings import Settings
 from llm_as_rnn.core.task import load_task
 from llm_as_rnn.engines.scripted import count_words

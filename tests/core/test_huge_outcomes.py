@@ -15,12 +15,14 @@ from hypothesis import strategies as st
 from llm_as_rnn.baselines.linear import LabelModel, NumberModel
 from llm_as_rnn.cases.case import came, case
 from llm_as_rnn.catalogue import METHODS, REFERENCES, build
+from llm_as_rnn.core.calls import Request
 from llm_as_rnn.core.fields import Number, Ranked
 from llm_as_rnn.core.figures import LARGEST, finite, mean
 from llm_as_rnn.core.outcomes import same_outcome
 from llm_as_rnn.core.prompts import Prompts
-from llm_as_rnn.core.records import Observation, Request, SequenceInfo, StepRecord
+from llm_as_rnn.core.records import Observation, SequenceInfo
 from llm_as_rnn.core.settings import Settings
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import MemorySection, Task
 from llm_as_rnn.datasets.base import Sequence, Step
 from llm_as_rnn.engines.drive import drive_walk

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from llm_as_rnn.core.calls import Completion, Request
 from llm_as_rnn.core.errors import UsageError
-from llm_as_rnn.core.records import Completion, Form, Request
+from llm_as_rnn.core.records import Form
 from tests.core.stage import Stage
 from tests.helpers import count
 

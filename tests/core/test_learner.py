@@ -14,9 +14,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from llm_as_rnn.core.calls import Completion, Request
 from llm_as_rnn.core.engine import EngineInfo
 from llm_as_rnn.core.errors import EngineError, EngineUnavailableError, LlmAsRnnError, ModelError, UsageError
-from llm_as_rnn.core.records import Completion, Request
 from llm_as_rnn.core.task import load_task
 from llm_as_rnn.datasets.base import Sequence
 from llm_as_rnn.engines.scripted import ScriptedEngine

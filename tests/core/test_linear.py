@@ -17,10 +17,11 @@ import pytest
 from llm_as_rnn.cases import blanks, case, recall
 from llm_as_rnn.core import alignment, changes, hygiene
 from llm_as_rnn.core.answers import AnswerSpec, read_object
+from llm_as_rnn.core.calls import Completion, Message, Request
 from llm_as_rnn.core.errors import LlmAsRnnError
 from llm_as_rnn.core.fields import NoteField, Ranked, whole_words
 from llm_as_rnn.core.hygiene import defuse, steers
-from llm_as_rnn.core.records import Completion, Memory, Message, Request, Section
+from llm_as_rnn.core.records import Memory, Section
 from llm_as_rnn.core.task import load_task
 from llm_as_rnn.datasets.mimic import icd
 from llm_as_rnn.datasets.mimic.notes import early_sections

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llm_as_rnn.catalogue import METHODS
-from llm_as_rnn.core.records import Completion
+from llm_as_rnn.core.calls import Completion
 from llm_as_rnn.core.task import load_task
 from llm_as_rnn.datasets.base import Selection
 from llm_as_rnn.datasets.registry import dataset

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llm_as_rnn.catalogue import METHODS
+from llm_as_rnn.core.calls import Completion, Request
 from llm_as_rnn.core.errors import UsageError
 from llm_as_rnn.core.method import Method
-from llm_as_rnn.core.records import Completion, Request
 from llm_as_rnn.core.task import load_task
 from llm_as_rnn.datasets.base import Selection
 from llm_as_rnn.datasets.registry import dataset

@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llm_as_rnn.catalogue import METHODS
+from llm_as_rnn.core.calls import Completion, Request
 from llm_as_rnn.core.engine import EngineInfo
 from llm_as_rnn.core.errors import UsageError
-from llm_as_rnn.core.records import Completion, Memory, Request, Section
+from llm_as_rnn.core.records import Memory, Section
 from llm_as_rnn.core.task import load_task
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.recurrence.notes import Credit

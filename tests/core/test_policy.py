@@ -5,10 +5,11 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from llm_as_rnn.core.calls import Completion, Request
 from llm_as_rnn.core.errors import UsageError
 from llm_as_rnn.core.fields import Text
 from llm_as_rnn.core.method import Calls, count_tokens
-from llm_as_rnn.core.records import Completion, Request, Target
+from llm_as_rnn.core.records import Target
 from llm_as_rnn.core.settings import require_when
 from llm_as_rnn.core.task import Task, load_task
 from llm_as_rnn.recurrence.policy import FEW, REMEMBERED, Past, error_of, metered, why_not

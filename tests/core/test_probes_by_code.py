@@ -7,10 +7,11 @@ import re
 from statistics import fmean
 
 from llm_as_rnn.catalogue import build
+from llm_as_rnn.core.calls import Request
 from llm_as_rnn.core.fields import ARROW
 from llm_as_rnn.core.prompts import Prompts
-from llm_as_rnn.core.records import Request, StepRecord
 from llm_as_rnn.core.settings import Settings
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import load_task
 from llm_as_rnn.datasets.base import Selection
 from llm_as_rnn.datasets.probes import LABELS, changing, few_marks, load

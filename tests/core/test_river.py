@@ -17,11 +17,13 @@ import pytest
 from river import checks, compose, conf, evaluate, metrics, preprocessing
 
 from llm_as_rnn.catalogue import METHODS, REFERENCES, build
+from llm_as_rnn.core.calls import Request
 from llm_as_rnn.core.errors import TaskError, UsageError
 from llm_as_rnn.core.fields import Field, Label, Number
 from llm_as_rnn.core.prompts import Prompts
-from llm_as_rnn.core.records import Observation, Request, SequenceInfo, StepRecord
+from llm_as_rnn.core.records import Observation, SequenceInfo
 from llm_as_rnn.core.settings import LATER, Settings
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import MemorySection, Task
 from llm_as_rnn.datasets.base import Sequence, Step
 from llm_as_rnn.engines.drive import drive_walk

@@ -8,9 +8,10 @@ import msgspec
 import pytest
 
 from llm_as_rnn.cases.blanks import FILLERS
+from llm_as_rnn.core.calls import Completion
 from llm_as_rnn.core.errors import UsageError
 from llm_as_rnn.core.fields import Number
-from llm_as_rnn.core.records import Completion, Form, Memory, Observation, Prediction, Section, Status, Update
+from llm_as_rnn.core.records import Form, Memory, Observation, Prediction, Section, Status, Update
 from llm_as_rnn.recurrence.guard import COLLAPSE
 from llm_as_rnn.recurrence.lessons import Lessons
 from llm_as_rnn.recurrence.notes import LATEST, Credit

@@ -11,9 +11,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from llm_as_rnn.core.calls import Request
 from llm_as_rnn.core.errors import DamagedError, LlmAsRnnError, UsageError
 from llm_as_rnn.core.files import is_sealed, sealed, unsealed
-from llm_as_rnn.core.records import Memory, Request, Section
+from llm_as_rnn.core.records import Memory, Section
 from llm_as_rnn.core.task import load_task
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.streams import saved

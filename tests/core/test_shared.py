@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from llm_as_rnn import AsyncLearner, Learner, SharedEngine
+from llm_as_rnn.core.calls import Completion, Request
 from llm_as_rnn.core.errors import UsageError
-from llm_as_rnn.core.records import Completion, Request
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from tests.helpers import good_answer
 

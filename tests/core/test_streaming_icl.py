@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from llm_as_rnn.baselines.window import MARGIN
+from llm_as_rnn.core.calls import Request
 from llm_as_rnn.core.fields import Number
-from llm_as_rnn.core.records import Observation, Request, SequenceInfo, Target
+from llm_as_rnn.core.records import Observation, SequenceInfo, Target
 from llm_as_rnn.core.task import MemorySection, Task
 from tests.core.stage import sky_task
 from tests.helpers import bare, by_hand, count, listening

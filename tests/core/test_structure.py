@@ -8,8 +8,9 @@ import msgspec
 import pytest
 
 from llm_as_rnn.catalogue import build
+from llm_as_rnn.core.calls import Completion, Request
 from llm_as_rnn.core.prompts import Prompts
-from llm_as_rnn.core.records import Completion, Form, Memory, Observation, Request, SequenceInfo, Status
+from llm_as_rnn.core.records import Form, Memory, Observation, SequenceInfo, Status
 from llm_as_rnn.core.settings import Settings
 from llm_as_rnn.core.task import load_task
 from llm_as_rnn.recurrence import guard

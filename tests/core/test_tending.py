@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from llm_as_rnn.core.calls import Completion
 from llm_as_rnn.core.errors import UsageError
-from llm_as_rnn.core.records import Completion
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.streams.learner import AsyncLearner, Learner
 from llm_as_rnn.streams.online import Stream, correct, revive

@@ -9,12 +9,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from llm_as_rnn.core.calls import Completion, Request
 from llm_as_rnn.core.engine import EngineInfo
 from llm_as_rnn.core.errors import DatasetError, EngineError
 from llm_as_rnn.core.extras import Extra, Metric
 from llm_as_rnn.core.fields import Number
 from llm_as_rnn.core.method import Calls, at_once
-from llm_as_rnn.core.records import Completion, Feedback, Observation, Request, Section, SequenceInfo, Value, Why
+from llm_as_rnn.core.records import Feedback, Observation, Section, SequenceInfo, Value, Why
 from llm_as_rnn.core.settings import Settings
 from llm_as_rnn.core.task import load_task
 from llm_as_rnn.datasets.base import Dataset, Selection, Sequence, Step

@@ -10,20 +10,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from llm_as_rnn.core.calls import Completion, Request
 from llm_as_rnn.core.engine import EngineInfo
 from llm_as_rnn.core.errors import UsageError
 from llm_as_rnn.core.method import Calls, Learned, at_once
-from llm_as_rnn.core.records import (
-    Completion,
-    Memory,
-    Observation,
-    Request,
-    Section,
-    SequenceInfo,
-    Status,
-    StepRecord,
-    Update,
-)
+from llm_as_rnn.core.records import Memory, Observation, Section, SequenceInfo, Status, Update
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.datasets.base import Sequence
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.recurrence.memory import telling

@@ -8,20 +8,20 @@ from typing import Any
 import pytest
 
 from llm_as_rnn.catalogue import resolve
+from llm_as_rnn.core.calls import Request
 from llm_as_rnn.core.engine import EngineInfo
 from llm_as_rnn.core.prompts import Prompts
-from llm_as_rnn.core.records import (
+from llm_as_rnn.core.records import (  # fmt: skip
     Form,
     Layout,
     Memory,
     Observation,
     Prediction,
-    Request,
     Section,
     SequenceInfo,
     Status,
     Update,
-)  # fmt: skip
+)
 from llm_as_rnn.core.task import Task, load_task, shipped_tasks
 from llm_as_rnn.datasets.base import Sequence
 from llm_as_rnn.recurrence.lessons import Lessons

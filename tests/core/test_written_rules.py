@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from llm_as_rnn.core.records import Form, Memory, Observation, Request, Section, Update
+from llm_as_rnn.core.calls import Request
+from llm_as_rnn.core.records import Form, Memory, Observation, Section, Update
 from llm_as_rnn.recurrence.lessons import Lessons
 from llm_as_rnn.recurrence.notes import Credit
 from tests.core.stage import UNKNOWN, Stage, size, sky_task, written

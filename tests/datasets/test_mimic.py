@@ -13,10 +13,12 @@ import polars as pl
 import pytest
 
 from llm_as_rnn.catalogue import METHODS
+from llm_as_rnn.core.calls import Request
 from llm_as_rnn.core.engine import EngineInfo
 from llm_as_rnn.core.errors import DatasetError, SpecMismatchError
 from llm_as_rnn.core.prompts import Prompts
-from llm_as_rnn.core.records import Request, StepRecord, Target
+from llm_as_rnn.core.records import Target
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import load_task
 from llm_as_rnn.datasets.base import Dataset, Selection, Sequence, Split
 from llm_as_rnn.datasets.mimic import MIMIC, from_folder

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_as_rnn.core.fields import Ranked, Text
-from llm_as_rnn.core.records import StepRecord
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import load_task
 from llm_as_rnn.datasets.mimic.icd import Coding, Term, scores
 from llm_as_rnn.metrics.agreement import agree, agreement

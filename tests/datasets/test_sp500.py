@@ -15,9 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llm_as_rnn.catalogue import METHODS
+from llm_as_rnn.core.calls import Request
 from llm_as_rnn.core.errors import DatasetError
 from llm_as_rnn.core.fields import Label
-from llm_as_rnn.core.records import Request, StepRecord
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import load_task
 from llm_as_rnn.datasets.base import Selection, Sequence
 from llm_as_rnn.datasets.sp500 import LOOK_BACK, SP500, YEARS, Day, _file, load, read_days, sequence

@@ -21,8 +21,8 @@ from sybil import Document, Example, Sybil
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 
 from llm_as_rnn.cli.main import main
+from llm_as_rnn.core.calls import Request
 from llm_as_rnn.core.engine import EngineInfo
-from llm_as_rnn.core.records import Request
 from llm_as_rnn.engines import models, resolve
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.leakage import check

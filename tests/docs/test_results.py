@@ -14,8 +14,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from llm_as_rnn.core.calls import Request
 from llm_as_rnn.core.engine import EngineInfo
-from llm_as_rnn.core.records import Request, StepRecord
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import load_task
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.metrics.summary import MethodSummary, summarise

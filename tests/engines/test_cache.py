@@ -13,9 +13,9 @@ from typing import TypeVar
 import pytest
 from msgspec.structs import replace
 
+from llm_as_rnn.core.calls import Completion, Message, Request, Sampling
 from llm_as_rnn.core.engine import Engine, EngineInfo
 from llm_as_rnn.core.errors import EngineError, EngineUnavailableError, UsageError
-from llm_as_rnn.core.records import Completion, Message, Request, Sampling
 from llm_as_rnn.engines.cache import CachedEngine, CacheMode
 from llm_as_rnn.engines.resolve import resolve
 from llm_as_rnn.engines.scripted import ScriptedEngine

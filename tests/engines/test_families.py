@@ -17,10 +17,12 @@ from hypothesis import strategies as st
 from jinja2 import Environment
 
 from llm_as_rnn.catalogue import resolve
+from llm_as_rnn.core.calls import AnswerFormat, Call, Completion, Message, Request, Sampling
 from llm_as_rnn.core.engine import EngineInfo
 from llm_as_rnn.core.errors import EngineError, EngineUnavailableError, ModelError, SpecMismatchError, UsageError
 from llm_as_rnn.core.prompts import Prompts
-from llm_as_rnn.core.records import AnswerFormat, Call, Completion, Message, Request, Sampling, Status, StepRecord
+from llm_as_rnn.core.records import Status
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.engines.gguf import has_chat_template
 from llm_as_rnn.engines.llamacpp import LlamaCppEngine

@@ -21,9 +21,9 @@ import httpx2
 import msgspec
 import pytest
 
+from llm_as_rnn.core.calls import AnswerFormat, Completion, Message, Place, Request, Sampling
 from llm_as_rnn.core.chances import full
 from llm_as_rnn.core.errors import EngineError, EngineUnavailableError, MissingExtraError, ModelError
-from llm_as_rnn.core.records import AnswerFormat, Completion, Message, Place, Request, Sampling
 from llm_as_rnn.core.task import load_task
 from llm_as_rnn.engines import models
 from llm_as_rnn.engines.llamacpp import LlamaCppEngine

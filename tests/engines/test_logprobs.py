@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_as_rnn.core.records import AnswerFormat, Message, Place, Request, Sampling, Style
+from llm_as_rnn.core.calls import AnswerFormat, Message, Place, Request, Sampling
+from llm_as_rnn.core.records import Style
 from llm_as_rnn.engines.dialects import Dialect
 from llm_as_rnn.engines.fields import parts, request_fields
 from llm_as_rnn.engines.logprobs import told_chances

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 
 import pytest
 
+from llm_as_rnn.core.calls import AnswerFormat, Completion, Message, Request, Sampling
 from llm_as_rnn.core.engine import EngineInfo
 from llm_as_rnn.core.errors import EngineBusyError, EngineError, EngineUnavailableError
-from llm_as_rnn.core.records import AnswerFormat, Completion, Message, Request, Sampling
 from llm_as_rnn.engines import openai_compatible
 from llm_as_rnn.engines.openai_compatible import OpenAICompatibleEngine
 from tests.fake_server import FakeServer, Fault, busy, refuse

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from llm_as_rnn.core.calls import Request
 from llm_as_rnn.core.engine import EngineInfo
-from llm_as_rnn.core.records import Request
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.runs.directory import RunDirectory
 from llm_as_rnn.runs.execute import execute

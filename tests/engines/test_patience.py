@@ -10,9 +10,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from llm_as_rnn.core.calls import Completion, Message, Request
 from llm_as_rnn.core.engine import small_request
 from llm_as_rnn.core.errors import EngineBusyError, EngineError, EngineUnavailableError, RequestRefusedError
-from llm_as_rnn.core.records import Completion, Message, Request, Style
+from llm_as_rnn.core.records import Style
 from llm_as_rnn.engines.openai_compatible import OpenAICompatibleEngine
 from llm_as_rnn.engines.patience import PatientEngine, Pause
 from llm_as_rnn.engines.resolve import resolve

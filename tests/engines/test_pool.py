@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llm_as_rnn.core.calls import Completion, Message, Request
 from llm_as_rnn.core.engine import EngineInfo
 from llm_as_rnn.core.errors import (
     EngineBusyError,
@@ -20,7 +21,6 @@ from llm_as_rnn.core.errors import (
     RequestRefusedError,
     UsageError,
 )
-from llm_as_rnn.core.records import Completion, Message, Request
 from llm_as_rnn.engines.dialects import Server
 from llm_as_rnn.engines.members import LONGEST_AGAIN
 from llm_as_rnn.engines.pool import IN_A_ROW, Pool, ranked

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from llm_as_rnn.core.calls import AnswerFormat, Completion, Message, Request, Sampling
 from llm_as_rnn.core.engine import EngineInfo
 from llm_as_rnn.core.errors import EngineError, EngineUnavailableError, RequestRefusedError
-from llm_as_rnn.core.records import AnswerFormat, Completion, Message, Request, Sampling
 from llm_as_rnn.engines.openai_compatible import OpenAICompatibleEngine
 from llm_as_rnn.engines.refusals import Refusal
 from tests.fake_server import FakeServer, Json, Seen

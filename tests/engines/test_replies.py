@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llm_as_rnn.core.calls import Completion, Message, Request, Sampling
 from llm_as_rnn.core.errors import EngineError
 from llm_as_rnn.core.method import MOST_SAID
-from llm_as_rnn.core.records import Completion, Message, Observation, Request, Sampling, SequenceInfo
+from llm_as_rnn.core.records import Observation, SequenceInfo
 from llm_as_rnn.core.settings import Settings
 from llm_as_rnn.core.task import load_task
 from llm_as_rnn.engines.refusals import in_turns

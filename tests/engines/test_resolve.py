@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from llm_as_rnn.core.calls import Message, Request
 from llm_as_rnn.core.errors import ModelError, UsageError
-from llm_as_rnn.core.records import Message, Request
 from llm_as_rnn.engines import resolve as resolve_module
 from llm_as_rnn.engines.cache import CachedEngine
 from llm_as_rnn.engines.llamacpp import LlamaCppEngine

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from llm_as_rnn.core.calls import Completion, Message, Request
 from llm_as_rnn.core.engine import EngineInfo
 from llm_as_rnn.core.errors import EngineUnavailableError, UsageError
-from llm_as_rnn.core.records import Completion, Message, Request
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.engines.spending import Limits, Meter, Price, read_prices
 

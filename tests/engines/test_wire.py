@@ -18,8 +18,8 @@ import anyio
 import msgspec
 import pytest
 
+from llm_as_rnn.core.calls import Message, Request
 from llm_as_rnn.core.errors import EngineError, EngineUnavailableError, LlmAsRnnError, UsageError
-from llm_as_rnn.core.records import Message, Request
 from llm_as_rnn.engines import places, wire
 from llm_as_rnn.engines.openai_compatible import OpenAICompatibleEngine
 from llm_as_rnn.engines.sources import HubFile, SourceError, Wanted

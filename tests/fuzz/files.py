@@ -5,7 +5,9 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
-from llm_as_rnn.core.records import Call, Memory, Section, Status, StepRecord, Update
+from llm_as_rnn.core.calls import Call
+from llm_as_rnn.core.records import Memory, Section, Status, Update
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.engines.gguf import CHAT_TEMPLATE, MAGIC
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.streams.learner import Learner

@@ -19,9 +19,10 @@ import polars
 
 from llm_as_rnn.cli.lines import answers
 from llm_as_rnn.cli.predict import _steps as steps
+from llm_as_rnn.core.calls import Message, Request
 from llm_as_rnn.core.errors import EngineUnavailableError, LlmAsRnnError
 from llm_as_rnn.core.prompts import Prompts
-from llm_as_rnn.core.records import Message, Request, StepRecord
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import SHIPPED, Task, load_task
 from llm_as_rnn.datasets.formats import read_rows
 from llm_as_rnn.datasets.making import make as make_table

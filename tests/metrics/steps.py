@@ -7,8 +7,10 @@ from typing import Any
 
 import msgspec
 
+from llm_as_rnn.core.calls import Call
 from llm_as_rnn.core.fields import Field
-from llm_as_rnn.core.records import Call, Status, StepRecord, Update
+from llm_as_rnn.core.records import Status, Update
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import MemorySection, Task
 from llm_as_rnn.metrics.table import FieldColumns, tabulate
 

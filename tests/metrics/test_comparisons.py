@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_as_rnn.core.extras import Metric
-from llm_as_rnn.core.records import StepRecord
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.metrics.comparisons import corrected, gain, paired
 from llm_as_rnn.metrics.curves import Scores, by_sequence, strongest
 from llm_as_rnn.metrics.estimates import Interval, PairedDifference

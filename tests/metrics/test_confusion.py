@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_as_rnn.core.fields import Label, Ranked
-from llm_as_rnn.core.records import StepRecord
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.metrics.confusion import confusion, label_scores, macro_f1, matrix
 from tests.metrics.steps import step
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import UNSET
 
-from llm_as_rnn.core.records import StepRecord
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.estimates import Gain, PairedDifference
 from llm_as_rnn.metrics.summary import MethodSummary, Score, summarise

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llm_as_rnn.core.records import StepRecord
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.metrics.estimates import Interval
 from llm_as_rnn.metrics.intervals import interval
 from llm_as_rnn.metrics.resampling import widening

@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from llm_as_rnn.core.fields import Number, Ranked, Text
-from llm_as_rnn.core.records import Status, StepRecord, Value
+from llm_as_rnn.core.records import Status, Value
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import MemorySection, Task
 from llm_as_rnn.metrics.judged import (
     Judgement,

@@ -7,7 +7,8 @@ import math
 import msgspec
 import pytest
 
-from llm_as_rnn.core.records import Status, StepRecord, Update, Value
+from llm_as_rnn.core.records import Status, Update, Value
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.scores import step_scores
 from llm_as_rnn.metrics.summary import MethodSummary, summarise

@@ -7,7 +7,8 @@ import math
 import pytest
 
 from llm_as_rnn.core.fields import Label
-from llm_as_rnn.core.records import Memory, Section, StepRecord, Value
+from llm_as_rnn.core.records import Memory, Section, Value
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.following import following
 from llm_as_rnn.metrics.memories import predicting

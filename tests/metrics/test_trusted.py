@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 
 from llm_as_rnn.core.fields import Label, Number, Ranked
-from llm_as_rnn.core.records import StepRecord
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.estimates import Trust, Trusted
 from llm_as_rnn.metrics.summary import summarise

@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from llm_as_rnn.core.records import Call, Feedback, Memory, Message, Role, Section, Status, StepRecord, Update, Value
+from llm_as_rnn.core.calls import Call, Message, Role
+from llm_as_rnn.core.records import Feedback, Memory, Section, Status, Update, Value
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import Task, load_task
 from llm_as_rnn.metrics.scores import step_scores
 from llm_as_rnn.runs.asked import Prompts

@@ -19,8 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_as_rnn import Run
+from llm_as_rnn.core.calls import Call, Request
 from llm_as_rnn.core.errors import MissingExtraError, RunError, UsageError
-from llm_as_rnn.core.records import Call, Request
 from llm_as_rnn.core.task import load_task
 from llm_as_rnn.report.export import files, frames, inspection, tracking
 from llm_as_rnn.report.export.columns import (

@@ -13,8 +13,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from llm_as_rnn.core.calls import Call
 from llm_as_rnn.core.errors import RunError
-from llm_as_rnn.core.records import Call, Feedback, Memory, Section, Status, StepRecord, Update
+from llm_as_rnn.core.records import Feedback, Memory, Section, Status, Update
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import Task, load_task
 from llm_as_rnn.metrics.summary import summarise
 from llm_as_rnn.report.html import render_report, write_report

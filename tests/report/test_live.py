@@ -13,8 +13,8 @@ import pytest
 
 from llm_as_rnn.core.engine import EngineInfo
 from llm_as_rnn.core.errors import RunError, UsageError
-from llm_as_rnn.core.records import StepRecord
 from llm_as_rnn.core.settings import Settings
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.report.live import Server, Watch
 from llm_as_rnn.report.packing import viewer

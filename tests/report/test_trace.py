@@ -12,9 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llm_as_rnn.core.calls import Message
 from llm_as_rnn.core.columns import Columns
 from llm_as_rnn.core.fields import Field, Label, Number, Ranked
-from llm_as_rnn.core.records import Feedback, Message, Status, StepRecord, Value
+from llm_as_rnn.core.records import Feedback, Status, Value
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import MemorySection, Task
 from llm_as_rnn.report.packing import Packed, script_json, spread_out, viewer
 from llm_as_rnn.runs.directory import RunDirectory

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from llm_as_rnn.core.fields import Label, Number
-from llm_as_rnn.core.records import StepRecord
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.confusion import confusion
 from llm_as_rnn.metrics.following import Following

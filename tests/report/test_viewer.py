@@ -10,7 +10,8 @@ import msgspec
 import pytest
 
 from llm_as_rnn.cases.case import came
-from llm_as_rnn.core.records import Message, StepRecord
+from llm_as_rnn.core.calls import Message
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.summary import summarise
 from llm_as_rnn.report.html import write_report

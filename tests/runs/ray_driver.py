@@ -15,8 +15,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from llm_as_rnn.core.calls import Completion, Request
 from llm_as_rnn.core.errors import EngineBusyError
-from llm_as_rnn.core.records import Completion, Request, StepRecord
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.engines.spending import Meter
 from llm_as_rnn.runs.directory import RunDirectory

@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_as_rnn.cli.main import main
+from llm_as_rnn.core.calls import Call, Message, Request
 from llm_as_rnn.core.errors import RunError
 from llm_as_rnn.core.files import sealed, unsealed
-from llm_as_rnn.core.records import Call, Message, Request, StepRecord
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.runs.asked import NO_PROMPTS, RunJournal, read_prompts
 from llm_as_rnn.runs.directory import RunDirectory
 from llm_as_rnn.runs.execute import Options

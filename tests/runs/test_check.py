@@ -13,12 +13,14 @@ import pytest
 
 from llm_as_rnn.baselines.history import FullHistory, HistoryState, ZeroShot
 from llm_as_rnn.catalogue import METHODS, REFERENCES, advisers
+from llm_as_rnn.core.calls import AnswerFormat, Message
 from llm_as_rnn.core.errors import TaskError, UsageError
 from llm_as_rnn.core.fields import Ranked, Text
 from llm_as_rnn.core.method import Calls, Learned
 from llm_as_rnn.core.prompts import Prompts, shipped_prompts
-from llm_as_rnn.core.records import AnswerFormat, Form, Message, Observation, Prediction, StepRecord, Target
+from llm_as_rnn.core.records import Form, Observation, Prediction, Target
 from llm_as_rnn.core.settings import Settings
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import Task, load_task
 from llm_as_rnn.datasets.base import Selection, Sequence
 from llm_as_rnn.datasets.registry import DATASETS, dataset

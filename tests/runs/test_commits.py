@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, cast
 import pytest
 
 from llm_as_rnn.core.errors import RunError
-from llm_as_rnn.core.records import StepRecord
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.runs.asked import RunJournal
 from llm_as_rnn.runs.commits import Commits
 

@@ -20,9 +20,9 @@ from llm_as_rnn.cli.commands.predict import predict as predict_command
 from llm_as_rnn.cli.commands.run import run as run_command
 from llm_as_rnn.cli.data import list_
 from llm_as_rnn.cli.main import DONE
+from llm_as_rnn.core.calls import Message, Request
 from llm_as_rnn.core.engine import Engine, EngineInfo
 from llm_as_rnn.core.errors import EngineUnavailableError, UsageError
-from llm_as_rnn.core.records import Message, Request
 from llm_as_rnn.core.task import Task, load_task
 from llm_as_rnn.datasets.base import Dataset, Sequence
 from llm_as_rnn.datasets.registry import DATASETS

@@ -13,7 +13,7 @@ from llm_as_rnn.catalogue import ADVISED, DEFAULT_METHODS
 from llm_as_rnn.cli.main import main
 from llm_as_rnn.core.errors import RunError, SpecMismatchError
 from llm_as_rnn.core.files import sealed, unsealed
-from llm_as_rnn.core.records import StepRecord
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.runs.directory import RunDirectory
 from llm_as_rnn.runs.earlier import EarlierSteps
 from llm_as_rnn.runs.journal import STEPS, read_journal

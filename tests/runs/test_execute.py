@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from llm_as_rnn.catalogue import DEFAULT_METHODS, references, resolve
+from llm_as_rnn.core.calls import Request
 from llm_as_rnn.core.engine import EngineInfo
 from llm_as_rnn.core.errors import (
     EngineError,
@@ -25,7 +26,8 @@ from llm_as_rnn.core.errors import (
 )
 from llm_as_rnn.core.files import sealed, unsealed
 from llm_as_rnn.core.prompts import Prompts
-from llm_as_rnn.core.records import Request, Status, StepRecord
+from llm_as_rnn.core.records import Status
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import load_task
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.runs.directory import RunDirectory, RunInfo

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import pytest
 from msgspec.structs import replace
 
+from llm_as_rnn.core.calls import Completion, Request
 from llm_as_rnn.core.engine import EngineInfo
 from llm_as_rnn.core.errors import (
     EngineBusyError,
@@ -24,7 +25,6 @@ from llm_as_rnn.core.errors import (
     RunError,
     UsageError,
 )
-from llm_as_rnn.core.records import Completion, Request
 from llm_as_rnn.engines.patience import PatientEngine, Pause
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.engines.spending import Limits, Meter, Price

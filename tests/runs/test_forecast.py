@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from llm_as_rnn.core.records import Completion, Request
+from llm_as_rnn.core.calls import Completion, Request
 from llm_as_rnn.engines.estimate import estimate_tokens
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.engines.spending import Price

@@ -17,9 +17,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llm_as_rnn.core.calls import Call, Completion
 from llm_as_rnn.core.errors import RunError
 from llm_as_rnn.core.files import sealed
-from llm_as_rnn.core.records import Call, Completion, Feedback, Memory, Section, Status, StepRecord, Update
+from llm_as_rnn.core.records import Feedback, Memory, Section, Status, Update
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.metrics.judged import Judgement
 from llm_as_rnn.runs.directory import JUDGEMENTS
 from llm_as_rnn.runs.journal import PROMPTS, STEPS, Expected, read_journal, read_lines

@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from llm_as_rnn.core.records import Completion, Form, Status
+from llm_as_rnn.core.calls import Completion
+from llm_as_rnn.core.records import Form, Status
 from llm_as_rnn.metrics.judged import Pair
 from llm_as_rnn.runs.judging import Job, JudgeAsker, quoted
 from tests.helpers import by_hand

@@ -13,11 +13,12 @@ import msgspec
 import pytest
 
 from llm_as_rnn.cli.main import main
+from llm_as_rnn.core.calls import Request
 from llm_as_rnn.core.engine import EngineInfo
 from llm_as_rnn.core.errors import EngineError, EngineUnavailableError, PromptError, RunError, UsageError
 from llm_as_rnn.core.fields import Ranked
 from llm_as_rnn.core.prompts import EVERY_ROOM, Prompts
-from llm_as_rnn.core.records import Request, Status
+from llm_as_rnn.core.records import Status
 from llm_as_rnn.core.task import MemorySection, Task, load_task
 from llm_as_rnn.datasets.registry import DATASETS
 from llm_as_rnn.engines.scripted import ScriptedEngine

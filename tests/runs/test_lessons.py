@@ -10,11 +10,13 @@ import msgspec
 import pytest
 
 from llm_as_rnn.catalogue import METHODS, build
+from llm_as_rnn.core.calls import Request
 from llm_as_rnn.core.errors import EngineUnavailableError
 from llm_as_rnn.core.method import Method
 from llm_as_rnn.core.prompts import Prompts
-from llm_as_rnn.core.records import Form, Observation, Request, SequenceInfo, StepRecord
+from llm_as_rnn.core.records import Form, Observation, SequenceInfo
 from llm_as_rnn.core.settings import Settings
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import Task, load_task
 from llm_as_rnn.datasets.base import Sequence, Step
 from llm_as_rnn.engines.scripted import ScriptedEngine, count_words

@@ -13,9 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llm_as_rnn.core.calls import Call, Request
 from llm_as_rnn.core.engine import EngineInfo
 from llm_as_rnn.core.files import unsealed
-from llm_as_rnn.core.records import Call, Feedback, Memory, Request, Section, Status, StepRecord, Update
+from llm_as_rnn.core.records import Feedback, Memory, Section, Status, Update
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.datasets.base import Sequence
 from llm_as_rnn.engines.scripted import ScriptedEngine

@@ -14,10 +14,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from llm_as_rnn.core.calls import Call, Completion, Request
 from llm_as_rnn.core.engine import EngineInfo
 from llm_as_rnn.core.errors import EngineError, EngineUnavailableError, RunError
 from llm_as_rnn.core.files import write_atomically
-from llm_as_rnn.core.records import Call, Completion, Request, Status
+from llm_as_rnn.core.records import Status
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.metrics.summary import MOST_REASONS, REASON_CHARS, failed_calls
 from llm_as_rnn.runs import retry

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from llm_as_rnn.core.errors import RunError
-from llm_as_rnn.core.records import StepRecord
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.runs.journal import STEPS, Expected, read_journal
 from llm_as_rnn.runs.stored import StoredSteps
 from llm_as_rnn.runs.writing import whole

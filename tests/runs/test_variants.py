@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_as_rnn.catalogue import advisers, asks_model, build, own_settings, require_method
+from llm_as_rnn.core.calls import Request
 from llm_as_rnn.core.engine import EngineInfo
 from llm_as_rnn.core.errors import SpecMismatchError, UsageError
 from llm_as_rnn.core.knobs import knobs
 from llm_as_rnn.core.prompts import Prompts
-from llm_as_rnn.core.records import Request
 from llm_as_rnn.core.settings import Settings
 from llm_as_rnn.core.task import load_task
 from llm_as_rnn.core.variants import OF_THE_RUN, read_variant

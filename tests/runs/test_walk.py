@@ -9,10 +9,11 @@ import msgspec
 import pytest
 
 from llm_as_rnn.catalogue import METHODS, REFERENCES, build
+from llm_as_rnn.core.calls import ESTIMATED, Completion, Request
 from llm_as_rnn.core.errors import EngineError, SpecMismatchError
 from llm_as_rnn.core.prompts import Prompts
-from llm_as_rnn.core.records import ESTIMATED, Completion, Request, StepRecord
 from llm_as_rnn.core.settings import Settings
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.datasets.base import Sequence
 from llm_as_rnn.runs.walk import walk

@@ -14,7 +14,8 @@ import pytest
 
 from llm_as_rnn.catalogue import METHODS
 from llm_as_rnn.core.engine import Engine
-from llm_as_rnn.core.records import Form, Layout, Status, StepRecord, Style
+from llm_as_rnn.core.records import Form, Layout, Status, Style
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.engines.llamacpp import LlamaCppEngine
 from llm_as_rnn.engines.openai_compatible import OpenAICompatibleEngine

@@ -9,8 +9,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from llm_as_rnn.core.calls import Completion, Request
 from llm_as_rnn.core.errors import EngineError
-from llm_as_rnn.core.records import Completion, Request
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.service.callers import Caller
 from llm_as_rnn.service.learning import Learning

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from llm_as_rnn.core.records import Completion
+from llm_as_rnn.core.calls import Completion
 from llm_as_rnn.engines.spending import Price
 from llm_as_rnn.service import spending_rows
 from llm_as_rnn.service.callers import Caller, Quotas

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from llm_as_rnn.core.calls import Completion, Request
 from llm_as_rnn.core.errors import EngineError
-from llm_as_rnn.core.records import Completion, Request
 from llm_as_rnn.service import learning, rows, store
 from llm_as_rnn.service.errors import StoreUnavailableError
 from llm_as_rnn.service.learning import MISTAKES, Learning

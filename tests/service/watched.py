@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import httpx2
 
-from llm_as_rnn.core.records import Completion, Request
+from llm_as_rnn.core.calls import Completion, Request
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.service.callers import SCOPES
 from llm_as_rnn.service.config import ServiceSettings

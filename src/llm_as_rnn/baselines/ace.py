@@ -19,6 +19,7 @@ from llm_as_rnn.baselines.window import Messages, fitted
 from llm_as_rnn.cases.case import came, case, parse
 from llm_as_rnn.cases.recall import Resemblance
 from llm_as_rnn.core.answers import object_schema, read_object
+from llm_as_rnn.core.calls import AnswerFormat, Message
 from llm_as_rnn.core.errors import AnswerError
 from llm_as_rnn.core.fields import Field, Label, Text, whole_words
 from llm_as_rnn.core.folding import fold
@@ -27,10 +28,8 @@ from llm_as_rnn.core.method import Apart, Asked, Asker, Calls, Learned, count_to
 from llm_as_rnn.core.outcomes import SENTENCE, facts, note_field, same_outcome, verdict
 from llm_as_rnn.core.prompts import Prompts, examples_in
 from llm_as_rnn.core.records import (
-    AnswerFormat,
     Feedback,
     Memory,
-    Message,
     Observation,
     Prediction,
     Section,

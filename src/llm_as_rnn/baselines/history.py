@@ -11,11 +11,12 @@ import msgspec
 
 from llm_as_rnn.baselines.order import inserted, placed
 from llm_as_rnn.baselines.window import fitted
+from llm_as_rnn.core.calls import Message
 from llm_as_rnn.core.fields import ARROW
 from llm_as_rnn.core.method import Apart, Asker, Calls, Learned, at_once, said
 from llm_as_rnn.core.outcomes import facts, note_field, verdict
 from llm_as_rnn.core.prompts import Prompts
-from llm_as_rnn.core.records import Message, Observation, Prediction, Record, SequenceInfo, Target, Update
+from llm_as_rnn.core.records import Observation, Prediction, Record, SequenceInfo, Target, Update
 from llm_as_rnn.core.settings import Settings
 from llm_as_rnn.core.task import Task
 

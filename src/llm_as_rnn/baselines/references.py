@@ -20,16 +20,7 @@ from llm_as_rnn.core.folding import chosen
 from llm_as_rnn.core.method import Apart, Calls, Learned, at_once
 from llm_as_rnn.core.outcomes import last_value
 from llm_as_rnn.core.prompts import Prompts
-from llm_as_rnn.core.records import (
-    Observation,
-    Prediction,
-    Record,
-    SequenceInfo,
-    Status,
-    Target,
-    Update,
-    Value,
-)
+from llm_as_rnn.core.records import Observation, Prediction, Record, SequenceInfo, Status, Target, Update, Value
 from llm_as_rnn.core.settings import Settings
 from llm_as_rnn.core.task import Task
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from llm_as_rnn.core.calls import Message
 from llm_as_rnn.core.method import Calls, count_tokens
-from llm_as_rnn.core.records import Message
 
 MARGIN = 64
 """Tokens left free for what a chat template adds around the messages."""

@@ -16,10 +16,10 @@ from llm_as_rnn.cli.main import DONE, SOME_FAILED
 from llm_as_rnn.cli.process import INTERRUPTED, interrupts
 from llm_as_rnn.cli.progress import Bars, PauseNotice, download_progress, pause_notice, say
 from llm_as_rnn.cli.showing import show
+from llm_as_rnn.core.calls import Call
 from llm_as_rnn.core.engine import Engine
 from llm_as_rnn.core.errors import UsageError
 from llm_as_rnn.core.prompts import EVERY_ROOM, Prompts
-from llm_as_rnn.core.records import Call
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.engines.resolve import resolve
 from llm_as_rnn.metrics.judged import Judgement

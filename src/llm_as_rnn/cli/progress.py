@@ -28,7 +28,7 @@ from rich.text import Text
 from llm_as_rnn.catalogue import asks_model
 from llm_as_rnn.cli.process import ReaderGoneError, printable
 from llm_as_rnn.core.figures import time_span
-from llm_as_rnn.core.records import StepRecord
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.engines.patience import Pause
 from llm_as_rnn.metrics.scores import task_metrics

@@ -15,9 +15,10 @@ from typing import Any, Literal
 
 import msgspec
 
+from llm_as_rnn.core.calls import AnswerFormat, Place
 from llm_as_rnn.core.errors import AnswerError
 from llm_as_rnn.core.fields import Field, Label
-from llm_as_rnn.core.records import AnswerFormat, Place, Record, Value
+from llm_as_rnn.core.records import Record, Value
 
 Notation = Literal["json", "line", "block"]
 

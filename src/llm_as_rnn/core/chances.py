@@ -16,7 +16,7 @@ from typing import NamedTuple
 import msgspec
 
 from llm_as_rnn.core.alignment import beginning_of
-from llm_as_rnn.core.records import Place
+from llm_as_rnn.core.calls import Place
 
 LEAST = 1e-4
 """A chance below is not kept: all options that are not named share what is left of 1.

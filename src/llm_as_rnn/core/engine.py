@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, Protocol
 
-from llm_as_rnn.core.records import Completion, Form, Message, Record, Request, Sampling, Style
+from llm_as_rnn.core.calls import Completion, Message, Request, Sampling
+from llm_as_rnn.core.records import Form, Record, Style
 
 Tokenizer = Literal["exact", "estimate", "lost"]
 

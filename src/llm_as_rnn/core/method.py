@@ -15,22 +15,17 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 import msgspec
 
 from llm_as_rnn.core.answers import AnswerSpec
+from llm_as_rnn.core.calls import AnswerFormat, Completion, Message, Request, Role, Sampling
 from llm_as_rnn.core.chances import likeliest, shared_out, untold
 from llm_as_rnn.core.errors import AnswerError, UsageError
 from llm_as_rnn.core.fields import Label, entries
 from llm_as_rnn.core.prompts import Prompts
 from llm_as_rnn.core.records import (
-    AnswerFormat,
-    Completion,
     Feedback,
     Memory,
-    Message,
     Observation,
     Prediction,
     Record,
-    Request,
-    Role,
-    Sampling,
     SequenceInfo,
     Status,
     Target,

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from llm_as_rnn.core.calls import Message
 from llm_as_rnn.core.errors import PromptError
 from llm_as_rnn.core.files import read_file
 from llm_as_rnn.core.hygiene import tidy_item
-from llm_as_rnn.core.records import Message
 from llm_as_rnn.core.templates import render
 
 ROOMS = ("recurrence", "baselines")

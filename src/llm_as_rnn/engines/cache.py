@@ -11,10 +11,11 @@ from typing import Any, Literal, TypeVar
 import msgspec
 from msgspec.structs import replace
 
+from llm_as_rnn.core.calls import Completion, Request
 from llm_as_rnn.core.engine import Engine, EngineInfo
 from llm_as_rnn.core.errors import EngineUnavailableError, UsageError
 from llm_as_rnn.core.files import make_private, read_file, write_atomically
-from llm_as_rnn.core.records import Completion, Record, Request
+from llm_as_rnn.core.records import Record
 
 CacheMode = Literal["off", "record", "replay"]
 """Ask always; ask what is not there yet, and keep it; or never ask."""

@@ -18,10 +18,11 @@ from typing import Any, Literal, NamedTuple, get_args
 import msgspec
 
 from llm_as_rnn.core.answers import AnswerSpec
+from llm_as_rnn.core.calls import AnswerFormat, Completion, Message, Request, Sampling
 from llm_as_rnn.core.engine import Engine, EngineInfo
 from llm_as_rnn.core.errors import AnswerError, EngineError, LlmAsRnnError
 from llm_as_rnn.core.fields import Label
-from llm_as_rnn.core.records import AnswerFormat, Completion, Form, Message, Record, Request, Sampling, Style
+from llm_as_rnn.core.records import Form, Record, Style
 from llm_as_rnn.engines.dialects import Dialect, Server, answer_fields
 from llm_as_rnn.engines.openai_compatible import OpenAICompatibleEngine
 from llm_as_rnn.engines.patience import PatientEngine

@@ -12,7 +12,8 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from llm_as_rnn.core.records import AnswerFormat, Record, Style
+from llm_as_rnn.core.calls import AnswerFormat
+from llm_as_rnn.core.records import Record, Style
 from llm_as_rnn.engines.refusals import Refusal
 
 Dialect = Literal["llamacpp", "vllm", "vllm_guided", "sglang", "other"]

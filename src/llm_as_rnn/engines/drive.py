@@ -9,10 +9,11 @@ from contextlib import suppress
 from types import CodeType, TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
 
+from llm_as_rnn.core.calls import ESTIMATED, Call, Completion, Request
 from llm_as_rnn.core.engine import Engine
 from llm_as_rnn.core.errors import EngineError, EngineUnavailableError
 from llm_as_rnn.core.method import Calls
-from llm_as_rnn.core.records import ESTIMATED, Call, Completion, Request, StepRecord
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.engines.background import Background, Gone
 
 A = TypeVar("A")

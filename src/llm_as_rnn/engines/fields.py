@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from llm_as_rnn.core.records import Request
+from llm_as_rnn.core.calls import Request
 from llm_as_rnn.engines.dialects import Dialect, answer_fields, without_keywords
 from llm_as_rnn.engines.logprobs import LOGPROBS
 from llm_as_rnn.engines.refusals import Refusal

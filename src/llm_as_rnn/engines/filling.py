@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from llm_as_rnn.core.records import AnswerFormat
+from llm_as_rnn.core.calls import AnswerFormat
 
 _TOKEN = re.compile(r"\\(?P<escaped>.)|\[(?P<members>\^?\]?(?:\\.|[^\]\\])*)\]|(?P<other>.)", re.DOTALL)
 _TIMES = re.compile(r"\{(\d*)(,?)(\d*)\}|[?*+]")

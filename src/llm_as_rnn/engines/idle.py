@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from llm_as_rnn.core.calls import Completion, Request
 from llm_as_rnn.core.engine import EngineInfo
 from llm_as_rnn.core.errors import EngineUnavailableError
-from llm_as_rnn.core.records import Completion, Request
 from llm_as_rnn.engines.estimate import estimate_tokens
 
 

@@ -10,10 +10,10 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from llm_as_rnn.core.calls import Completion, Request
 from llm_as_rnn.core.engine import EngineInfo
 from llm_as_rnn.core.errors import EngineUnavailableError, MissingExtraError, ModelError
 from llm_as_rnn.core.files import require_file
-from llm_as_rnn.core.records import Completion, Request
 from llm_as_rnn.engines.gguf import MAGIC, has_chat_template
 from llm_as_rnn.engines.models import ModelEntry, digest
 from llm_as_rnn.engines.openai_compatible import OpenAICompatibleEngine

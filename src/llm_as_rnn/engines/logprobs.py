@@ -9,8 +9,8 @@ from typing import Any
 
 from msgspec import UNSET
 
+from llm_as_rnn.core.calls import Request
 from llm_as_rnn.core.chances import Token, read_chances
-from llm_as_rnn.core.records import Request
 
 MOST_TOKENS = 512
 """So many tokens of an answer are looked at; one that names an option is shorter."""
@@ -31,7 +31,7 @@ def told_chances(request: Request, choice: Mapping[str, Any]) -> dict[str, dict[
 
     Examples
     --------
-    >>> from llm_as_rnn.core.records import AnswerFormat, Place
+    >>> from llm_as_rnn.core.calls import AnswerFormat, Place
     >>> asked = Request("predict", (), answer=AnswerFormat(places=(Place("sky", "^", ("sun", "fog")),)))
     >>> told_chances(asked, {"logprobs": {"tokens": ["sun"], "top_logprobs": [{"sun": -0.29, "fog": -1.39}]}})
     {'sky': {'sun': 0.7503, 'fog': 0.2497}}

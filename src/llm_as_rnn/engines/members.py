@@ -9,9 +9,10 @@ from typing import Any, Protocol, TypeVar
 
 from msgspec.structs import replace
 
+from llm_as_rnn.core.calls import Completion
 from llm_as_rnn.core.engine import Engine, EngineInfo, Tokenizer
 from llm_as_rnn.core.errors import EngineError, EngineUnavailableError, UsageError
-from llm_as_rnn.core.records import Completion, Record
+from llm_as_rnn.core.records import Record
 from llm_as_rnn.engines.dialects import Server
 
 FIRST_AGAIN, LONGEST_AGAIN = 0.5, 15.0

@@ -9,9 +9,10 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple, TypeVar
 
+from llm_as_rnn.core.calls import Completion, Request
 from llm_as_rnn.core.engine import Engine, EngineInfo, small_request
 from llm_as_rnn.core.errors import EngineBusyError, EngineError, EngineUnavailableError, RequestRefusedError
-from llm_as_rnn.core.records import Completion, Request, Style
+from llm_as_rnn.core.records import Style
 
 PATIENCE = 600.0
 """Seconds for which an outage is waited out, where nobody says otherwise."""

@@ -21,6 +21,7 @@ from contextlib import suppress
 from hashlib import blake2b
 from typing import Any, Literal, NamedTuple, Self, TypeVar
 
+from llm_as_rnn.core.calls import Completion, Request
 from llm_as_rnn.core.engine import Engine, EngineInfo
 from llm_as_rnn.core.errors import (
     EngineBusyError,
@@ -30,7 +31,6 @@ from llm_as_rnn.core.errors import (
     RequestRefusedError,
     UsageError,
 )
-from llm_as_rnn.core.records import Completion, Request
 from llm_as_rnn.engines.members import (
     FIRST_AGAIN,
     LONGEST_AGAIN,

@@ -15,8 +15,8 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
+from llm_as_rnn.core.calls import Message
 from llm_as_rnn.core.errors import EngineBusyError, EngineError, EngineUnavailableError, RequestRefusedError
-from llm_as_rnn.core.records import Message
 from llm_as_rnn.engines.replies import one_line
 
 FILTERED = b'{"choices":[{"finish_reason":"content_filter"}]}'

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from llm_as_rnn.core.calls import MOST_TEXT, Completion, Request
 from llm_as_rnn.core.errors import EngineError
-from llm_as_rnn.core.records import MOST_TEXT, Completion, Request
 from llm_as_rnn.engines.logprobs import told_chances
 from llm_as_rnn.engines.secrecy import Redactor
 from llm_as_rnn.engines.thinking import split_thinking

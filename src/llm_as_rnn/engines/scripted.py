@@ -10,10 +10,10 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
+from llm_as_rnn.core.calls import Completion, Request
 from llm_as_rnn.core.engine import EngineInfo
 from llm_as_rnn.core.errors import EngineError, ModelError
 from llm_as_rnn.core.files import read_file
-from llm_as_rnn.core.records import Completion, Request
 
 Answer = Callable[[Request], Completion | str]
 
@@ -36,7 +36,7 @@ class ScriptedEngine:
     Examples
     --------
     >>> import asyncio
-    >>> from llm_as_rnn.core.records import Message
+    >>> from llm_as_rnn.core.calls import Message
     >>> engine = ScriptedEngine(lambda request: "rain, 9.5")
     >>> request = Request("predict", (Message("user", "sun, 12 ->"),))
     >>> asyncio.run(engine.complete(request)).text

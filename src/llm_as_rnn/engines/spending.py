@@ -9,10 +9,11 @@ from pathlib import Path
 
 import msgspec
 
+from llm_as_rnn.core.calls import Completion, Request
 from llm_as_rnn.core.engine import Engine, EngineInfo
 from llm_as_rnn.core.errors import EngineUnavailableError, UsageError
 from llm_as_rnn.core.files import read_file
-from llm_as_rnn.core.records import Completion, Record, Request
+from llm_as_rnn.core.records import Record
 
 A_MILLION = 1_000_000
 

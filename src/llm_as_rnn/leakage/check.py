@@ -22,25 +22,14 @@ import msgspec
 from msgspec import UNSET
 
 from llm_as_rnn.catalogue import METHODS, REFERENCES, advisers
+from llm_as_rnn.core.calls import Completion, Request
 from llm_as_rnn.core.errors import UsageError
 from llm_as_rnn.core.fields import Text
 from llm_as_rnn.core.method import Calls, Learned, Method
 from llm_as_rnn.core.prompts import Prompts
-from llm_as_rnn.core.records import (
-    Completion,
-    Form,
-    Layout,
-    Observation,
-    Prediction,
-    Record,
-    Request,
-    SequenceInfo,
-    StepRecord,
-    Style,
-    Target,
-    Value,
-)
+from llm_as_rnn.core.records import Form, Layout, Observation, Prediction, Record, SequenceInfo, Style, Target, Value
 from llm_as_rnn.core.settings import Settings, knows_outcomes
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.core.templates import used
 from llm_as_rnn.datasets.base import Sequence, Step

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from llm_as_rnn.core.records import Record, StepRecord
+from llm_as_rnn.core.records import Record
+from llm_as_rnn.core.steps import StepRecord
 
 
 class Agreement(Record, frozen=True):

@@ -10,7 +10,7 @@ import numpy as np
 
 from llm_as_rnn.core.extras import Metric
 from llm_as_rnn.core.figures import finite
-from llm_as_rnn.core.records import StepRecord
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.metrics.curves import Scores, by_sequence
 from llm_as_rnn.metrics.estimates import Gain, PairedDifference
 from llm_as_rnn.metrics.intervals import Aligned, bounded, mean_interval

@@ -12,7 +12,8 @@ from typing import NamedTuple
 from llm_as_rnn.core.fields import Field, entries
 from llm_as_rnn.core.figures import mean
 from llm_as_rnn.core.folding import chosen, fold
-from llm_as_rnn.core.records import StepRecord, Value
+from llm_as_rnn.core.records import Value
+from llm_as_rnn.core.steps import StepRecord
 
 MOST_LABELS = 12
 """So many labels have a row and a column of their own; a larger matrix could not be read."""

@@ -7,7 +7,8 @@ from array import array
 from collections import Counter
 from collections.abc import Sequence
 
-from llm_as_rnn.core.records import Call, StepRecord
+from llm_as_rnn.core.calls import Call
+from llm_as_rnn.core.steps import StepRecord
 
 
 class Costs:

@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from llm_as_rnn.core.extras import Metric
-from llm_as_rnn.core.records import StepRecord
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.metrics.estimates import SelfCorrection
 from llm_as_rnn.metrics.series import Array, Places, Series, bounded, mean_of, unit_of
 

@@ -10,7 +10,8 @@ import msgspec
 from llm_as_rnn.core.errors import UsageError
 from llm_as_rnn.core.extras import Extra, Metric, Score, offered
 from llm_as_rnn.core.fields import Field, Number
-from llm_as_rnn.core.records import StepRecord, Value
+from llm_as_rnn.core.records import Value
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import Task
 
 

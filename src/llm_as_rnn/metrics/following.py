@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from llm_as_rnn.cases.case import came
 from llm_as_rnn.core.outcomes import same_outcome
-from llm_as_rnn.core.records import Record, StepRecord, Target
+from llm_as_rnn.core.records import Record, Target
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.memories import predicting
 from llm_as_rnn.metrics.traces import Held

@@ -16,10 +16,12 @@ from typing import NamedTuple
 import msgspec
 from msgspec import UNSET
 
+from llm_as_rnn.core.calls import Call
 from llm_as_rnn.core.extras import Metric
 from llm_as_rnn.core.fields import Field, Ranked, entries
 from llm_as_rnn.core.hygiene import steers
-from llm_as_rnn.core.records import Call, Record, Status, StepRecord, Value
+from llm_as_rnn.core.records import Record, Status, Value
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.agreement import Agreement, agreement
 from llm_as_rnn.metrics.extras import extra_metrics

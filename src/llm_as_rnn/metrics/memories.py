@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from llm_as_rnn.core.records import Memory, StepRecord
+from llm_as_rnn.core.records import Memory
+from llm_as_rnn.core.steps import StepRecord
 
 Step = tuple[str, str, int]
 """A step by its method, sequence and t."""

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple, get_args
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from llm_as_rnn.core.records import Call, Record, Status, StepRecord, UpdateOutcome
+from llm_as_rnn.core.calls import Call
+from llm_as_rnn.core.records import Record, Status, UpdateOutcome
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.estimates import Gain, Interval, PairedDifference, SelfCorrection, Trust
 from llm_as_rnn.metrics.following import Following

@@ -18,7 +18,8 @@ from llm_as_rnn.core.chances import completed
 from llm_as_rnn.core.extras import Metric
 from llm_as_rnn.core.fields import Field, Number
 from llm_as_rnn.core.fields.verdict import number_in
-from llm_as_rnn.core.records import StepRecord, Value
+from llm_as_rnn.core.records import Value
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.confusion import Confusion, Counted
 from llm_as_rnn.metrics.costs import Costs

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from llm_as_rnn.core.chances import completed
 from llm_as_rnn.core.fields import Field
-from llm_as_rnn.core.records import StepRecord
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.trust.abstention import is_right
 
 

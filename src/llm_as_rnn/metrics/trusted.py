@@ -18,7 +18,8 @@ import numpy as np
 from llm_as_rnn.core.fields import Field, Number, entries
 from llm_as_rnn.core.fields.verdict import number_in
 from llm_as_rnn.core.folding import fold
-from llm_as_rnn.core.records import StepRecord, Value
+from llm_as_rnn.core.records import Value
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.estimates import Trust, Trusted
 from llm_as_rnn.metrics.scores import field_metrics

@@ -11,11 +11,12 @@ import re
 from typing import Any
 
 from llm_as_rnn.core.answers import AnswerSpec
+from llm_as_rnn.core.calls import Role
 from llm_as_rnn.core.errors import AnswerError
 from llm_as_rnn.core.fields import Field, Label, Number, Ranked, Text
 from llm_as_rnn.core.method import Asked, Calls, said
 from llm_as_rnn.core.outcomes import SENTENCE
-from llm_as_rnn.core.records import Feedback, Form, Role, Value
+from llm_as_rnn.core.records import Feedback, Form, Value
 from llm_as_rnn.core.settings import feedback_kinds
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.recurrence.scorecard import Scorecard, to_text

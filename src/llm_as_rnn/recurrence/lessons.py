@@ -10,8 +10,9 @@ from __future__ import annotations
 import msgspec
 
 from llm_as_rnn.cases.recall import Resemblance
+from llm_as_rnn.core.calls import Message
 from llm_as_rnn.core.method import Asker, Calls
-from llm_as_rnn.core.records import Memory, Message, Observation, Record, Update
+from llm_as_rnn.core.records import Memory, Observation, Record, Update
 from llm_as_rnn.core.settings import Settings
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.recurrence.budget import fit

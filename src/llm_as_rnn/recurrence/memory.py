@@ -19,11 +19,12 @@ from typing import Any, NamedTuple
 import msgspec
 
 from llm_as_rnn.core.answers import END_GBNF, END_REGEX, object_schema, read_object
+from llm_as_rnn.core.calls import AnswerFormat
 from llm_as_rnn.core.errors import AnswerError
 from llm_as_rnn.core.fields import gbnf_string, whole_words
 from llm_as_rnn.core.folding import fold
 from llm_as_rnn.core.hygiene import tidy_item
-from llm_as_rnn.core.records import AnswerFormat, Form, Memory, Section
+from llm_as_rnn.core.records import Form, Memory, Section
 from llm_as_rnn.core.task import Task
 
 MAX_ITEM_CHARS = 300

@@ -8,11 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Generator
 
+from llm_as_rnn.core.calls import Completion, Request
 from llm_as_rnn.core.chances import full
 from llm_as_rnn.core.errors import UsageError
 from llm_as_rnn.core.fields import entries
 from llm_as_rnn.core.method import Calls, T
-from llm_as_rnn.core.records import Completion, Prediction, Record, Request, Target, Why
+from llm_as_rnn.core.records import Prediction, Record, Target, Why
 from llm_as_rnn.core.settings import Settings
 from llm_as_rnn.core.task import Task
 

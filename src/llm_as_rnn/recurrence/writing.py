@@ -8,23 +8,13 @@ from typing import Any, NamedTuple
 from llm_as_rnn.cases.case import as_asked, came, case
 from llm_as_rnn.cases.recall import resemblance
 from llm_as_rnn.core.answers import AnswerSpec
+from llm_as_rnn.core.calls import Message, Role
 from llm_as_rnn.core.errors import AnswerError
 from llm_as_rnn.core.hygiene import tidy_item
 from llm_as_rnn.core.method import Asked, Asker, Calls, said
 from llm_as_rnn.core.outcomes import verdict
 from llm_as_rnn.core.prompts import examples_in
-from llm_as_rnn.core.records import (
-    Feedback,
-    Memory,
-    Message,
-    Observation,
-    Prediction,
-    Role,
-    Section,
-    SequenceInfo,
-    Target,
-    Value,
-)
+from llm_as_rnn.core.records import Feedback, Memory, Observation, Prediction, Section, SequenceInfo, Target, Value
 from llm_as_rnn.core.settings import Settings
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.recurrence.budget import Sections, measured

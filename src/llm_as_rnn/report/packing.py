@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from llm_as_rnn.core.records import StepRecord
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.traces import Traces, traces
 from llm_as_rnn.viewer.index import STRETCH, PartIndex, ViewerIndex, units

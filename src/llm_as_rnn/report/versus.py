@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from llm_as_rnn.core.errors import UsageError
 from llm_as_rnn.core.extras import Metric
-from llm_as_rnn.core.records import StepRecord
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.bands import band
 from llm_as_rnn.metrics.curves import Scores, by_sequence, less, running

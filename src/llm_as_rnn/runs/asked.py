@@ -14,9 +14,10 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import NamedTuple, Self
 
+from llm_as_rnn.core.calls import Message, Request
 from llm_as_rnn.core.errors import RunError
 from llm_as_rnn.core.files import write_atomically
-from llm_as_rnn.core.records import Message, Request, StepRecord
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.runs.journal import PROMPTS, SPARSE, numbered
 from llm_as_rnn.runs.writing import Journal, whole
 

@@ -16,7 +16,7 @@ import asyncio
 from collections.abc import Callable
 from typing import NamedTuple
 
-from llm_as_rnn.core.records import StepRecord
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.runs.asked import RunJournal
 
 

@@ -19,7 +19,8 @@ from llm_as_rnn._version import __version__
 from llm_as_rnn.core.engine import EngineInfo
 from llm_as_rnn.core.errors import LlmAsRnnError, RunError
 from llm_as_rnn.core.files import make_folder, make_private, read_file, write_atomically
-from llm_as_rnn.core.records import Record, Status, StepRecord
+from llm_as_rnn.core.records import Record, Status
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.datasets.terms import is_credentialed
 from llm_as_rnn.metrics.judged import Judgement, judged_traces

@@ -6,7 +6,8 @@ import re
 
 import msgspec
 
-from llm_as_rnn.core.records import Feedback, StepRecord, Update, UpdateOutcome
+from llm_as_rnn.core.records import Feedback, Update, UpdateOutcome
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.runs.lines import LinesOfSteps, Names, Plain
 
 _encoder = msgspec.json.Encoder()

@@ -24,11 +24,13 @@ from llm_as_rnn.catalogue import (
     require_method,
     resolve,
 )
+from llm_as_rnn.core.calls import Request
 from llm_as_rnn.core.engine import Engine, EngineInfo
 from llm_as_rnn.core.errors import DatasetError, RunError, UsageError, first_error
 from llm_as_rnn.core.method import Method
 from llm_as_rnn.core.prompts import Prompts
-from llm_as_rnn.core.records import Record, Request, StepRecord
+from llm_as_rnn.core.records import Record
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import Task, load_task
 from llm_as_rnn.core.variants import read_variant
 from llm_as_rnn.datasets.base import Dataset, Selection, Sequence, Split

@@ -11,9 +11,10 @@ from collections.abc import Awaitable, Callable
 from collections.abc import Sequence as Many
 from typing import Any, NamedTuple, Protocol
 
+from llm_as_rnn.core.calls import Request
 from llm_as_rnn.core.engine import Engine
 from llm_as_rnn.core.method import Method
-from llm_as_rnn.core.records import Request, StepRecord
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.datasets.base import Sequence
 from llm_as_rnn.engines.drive import Walk, drive_walk

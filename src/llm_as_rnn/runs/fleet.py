@@ -17,9 +17,10 @@ from typing import Any, Protocol
 
 from msgspec.structs import replace
 
+from llm_as_rnn.core.calls import Completion, Request
 from llm_as_rnn.core.engine import EngineInfo
 from llm_as_rnn.core.errors import EngineError, EngineUnavailableError, LlmAsRnnError
-from llm_as_rnn.core.records import Completion, Request, StepRecord
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.engines.drive import Ended
 from llm_as_rnn.engines.members import FIRST_AGAIN, LONGEST_AGAIN, as_one, require_same_model
 from llm_as_rnn.engines.patience import PATIENCE, OnPause, Pause

@@ -17,9 +17,10 @@ import msgspec
 
 from llm_as_rnn.catalogue import advisers, asks_model, build
 from llm_as_rnn.core.alignment import beginning_of
+from llm_as_rnn.core.calls import Call, Completion, Request
 from llm_as_rnn.core.engine import Engine, EngineInfo
 from llm_as_rnn.core.prompts import Prompts
-from llm_as_rnn.core.records import Call, Completion, Request, StepRecord
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.datasets.base import Sequence
 from llm_as_rnn.datasets.terms import require_local

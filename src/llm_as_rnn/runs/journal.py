@@ -18,9 +18,11 @@ from typing import IO, Any, Generic, NamedTuple, Protocol, TypeVar
 import msgspec
 from filelock import FileLock, Timeout
 
+from llm_as_rnn.core.calls import Message
 from llm_as_rnn.core.errors import DamagedError, RunError
 from llm_as_rnn.core.files import is_sealed, require_file, seal_end, sealed, unsealed
-from llm_as_rnn.core.records import Message, Record, StepRecord
+from llm_as_rnn.core.records import Record
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.runs.earlier import EarlierSteps
 from llm_as_rnn.runs.lines import Lines, MessageLines, Plain, StepLines
 

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from llm_as_rnn.core.answers import AnswerSpec
+from llm_as_rnn.core.calls import Call, Message
 from llm_as_rnn.core.engine import Engine, EngineInfo
 from llm_as_rnn.core.errors import AnswerError, LlmAsRnnError, UsageError, first_error
 from llm_as_rnn.core.fields import Field, Number, Ranked, Text, entries
@@ -25,7 +26,7 @@ from llm_as_rnn.core.knobs import wanted
 from llm_as_rnn.core.method import Asked, Asker, Calls
 from llm_as_rnn.core.outcomes import SENTENCE
 from llm_as_rnn.core.prompts import Prompts
-from llm_as_rnn.core.records import Call, Form, Message, Observation, Record, Value
+from llm_as_rnn.core.records import Form, Observation, Record, Value
 from llm_as_rnn.core.settings import RoleSampling, SamplingPreset, Settings, resolve
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.datasets.terms import require_local

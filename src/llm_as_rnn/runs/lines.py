@@ -14,19 +14,10 @@ from typing import Any, Literal, Protocol, TypeVar
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from llm_as_rnn.core.calls import Call, Message
 from llm_as_rnn.core.errors import DamagedError
-from llm_as_rnn.core.records import (
-    Call,
-    Feedback,
-    Memory,
-    Message,
-    Record,
-    Section,
-    Status,
-    StepRecord,
-    Update,
-    Value,
-)
+from llm_as_rnn.core.records import Feedback, Memory, Record, Section, Status, Update, Value
+from llm_as_rnn.core.steps import StepRecord
 
 T = TypeVar("T", bound=Record)
 S = TypeVar("S", bound=msgspec.Struct)

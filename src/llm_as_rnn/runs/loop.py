@@ -11,7 +11,7 @@ from typing import Any
 
 from llm_as_rnn.core.errors import EngineUnavailableError, LlmAsRnnError, RunError
 from llm_as_rnn.core.method import Method
-from llm_as_rnn.core.records import StepRecord
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.datasets.base import Sequence
 from llm_as_rnn.runs.executors import Leg
 

@@ -15,7 +15,8 @@ from types import MappingProxyType
 
 from llm_as_rnn.core.errors import RunError
 from llm_as_rnn.core.files import write_atomically
-from llm_as_rnn.core.records import Status, StepRecord
+from llm_as_rnn.core.records import Status
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.runs.directory import RunDirectory
 from llm_as_rnn.runs.journal import STEPS, read_journal
 from llm_as_rnn.runs.writing import Journal, whole

@@ -15,9 +15,10 @@ from typing import Any, NamedTuple, Protocol
 from msgspec.structs import replace
 
 from llm_as_rnn._version import __version__
+from llm_as_rnn.core.calls import Completion, Request
 from llm_as_rnn.core.engine import Engine, EngineInfo
 from llm_as_rnn.core.errors import EngineBusyError, EngineUnavailableError, LlmAsRnnError, UsageError
-from llm_as_rnn.core.records import Completion, Request, StepRecord
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.datasets.base import Sequence
 from llm_as_rnn.engines.drive import Ended, Walk, next_record
 from llm_as_rnn.engines.spending import Limits, Meter, Price

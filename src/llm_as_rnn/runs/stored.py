@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from llm_as_rnn.core.errors import RunError
-from llm_as_rnn.core.records import StepRecord
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.metrics.traces import Name, Traces
 from llm_as_rnn.runs.earlier import EarlierSteps
 from llm_as_rnn.runs.journal import (

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
-from llm_as_rnn.core.records import Memory, Record, StepRecord, UpdateOutcome
+from llm_as_rnn.core.records import Memory, Record, UpdateOutcome
+from llm_as_rnn.core.steps import StepRecord
 
 LESSONS = "shared-lessons"
 """What a run's second memory, which its sequences share, is called beside the names of the sequences."""

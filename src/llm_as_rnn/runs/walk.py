@@ -13,9 +13,11 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 import msgspec
 
+from llm_as_rnn.core.calls import ESTIMATED, Call, Completion, Request
 from llm_as_rnn.core.errors import EngineError, SpecMismatchError
 from llm_as_rnn.core.method import Calls, Learned, Method
-from llm_as_rnn.core.records import ESTIMATED, Call, Completion, Memory, Prediction, Request, StepRecord
+from llm_as_rnn.core.records import Memory, Prediction
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.datasets.base import Sequence, Step
 from llm_as_rnn.engines.drive import Walk

@@ -15,7 +15,8 @@ from filelock import FileLock, Timeout
 
 from llm_as_rnn.core.errors import DamagedError, RunError
 from llm_as_rnn.core.files import OWNER_FILE, require_file, sealed, sync
-from llm_as_rnn.core.records import Record, StepRecord
+from llm_as_rnn.core.records import Record
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.runs.journal import (
     CHECKED,
     LOCK,

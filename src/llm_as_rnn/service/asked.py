@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from llm_as_rnn.core.calls import Completion, Message, Request
 from llm_as_rnn.core.engine import Engine, EngineInfo
-from llm_as_rnn.core.records import Completion, Message, Record, Request
+from llm_as_rnn.core.records import Record
 
 
 class Asked(Record, frozen=True):

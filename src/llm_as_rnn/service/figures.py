@@ -8,7 +8,8 @@ from contextlib import suppress
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from llm_as_rnn.core.records import Call, Update
+from llm_as_rnn.core.calls import Call
+from llm_as_rnn.core.records import Update
 from llm_as_rnn.service import step_rows
 from llm_as_rnn.service.errors import StoreUnavailableError
 from llm_as_rnn.service.store import Store

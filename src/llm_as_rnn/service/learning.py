@@ -19,9 +19,10 @@ from typing import Any, NamedTuple
 import msgspec
 import sqlalchemy as sa
 
+from llm_as_rnn.core.calls import Call
 from llm_as_rnn.core.errors import EngineError, EngineUnavailableError, LlmAsRnnError
 from llm_as_rnn.core.method import Calls
-from llm_as_rnn.core.records import Call, Value
+from llm_as_rnn.core.records import Value
 from llm_as_rnn.engines.drive import drive
 from llm_as_rnn.service import learning_rows, rows, step_rows, sum_rows
 from llm_as_rnn.service.errors import StoreUnavailableError

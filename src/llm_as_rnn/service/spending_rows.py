@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from llm_as_rnn.core.records import Completion
+from llm_as_rnn.core.calls import Completion
 from llm_as_rnn.service.schema import sessions, spending, tenants
 from llm_as_rnn.service.store import Now, now
 

@@ -8,7 +8,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
-from llm_as_rnn.core.records import Call
+from llm_as_rnn.core.calls import Call
 from llm_as_rnn.service.errors import ConflictError, NotFoundError
 from llm_as_rnn.service.rows import Row, text
 from llm_as_rnn.service.schema import outcomes, predictions, sessions

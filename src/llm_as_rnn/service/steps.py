@@ -11,9 +11,10 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
+from llm_as_rnn.core.calls import Call
 from llm_as_rnn.core.door import plain_fields
 from llm_as_rnn.core.errors import UsageError
-from llm_as_rnn.core.records import Call, Status
+from llm_as_rnn.core.records import Status
 from llm_as_rnn.engines.drive import drive
 from llm_as_rnn.service import rows, step_rows
 from llm_as_rnn.service.asked import Hearing

@@ -11,7 +11,8 @@ import msgspec
 import sqlalchemy as sa
 
 from llm_as_rnn.core.changes import Item, MemoryDiff
-from llm_as_rnn.core.records import Memory, StepRecord, Update, Value
+from llm_as_rnn.core.records import Memory, Update, Value
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.scores import step_scores
 from llm_as_rnn.service import rows, step_rows, sum_rows

@@ -15,16 +15,7 @@ import msgspec
 
 from llm_as_rnn.core.errors import UsageError
 from llm_as_rnn.core.method import Calls, Method
-from llm_as_rnn.core.records import (
-    Feedback,
-    Memory,
-    Observation,
-    Record,
-    SequenceInfo,
-    Status,
-    Target,
-    Update,
-)
+from llm_as_rnn.core.records import Feedback, Memory, Observation, Record, SequenceInfo, Status, Target, Update
 from llm_as_rnn.streams.replaying import Id, Lesson, Relearned, Waiting, forget, place_of, relearn
 from llm_as_rnn.streams.settings import LIMITS, Limits, Policy
 

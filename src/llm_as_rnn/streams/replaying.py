@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from llm_as_rnn.core.calls import Completion, Role
 from llm_as_rnn.core.method import Calls, Learned, Method
-from llm_as_rnn.core.records import Completion, Observation, Prediction, Record, Role, Status, Value
+from llm_as_rnn.core.records import Observation, Prediction, Record, Status, Value
 
 CHECKPOINT = 16
 """One lesson in so many has the state before it; up to so many less one are worked through again to reach another."""

@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import get_args
 
+from llm_as_rnn.core.calls import Completion, Message, Request, Sampling
 from llm_as_rnn.core.engine import Engine, EngineInfo, Tokenizer
 from llm_as_rnn.core.errors import EngineError
-from llm_as_rnn.core.records import Completion, Form, Message, Request, Sampling, Style
+from llm_as_rnn.core.records import Form, Style
 from llm_as_rnn.testing.stage import ContractError, require
 
 REASONS = ("stop", "length", "content_filter", "error")

@@ -14,19 +14,11 @@ from typing import Any, get_args
 
 import msgspec
 
+from llm_as_rnn.core.calls import Completion, Request
 from llm_as_rnn.core.errors import UsageError
 from llm_as_rnn.core.method import Learned
-from llm_as_rnn.core.records import (
-    Completion,
-    Memory,
-    Prediction,
-    Request,
-    Section,
-    Status,
-    StepRecord,
-    Update,
-    UpdateOutcome,
-)
+from llm_as_rnn.core.records import Memory, Prediction, Section, Status, Update, UpdateOutcome
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.datasets.base import Sequence, Step
 from llm_as_rnn.runs.walk import schedule, walk
 from llm_as_rnn.testing.stage import (

@@ -14,11 +14,12 @@ from typing import Any, NamedTuple, TypeVar, get_args
 
 import msgspec
 
+from llm_as_rnn.core.calls import Completion, Request
 from llm_as_rnn.core.errors import AnswerError
 from llm_as_rnn.core.fields import Label, Number, Ranked, Text
 from llm_as_rnn.core.method import Calls, Learned, Method
 from llm_as_rnn.core.prompts import Prompts
-from llm_as_rnn.core.records import Completion, Form, Observation, Prediction, Request, SequenceInfo, Target
+from llm_as_rnn.core.records import Form, Observation, Prediction, SequenceInfo, Target
 from llm_as_rnn.core.settings import Settings
 from llm_as_rnn.core.task import MemorySection, Task
 from llm_as_rnn.datasets.base import Sequence, Step

@@ -12,18 +12,8 @@ from llm_as_rnn.core.chances import likeliest
 from llm_as_rnn.core.errors import EngineError
 from llm_as_rnn.core.fields import Number
 from llm_as_rnn.core.method import Apart, Calls, Learned, Method, at_once
-from llm_as_rnn.core.records import (
-    Memory,
-    Observation,
-    Prediction,
-    Record,
-    SequenceInfo,
-    Status,
-    StepRecord,
-    Target,
-    Update,
-    Value,
-)
+from llm_as_rnn.core.records import Memory, Observation, Prediction, Record, SequenceInfo, Status, Target, Update, Value
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.trust.advice import Belief, advise, after, at_first
 from llm_as_rnn.trust.carried import Carried

@@ -17,9 +17,11 @@ import msgspec
 from msgspec import UNSET
 
 from llm_as_rnn.cases.case import came
+from llm_as_rnn.core.calls import Call, Message
 from llm_as_rnn.core.changes import Item, MemoryDiff
 from llm_as_rnn.core.fields import Field, Ranked, entries
-from llm_as_rnn.core.records import Call, Memory, Message, StepRecord, Value
+from llm_as_rnn.core.records import Memory, Value
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.memories import predicting
 from llm_as_rnn.metrics.scores import field_metrics

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple
 
+from llm_as_rnn.core.calls import Request
 from llm_as_rnn.core.engine import EngineInfo
-from llm_as_rnn.core.records import Request
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.service.config import ServiceSettings
 from llm_as_rnn.service.http.server import run

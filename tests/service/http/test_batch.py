@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from llm_as_rnn.core.records import Request
+from llm_as_rnn.core.calls import Request
 from llm_as_rnn.service.http.routes.batch import MOST
 from tests.service.http.trying import CAME, DAY, Tried, begun, with_service
 

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import httpx2
 
+from llm_as_rnn.core.calls import Completion, Request
 from llm_as_rnn.core.engine import EngineInfo
-from llm_as_rnn.core.records import Completion, Request
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.service.callers import SCOPES
 from llm_as_rnn.service.config import ServiceSettings

@@ -16,8 +16,8 @@ from multiprocessing import connection, parent_process
 from sqlalchemy import event
 from sqlalchemy.engine import Engine, ExceptionContext
 
+from llm_as_rnn.core.calls import Completion, Request
 from llm_as_rnn.core.errors import EngineError, EngineUnavailableError
-from llm_as_rnn.core.records import Completion, Request
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.service import learning, serving
 from llm_as_rnn.service.config import ServiceSettings

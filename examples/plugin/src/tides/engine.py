@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from llm_as_rnn.core.calls import Completion, Request
 from llm_as_rnn.core.engine import EngineInfo, EngineOptions
 from llm_as_rnn.core.errors import ModelError
-from llm_as_rnn.core.records import Completion, Request
 from llm_as_rnn.engines.filling import fill
 
 ALMANACS = {"north-sea": "high water follows low water", "channel": "the tide runs late"}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from llm_as_rnn.core.calls import Message
 from llm_as_rnn.core.method import Apart, Asker, Calls, Learned, at_once
 from llm_as_rnn.core.prompts import Prompts
-from llm_as_rnn.core.records import Message, Observation, Prediction, Record, SequenceInfo, Target, Update
+from llm_as_rnn.core.records import Observation, Prediction, Record, SequenceInfo, Target, Update
 from llm_as_rnn.core.settings import Settings
 from llm_as_rnn.core.task import Task
 

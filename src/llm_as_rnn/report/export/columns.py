@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
+from llm_as_rnn.core.calls import Call, Message
 from llm_as_rnn.core.fields import Field, Number
-from llm_as_rnn.core.records import Call, Message, Status, StepRecord
+from llm_as_rnn.core.records import Status
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.scores import task_metrics
 from llm_as_rnn.runs.versions import Event

@@ -19,11 +19,13 @@ from typing import Any
 import msgspec
 
 from llm_as_rnn.catalogue import own_settings
+from llm_as_rnn.core.calls import Call, Message
 from llm_as_rnn.core.errors import TaskError
 from llm_as_rnn.core.extras import Metric
 from llm_as_rnn.core.figures import finite
 from llm_as_rnn.core.files import replacing
-from llm_as_rnn.core.records import Call, Form, Message, Observation, StepRecord, Value
+from llm_as_rnn.core.records import Form, Observation, Value
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.scores import task_metrics
 from llm_as_rnn.metrics.summary import MethodSummary, summarise

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from llm_as_rnn.core.records import StepRecord
+from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.metrics.traces import Traces
 from llm_as_rnn.report.export.columns import (
     CALL,
