@@ -137,15 +137,24 @@ def field_cells(field: Field, step: StepRecord) -> tuple[str, ...]:
         value_text(outcome),
         figure(chance, 4),
         figure(chances.get(fold(str(outcome))), 4),
-        figure(low, 6),
-        figure(high, 6),
+        exact(low),
+        exact(high),
         " ".join(str(field.options.index(option)) for option in among) if isinstance(field, Label) else "",
     )
 
 
 def value_text(value: Value | None) -> str:
     """Write a label or a number."""
-    return "" if value is None else figure(value, 10) if isinstance(value, int | float) else str(value)
+    return exact(value) if value is None or isinstance(value, int | float) else str(value)
+
+
+def exact(value: float | None) -> str:
+    """Write a number as it is: coverage and scores are worked out anew from answers, outcomes and intervals.
+
+    >>> exact(12.0), exact(1735689600123), exact(0.1)
+    ('12', '1735689600123', '0.1')
+    """
+    return "" if value is None else str(value).removesuffix(".0")
 
 
 def figure(value: float | None, digits: int) -> str:

@@ -444,13 +444,12 @@ class LLMRegressor(_Adapter, base.Regressor):
         -------
         float or river.conf.Interval
             The interval holds the outcome as often as ``coverage`` says (see `trust.intervals`); where there is no
-            usable answer, it is the whole plausible range.
+            usable answer, it is everything that may come, which is the plausible range until an outcome leaves it.
         """
         if not with_interval:
             return super().predict_one(x, **kwargs)
-        field = self._field
         said = self.learner.predict_one(self._fields(x)).prediction.interval
-        return conf.Interval(*said.get(field.name, (field.low, field.high)))
+        return conf.Interval(*said[self._field.name])
 
     def _fallback(self) -> float:
         if self._latest is not None:

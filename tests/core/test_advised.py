@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from llm_as_rnn.baselines.references import MajoritySoFar, RepeatLast
-from llm_as_rnn.catalogue import advisers, references
+from llm_as_rnn.catalogue import advisers, build, references
 from llm_as_rnn.core.calls import Completion, Request
 from llm_as_rnn.core.errors import EngineError, RunError
 from llm_as_rnn.core.fields import Number
@@ -204,6 +204,18 @@ def test_what_was_advised_by_a_failed_step_is_done_anew(tmp_path: Path) -> None:
     assert [(r.method, r.prediction, r.believed) for r in again] == [
         (r.method, r.prediction, r.believed) for r in whole
     ]
+
+
+def test_an_answer_is_rounded_within_its_range() -> None:
+    number = Number("high", low=1.2, high=2.8, decimals=0)
+    task = msgspec.structs.replace(WEATHER, answer=(number,))
+    method = build("free_advice", task, Settings(), Prompts())
+    state = method.start(SequenceInfo("s"))
+    for t, came in enumerate((2.8, 2.7, 1.3, 1.2, 1.2, 1.2)):
+        x = Observation("s", t, {**DAY, "high": came})
+        made = by_hand(method.predict(state, x), no_answer)
+        assert made.status is Status.OK and made.values == {"high": 2.0}
+        state = by_hand(method.learn(state, x, made, {"high": came}), no_answer).state
 
 
 def test_where_the_model_fails_the_references_answer() -> None:

@@ -114,12 +114,66 @@ def test_a_distribution_is_gone_by_where_there_is_one() -> None:
     assert list(made[-1].among["sky"]) == sorted(spread, key=lambda sky: -spread[sky])[: len(made[-1].among["sky"])]
 
 
-def test_what_did_not_answer_says_nothing_and_learns_nothing() -> None:
+def test_what_did_not_answer_says_everything_and_learns_nothing() -> None:
     method = build("zero_shot", WEATHER, Settings("line"), Prompts())
     made, state = steps_of(method, days(3), lambda request: "no idea")
     assert [prediction.status for prediction in made] == [Status.INVALID] * 3
-    assert not any(getattr(prediction, name) for prediction in made for name in SAYS)
+    sky, high = WEATHER.answer
+    assert isinstance(high, Number)
+    for prediction in made:
+        assert prediction.interval == {"high": (high.low, high.high)}
+        assert set(prediction.among["sky"]) == set(sky.options)
+        assert prediction.chance == {"sky": 0.0}
+        assert prediction.abstained == ()
     assert state.assurance == {}
+    careful = build("zero_shot", WEATHER, Settings("line", abstain_above=0.9, abstain_wider=60), Prompts())
+    held, _ = steps_of(careful, days(1), lambda request: "no idea")
+    assert held[0].abstained == ("sky", "high"), "nobody may act on it"
+
+
+def test_failures_buy_no_misses_of_the_answers_between_them() -> None:
+    """What is said of an answer is the same, however many steps without one stood before it."""
+
+    def answered(request: Any) -> str:
+        return "sun, 12.0"
+
+    method = build("zero_shot", WEATHER, Settings("line"), Prompts())
+    state = apart = method.start(SequenceInfo("s"))
+    for t in range(60):
+        high = 12.0 + (t * 7 % 5) * (3 if t > 40 else 1)
+        x, target = Observation("s", t, DAY), {"sky": "sun" if t % 4 else "rain", "high": high}
+        for _ in range(3):
+            failed = by_hand(method.predict(state, x), lambda request: "no idea")
+            assert failed.status is Status.INVALID
+            state = by_hand(method.learn(state, x, failed, target), no_answer).state
+        made, alone = (by_hand(method.predict(one, x), answered) for one in (state, apart))
+        assert made == alone
+        state, apart = (
+            by_hand(method.learn(one, x, said, target), no_answer).state
+            for one, said in ((state, made), (apart, alone))
+        )
+    assert state.assurance == apart.assurance
+
+
+def test_a_journal_whose_failures_say_nothing_is_gone_on_with() -> None:
+    """As earlier versions wrote it."""
+    task, sequences = EXAMPLES[0]
+    method, answers = build("zero_shot", task, Settings("line"), Prompts()), good_answer("line")
+    turns = iter(range(1000))
+    engine = ScriptedEngine(lambda request: "no idea" if next(turns) % 3 else answers(request))
+    whole: list[StepRecord] = []
+    asyncio.run(drive_walk(walk(method, sequences[0], task), engine, whole.append))
+    failed = [record for record in whole if record.prediction is None]
+    assert failed and len(failed) < len(whole)
+    assert all(record.interval and record.among and record.chance for record in failed)
+    nothing: dict[str, Any] = {"interval": {}, "among": {}, "chance": {}}
+    cut = len(whole) - 1
+    past = [r if r.prediction else msgspec.structs.replace(r, **nothing) for r in whole[:cut]]
+    turns = iter(range(sum(len(record.calls) for record in past), 1000))
+    rest: list[StepRecord] = []
+    asyncio.run(drive_walk(walk(method, sequences[0], task, past), engine, rest.append))
+    plain = [msgspec.structs.replace(record, calls=()) for record in (*rest, *whole[cut:])]
+    assert plain[0] == plain[1]
 
 
 def test_an_outcome_of_one_field_teaches_of_that_alone() -> None:

@@ -61,6 +61,21 @@ def test_an_option_that_another_begins_with() -> None:
     assert chances(place, ("rainy", {"rainy": 0.8, "sun": 0.2})) == {}
 
 
+def test_an_option_that_another_begins_with_ends_where_nothing_more_is_written() -> None:
+    """As llama.cpp writes the token that ends a text: as nothing, with what else might have stood there."""
+    place = Place("sky", "^", ("rain", "rain and wind", "sun"))
+    first = ("rain", {"rain": 0.6, "sun": 0.4})
+    ended = chances(place, first, ("\n", {"\n": 0.364, " and": 0.54}))
+    assert ended == pytest.approx({"rain": 0.24, "rain and wind": 0.36, "sun": 0.4}, abs=0.01)
+    stopped = read_chances([place], [*said(first), Token(b"", 0.001, {b"\n": 0.363, b" and": 0.54})])["sky"]
+    assert stopped == pytest.approx(ended, abs=0.01)
+    assert chances(place, first, ("", {"": 0.364, " and": 0.54})) == pytest.approx(ended, abs=0.01)
+    longer = chances(place, first, (" and", {"": 0.364, " and": 0.54}), (" wind", {" wind": 1.0}))
+    assert longer == pytest.approx(ended, abs=0.01), "the same, whichever was written"
+    untold_end = chances(place, first, ("", {}))
+    assert untold_end == pytest.approx({"rain": 0.6, "sun": 0.4}, abs=0.01)
+
+
 def test_a_blank_of_its_own_that_was_to_begin_something_else() -> None:
     found = chances(FIRST, (" ", {" ": 0.8, " sun": 0.1, " fog": 0.05, " 1": 0.05}), ("rain", {"2": 0.9, "rain": 1e-9}))
     assert found["sun"] > found["fog"] > full(SKIES, found)["rain"]

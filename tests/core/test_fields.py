@@ -146,6 +146,38 @@ def test_what_is_no_value_is_refused_with_the_fields_name(field: Field, value: A
             read(value)
 
 
+@pytest.mark.parametrize(
+    ("kind", "declared", "says"),
+    [
+        (Number, {"low": 0, "high": 9, "decimals": -1}, "number field 'y' needs decimals from 0 on, not -1"),
+        (Number, {"low": 1.2, "high": 1.8, "decimals": 0}, "no number with decimals 0 lies between 1.2 and 1.8"),
+        (Number, {"low": -1e-9, "high": -1e-10}, "no number with decimals 1 lies between -1e-09 and -1e-10"),
+        (Ranked, {"top": 0}, "ranked field 'y' needs top from 1 on, not 0"),
+        (Text, {"max_chars": 0}, "text field 'y' needs max_chars from 1 on, not 0"),
+    ],
+)
+def test_what_no_answer_could_fill_is_refused_in_one_line(kind: Any, declared: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValueError, match=f"^[^\n]*{re.escape(says)}[^\n]*$"):
+        kind("y", **declared)
+
+
+@given(st.floats(-1e300, 1e300), st.floats(1e-9, 1e300), st.integers(0, 12), st.floats(0, 1))
+def test_the_nearest_answer_is_one(low: float, width: float, decimals: int, share: float) -> None:
+    try:
+        field = Number("y", low=low, high=low + width, decimals=decimals)
+    except ValueError:
+        return
+    answer = field.answer_near(low + share * width)
+    assert field.low <= answer <= field.high
+    assert field.read(f"{answer:.{decimals}f}") == answer
+
+
+def test_who_is_told_the_range_is_told_all_of_it() -> None:
+    field = Number("at", low=0, high=1735689600123, decimals=0)
+    with pytest.raises(AnswerError, match="must lie between 0 and 1735689600123, not '1735689600200'"):
+        field.read("1735689600200")
+
+
 def test_a_value_of_another_kind_is_no_number_to_show() -> None:
     with pytest.raises(ValueError, match="could not convert"):
         FIELDS["number"].show(("a", "b"))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from llm_as_rnn.core.fields import Label, Number, Ranked
@@ -151,6 +152,89 @@ def test_until_an_outcome_comes_from_outside_nothing_outside_is_said() -> None:
     assert reached(HIGH, Reach(), 25.0, 41.0) == Reach(16.0, is_outside=True)
     assert interval(HIGH, Tracker(), Reach(100.0, is_outside=True), 25.0, COVERAGE) == (-175.0, 225.0)
     assert interval(HIGH, Tracker(), Reach(), 60.0, COVERAGE) == (-40.0, 60.0), "an answer is in its own interval"
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.floats(allow_nan=False, allow_infinity=False), st.floats(0, 1e308), st.floats(-1, 1), st.sampled_from([-1, 1])
+)
+def test_whatever_is_no_farther_than_the_threshold_lies_in_the_interval(
+    answer: float, distance: float, share: float, side: int
+) -> None:
+    known = Tracker(steps=20, quantile=distance, recent=(distance,))
+    low, high = interval(HIGH, known, Reach(is_outside=True), answer, COVERAGE)
+    assert low <= answer <= high
+    for came in (answer + share * distance, answer + side * distance):
+        if math.isfinite(came) and abs(Fraction(came) - Fraction(answer)) <= Fraction(distance):
+            assert low <= came <= high
+    room = Fraction(distance) * (1 + Fraction(1, 10**8)) + 4 * Fraction(math.ulp(max(abs(answer), distance)))
+    assert Fraction(high) - Fraction(answer) <= room and Fraction(answer) - Fraction(low) <= room
+
+
+def test_large_numbers_have_as_many_digits_as_the_distance_needs() -> None:
+    field = Number("at", low=0, high=1735689600123, decimals=0)
+    assert interval(field, Tracker(), Reach(), 1735689600120.0, COVERAGE) == (0.0, 1735689600123.0)
+    known = Tracker(steps=20, quantile=2.5, recent=(2.5,))
+    assert interval(field, known, Reach(), 1735689600100.0, COVERAGE) == (1735689600097.5, 1735689600102.5)
+    tracker, reach, random, misses = Tracker(), Reach(), Random(5), 0
+    for _ in range(120):
+        came, answer = (float(1735689600123 - random.randrange(6)) for _ in range(2))
+        low, high = interval(field, tracker, reach, answer, COVERAGE)
+        covered = low <= came <= high
+        misses += not covered
+        tracker = tracked(tracker, abs(came - answer), covered=covered, coverage=COVERAGE)
+        reach = reached(field, reach, answer, came)
+    assert misses <= most_misses(COVERAGE, 120)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.floats(-1e16, 1e16),
+    st.floats(1e-3, 1e16),
+    st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1), st.booleans()), min_size=1, max_size=80),
+)
+def test_the_bound_holds_over_all_steps_whatever_the_range_and_whoever_fails(
+    low: float, width: float, plan: list[tuple[float, float, bool]]
+) -> None:
+    """Outcomes within the range; where a step has no answer its interval is the range, and the tracker is not told."""
+    assume(math.isfinite(low + width) and low < low + width)
+    field = Number("at", low=low, high=low + width, decimals=20)
+    tracker, reach, misses = Tracker(), Reach(), 0
+    for place, (one, other, fails) in enumerate(plan):
+        answer, came = (min(max(low + share * width, low), field.high) for share in (one, other))
+        ends = interval(field, tracker, reach, None if fails else answer, COVERAGE)
+        assert field.low <= ends[0] <= ends[1] <= field.high
+        if fails:
+            assert ends == (field.low, field.high)
+            continue
+        misses += not ends[0] <= came <= ends[1]
+        tracker = tracked(tracker, abs(came - answer), covered=ends[0] <= came <= ends[1], coverage=COVERAGE)
+        assert misses <= most_misses(COVERAGE, place + 1) + 1e-6
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.floats(allow_nan=False, allow_infinity=False), st.booleans(), st.floats(-40, 40)),
+        min_size=1,
+        max_size=120,
+    )
+)
+def test_without_an_answer_outcomes_from_outside_are_missed_no_more_often_than_is_said(
+    plan: list[tuple[float, bool, float]],
+) -> None:
+    tracker, reach, misses, largest = Tracker(), Reach(), 0, 0.0
+    for came, fails, answer in plan:
+        said = None if fails else answer
+        low, high = interval(HIGH, tracker, reach, said, COVERAGE)
+        covered = low <= came <= high
+        misses += not covered
+        largest = max(largest, abs(came) + 40)
+        if not fails:
+            tracker = tracked(tracker, abs(came - answer), covered=covered, coverage=COVERAGE)
+        reach = reached(HIGH, reach, said, came)
+    assert misses <= most_misses(COVERAGE, len(plan)) + max(0.0, 2 + math.log2(largest / 80)) + 1
+    assert reached(HIGH, Reach(), None, 39.0) == Reach(), "what was said to be possible teaches nothing"
 
 
 def test_too_many_misses_are_answered_by_everything_and_too_few_by_the_answer_alone() -> None:

@@ -32,6 +32,10 @@ memory:
     [
         (("kind: label", "kind: lable"), r"line 8: Invalid value 'lable' .*did you mean 'label'"),
         (("kind: label, ", ""), "line 8: .* missing required field `kind`"),
+        (
+            ("kind: label, options: [a, b]", "kind: number, low: 1.2, high: 1.8, decimals: 0"),
+            "line 8: number field 'y' has no answer: no number with decimals 0 lies between 1.2 and 1.8; give it more",
+        ),
         (("kind: label", "kind: 3"), r"line 8: Expected `str`, got `int` - at `\$.answer\[0\].kind`"),
         (("  - {name: y, kind: label, options: [a, b]}", "  - y"), "line 8: Expected `object`"),
         (

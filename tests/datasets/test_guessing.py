@@ -280,6 +280,16 @@ def test_remarks_and_what_is_seldom_there_are_no_outcomes(tmp_path: Path) -> Non
     assert data(named).outcome == {"seldom": "seldom"}
 
 
+@pytest.mark.parametrize("values", [[1735689600123, 1735689600127], [3e-7, 9e-7], [0.1, 0.3]])
+def test_a_range_has_room_for_all_that_came_and_for_an_answer(tmp_path: Path, values: list[float]) -> None:
+    texts = [f"{value:.9f}".rstrip("0").rstrip(".") for value in values]
+    rows = [{"x": "ab"[number % 2], "y": texts[number % 2]} for number in range(40)]
+    field = guess(tmp_path, rows, outcome=("y",))[0].task.answer[0]
+    assert isinstance(field, Number)
+    assert field.low <= min(values) < max(values) <= field.high
+    assert all(field.low <= field.answer_near(value) <= field.high for value in values)
+
+
 def test_no_more_digits_are_asked_for_than_anybody_knows(tmp_path: Path) -> None:
     rows = [{"x": "ab"[number % 2], "y": 1000.12345 * number} for number in range(1, 40)]
     field = guess(tmp_path, rows)[0].task.answer[0]

@@ -198,6 +198,16 @@ def test_chances_of_answer_and_outcome_are_kept(step_tables: Any, tmp_path: Path
     assert back.scores == {"sky.accuracy": 0.0, "high.abs_error": 2.5, "high.sq_error": 6.25}
 
 
+def test_large_numbers_and_their_intervals_are_kept_to_the_last_digit(step_tables: Any, tmp_path: Path) -> None:
+    one = step(
+        target={"high": 1735689600123.0},
+        prediction={"sky": "sun", "high": 1735689600120.0},
+        interval={"high": (1735689600118.0, 1735689600123.0)},
+    )
+    (back,) = kept(step_tables, tmp_path, [one])
+    assert (back.prediction, back.target, back.interval) == (one.prediction, one.target, one.interval)
+
+
 def test_a_step_without_an_outcome_has_none_in_its_table(step_tables: Any, tmp_path: Path) -> None:
     one = step(target=None, prediction={"sky": "sun", "high": 12.0})
     (back,) = kept(step_tables, tmp_path, [one])

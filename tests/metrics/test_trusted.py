@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 
 from llm_as_rnn.core.fields import Label, Number, Ranked
+from llm_as_rnn.core.records import Status
 from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.estimates import Trust, Trusted
@@ -83,6 +84,25 @@ def test_chances_are_scored_by_what_came(weather: Task) -> None:
     assert found.calibration_error == pytest.approx((0.2 + 0.6) / 2)
     assert (found.coverage, found.set_size, found.risk) == (0.5, 1.0, 0.5)
     assert found.width is None and found.interval_score is None
+
+
+def test_failures_stay_in_the_denominator_and_make_no_chance_look_better(weather: Task) -> None:
+    wide: dict[str, Any] = {"prediction": None, "status": Status.INVALID, "interval": {"high": (-20.0, 45.0)}}
+    steps = [number(t, 15.0, 10.0, 14.0) for t in range(3)] + [step(t=3, target={"high": 15.0}, **wide)]
+    whole = trusted(of(weather, HIGH), steps, 0.8)["high"].whole
+    assert (whole.steps, whole.coverage, whole.width) == (4, 0.25, (3 * 4 + 65) / 4)
+    assert whole.risk == pytest.approx((3 * 3 + 35) / 4), "as far off as can be"
+    silent: dict[str, Any] = {"prediction": None, "status": Status.INVALID, "chance": {"sky": 0.0}}
+    silent |= {"among": {"sky": SKY.options}}
+    labels = [label(t, "rain" if t else "sun", {"rain": 0.2, "sun": 0.8}) for t in range(2)]
+    answered = trusted(of(weather, SKY), labels, 0.9)["sky"].whole
+    labels += [step(t=2 + t, target={"sky": "rain"}, **silent) for t in range(2)]
+    whole = trusted(of(weather, SKY), labels, 0.9)["sky"].whole
+    assert (whole.steps, whole.coverage, whole.set_size, whole.risk) == (4, 0.75, 2.0, 0.75)
+    assert (whole.calibration_error, whole.log_loss) == (answered.calibration_error, answered.log_loss)
+    kept = selective_risk(SKY, columns(SKY, labels))
+    assert kept.share.tolist() == [0.5, 1.0] and kept.risk.tolist() == [0.5, 0.75]
+    assert kept.limit.tolist() == [0.8, 0.0]
 
 
 def test_what_says_nothing_of_itself_has_no_scores(weather: Task) -> None:

@@ -268,14 +268,17 @@ class _Branch(NamedTuple):
 
 def _branches(token: Token, before: bytes | None, left: Mapping[str, bytes]) -> dict[bytes, _Branch]:
     """Give what may stand at a token's place, how likely, and the options that go on so."""
+    # At the beginning nothing is what stands before a value. Behind it, it is the token that ends an answer, which is
+    # written as nothing: an option ends there as it does before the end of a line.
+    may_end = before is None and bool(token.others)
     chances: dict[bytes, float] = {}
     for text, chance in {**token.others, token.text: max(token.chance, token.others.get(token.text, 0.0))}.items():
         bare = _bare(text, before)
         chances[bare] = chances.get(bare, 0.0) + chance
     found = {}
     for text, chance in chances.items():
-        options = _going_on(left, text)
-        if text and options and chance > 0:
+        options = _going_on(left, text) if text else [option for option, rest in left.items() if may_end and not rest]
+        if options and chance > 0:
             found[text] = _Branch(chance, options)
     reached = {option for branch in found.values() for option in branch.options}
     missing = [option for option, rest in left.items() if found and rest and option not in reached]

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from msgspec import UNSET, UnsetType
 from msgspec.structs import force_setattr
 
+from llm_as_rnn.core.figures import in_full
 from llm_as_rnn.core.records import Record
 
 
@@ -98,7 +99,7 @@ class Columns(Record, frozen=True):
         """
         if self.missing is UNSET or isinstance(cell, bool) or not isinstance(cell, str | int | float):
             return False
-        text = cell.strip() if isinstance(cell, str) else f"{cell:.15g}"
+        text = cell.strip() if isinstance(cell, str) else str(cell) if isinstance(cell, int) else in_full(cell)
         return text in self.missing
 
     def __post_init__(self) -> None:

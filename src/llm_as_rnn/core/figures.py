@@ -55,6 +55,15 @@ def shown(number: float, decimals: int, plain: float = 1e12) -> str:
     return f"{number:.{decimals}f}" if abs(number) <= plain else f"{number:.6g}"
 
 
+def in_full(number: float) -> str:
+    """Write a number with all the digits that people gave it, so that who goes by it goes by the number itself.
+
+    >>> in_full(40.0), in_full(0.25), in_full(1735689600123), in_full(1e21)
+    ('40', '0.25', '1735689600123', '1e+21')
+    """
+    return f"{number:.15g}"
+
+
 def time_span(seconds: float) -> str:
     """Write a time span roughly.
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from markupsafe import Markup
 
 from llm_as_rnn.core.changes import Item, MemoryDiff
+from llm_as_rnn.core.figures import in_full
 from llm_as_rnn.core.records import Memory, Prediction, Value
 
 FAINT = "opacity:.7"
@@ -119,12 +120,12 @@ def text_of(value: Value) -> str:
 def end_of(value: float, width: float) -> str:
     """Write an end of an interval, to about a hundredth of its width: more digits tell nothing.
 
-    >>> end_of(0.124865, 5.75), end_of(5.87513, 5.75), end_of(109.4, 36), end_of(-300.0, 600)
-    ('0.12', '5.88', '109.4', '-300')
+    >>> end_of(0.124865, 5.75), end_of(5.87513, 5.75), end_of(109.4, 36), end_of(-300.0, 600), end_of(1735689600123, 9)
+    ('0.12', '5.88', '109.4', '-300', '1735689600123')
     """
     if not math.isfinite(value) or not math.isfinite(width) or width <= 0:
         return text_of(value)
-    return text_of(round(value, 2 - math.floor(math.log10(width))))
+    return in_full(round(value, 2 - math.floor(math.log10(width))))
 
 
 def _trust(made: Prediction, name: str) -> Markup:

@@ -151,14 +151,16 @@ class Prediction(Record, frozen=True):
     evidence : dict of str to dict of str to dict of str to float
         By field and source, the chances that an answer was chosen by (see `recurrence.choosing`).
     interval : dict of str to tuple of float
-        By number, the ends between which the outcome is said to lie (see `trust.intervals`).
+        By number, the ends between which the outcome is said to lie (see `trust.intervals`). Without an answer, all
+        that may come.
     among : dict of str to tuple of str
-        By label or list of options, those among which the outcome is said to be, the likeliest first.
+        By label or list of options, those among which the outcome is said to be, the likeliest first; without an
+        answer, all of them.
     chance : dict of str to float
-        By label or list, how likely the answer is to be right; of a list, its first entry.
+        By label or list, how likely the answer is to be right; of a list, its first entry. Without an answer, 0.
     abstained : tuple of str
-        The fields whose answer is held back, because it is too unlikely or its interval too wide. The answer stands in
-        ``values`` all the same, so that it can be scored.
+        The fields whose answer is held back, because it is too unlikely or its interval too wide. The answer, where
+        there is one, stands in ``values`` all the same, so that it can be scored.
     """
 
     values: dict[str, Value] | None

@@ -23,6 +23,7 @@ from llm_as_rnn.core.columns import Columns
 from llm_as_rnn.core.documents import did_you_mean
 from llm_as_rnn.core.errors import AnswerError, DatasetError, TaskError
 from llm_as_rnn.core.fields import Field, Number
+from llm_as_rnn.core.figures import in_full
 from llm_as_rnn.core.records import Observation, Record, SequenceInfo, Value
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.datasets.base import Row, Selection, Sequence, Split, Step
@@ -197,9 +198,10 @@ class _Reader:
         for field, column in self._outcomes:
             rows = self._implausible.get(column, [])
             if rows and isinstance(field, Number):
+                low, high = in_full(field.low), in_full(field.high)
                 found.append(
-                    f"{self._path}, column {column!r}: {len(rows)} outcomes lie outside of {field.low:g} to "
-                    f"{field.high:g}, which no answer can, first in line {rows[0].line}: they are learned and scored"
+                    f"{self._path}, column {column!r}: {len(rows)} outcomes lie outside of {low} to {high}, which no "
+                    f"answer can, first in line {rows[0].line}: they are learned and scored"
                 )
         return tuple(found)
 

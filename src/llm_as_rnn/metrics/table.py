@@ -41,7 +41,8 @@ class FieldColumns(NamedTuple):
     Attributes
     ----------
     told : array of bool
-        Whether there is an answer, of which was said how far it can be trusted, and an outcome.
+        Whether there is an outcome, and it was said how far the answer can be trusted; where there is no usable answer,
+        everything was said to be possible.
     covered : array
         Whether the outcome lay in the interval or set (see `trusted.is_covered`).
     width, outside : array
@@ -49,7 +50,7 @@ class FieldColumns(NamedTuple):
     set_size : array
         Options in the set.
     chance : array
-        How likely the answer was said to be right; ``said`` is the same as the model itself said it.
+        How likely the answer, where there is one, was said to be right; ``said`` is the same as the model itself said.
     error : array
         How wrong the answer was, where ``told`` (see `trusted.error`).
     kept : array of bool
@@ -323,10 +324,16 @@ class _Gathered:
         came = [step.target.get(name) if step.target else None for step in trace]
         answers = [step.prediction.get(name) if step.prediction else None for step in trace]
         told = [
-            outcome is not None and answer is not None and (name in step.interval or name in step.chance)
-            for step, outcome, answer in zip(trace, came, answers, strict=True)
+            outcome is not None and (name in step.interval or name in step.chance)
+            for step, outcome in zip(trace, came, strict=True)
         ]
-        figures: dict[str, Iterable[float]] = {"chance": [step.chance.get(name, math.nan) for step in trace]}
+        # Where there is no answer, its chance of 0 is no feat: counted, it would make chances look the better, the more
+        # often a model fails.
+        chances = (
+            math.nan if answer is None else step.chance.get(name, math.nan)
+            for step, answer in zip(trace, answers, strict=True)
+        )
+        figures: dict[str, Iterable[float]] = {"chance": list(chances)}
         if isinstance(field, Number):
             figures["came"], figures["answered"] = map(_number, came), map(_number, answers)
         else:

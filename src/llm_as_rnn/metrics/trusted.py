@@ -259,7 +259,8 @@ def selective_risk(field: Field, own: FieldColumns) -> Selective:
     own : FieldColumns
         One method's answers in it.
     """
-    doubt = own.width[own.told] if isinstance(field, Number) else -own.chance[own.told]
+    # No answer has no chance: nothing is given up before it.
+    doubt = own.width[own.told] if isinstance(field, Number) else -np.nan_to_num(own.chance[own.told])
     order = np.argsort(doubt, kind="stable")
     doubt, off = doubt[order], own.error[own.told][order]
     unit = unit_of(off)

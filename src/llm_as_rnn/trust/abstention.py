@@ -14,13 +14,13 @@ from llm_as_rnn.core.folding import fold
 from llm_as_rnn.core.records import Value
 
 
-def chance(answer: Value, chances: Mapping[str, float], right: int, known: int) -> float:
+def chance(answer: Value | None, chances: Mapping[str, float], right: int, known: int) -> float:
     """Say how likely an answer is to be right; of a list, its first entry.
 
     Parameters
     ----------
-    answer : Value
-        The prediction.
+    answer : Value or None
+        The prediction; None where there is none, which is never right.
     chances : mapping of str to float
         How likely each option is. Where nobody says so, it is how often answers were right so far, by Krichevsky and
         Trofimov's estimate: half a step more of each kind than there were.
@@ -32,6 +32,8 @@ def chance(answer: Value, chances: Mapping[str, float], right: int, known: int) 
     >>> chance("sun", {"sun": 0.7, "rain": 0.3}, 0, 0), chance("sun", {}, 0, 0), chance("sun", {}, 8, 9)
     (0.7, 0.5, 0.85)
     """
+    if answer is None:
+        return 0.0
     if not chances:
         return (right + 0.5) / (known + 1)
     first = fold(next(iter(entries(answer)), ""))

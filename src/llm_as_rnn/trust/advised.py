@@ -126,8 +126,9 @@ class Advised:
         for field in self.task.answer:
             advice = advise(field, state.beliefs[field.name], [_of(one, field.name) for one in said])
             if advice.value is not None:
-                number = isinstance(field, Number)
-                values[field.name] = float(field.show(advice.value)) if number else advice.value
+                values[field.name] = advice.value
+                if isinstance(field, Number) and isinstance(advice.value, float):
+                    values[field.name] = field.answer_near(advice.value)
             if advice.chances and not field.is_open:  # of texts, who said one is known, and not how likely it is
                 chances[field.name] = likeliest(advice.chances)
             trust[field.name] = dict(zip(self._names, advice.believed, strict=True))

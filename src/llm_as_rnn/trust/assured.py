@@ -4,6 +4,11 @@
 and changes no answer; chances that a model told are corrected (see `trust.calibration`). What it says is worked out
 from the outcomes so far (see `trust.intervals`, `trust.abstention`), in the order in which they come. What a prediction
 said is in the prediction itself, so that outcomes may be late.
+
+A prediction without a usable answer says everything: the whole plausible range, all options, and that it is right with
+chance 0. Its outcome moves no threshold. It could not be missed, so it would count as a hit, and each hit pays for a
+part of a later miss: the more often a model failed, the more its answers could miss. Left out, the bound on misses
+holds for the steps with an answer alone, and so for all steps, of which there are more and no more are missed.
 """
 
 from __future__ import annotations
@@ -14,7 +19,7 @@ from typing import Any
 import msgspec
 
 from llm_as_rnn.core.chances import completed, full, likeliest
-from llm_as_rnn.core.fields import Field, Number
+from llm_as_rnn.core.fields import Field, Number, entries
 from llm_as_rnn.core.fields.verdict import number_in
 from llm_as_rnn.core.method import Calls, Learned, Method
 from llm_as_rnn.core.records import Memory, Observation, Prediction, Record, SequenceInfo, Target, Update, Value
@@ -195,14 +200,14 @@ class Assured:
             known = assurance.get(field.name, FieldAssurance())
             if isinstance(field, Number):
                 number = number_in(answer)
-                if number is not None:
-                    intervals[field.name] = interval(field, known.tracker, known.reach, number, coverage)
+                intervals[field.name] = interval(field, known.tracker, known.reach, number, coverage)
             elif not field.is_open:
                 spread = completed(field.options, prediction.distribution.get(field.name, {}))
                 chances[field.name] = chance(answer, spread, known.right, known.known)
                 if field.options:
                     order = ranking(field, answer, spread, known.seen)
-                    sets[field.name] = among(order, scores(order, spread), threshold(known.tracker, coverage))
+                    limit = None if answer is None else threshold(known.tracker, coverage)
+                    sets[field.name] = among(order, scores(order, spread), limit)
         abstained = tuple(
             field.name
             for field in self.task.answer
@@ -223,21 +228,26 @@ class Assured:
             outcome, known = target.get(field.name), found.get(field.name, FieldAssurance())
             if outcome is None:
                 continue
+            after_it = known
             if isinstance(field, Number):
-                found[field.name] = self._after_number(field, known, prediction, answer, outcome)
-            elif not field.is_open:
-                found[field.name] = self._after_option(field, known, prediction, answer, outcome)
+                after_it = self._after_number(field, known, prediction, answer, outcome)
+            elif not field.is_open and answer is not None:
+                after_it = self._after_option(field, known, prediction, answer, outcome)
+            if after_it != known:
+                found[field.name] = after_it
         return found
 
     def _after_number(
-        self, field: Number, known: FieldAssurance, prediction: Prediction, answer: Value, outcome: Value
+        self, field: Number, known: FieldAssurance, prediction: Prediction, answer: Value | None, outcome: Value
     ) -> FieldAssurance:
         said, number, came = prediction.interval.get(field.name), number_in(answer), number_in(outcome)
-        if said is None or number is None or came is None:
+        if said is None or came is None:
             return known
-        covered = said[0] <= came <= said[1]
         reach = reached(field, known.reach, number, came)
-        tracker = tracked(known.tracker, abs(came - number), covered=covered, coverage=self.settings.coverage)
+        tracker = known.tracker
+        if number is not None:
+            covered = said[0] <= came <= said[1]
+            tracker = tracked(tracker, abs(came - number), covered=covered, coverage=self.settings.coverage)
         return msgspec.structs.replace(known, tracker=tracker, reach=reach)
 
     def _after_option(
@@ -262,9 +272,11 @@ class Assured:
             seen=counted(field, known.seen, outcome),
         )
 
-    def _answers(self, prediction: Prediction) -> list[tuple[Field, Value]]:
+    def _answers(self, prediction: Prediction) -> list[tuple[Field, Value | None]]:
+        """Give each field with its answer; None where there is none, as `fields.verdict` has it."""
         values = prediction.values or {}
-        return [(field, values[field.name]) for field in self.task.answer if field.name in values]
+        answers = ((field, values.get(field.name)) for field in self.task.answer)
+        return [(field, answer if entries(answer) else None) for field, answer in answers]
 
 
 @cache

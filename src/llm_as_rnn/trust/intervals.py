@@ -25,21 +25,25 @@ above it by more than that, unless the very answer comes too often: no interval 
 is empty. Such hits take the balance no further down than ``-h``, or a model that was right for long would have a
 licence to be wrong for as long.
 
+A step without an answer says everything and moves nothing here (see `trust.assured`): the bound is that of the others,
+and holds for all of them together, ``T`` being the larger then.
+
 Numbers may come from outside their plausible range. Until one does, intervals are cut to that range; when everything is
-said, it is the range, and at least twice as far from the answer as any outcome was so far. So an outcome from outside
-can be missed beyond the bound only if it is the first such, was out with the first, or is more than twice as far off as
-all before it; with ``S`` the largest score of all and ``R`` the width of the range, that is true of
-``2 + log2(S / R)`` at most. `most_misses` gives the bound as a figure, and ``tests/core/test_intervals.py`` holds
-adversarial streams to it.
+said, it is the range, and at least twice as far from the answer as any outcome was so far; a missing answer counts as
+the end of the range that lies farther from the outcome. So an outcome from outside can be missed beyond the bound only
+if it is the first such, was out with the first, or is more than twice as far off as all before it; with ``S`` the
+largest score of all and ``R`` the width of the range, that is true of ``2 + log2(S / R)`` at most. `most_misses` gives
+the bound as a figure, and ``tests/core/test_intervals.py`` holds adversarial streams to it.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
 
 from llm_as_rnn.core.fields import Field, Number, entries
-from llm_as_rnn.core.figures import finite
+from llm_as_rnn.core.figures import LARGEST, finite
 from llm_as_rnn.core.folding import fold
 from llm_as_rnn.core.records import Record, Value
 
@@ -54,6 +58,9 @@ GAIN = 0.5
 
 WINDOW = 50
 """Steps that the largest recent score is taken of."""
+
+DIGITS = 10
+"""So many digits of a distance are told: a width that is off by a billionth is no other one to anybody."""
 
 
 class Tracker(Record, frozen=True, omit_defaults=True):
@@ -168,7 +175,8 @@ class Reach(Record, frozen=True, omit_defaults=True):
     Attributes
     ----------
     largest : float
-        The largest distance of an outcome from its answer.
+        The largest distance of an outcome from its answer; of one from outside without an answer, from the farther end
+        of the plausible range.
     is_outside : bool
         Whether an outcome came from outside the plausible range.
     """
@@ -177,8 +185,12 @@ class Reach(Record, frozen=True, omit_defaults=True):
     is_outside: bool = False
 
 
-def interval(field: Number, tracker: Tracker, reach: Reach, answer: float, coverage: float) -> tuple[float, float]:
+def interval(
+    field: Number, tracker: Tracker, reach: Reach, answer: float | None, coverage: float
+) -> tuple[float, float]:
     """Say between which numbers the outcome will lie.
+
+    Every outcome that is no farther from the answer than the threshold lies in it: ends are rounded, and never inwards.
 
     Parameters
     ----------
@@ -186,8 +198,8 @@ def interval(field: Number, tracker: Tracker, reach: Reach, answer: float, cover
         What is predicted.
     tracker, reach
         What is known.
-    answer : float
-        The prediction, in the field's unit.
+    answer : float or None
+        The prediction, in the field's unit; None where there is none, of which everything is said.
     coverage : float
         As for `threshold`.
 
@@ -203,38 +215,72 @@ def interval(field: Number, tracker: Tracker, reach: Reach, answer: float, cover
     (-20.0, 45.0)
     >>> interval(high, Tracker(steps=20, quantile=2.3, recent=(2.0,)), Reach(), 12.8, 0.9)
     (10.5, 15.1)
+    >>> interval(high, Tracker(steps=20, quantile=2.3, recent=(2.0,)), Reach(), None, 0.9)
+    (-20.0, 45.0)
     """
-    distance = threshold(tracker, coverage)
-    if distance is None:
-        distance = max(field.high - answer, answer - field.low, 2 * reach.largest)
-    low, high = finite(answer - distance), finite(answer + distance)
+    # A missing answer is as far off as can be: its interval goes on from the farther end of the range, whichever it is.
+    first, last = (field.high, field.low) if answer is None else (answer, answer)
+    limit = None if answer is None else threshold(tracker, coverage)
+    farthest = max(finite(field.high - last), finite(first - field.low), 2 * reach.largest)
+    distance = farthest if limit is None else limit
+    low, high = -_end(-first, distance), _end(last, distance)
+    if limit is None:  # the difference of two numbers is rounded too: the range is whole whatever it came to
+        low, high = min(low, field.low), max(high, field.high)
     if not reach.is_outside:
-        low, high = max(low, min(field.low, answer)), min(high, max(field.high, answer))
-    # Ten digits: 12.8 + 2.3 is 15.1 to everybody but a computer. The answer itself stays within.
-    return min(_brief(low), answer), max(_brief(high), answer)
+        low, high = max(low, min(field.low, first)), min(high, max(field.high, last))
+    return float(low), float(high)
 
 
-def reached(field: Number, reach: Reach, answer: float, outcome: float) -> Reach:
-    """Give how far numbers went, with one more outcome."""
-    return Reach(max(reach.largest, abs(finite(outcome - answer))), reach.is_outside or not field.is_plausible(outcome))
+def reached(field: Number, reach: Reach, answer: float | None, outcome: float) -> Reach:
+    """Give how far numbers went, with one more outcome.
+
+    Without an answer, outcomes from outside the plausible range alone tell anything: all others were said to be
+    possible. These must, or steps without an answer could miss such outcomes for ever.
+    """
+    is_outside = not field.is_plausible(outcome)
+    if answer is None and not is_outside:
+        return reach
+    far = max(abs(finite(outcome - end)) for end in ((field.low, field.high) if answer is None else (answer,)))
+    return Reach(max(reach.largest, far), reach.is_outside or is_outside)
 
 
-def _brief(number: float) -> float:
-    return finite(float(f"{number:.10g}"))
+def _end(answer: float, distance: float) -> float:
+    """Give the upper end of what is no farther from an answer than a distance, in few digits.
+
+    12.8 + 2.3 is 15.1 to everybody but a computer. An end will do where whatever lies beyond it is farther off, as
+    scores have it or exactly. Digits are counted from the distance's first on, so ends of large numbers are no rougher
+    than those of small ones.
+    """
+    if not distance or distance >= LARGEST:
+        return answer if not distance else LARGEST
+    near = finite(answer + distance)
+    places = DIGITS - 1 - math.floor(math.log10(distance))
+    for end in (_rounded(near, places), _rounded(finite(near + 10.0**-places), places), near):
+        is_beyond_farther = math.nextafter(end, math.inf) - answer > distance
+        if is_beyond_farther or Fraction(end) - Fraction(answer) >= Fraction(distance):
+            return end
+    return math.nextafter(near, math.inf)
+
+
+def _rounded(number: float, places: int) -> float:
+    try:
+        return round(number, places)
+    except OverflowError:  # a number whose neighbour with so few digits is beyond the largest float
+        return number
 
 
 # --- options ----------------------------------------------------------------------------------------------------------
 
 
-def ranking(field: Field, answer: Value, chances: Mapping[str, float], seen: Mapping[str, int]) -> list[str]:
+def ranking(field: Field, answer: Value | None, chances: Mapping[str, float], seen: Mapping[str, int]) -> list[str]:
     """Line up the options, the answer first, then what is likelier or, without chances, what came more often.
 
     Parameters
     ----------
     field : Field
         One whose task lists the options.
-    answer : Value
-        The prediction.
+    answer : Value or None
+        The prediction; None where there is none.
     chances : mapping of str to float
         How likely each option is; empty where nobody says so.
     seen : mapping of str to int

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any, ClassVar
 
 from llm_as_rnn.core.errors import AnswerError
 from llm_as_rnn.core.fields.base import BaseField, Measure, brief
 from llm_as_rnn.core.fields.digits import number_pattern
 from llm_as_rnn.core.fields.verdict import NO_ANSWER, Verdict, number_in
-from llm_as_rnn.core.figures import finite, mean
+from llm_as_rnn.core.figures import finite, in_full, mean
 from llm_as_rnn.core.records import Value
 
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)")
@@ -32,7 +33,7 @@ class Number(BaseField, frozen=True, tag="number"):
         Its plausible range, both ends included. An answer outside is invalid, and a missing answer scores as the end
         that lies farther from the outcome. Outcomes may lie outside.
     decimals : int
-        Digits after its point.
+        Digits after its point, from 0 on; so that there is an answer, a number of so many lies in the range.
 
     Examples
     --------
@@ -53,10 +54,18 @@ class Number(BaseField, frozen=True, tag="number"):
     decimals: int = 1
 
     def __post_init__(self) -> None:
-        """Refuse a range that no number could lie in, or that has no logarithm where one is asked for."""
+        """Refuse a range that no answer could lie in, or that has no logarithm where one is asked for."""
         super().__post_init__()
+        if self.decimals < 0:
+            raise ValueError(f"number field {self.name!r} needs decimals from 0 on, not {self.decimals}")
         if not math.isfinite(self.high - self.low) or not self.low < self.high:
             raise ValueError(f"number field {self.name!r} needs a finite plausible range: low below high")
+        least, most = self._ends()
+        if least > most:
+            raise ValueError(
+                f"number field {self.name!r} has no answer: no number with decimals {self.decimals} lies between "
+                f"{self.low} and {self.high}; give it more decimals or a wider range"
+            )
         if "log" in self.extras and self.low <= 0:
             raise ValueError(f"field {self.name!r} asks for the metric log: only a number with a low above 0 has one")
 
@@ -91,7 +100,8 @@ class Number(BaseField, frozen=True, tag="number"):
         """Read a number within the plausible range, written in plain figures."""
         number = self._number(value)
         if not self.is_plausible(number):
-            raise AnswerError(f"{self.name} must lie between {self.low:g} and {self.high:g}, not {brief(value)}")
+            low, high = (in_full(end) for end in (self.low, self.high))
+            raise AnswerError(f"{self.name} must lie between {low} and {high}, not {brief(value)}")
         return number
 
     def as_it_came(self, value: Any) -> float:
@@ -117,6 +127,20 @@ class Number(BaseField, frozen=True, tag="number"):
         """Tell whether a value is a number within the plausible range."""
         number = number_in(value)
         return number is not None and self.low <= number <= self.high
+
+    def answer_near(self, number: float) -> float:
+        """Give the answer that is nearest to a number: with its decimals, and within the plausible range.
+
+        >>> Number("high", low=1.2, high=2.8, decimals=0).answer_near(2.7)
+        2.0
+        """
+        least, most = (float(end / 10**self.decimals) for end in self._ends())
+        return min(max(float(self.show(float(number))), least), most)
+
+    def _ends(self) -> tuple[Fraction, Fraction]:
+        """Give the least and the greatest answer, in units of its last decimal; they cross where there is none."""
+        low, high = (Fraction(str(float(end))) * 10**self.decimals for end in (self.low, self.high))
+        return Fraction(math.ceil(low)), Fraction(math.floor(high))
 
     def compare(self, answer: Value | None, outcome: Value | None) -> Verdict | None:
         """Compare two numbers; texts that are written as numbers count as these.

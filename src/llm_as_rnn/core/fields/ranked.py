@@ -20,7 +20,7 @@ class Ranked(OfOptions, frozen=True, tag="ranked"):
     Attributes
     ----------
     top : int
-        How many entries an answer has; an outcome may have more.
+        How many entries an answer has, from 1 on; an outcome may have more.
 
     Examples
     --------
@@ -38,8 +38,10 @@ class Ranked(OfOptions, frozen=True, tag="ranked"):
     top: int = 5
 
     def __post_init__(self) -> None:
-        """Refuse options that hold what separates them."""
+        """Refuse a list of nothing, and options that hold what separates them."""
         super().__post_init__()
+        if self.top < 1:
+            raise ValueError(f"ranked field {self.name!r} needs top from 1 on, not {self.top}")
         for option in self.options:
             if ";" in option:
                 raise self.unreadable(option, "a semicolon, which separates the entries of a list: write it without")

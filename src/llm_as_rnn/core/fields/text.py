@@ -20,7 +20,7 @@ class Text(BaseField, frozen=True, tag="text"):
     Attributes
     ----------
     max_chars : int
-        Its length, in characters; an outcome may be longer.
+        Its length, in characters, from 1 on; an outcome may be longer.
 
     Examples
     --------
@@ -34,6 +34,12 @@ class Text(BaseField, frozen=True, tag="text"):
     is_open: ClassVar[bool] = True
 
     max_chars: int = MAX_CHARS
+
+    def __post_init__(self) -> None:
+        """Refuse a text of no characters."""
+        super().__post_init__()
+        if self.max_chars < 1:
+            raise ValueError(f"text field {self.name!r} needs max_chars from 1 on, not {self.max_chars}")
 
     def what(self) -> str:
         """Say how long it may be."""

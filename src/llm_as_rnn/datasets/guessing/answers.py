@@ -74,6 +74,8 @@ def _number(name: str, about: str, column: Column, last: str) -> Number:
     before = len(f"{max(abs(low), abs(high)):.0f}")
     written = max((_decimals(float(cell)) for cell in column.there), default=0)
     decimals = max(min(written, MOST_DECIMALS, MOST_DIGITS - before), 0)
+    while math.ceil(low * 10**decimals) > math.floor(high * 10**decimals):
+        decimals += 1  # of numbers as small as that, no answer could be written in fewer
     unit = column.signs[0] if column.signs else ""
     return Number(name, about, unit=unit, low=low, high=high, decimals=decimals, last=last)
 
@@ -86,23 +88,23 @@ def plausible(values: Collection[float]) -> tuple[float, float]:
     """
     least, most = min(values), max(values)
     span = most - least or max(abs(most), 1.0)
-    step = 10.0 ** (math.floor(math.log10(span)) - 1) if span > 0 and math.isfinite(span) else 1.0
+    places = 1 - math.floor(math.log10(span)) if span > 0 and math.isfinite(span) else 0
     if all(value == int(value) for value in values):
-        step = max(step, 1.0)
+        places = min(places, 0)
+    step = 10.0**-places
     low, high = least - span / 4, most + span / 4
     if least >= 0:
         low = max(low, 0.0)
-    low, high = _tidy(math.floor(low / step) * step), _tidy(math.ceil(high / step) * step)
-    return low, high
+    return _tidy(math.floor(low / step) * step, places), _tidy(math.ceil(high / step) * step, places)
 
 
-def _tidy(value: float) -> float:
-    """Drop what only floats add.
+def _tidy(value: float, places: int) -> float:
+    """Drop what only floats add to a number with so few decimals; of a long number nothing else is dropped.
 
-    >>> _tidy(0.1 + 0.2)
-    0.3
+    >>> _tidy(0.1 + 0.2, 1), _tidy(1735689600123.0, 0)
+    (0.3, 1735689600123.0)
     """
-    return float(f"{value:.12g}") + 0.0
+    return round(value, places) + 0.0
 
 
 def _decimals(value: float) -> int:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from llm_as_rnn.core.columns import Columns as Data
 from llm_as_rnn.core.fields import ARROW
+from llm_as_rnn.core.figures import in_full
 from llm_as_rnn.core.folding import fold
 from llm_as_rnn.core.records import Record
 from llm_as_rnn.datasets.base import Row
@@ -111,7 +112,7 @@ class Column(Record, frozen=True, dict=True):
     def holds(self) -> str:
         """What it holds, in words for a person."""
         if self.kind == "numbers":
-            low, high = _in_full(min(self.there)), _in_full(max(self.there))
+            low, high = in_full(min(self.there)), in_full(max(self.there))
             return f"numbers, {low} to {high}{' ' + self.signs[0] if self.signs else ''}"
         if self.kind == "dates":
             return f"dates, {self.format}" if self.format else "dates"
@@ -258,15 +259,6 @@ def _column(
         kind: Kind = "codes" if _numbers_rows(name, there, len(cells)) else "numbers"
         return Column(name, cells, kind, texts, signs)
     return Column(name, cells, _kind_of_texts(known), texts)
-
-
-def _in_full(number: float) -> str:
-    """Write a number as a person reads it.
-
-    >>> _in_full(1318683096.0), _in_full(0.25), _in_full(1e21)
-    ('1318683096', '0.25', '1e+21')
-    """
-    return f"{number:.0f}" if number == int(number) and abs(number) < 1e15 else f"{number:g}"  # noqa: PLR2004 - exact
 
 
 def _is_list_of_texts(cell: Any) -> bool:
