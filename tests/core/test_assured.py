@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from llm_as_rnn.catalogue import METHODS, REFERENCES, build
+from llm_as_rnn.cli.lines import shown
 from llm_as_rnn.core.chances import full
 from llm_as_rnn.core.errors import UsageError
 from llm_as_rnn.core.fields import Label, Number
@@ -27,6 +28,7 @@ from llm_as_rnn.runs.earlier import EarlierSteps
 from llm_as_rnn.runs.journal import read_journal
 from llm_as_rnn.runs.walk import walk
 from llm_as_rnn.runs.writing import Journal
+from llm_as_rnn.service.scoring import scored
 from llm_as_rnn.streams.learner import Learner
 from llm_as_rnn.streams.saved import FORMAT, read_saved
 from llm_as_rnn.testing.stage import EXAMPLES
@@ -129,6 +131,28 @@ def test_what_did_not_answer_says_everything_and_learns_nothing() -> None:
     careful = build("zero_shot", WEATHER, Settings("line", abstain_above=0.9, abstain_wider=60), Prompts())
     held, _ = steps_of(careful, days(1), lambda request: "no idea")
     assert held[0].abstained == ("sky", "high"), "nobody may act on it"
+
+
+def test_library_pipe_service_and_report_agree_on_what_a_failure_says(tmp_path: Path) -> None:
+    engine, path = ScriptedEngine(lambda request: "no idea"), tmp_path / "state.json"
+    target: dict[str, Any] = {"sky": "sun", "high": 44.0}
+    with Learner("weather", method="zero_shot", form="line", engine=engine) as learner:
+        made = learner.predict_one(DAY, id="early").prediction
+        learner.save(path)
+    assert made.status is Status.INVALID
+    line = shown("early", made)
+    assert (line["interval"], line["chance"]) == ({"high": (-20.0, 45.0)}, {"sky": 0.0})
+    assert set(line["among"]["sky"]) == set(WEATHER.answer[0].options)
+    covered = {name: figures for name, figures in scored(WEATHER, made, target).items() if name.endswith("covered")}
+    assert covered == {"sky.covered": (1, 1.0), "high.covered": (1, 1.0)}
+    plain = msgspec.json.decode(unsealed(path.read_bytes()))
+    for waiting in plain["stream"]["waiting"]:
+        for name in ("interval", "among", "chance"):
+            del waiting["prediction"][name]  # as an earlier version left it
+    path.write_bytes(sealed(msgspec.json.encode(plain)))
+    with Learner.load(path, engine=engine) as learner:
+        learner.learn_one("early", target)
+        assert learner.predict_one(DAY).prediction.interval == made.interval
 
 
 def test_failures_buy_no_misses_of_the_answers_between_them() -> None:
