@@ -159,7 +159,8 @@ class Advised:
             outcome = (target or {}).get(field.name)
             if outcome is not None:
                 said_here = [_of(said, field.name) for said in prediction.advisers]
-                beliefs[field.name] = after(field, beliefs[field.name], said_here, outcome)
+                answer = (prediction.values or {}).get(field.name)
+                beliefs[field.name] = after(field, beliefs[field.name], said_here, outcome, answer)
         own_state = self.state_type(beliefs=beliefs, states=tuple(one.state for one in learned))
         return Learned(own_state, learned[0].update, learned[0].feedback)
 
