@@ -228,9 +228,11 @@ def within_lately(stream: Stream, order: Sequence[int]) -> None:
     answers, belief, late = lately(stream, order)
     assert means.excess(belief) <= means.most_excess(HIGH, len(stream[0][0]), len(stream), late) + 1e-6
     for adviser in range(len(stream[0][0])):
-        pairs = zip(answers, stream, strict=True)
-        told = [(answer, said[adviser], came) for answer, (said, came) in pairs if isinstance(said[adviser], float)]
-        excess = sum(abs(answer - held(came)) - abs(value - held(came)) for answer, value, came in told)
+        excess = 0.0
+        for answer, (said, outcome) in zip(answers, stream, strict=True):
+            value = said[adviser]
+            if isinstance(value, float):
+                excess += abs(answer - held(outcome)) - abs(value - held(outcome))
         # What is answered is rounded as it is shown.
         assert excess <= means.excess(belief) + 0.1 * len(stream) + 1e-6
 

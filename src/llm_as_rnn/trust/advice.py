@@ -72,9 +72,7 @@ def advise(field: Field, belief: Belief, said: Sequence[Said]) -> Advice:
     return Advice(*votes.vote(field, belief, said), votes.believed(field, belief, said))
 
 
-def after(
-    field: Field, belief: Belief, said: Sequence[Said], outcome: Value, answer: Value | None = None
-) -> Belief:
+def after(field: Field, belief: Belief, said: Sequence[Said], outcome: Value, answer: Value | None = None) -> Belief:
     """Learn from an outcome.
 
     Parameters
