@@ -48,6 +48,7 @@ from llm_as_rnn.runs.directory import RunDirectory
 from llm_as_rnn.runs.execute import needs_model
 
 HERE = Path(__file__).parents[1] / "docs" / "results"
+CARRIED = f"{ADVISED}:carry=true"
 LOOK_UP = "nearest_case"
 MADE_UP = "probe-"
 """How the names of streams begin that this project made up."""
@@ -203,9 +204,7 @@ def about_run(part: Table) -> str:
             f"style `{settings['style']}`, sampling `{settings['sampling']}`."
         )
     version = origin.versions.get("llm-as-rnn", "")
-    return (
-        f"{said} Version {version}, {origin.started[:10]}; every step is in [steps/](steps/{origin.name}.csv.gz)."
-    )
+    return f"{said} Version {version}, {origin.started[:10]}; every step is in [steps/](steps/{origin.name}.csv.gz)."
 
 
 TRUSTED = (
@@ -287,9 +286,9 @@ def overview(read: Sequence[Table]) -> str:
         "A row for each stream, model and main score, means over all steps: accuracies between 0 and 1, errors (MAE) "
         "in the field's unit, less is better. *Strongest LLM* is the best of the baselines that ask a model and have "
         "no memory, *best reference* the best of those that ask none; `free_advice` weighs the references, `advised` "
-        "these and `recurrent`; *the model adds* is the difference of the two, with its 95 % interval, bold where that "
-        "leaves out 0. "
-        "Each stream's page has all methods, costs and curves."
+        f"these and `recurrent`; *carried* is `{CARRIED}`; *the model adds* is the difference of the two without "
+        "`carry`, with its 95 % interval, bold where that leaves out 0. Each stream's page has all methods, costs and "
+        "curves."
     )
     again = (
         "`make results` makes these pages again from the tables in `steps/`, without a model. The tables are made by "
@@ -316,6 +315,7 @@ def whole(lines: Sequence[Line]) -> Results:
         "model",
         "score",
         ADVISED,
+        "carried",
         Recurrent.name,
         "strongest LLM",
         "best reference",
@@ -328,7 +328,7 @@ def whole(lines: Sequence[Line]) -> Results:
             (
                 Cell(line.part.origin.label),
                 Cell(line.metric.title),
-                *(score_of(line, name) for name in (ADVISED, Recurrent.name)),
+                *(score_of(line, name) for name in (ADVISED, CARRIED, Recurrent.name)),
                 *(score_of(line, name, named=True) for name in (line.baseline, line.reference)),
                 score_of(line, FREE_ADVICE),
                 difference_cell(line.compared(ADVISED, "model_adds")),
@@ -354,19 +354,20 @@ def beliefs(read: Sequence[Table], lines: Sequence[Line]) -> Iterator[str]:
     yield (
         f"What follows is of {counted(len(streams), 'stream')} and {counted(len(models), 'model')} "
         f"({', '.join(sorted(models))}), {steps} steps of each method in all, {counted(len(lines), 'score')}; counts "
-        "below are of scores."
+        f"below are of scores. {best_references(lines)}"
     )
     free = f"`{ADVISED}` against the best of all that ask no model, chosen afterwards"
+    carried = f"`{CARRIED}`, which begins each sequence with what earlier ones showed, against the same"
     alone = f"`{Recurrent.name}`, which takes no advice, against the same"
     adds = f"What the model adds (`{ADVISED}` against the same advice without it)"
     for said, method, kind in (
         (free, ADVISED, "beyond_reference"),
+        (carried, CARRIED, "beyond_reference"),
         (alone, Recurrent.name, "beyond_reference"),
         (adds, ADVISED, "model_adds"),
     ):
         yield f"{said}: {tally(method, kind, lines)}."
     yield " ".join(gains(method, lines) for method in (ADVISED, Recurrent.name))
-    yield best_references(lines)
     yield memories(read, lines)
     yield f"{cost(read)} {failures(read)}"
     yield trustworthy(read)
