@@ -12,8 +12,10 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
+from statistics import mean, median
 from typing import NamedTuple
 
+import msgspec
 from msgspec import UNSET
 
 import step_tables
@@ -29,11 +31,28 @@ from llm_as_rnn.metrics.summary import MethodSummary, summarise
 from llm_as_rnn.recurrence.cell import Recurrent
 from llm_as_rnn.report.charts import score_charts, styles
 from llm_as_rnn.report.pictures import picture
-from llm_as_rnn.report.tables import NONE, Cell, Column, Results, Row, difference_cell, evidence, markdown, results
+from llm_as_rnn.report.tables import (
+    NONE,
+    Cell,
+    Column,
+    Results,
+    Row,
+    difference_cell,
+    evidence,
+    followed,
+    markdown,
+    results,
+)
+from llm_as_rnn.report.words import is_told
 from llm_as_rnn.runs.directory import RunDirectory
 from llm_as_rnn.runs.execute import needs_model
 
 HERE = Path(__file__).parents[1] / "docs" / "results"
+CARRIED = f"{ADVISED}:carry=true"
+LOOK_UP = "nearest_case"
+MADE_UP = "probe-"
+"""How the names of streams begin that this project made up."""
+
 AIM = 0.13
 """Twice the paper's gain over the strongest baseline."""
 
@@ -85,7 +104,12 @@ def build(folder: Path) -> Iterator[Path]:
 def table(folder: Path, origin: step_tables.Origin) -> Table:
     """Read one table."""
     records = step_tables.read(folder, origin)
-    return Table(origin, records, summarise(origin.task, records))
+    followed = step_tables.followed(folder, origin)
+    summaries = [
+        msgspec.structs.replace(one, following=followed.get(one.method, UNSET))
+        for one in summarise(origin.task, records)
+    ]
+    return Table(origin, records, summaries)
 
 
 def written(path: Path, text: str) -> Path:
@@ -95,6 +119,11 @@ def written(path: Path, text: str) -> Path:
 
 
 # --- a stream's page --------------------------------------------------------------------------------------------------
+
+
+def advised(part: Table) -> bool:
+    """Tell whether a method took advice of one that asked the model."""
+    return any(one.by_advice is not UNSET for one in part.summaries)
 
 
 def main_metrics(part: Table) -> list[Metric]:
@@ -128,11 +157,20 @@ def stream_page(parts: Sequence[Table]) -> str:
         lines += [f"## {part.origin.model}", about_run(part), markdown(results(task, part.summaries))]
         lines.append(
             "In brackets: 95 % intervals over sequences; the best of a column is bold. Errors count failed answers at "
-            "their worst. Methods without calls ask no model."
+            "their worst. Methods without calls ask no model"
+            + (f", but for `{ADVISED}`, which goes by what `{Recurrent.name}` was asked." if advised(part) else ".")
         )
         compared = evidence(task, part.summaries)
         if compared:
             lines += ["What that shows, on the same steps:", markdown(compared, "difference")]
+        cases = followed(part.summaries)
+        if cases:
+            lines += [
+                "What became of the cases in the memory, as shares of steps at which it had some: a case that was "
+                "right was *held*, the one shown again was right (*found*), and was *followed*; *misled* is by wrong "
+                "ones.",
+                markdown(cases),
+            ]
         trusted = trust_table(part)
         if trusted:
             lines += ["Whether predictions can be taken at their word:", markdown(trusted)]
@@ -248,9 +286,9 @@ def overview(read: Sequence[Table]) -> str:
         "A row for each stream, model and main score, means over all steps: accuracies between 0 and 1, errors (MAE) "
         "in the field's unit, less is better. *Strongest LLM* is the best of the baselines that ask a model and have "
         "no memory, *best reference* the best of those that ask none; `free_advice` weighs the references, `advised` "
-        "these and `recurrent`; *the model adds* is the difference of the two, with its 95 % interval, bold where that "
-        "leaves out 0. "
-        "Each stream's page has all methods, costs and curves."
+        f"these and `recurrent`; *carried* is `{CARRIED}`; *the model adds* is the difference of the two without "
+        "`carry`, with its 95 % interval, bold where that leaves out 0. Each stream's page has all methods, costs and "
+        "curves."
     )
     again = (
         "`make results` makes these pages again from the tables in `steps/`, without a model. The tables are made by "
@@ -277,6 +315,7 @@ def whole(lines: Sequence[Line]) -> Results:
         "model",
         "score",
         ADVISED,
+        "carried",
         Recurrent.name,
         "strongest LLM",
         "best reference",
@@ -289,7 +328,7 @@ def whole(lines: Sequence[Line]) -> Results:
             (
                 Cell(line.part.origin.label),
                 Cell(line.metric.title),
-                *(score_of(line, name) for name in (ADVISED, Recurrent.name)),
+                *(score_of(line, name) for name in (ADVISED, CARRIED, Recurrent.name)),
                 *(score_of(line, name, named=True) for name in (line.baseline, line.reference)),
                 score_of(line, FREE_ADVICE),
                 difference_cell(line.compared(ADVISED, "model_adds")),
@@ -315,26 +354,27 @@ def beliefs(read: Sequence[Table], lines: Sequence[Line]) -> Iterator[str]:
     yield (
         f"What follows is of {counted(len(streams), 'stream')} and {counted(len(models), 'model')} "
         f"({', '.join(sorted(models))}), {steps} steps of each method in all, {counted(len(lines), 'score')}; counts "
-        "below are of scores."
+        f"below are of scores. {best_references(lines)}"
     )
     free = f"`{ADVISED}` against the best of all that ask no model, chosen afterwards"
+    carried = f"`{CARRIED}`, which begins each sequence with what earlier ones showed, against the same"
     alone = f"`{Recurrent.name}`, which takes no advice, against the same"
     adds = f"What the model adds (`{ADVISED}` against the same advice without it)"
     for said, method, kind in (
         (free, ADVISED, "beyond_reference"),
+        (carried, CARRIED, "beyond_reference"),
         (alone, Recurrent.name, "beyond_reference"),
         (adds, ADVISED, "model_adds"),
     ):
-        found = [line.ahead(method, kind) for line in lines]
-        yield f"{said}: {tally([ends for ends in found if ends])}."
+        yield f"{said}: {tally(method, kind, lines)}."
     yield " ".join(gains(method, lines) for method in (ADVISED, Recurrent.name))
-    yield best_references(lines)
-    yield cost(read)
-    yield failures(read)
+    yield memories(read, lines)
+    yield f"{cost(read)} {failures(read)}"
     yield trustworthy(read)
     yield (
-        "An interval is over sequences like these: it says nothing of other streams, other models, or other prompts, "
-        "and with fewer than about ten sequences it is rough. What is in no table here has not been measured."
+        "An interval is over sequences like these: it says nothing of other streams, other models, or other prompts. "
+        "Six sequences prove nothing once several methods are compared, however clear it looks, and no page here has "
+        "many more. What is in no table here has not been measured."
     )
 
 
@@ -347,32 +387,68 @@ def counted(number: int, what: str) -> str:
     return f"{number} {what}{'s' * (number != 1)}"
 
 
-def tally(found: Sequence[Interval]) -> str:
-    """Count who is ahead by their intervals."""
+def tally(method: str, kind: str, lines: Sequence[Line]) -> str:
+    """Count where a method is ahead of what ``kind`` compares it with: by its interval, and by the test."""
+    found = [(ends, line.compared(method, kind)) for line in lines if (ends := line.ahead(method, kind))]
     if not found:
         return "not measured"
-    ahead, behind = sum(ends.low > 0 for ends in found), sum(ends.high < 0 for ends in found)
+    ahead, behind = sum(ends.low > 0 for ends, _ in found), sum(ends.high < 0 for ends, _ in found)
+    proven = [ends for ends, compared in found if compared and is_told(compared)]
+    sure, surely_not = sum(ends.low > 0 for ends in proven), sum(ends.high < 0 for ends in proven)
     return (
-        f"better in {ahead}, worse in {behind}, not to be told apart in {len(found) - ahead - behind} of {len(found)}"
+        f"by its interval better in {ahead}, worse in {behind}, not to be told apart in "
+        f"{len(found) - ahead - behind} of {len(found)}; told from chance, with all comparisons of its page taken into "
+        f"account, better in {sure}, worse in {surely_not}"
     )
 
 
 def gains(method: str, lines: Sequence[Line]) -> str:
     """Say by how much a method is better than the strongest baseline."""
     found = [
-        gain
+        (gain, line.part.origin.stream.startswith(MADE_UP))
         for line in lines
         if method in line.summaries and (gain := line.summaries[method].scores[line.metric.mean].gain) is not UNSET
     ]
     if not found:
         return f"`{method}` was measured beside no baseline that asks a model."
-    mean = sum(gain.value for gain in found) / len(found)
-    clear = sum(gain.interval is not None and gain.interval.low > 0 for gain in found)
-    aim = f" (the aim was {AIM * 100:.0f} %)" if method == ADVISED else ""
+    values = [gain.value for gain, _ in found]
+    real = [gain.value for gain, made_up in found if not made_up]
+    clear = sum(gain.interval is not None and gain.interval.low > 0 for gain, _ in found)
+    aim = f" (the aim was {AIM:.0%})" if method == ADVISED else ""
+    without = f", {mean(real):+.0%} without the probes, which are made up" if 0 < len(real) < len(found) else ""
     return (
-        f"`{method}` gains {mean * 100:+.0f} % over the strongest LLM baseline on average{aim}; the interval is above "
-        f"0 in {clear} of {len(found)}."
+        f"`{method}` gains {mean(values):+.0%} over the strongest LLM baseline on average{aim}, {median(values):+.0%} "
+        f"in the middle (median){without}; the interval is above 0 in {clear} of {len(found)}."
     )
+
+
+def memories(read: Sequence[Table], lines: Sequence[Line]) -> str:
+    """Say whether the cases of memories were followed, and how soon the memory is worth more than a look-up."""
+    told = [one.following for part in read for one in part.summaries if one.method == Recurrent.name]
+    found = [(one.steps * one.found, one.followed) for one in told if one is not UNSET and one.followed is not None]
+    weight = sum(steps for steps, _ in found)
+    share = f"{sum(steps * part for steps, part in found) / weight:.2f}" if weight else NONE
+    thirds = [pair for line in lines if line.metric.is_share and (pair := first_third(line))]
+    above, level = sum(own > other for own, other in thirds), sum(own == other for own, other in thirds)
+    return (
+        f"Of the steps at which the case that `{Recurrent.name}` was shown again was right, {share} were answered as "
+        f"it said (the aim was 0.9). In the first third of each sequence it is above `{LOOK_UP}` in {above}, level in "
+        f"{level} of {counted(len(thirds), 'score')} of labels."
+    )
+
+
+def first_third(line: Line) -> tuple[float, float] | None:
+    """Give the mean score of `recurrent` and of looking up the nearest case in the first third of each sequence."""
+    steps: dict[str, dict[tuple[str, int], float]] = {Recurrent.name: {}, LOOK_UP: {}}
+    lengths: dict[str, int] = {}
+    for one in line.part.records:
+        lengths[one.sequence] = max(lengths.get(one.sequence, 0), one.t + 1)
+    for one in line.part.records:
+        score = one.scores.get(line.metric.name)
+        if one.method in steps and score is not None and 3 * one.t < lengths[one.sequence]:
+            steps[one.method][one.sequence, one.t] = score
+    own, other = (list(scores.values()) for scores in steps.values())
+    return (mean(own), mean(other)) if own and other else None
 
 
 def best_references(lines: Sequence[Line]) -> str:
@@ -392,12 +468,12 @@ def cost(read: Sequence[Table]) -> str:
         for name, found in named.items()
         if found
     ]
-    return (
-        f"A step costs on average: {'; '.join(told)}." if told else "No model was asked, so nothing is said of costs."
-    )
+    if not told:
+        return "No model was asked, so nothing is said of costs."
+    return f"A step costs on average: {'; '.join(told)}; `{ADVISED}` costs what `{Recurrent.name}` does."
 
 
-COSTED = (Recurrent.name, "full_history", "zero_shot")
+COSTED = (Recurrent.name, "full_history", "streaming_icl", "zero_shot")
 
 
 def failures(read: Sequence[Table]) -> str:

@@ -1,8 +1,9 @@
 """The steps of runs as tables that can be committed: what was answered and what came, without what was seen.
 
 A table has a row for each step of each method: what ``keep.py`` keeps (status, calls, tokens, seconds, what became of
-the memory), who was believed, and for each field that is a label or a number its answer, its outcome, the chances that
-both were given, and the interval around a number. Scores are not kept, since they follow from these; of fields of other
+the memory), who was believed, what became of the memory's cases, and for each field that is a label or a number its
+answer, its outcome, the chances that its options were given, and the interval around a number. Scores are not kept,
+since they follow from these; of fields of other
 kinds it is the scores alone that are, because a text may not be ours to pass on. Observations, notes and prompts are
 never in a table. It is packed, to a sixth of its size; what reads CSV reads ``.csv.gz`` as well. Beside it lies a file
 that says where it is from, with the task by which it is scored.
@@ -26,14 +27,22 @@ from llm_as_rnn.core.folding import fold
 from llm_as_rnn.core.records import Record, Value
 from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import Task
+from llm_as_rnn.metrics.following import CaseStep, Followed, Following, case_steps
 from llm_as_rnn.metrics.scores import step_scores
 from llm_as_rnn.runs.directory import RunInfo
 
 BELIEVED = "believed"
-PARTS = ("answer", "outcome", "chance", "chance of outcome", "low", "high", "set")
+CASES = "cases"
+"""What became of the memory's cases (see `metrics.following.CaseStep`): whether one with the outcome was ``held`` or
+``missing``; whether the one that was shown again was ``right`` or ``wrong``; and whether it was ``followed``."""
+
+OWN = (*keep.COLUMNS, BELIEVED, CASES)
+"""All columns that are of no field."""
+
+PARTS = ("answer", "outcome", "chance", "chances", "low", "high", "set")
 """What there is of each label and number, behind the field's name; an empty cell is unknown, or not there.
 
-A set of labels is written by their places among the task's options.
+A set of labels is written by their places among the task's options, and so are chances: ``0:0.75 3:0.25``.
 """
 
 
@@ -107,11 +116,13 @@ def write(folder: Path, origin: Origin, steps: Sequence[StepRecord]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow((*keep.COLUMNS, BELIEVED, *columns, *scores))
+    writer.writerow((*OWN, *columns, *scores))
+    cases = cases_of(origin.task, steps)
     for step in steps:
         given = (figure(step.scores.get(name), 6) for name in scores)
         cells = (cell for field in fields for cell in field_cells(field, step))
-        writer.writerow((*keep.cells(step), believed(step), *cells, *given))
+        held = case_words(cases.get((step.method, step.sequence, step.t)))
+        writer.writerow((*keep.cells(step), believed(step), held, *cells, *given))
     path = table_of(folder, origin)
     write_atomically(path, gzip.compress(text.getvalue().encode(), mtime=0))
     content = msgspec.json.format(msgspec.json.encode(origin), indent=2)
@@ -127,20 +138,43 @@ def table_of(folder: Path, origin: Origin) -> Path:
 def field_cells(field: Field, step: StepRecord) -> tuple[str, ...]:
     """Give what there is of one field, in the order of `PARTS`."""
     answer, outcome = (step.prediction or {}).get(field.name), (step.target or {}).get(field.name)
-    chances = {fold(option): chance for option, chance in step.distribution.get(field.name, {}).items()}
-    # What a prediction says of itself is there from the version on that has it.
-    chance = getattr(step, "chance", {}).get(field.name, chances.get(fold(str(answer))))
-    low, high = getattr(step, "interval", {}).get(field.name, (None, None))
-    among = getattr(step, "among", {}).get(field.name, ())
+    low, high = step.interval.get(field.name, (None, None))
+    among, chances = step.among.get(field.name, ()), step.distribution.get(field.name, {})
+    places = {fold(option): place for place, option in enumerate(field.options)} if isinstance(field, Label) else {}
     return (
         value_text(answer),
         value_text(outcome),
-        figure(chance, 4),
-        figure(chances.get(fold(str(outcome))), 4),
+        figure(step.chance.get(field.name), 4),
+        " ".join(f"{places[fold(option)]}:{figure(chance, 4)}" for option, chance in chances.items()),
         exact(low),
         exact(high),
-        " ".join(str(field.options.index(option)) for option in among) if isinstance(field, Label) else "",
+        " ".join(str(places[fold(option)]) for option in among),
     )
+
+
+def cases_of(task: Task, steps: Sequence[StepRecord]) -> dict[tuple[str, str, int], CaseStep]:
+    """Say what became of the memories' cases, by method, sequence and timestep."""
+    grouped: dict[tuple[str, str], list[StepRecord]] = {}
+    for step in steps:
+        grouped.setdefault((step.method, step.sequence), []).append(step)
+    return {(*name, t): case for name, trace in grouped.items() for t, case in case_steps(task, trace)}
+
+
+def case_words(case: CaseStep | None) -> str:
+    """Write what became of a memory's cases; empty where it had none."""
+    if case is None:
+        return ""
+    words = ["held" if case.held else "missing"]
+    if case.as_shown is not None:
+        words += ["right" if case.shown_right else "wrong", *["followed"] * case.as_shown]
+    return " ".join(words)
+
+
+def case_of(words: str) -> CaseStep:
+    """Read it."""
+    said = words.split()
+    shown = "right" in said or "wrong" in said
+    return CaseStep("held" in said, *(("right" in said, "followed" in said) if shown else ()))
 
 
 def value_text(value: Value | None) -> str:
@@ -182,28 +216,33 @@ def read(folder: Path, origin: Origin) -> list[StepRecord]:
         return [_step(origin.task, row) for row in csv.DictReader(file)]
 
 
+def followed(folder: Path, origin: Origin) -> dict[str, Following]:
+    """Read what became of the cases in memories, by method; of those that had some."""
+    counted: dict[str, Followed] = {}
+    with gzip.open(table_of(folder, origin), "rt", newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            if row[CASES]:
+                counted.setdefault(row["method"], Followed(origin.task)).count(case_of(row[CASES]))
+    return {method: found for method, one in counted.items() if (found := one.found)}
+
+
 def _step(task: Task, row: dict[str, str]) -> StepRecord:
     fields = told(task)
     parts = {f"{field.name} {part}" for field in fields for part in PARTS}
-    kept = {
-        name: float(value) for name, value in row.items() if value and name not in {*keep.COLUMNS, BELIEVED, *parts}
-    }
+    kept = {name: float(value) for name, value in row.items() if value and name not in {*OWN, *parts}}
     step = keep.step_of(row, kept)
     answers = dict(_values(fields, row, "answer")) if step.status.answered else None
     outcomes = dict(_values(fields, row, "outcome")) or None
-    more: dict[str, Any] = {
-        "distribution": dict(_chances(fields, row)),
-        "chance": {field.name: float(chance) for field in fields if (chance := row[f"{field.name} chance"])},
-        "interval": dict(_intervals(fields, row)),
-        "among": dict(_sets(fields, row)),
-    }
     return msgspec.structs.replace(
         step,
         prediction=answers,
         target=outcomes,
         scores={**kept, **step_scores(task, answers, outcomes)},
         believed=msgspec.json.decode(row[BELIEVED]) if row[BELIEVED] else {},
-        **{name: value for name, value in more.items() if name in StepRecord.__struct_fields__},
+        distribution=dict(_chances(fields, row)),
+        chance={field.name: float(chance) for field in fields if (chance := row[f"{field.name} chance"])},
+        interval=dict(_intervals(fields, row)),
+        among=dict(_sets(fields, row)),
     )
 
 
@@ -216,14 +255,9 @@ def _values(fields: Iterable[Field], row: dict[str, str], part: str) -> Iterator
 
 def _chances(fields: Iterable[Field], row: dict[str, str]) -> Iterator[tuple[str, dict[str, float]]]:
     for field in fields:
-        pairs = (("answer", "chance"), ("outcome", "chance of outcome"))
-        found = {
-            row[f"{field.name} {what}"]: float(row[f"{field.name} {chance}"])
-            for what, chance in pairs
-            if row[f"{field.name} {chance}"]
-        }
-        if found:
-            yield field.name, found
+        pairs = [pair.split(":") for pair in row[f"{field.name} chances"].split()]
+        if pairs and isinstance(field, Label):
+            yield field.name, {field.options[int(place)]: float(chance) for place, chance in pairs}
 
 
 def _intervals(fields: Iterable[Field], row: dict[str, str]) -> Iterator[tuple[str, tuple[float, float]]]:

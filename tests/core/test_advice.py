@@ -200,6 +200,69 @@ def within(stream: Stream) -> None:
         assert excess <= means.excess(belief) + 1e-6
 
 
+def lately(stream: Stream, order: Sequence[int]) -> tuple[list[float], Means, int]:
+    """Go over a stream whose outcomes come in an order of their own, each after its prediction.
+
+    Returns
+    -------
+    list of float, Means, int
+        The answers; what is known at the end; the most outcomes of others that came before a step's own.
+    """
+    belief, answers, made, came, late = at_first(HIGH, len(stream[0][0])), [], [0] * len(stream), 0, 0
+    waiting = sorted(range(len(stream)), key=lambda t: (order[t], t))
+    for t, (said, _) in enumerate(stream):
+        value = advise(HIGH, belief, whole(said)).value
+        answers.append(value if isinstance(value, float) else math.nan)
+        made[t] = came
+        while (waiting and waiting[0] <= t and order[waiting[0]] <= t) or (waiting and t == len(stream) - 1):
+            due = waiting.pop(0)
+            late = max(late, came - made[due])
+            answer = None if math.isnan(answers[due]) else float(HIGH.show(answers[due]))
+            belief = after(HIGH, belief, whole(stream[due][0]), stream[due][1], answer)
+            came += 1
+    assert isinstance(belief, Means)
+    return answers, belief, late
+
+
+def within_lately(stream: Stream, order: Sequence[int]) -> None:
+    answers, belief, late = lately(stream, order)
+    assert means.excess(belief) <= means.most_excess(HIGH, len(stream[0][0]), len(stream), late) + 1e-6
+    for adviser in range(len(stream[0][0])):
+        excess = 0.0
+        for answer, (said, outcome) in zip(answers, stream, strict=True):
+            value = said[adviser]
+            if isinstance(value, float):
+                excess += abs(answer - held(outcome)) - abs(value - held(outcome))
+        # What is answered is rounded as it is shown.
+        assert excess <= means.excess(belief) + 0.1 * len(stream) + 1e-6
+
+
+def held(value: Value) -> float:
+    assert isinstance(value, float)
+    return min(max(value, HIGH.low), HIGH.high)
+
+
+full_streams = st.integers(1, 5).flatmap(
+    lambda n: st.lists(
+        st.tuples(st.lists(numbers, min_size=n, max_size=n), st.floats(-60, 90)), min_size=1, max_size=60
+    )
+)
+
+
+@given(full_streams, st.data())
+def test_the_bound_holds_with_outcomes_that_come_late_and_in_any_order(stream: Stream, data: st.DataObject) -> None:
+    delays = data.draw(st.lists(st.integers(0, 60), min_size=len(stream), max_size=len(stream)))
+    within_lately(stream, [t + delay for t, delay in enumerate(delays)])
+
+
+@pytest.mark.parametrize("delay", [1, 10, 50, 100])
+def test_what_a_late_answer_lost_is_counted_as_it_was_given(delay: int) -> None:
+    one_is_right: Stream = [([-20.0, 45.0, 45.0], -20.0) for _ in range(400)]
+    within_lately(one_is_right, [t + delay for t in range(400)])
+    in_turns: Stream = [([-20.0, 45.0], -20.0 if t // (2 * delay) % 2 else 45.0) for t in range(400)]
+    within_lately(in_turns, [t + delay for t in range(400)])
+
+
 def test_the_best_of_equals_is_soon_found_whatever_the_unit() -> None:
     random = Random(11)
     for scale in (1e-6, 1.0, 1e6):

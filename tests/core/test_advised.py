@@ -223,8 +223,36 @@ def test_where_the_model_fails_the_references_answer() -> None:
     with Learner("weather", method="advised", engine=engine) as learner:
         made = learner.predict_one(DAY)
         assert made.prediction.status is Status.OK
-        assert made.values == {"sky": "rain", "high": 11.2}  # majority begins with 12.5
+        assert made.values == {"sky": "rain", "high": 11.0}  # majority has nothing to go by yet: its 12.5 is no advice
         assert made.prediction.advisers[0].status is Status.ENGINE_ERROR
+
+
+def test_who_has_nothing_to_go_by_is_passed_over_unless_all_have_nothing() -> None:
+    prompts = Prompts.with_folder(None)
+    mean, last = (kind(WEATHER, Settings(), prompts) for kind in (MajoritySoFar, RepeatLast))
+    both = Advised("both", WEATHER, [mean, last])
+    begun, first = both.start(SequenceInfo("s")), Observation("s", 0, DAY)
+    said = by_hand(both.predict(begun, first), no_answer)
+    assert said.advisers[0].guessed == ("sky", "high")
+    assert said.advisers[1].guessed == ()
+    assert said.values == {"sky": "rain", "high": 11.0}
+    state = by_hand(both.learn(begun, first, said, OUTCOME), no_answer).state
+    told = by_hand(both.predict(state, Observation("s", 1, {**DAY, "high": 20.0})), no_answer)
+    assert told.values is not None
+    assert told.values["high"] == pytest.approx(16.75, abs=0.1), "now both are heard"
+    alone = Advised("alone", WEATHER, [mean])
+    guess = by_hand(alone.predict(alone.start(SequenceInfo("s")), first), no_answer)
+    assert (guess.status, guess.values) == (Status.OK, {"sky": "drizzle", "high": 12.5})
+
+
+def test_what_was_a_guess_stands_in_the_journal_and_is_passed_over_in_a_run(tmp_path: Path) -> None:
+    run(tmp_path / "run", msgspec.structs.replace(OPTIONS, methods=("recurrent", "advised", "majority", "repeat_last")))
+    records = RunDirectory(tmp_path / "run").records()
+    assert [step.guessed for step in of("majority", records) if step.t < 2] == [("sky", "high"), ()] * 2
+    assert not any(step.guessed for step in of("repeat_last", records))
+    first = next(step for step in of("free_advice", records) if step.t == 0)
+    assert first.prediction is not None
+    assert first.prediction["high"] == first.observation["high"], "the others repeat today's"
 
 
 def test_a_stream_with_late_outcomes_is_saved_and_goes_on(tmp_path: Path) -> None:

@@ -137,8 +137,19 @@ def test_a_table_scores_as_its_run_does(results: Any, step_tables: Any, sweep: P
             means = {name: score.value for name, score in summary.scores.items()}
             assert {name: score.value for name, score in kept.scores.items()} == pytest.approx(means, rel=1e-6)
             assert any(one.failed for one in run.values()), "failed answers have to stay failed"
+            assert trust_of(kept) == trust_of(summary)
+            assert kept.following == summary.following
         # Figures are kept with few digits, so it is what is shown that is equal, intervals and all.
         assert [one.cells[:3] for one in shown(stream, run)] == [one.cells[:3] for one in shown(stream, table)]
+
+
+def trust_of(summary: MethodSummary) -> dict[str, list[float | None]]:
+    """Give what a method's chances and intervals came to, with the digits that are shown."""
+    return {
+        name: [None if figure is None else round(figure, 3) for figure in (one.coverage, one.log_loss, one.brier)]
+        for name, trust in (summary.trust or {}).items()
+        for one in (trust.whole, trust.later)
+    }
 
 
 def shown(stream: str, summaries: Mapping[str, MethodSummary]) -> tuple[Row, ...]:
@@ -183,7 +194,7 @@ def test_the_overview_has_every_stream_and_says_in_ten_sentences_what_one_may_be
     assert "not to be told apart" in numbered[3], "what the model adds has its interval"
 
 
-def test_chances_of_answer_and_outcome_are_kept(step_tables: Any, tmp_path: Path) -> None:
+def test_chances_and_what_became_of_cases_are_kept(step_tables: Any, tmp_path: Path) -> None:
     chances = {"sky": {"sun": 0.71234, "rain": 0.2, "fog": 0.05, "snow": 0.03, "drizzle": 0.01}}
     one = step(
         target={"sky": "rain", "high": 9.5},
@@ -192,7 +203,7 @@ def test_chances_of_answer_and_outcome_are_kept(step_tables: Any, tmp_path: Path
         believed={"sky": {"a": 0.75, "b": 0.25}},
     )
     (back,) = kept(step_tables, tmp_path, [one])
-    assert back.distribution == {"sky": {"sun": 0.7123, "rain": 0.2}}
+    assert back.distribution == {"sky": {"sun": 0.7123, "rain": 0.2, "fog": 0.05, "snow": 0.03, "drizzle": 0.01}}
     assert back.believed == one.believed
     assert (back.prediction, back.target) == (one.prediction, one.target)
     assert back.scores == {"sky.accuracy": 0.0, "high.abs_error": 2.5, "high.sq_error": 6.25}

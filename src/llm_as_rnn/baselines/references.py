@@ -47,7 +47,8 @@ class Reference(Apart):
     """Predicts from past steps by a fixed rule.
 
     Where there is none yet, and where the rule gives what the answer has no place for (a label that is no option any
-    more, say), it answers what needs no knowledge: a label's first option, the middle of a number's range.
+    more, say), it answers what needs no knowledge: a label's first option, the middle of a number's range. Of the first
+    it says that it is a guess (`Prediction.guessed`).
 
     Parameters
     ----------
@@ -78,7 +79,8 @@ class Reference(Apart):
             for field in self.task.answer
             if field.options and (spread := self._chances(field, state, observation))
         }
-        return (yield from at_once(Prediction(values, Status.OK, raw, distribution=chances)))
+        guessed = tuple(field.name for field in self.task.answer if field.name not in known)
+        return (yield from at_once(Prediction(values, Status.OK, raw, distribution=chances, guessed=guessed)))
 
     def learn(
         self, state: Any, observation: Observation, prediction: Prediction, target: Target | None

@@ -161,6 +161,9 @@ class Prediction(Record, frozen=True):
     abstained : tuple of str
         The fields whose answer is held back, because it is too unlikely or its interval too wide. The answer, where
         there is one, stands in ``values`` all the same, so that it can be scored.
+    guessed : tuple of str
+        The fields for which a reference had nothing to go by, and answered what needs no knowledge. That is scored like
+        any other answer; who takes advice passes it over.
     """
 
     values: dict[str, Value] | None
@@ -177,6 +180,7 @@ class Prediction(Record, frozen=True):
     among: dict[str, tuple[str, ...]] = {}
     chance: dict[str, float] = {}
     abstained: tuple[str, ...] = ()
+    guessed: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"Prediction(status={self.status.value!r}, values={self.values!r})"

@@ -61,7 +61,7 @@ class StepRecord(Record, frozen=True):
         is not known, as in runs of earlier versions.
     distribution, believed : dict of str to dict of str to float
         How likely each option was, and how far each adviser was believed (see `Prediction`).
-    interval, among, chance, abstained
+    interval, among, chance, abstained, guessed
         What the prediction said of how far it can be trusted (see `Prediction`).
     """
 
@@ -94,3 +94,4 @@ class StepRecord(Record, frozen=True):
     among: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
     chance: dict[str, float] = msgspec.field(default_factory=dict)
     abstained: tuple[str, ...] = ()
+    guessed: tuple[str, ...] = ()

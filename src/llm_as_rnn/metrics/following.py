@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from llm_as_rnn.cases.case import came
 from llm_as_rnn.core.outcomes import same_outcome
@@ -59,6 +60,51 @@ def following(task: Task, records: Iterable[StepRecord]) -> Following | None:
     return followed.found
 
 
+class CaseStep(NamedTuple):
+    """What became of the cases in the memory that made one prediction.
+
+    Attributes
+    ----------
+    held : bool
+        Whether a case had the outcome that came.
+    shown_right : bool or None
+        Whether the case that was shown again had it; None where none was shown again.
+    as_shown : bool or None
+        Whether the answer was what that case said.
+    """
+
+    held: bool
+    shown_right: bool | None = None
+    as_shown: bool | None = None
+
+
+def case_steps(task: Task, trace: Sequence[StepRecord]) -> Iterator[tuple[int, CaseStep]]:
+    """Give what became of cases, by timestep, at steps with an outcome whose memory held some.
+
+    Parameters
+    ----------
+    task : Task
+        Says when two outcomes are the same.
+    trace : sequence of StepRecord
+        The steps of one method in one sequence, in order.
+    """
+    memories = predicting(trace)
+    told: dict[str, Target | None] = {}
+    for record in trace if memories else ():
+        memory = memories.get((record.method, record.sequence, record.t))
+        items = [item for section in memory.sections for item in section.items] if memory else []
+        told.update({item: came(task, item) for item in items if item not in told})
+        cases = [outcome for item in items if (outcome := told[item]) is not None]
+        if record.target and cases:
+            held = any(same_outcome(task, case, record.target) for case in cases)
+            shown = came(task, record.recalled[-1]) if record.recalled else None
+            if shown is None:
+                yield record.t, CaseStep(held)
+            else:
+                right, as_shown = same_outcome(task, shown, record.target), same_outcome(task, record.prediction, shown)
+                yield record.t, CaseStep(held, right, as_shown)
+
+
 class Followed:
     """Counts what became of the cases that one method's memory held, a sequence at a time (see `following`)."""
 
@@ -70,23 +116,15 @@ class Followed:
 
     def add(self, trace: Sequence[StepRecord]) -> None:
         """Take the steps of one more sequence into account."""
-        memories = predicting(trace)
-        told: dict[str, Target | None] = {}
-        for record in trace if memories else ():
-            memory = memories.get((record.method, record.sequence, record.t))
-            items = [item for section in memory.sections for item in section.items] if memory else []
-            told.update({item: came(self._task, item) for item in items if item not in told})
-            cases = [outcome for item in items if (outcome := told[item]) is not None]
-            if record.target and cases:
-                self._count(record, record.target, cases)
+        for _, step in case_steps(self._task, trace):
+            self.count(step)
 
-    def _count(self, record: StepRecord, target: Target, cases: Sequence[Target]) -> None:
+    def count(self, step: CaseStep) -> None:
+        """Take one step into account."""
         self._steps += 1
-        self._held += any(same_outcome(self._task, case, target) for case in cases)
-        shown = came(self._task, record.recalled[-1]) if record.recalled else None
-        if shown is not None:
-            as_shown = same_outcome(self._task, record.prediction, shown)
-            (self._right if same_outcome(self._task, shown, target) else self._wrong).append(as_shown)
+        self._held += step.held
+        if step.as_shown is not None:
+            (self._right if step.shown_right else self._wrong).append(step.as_shown)
 
     @property
     def found(self) -> Following | None:

@@ -95,7 +95,7 @@ def _won(metric: Metric, summaries: Sequence[MethodSummary]) -> str:
     has = f"{metric.title}: {asking.method} has {_value(metric, asking, digits)}"
     if float(figure) == 0:
         return f"{has}, as {compared.other} has without a model{ends}"
-    sure = "" if _sure(compared) else f", {_doubt(compared)}"
+    sure = "" if is_told(compared) else f", {_doubt(compared)}"
     if ahead < 0:
         return f"{has}; {compared.other} is better by {figure} without a model{ends}{sure}"
     return f"{has}, better than {compared.other} (no model) by {figure}{ends}{sure}"
@@ -114,7 +114,7 @@ def _ends(ends: Interval | None, digits: int) -> str:
     return "" if ends is None else f" [{ends.low:+.{digits}f}, {ends.high:+.{digits}f}]".replace("-", "\N{MINUS SIGN}")
 
 
-def _sure(compared: PairedDifference) -> bool:
+def is_told(compared: PairedDifference) -> bool:
     """Tell whether a difference is told from chance: by its interval, and by the test where one could be made."""
     return _clear(compared.interval) and (_p(compared) is None or (_p(compared) or 0.0) <= LIKELY)
 
@@ -180,7 +180,7 @@ def _comparisons(info: RunInfo, summaries: Sequence[MethodSummary]) -> Iterator[
         return
     ahead = compared.mean if metric.higher_is_better else -compared.mean
     needed = _needed(compared)
-    if ahead > 0 and _sure(compared):
+    if ahead > 0 and is_told(compared):
         if info.spec.split == "development":
             yield "see whether it holds on data that nothing was tuned on: --split held_out"
     elif ahead > 0 and needed:

@@ -39,6 +39,7 @@ class EarlierSteps(Plain[StepRecord], LinesOfSteps):
             among={},
             chance={},
             abstained=(),
+            guessed=(),
             update=_as_told(record.update),
             feedback=_in_one(record.feedback),
             taught=_as_told(record.taught, "accepted") if record.taught else None,
@@ -76,7 +77,7 @@ class EarlierSteps(Plain[StepRecord], LinesOfSteps):
 
 
 _LATER = (
-    "recalled", "asked", "taught", "distribution", "believed", "interval", "among", "chance", "abstained",
+    "recalled", "asked", "taught", "distribution", "believed", "interval", "among", "chance", "abstained", "guessed",
 )  # fmt: skip
 """What a record has that these formats do not."""
 

@@ -2,6 +2,7 @@
 
 Nothing is assumed of the stream: bounds hold for every sequence of outcomes, also for one that an adversary chose.
 Labels, lists and texts are voted for (`trust.votes`), numbers are averaged (`trust.means`); the bounds stand there.
+Those of votes are of outcomes that come before the next prediction; that of averages has what comes late in it.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def advise(field: Field, belief: Belief, said: Sequence[Said]) -> Advice:
     return Advice(*votes.vote(field, belief, said), votes.believed(field, belief, said))
 
 
-def after(field: Field, belief: Belief, said: Sequence[Said], outcome: Value) -> Belief:
+def after(field: Field, belief: Belief, said: Sequence[Said], outcome: Value, answer: Value | None = None) -> Belief:
     """Learn from an outcome.
 
     Parameters
@@ -80,8 +81,10 @@ def after(field: Field, belief: Belief, said: Sequence[Said], outcome: Value) ->
         As for `advise`.
     outcome : Value
         What came.
+    answer : Value or None
+        What was made of it; None for what would be made of it now. Since then more may have been learned.
     """
     if isinstance(field, Number) and isinstance(belief, Means):
-        return means.after(field, belief, [one.value for one in said], outcome)
+        return means.after(field, belief, [one.value for one in said], outcome, answer)
     assert isinstance(belief, Votes)  # noqa: S101
     return votes.after(field, belief, said, outcome)

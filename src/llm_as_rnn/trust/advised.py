@@ -124,7 +124,7 @@ class Advised:
         chances: dict[str, dict[str, float]] = {}
         trust: dict[str, dict[str, float]] = {}
         for field in self.task.answer:
-            advice = advise(field, state.beliefs[field.name], [_of(one, field.name) for one in said])
+            advice = advise(field, state.beliefs[field.name], _heard(said, field.name))
             if advice.value is not None:
                 values[field.name] = advice.value
                 if isinstance(field, Number) and isinstance(advice.value, float):
@@ -159,8 +159,9 @@ class Advised:
         for field in self.task.answer:
             outcome = (target or {}).get(field.name)
             if outcome is not None:
-                said_here = [_of(said, field.name) for said in prediction.advisers]
-                beliefs[field.name] = after(field, beliefs[field.name], said_here, outcome)
+                said_here = _heard(prediction.advisers, field.name)
+                answer = (prediction.values or {}).get(field.name)
+                beliefs[field.name] = after(field, beliefs[field.name], said_here, outcome, answer)
         own_state = self.state_type(beliefs=beliefs, states=tuple(one.state for one in learned))
         return Learned(own_state, learned[0].update, learned[0].feedback)
 
@@ -208,6 +209,7 @@ class Recorded(Apart):
             record.problem,
             recalled=record.recalled,
             distribution=record.distribution,
+            guessed=record.guessed,
         )
         return (yield from at_once(said))
 
@@ -218,8 +220,11 @@ class Recorded(Apart):
         return (yield from at_once(Learned(state, Update("skipped", "learned elsewhere", self.name))))
 
 
-def _of(prediction: Prediction, name: str) -> Said:
-    return Said((prediction.values or {}).get(name), prediction.distribution.get(name, {}))
+def _heard(predictions: Sequence[Prediction], name: str) -> list[Said]:
+    """Give what each adviser says of a field; who has nothing to go by is heard only where all others are silent."""
+    said = [Said((one.values or {}).get(name), one.distribution.get(name, {})) for one in predictions]
+    heard = [Said(None) if name in one.guessed else own for one, own in zip(predictions, said, strict=True)]
+    return heard if any(one.value is not None for one in heard) else said
 
 
 @cache

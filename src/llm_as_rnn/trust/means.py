@@ -9,11 +9,20 @@ With :math:`\Delta_T` what averaging lost so far beside mixing (`Means.gap`), fo
 outcomes, also one that an adversary chose,
 
 .. math:: \sum_t |\hat y_t - y_t| \le \sum_t |x_{i,t} - y_t| + 2 \Delta_T, \qquad
-          \Delta_T \le R \left(\tfrac12 \sqrt{T C} + \tfrac23 C + 1\right), \qquad C = \ln 2N,
+          \Delta_T \le R \left(\tfrac12 \sqrt{(1 + 10 D) T C} + \tfrac23 C + 2 D + 1\right), \qquad C = \ln 2N,
 
-where ``N`` is the number of advisers, ``T`` that of outcomes, ``R`` the width of the plausible range, and ``x`` an
-adviser's answer, taken within that range. `excess` gives the first bound, `most_excess` what it can come to at the
-most; ``tests/core/test_advice.py`` holds adversarial streams to both.
+where ``N`` is the number of advisers, ``T`` that of outcomes, ``R`` the width of the plausible range, ``x`` an
+adviser's answer, taken within that range, and ``D`` the most outcomes of other steps that were learned between a
+prediction and its own outcome: 0 where each comes before the next prediction. `excess` gives the first bound,
+`most_excess` what it can come to at the most; ``tests/core/test_advice.py`` holds adversarial streams to both, with
+outcomes that come in time and late.
+
+Why it holds with late outcomes. Steps are taken in the order in which their outcomes came. What is added to the gap is
+the loss of the answer that was given then, less the mix loss of now, and the rate falls with the gap. Mix losses add up
+to no more than the best adviser's loss and C over the last rate, whatever was answered; which is the first bound. An
+answer of belief that lacked D outcomes lost more than one of today's by no more than what D outcomes can move an
+average, :math:`\tfrac14 \eta D R^2`, and what the fall of the rate since then can, :math:`R C` times the logarithm of
+that fall; the gap's square is then summed up as that of AdaHedge is.
 """
 
 from __future__ import annotations
@@ -66,8 +75,24 @@ def believed(means: Means) -> list[float]:
     return [weight + middle / len(weights) for weight in weights]
 
 
-def after(field: Number, means: Means, said: Sequence[Value | None], outcome: Value) -> Means:
-    """Learn from what came."""
+def after(
+    field: Number, means: Means, said: Sequence[Value | None], outcome: Value, answer: Value | None = None
+) -> Means:
+    """Learn from what came.
+
+    Parameters
+    ----------
+    field : Number
+        What was answered.
+    means : Means
+        What is known by now; more than what the answer was made with, where its outcome came late.
+    said : sequence of Value or None
+        What each adviser said.
+    outcome : Value
+        What came.
+    answer : Value or None
+        What was made of it then, as it was shown. None for what would be made of it now.
+    """
     came = float(outcome) if isinstance(outcome, int | float) else math.nan
     if not math.isfinite(came) or all(value is None for value in said):
         return means
@@ -81,7 +106,10 @@ def after(field: Number, means: Means, said: Sequence[Value | None], outcome: Va
     lost = hedged / total if total else abs(own - came)
     # Who is silent would have been off as much as the others are on average.
     errors = [lost if value is None else abs(value - came) for value in values]
-    gap = max(lost - _mixed(means, weights, errors), 0.0) if known else 0.0
+    then = 0.0
+    if isinstance(answer, int | float):  # how it was rounded is not the averaging's fault
+        then = abs(float(answer) - came) - 0.5 * 10.0**-field.decimals
+    gap = max(max(lost, then) - _mixed(means, weights, errors), 0.0) if known else 0.0
     sums = [error + new for error, new in zip(means.errors, errors, strict=True)]
     best = min(sums)
     return Means(tuple(error - best for error in sums), means.gap + gap)
@@ -92,14 +120,15 @@ def excess(means: Means) -> float:
     return 2 * means.gap
 
 
-def most_excess(field: Number, advisers: int, steps: int) -> float:
-    """Say what `excess` can come to at the most.
+def most_excess(field: Number, advisers: int, steps: int, late: int = 0) -> float:
+    """Say what `excess` can come to at the most, where ``late`` other outcomes come before a step's own.
 
-    >>> round(most_excess(Number("high", low=0, high=10), advisers=5, steps=100))
-    202
+    >>> high = Number("high", low=0, high=10)
+    >>> round(most_excess(high, advisers=5, steps=100)), round(most_excess(high, advisers=5, steps=10_000, late=5))
+    (202, 11087)
     """
     sure = math.log(2 * advisers)
-    return 2 * (field.high - field.low) * (math.sqrt(steps * sure) / 2 + 2 / 3 * sure + 1)
+    return 2 * (field.high - field.low) * (math.sqrt((1 + 10 * late) * steps * sure) / 2 + 2 / 3 * sure + 2 * late + 1)
 
 
 def _prior(experts: int) -> list[float]:
