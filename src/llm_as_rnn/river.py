@@ -2,12 +2,7 @@
 
 River's loop hands an outcome over with its features, and no id: the outcome belongs to the oldest prediction for the
 same features that still waits. Where there is none (nobody asked, or a transformer changed the features meanwhile) the
-prediction is made first, because without one there is nothing to reflect on.
-
-Nor does it say which calls are about the same event. The same call with the same features once more is about another
-one: with late outcomes, two events with equal features wait for an outcome each. Another call (``predict_proba_one``
-after ``predict_one``) is about an event that it was not asked of yet, as long as nothing was learned since; it gets the
-prediction that was made of it.
+prediction is made first: without one there is nothing to reflect on. `streams.events` says which calls are about one.
 """
 
 from __future__ import annotations
@@ -30,8 +25,8 @@ from llm_as_rnn.core.records import Prediction, Value
 from llm_as_rnn.core.task import MemorySection, Task, load_task
 from llm_as_rnn.engines.naming import DEFAULT_MODEL
 from llm_as_rnn.engines.scripted import ScriptedEngine
+from llm_as_rnn.streams.events import Events
 from llm_as_rnn.streams.learner import Learner
-from llm_as_rnn.streams.replaying import Id, Waiting
 
 try:
     from river import base, conf
@@ -47,31 +42,6 @@ F = TypeVar("F", Label, Number)
 
 NOT_SEEN = ("another", "none of them")
 """What stands among the options while fewer than two labels are known: a choice needs two."""
-
-
-class _Fresh:
-    """The predictions since something was learned, each with what was asked of it."""
-
-    def __init__(self) -> None:
-        self._state: Any = None
-        self._made: list[tuple[Waiting, set[str]]] = []
-
-    def of(self, learner: Learner, fields: Mapping[str, Any], asked: str) -> Id | None:
-        """Give the id of the oldest one for these features that was not asked this; None where there is none."""
-        if learner.stream.state is not self._state:  # something was learned, or written into the memory
-            self._state, self._made = learner.stream.state, []
-        for made, known in self._made:
-            if asked not in known and made.observation.fields == fields:
-                return made.id
-        return None
-
-    def note(self, learner: Learner, made: Waiting, asked: str) -> None:
-        """Note what a prediction was asked; those that were given up are forgotten."""
-        for other, known in self._made:
-            if other.id == made.id:
-                known.add(asked)
-                return
-        self._made = [*self._made, (made, {asked})][-len(learner.waiting) :]
 
 
 class _Adapter(base.Estimator):
@@ -101,7 +71,7 @@ class _Adapter(base.Estimator):
         self.failures = 0
         """Predictions that came back without a usable answer, and were answered by the latest outcome."""
         self._latest: Any = None
-        self._fresh = _Fresh()
+        self._events = Events()
         self._learner: Learner | None = None
         self._saved: bytes | None = None
 
@@ -123,8 +93,7 @@ class _Adapter(base.Estimator):
         if _one_value(y) is None:
             return
         self._meet(y)
-        learner = self.learner
-        fields = learner.task.filled(self._fields(x))
+        learner, fields = self.learner, self.learner.task.filled(self._fields(x))
         waiting = next((w for w in learner.waiting if w.observation.fields == fields), None)
         if waiting is None:
             waiting = learner.predict_one(fields)
@@ -179,15 +148,11 @@ class _Adapter(base.Estimator):
     def __getstate__(self) -> dict[str, Any]:
         """Leave the open engine behind when it is copied or pickled: what was learned goes along as JSON."""
         saved = self._saved if self._learner is None else self._learner.dump()
-        return {**self.__dict__, "_learner": None, "_saved": saved, "_fresh": _Fresh()}
+        return {**self.__dict__, "_learner": None, "_saved": saved, "_events": Events()}
 
     def _prediction(self, x: Mapping[Any, Any], asked: str) -> Prediction:
-        """Give the prediction of the event that a call is about: one that was made already, or a new one."""
-        learner, fields = self.learner, self._fields(x)
-        known = self._fresh.of(learner, learner.task.filled(fields), asked)
-        made = learner.predict_one(fields, known)
-        self._fresh.note(learner, made, asked)
-        return made.prediction
+        """Give the prediction of the event that a call is about."""
+        return self._events.prediction(self.learner, self._fields(x), asked)
 
     def _task_of(self, field: Field) -> Task:
         """Give the user's own task, or one that asks for the field."""
@@ -388,8 +353,8 @@ class LLMClassifier(_Adapter, base.Classifier):
         if spread is None:
             answer, chance = (prediction.values or {}).get(name), prediction.chance.get(name, 0.0)
             spread = {text: chance if text == answer else (1 - chance) / (len(labels) - 1 or 1) for text in labels}
-        every = full(self._field.options, spread)
-        chances = {self._read(text): every[text] for text in labels}
+        spread = full(self._field.options, spread)
+        chances = {self._read(text): spread[text] for text in labels}
         total = sum(chances.values())
         return {label: chance / total if total else 1 / len(labels) for label, chance in chances.items()}
 
@@ -491,8 +456,7 @@ class LLMRegressor(_Adapter, base.Regressor):
         if not with_interval:
             return super().predict_one(x, **kwargs)
         field = self._field
-        said = self._prediction(x, "interval").interval
-        return conf.Interval(*said.get(field.name, (field.low, field.high)))
+        return conf.Interval(*self._prediction(x, "interval").interval.get(field.name, (field.low, field.high)))
 
     def _fallback(self) -> float:
         if self._latest is not None:
