@@ -294,7 +294,11 @@ def test_what_the_model_gave_no_answer_to_is_made_again_until_its_outcome_is_tol
 
 
 @pytest.mark.parametrize("policy", ["apply", "replay"])
-def test_a_session_moves_to_a_version_of_its_task_with_other_advisers(database: str, policy: str) -> None:
+def test_a_session_moves_to_a_version_of_its_task_with_other_advisers(
+    database: str, tmp_path: Path, policy: str
+) -> None:
+    path = tmp_path / "learner.json"
+
     async def work(one: House) -> None:
         settings = SETTINGS | {"policy": policy}
         await one.sessions.create(one.me, NewSession(task="weather", id="seattle", method="advised", settings=settings))
@@ -315,16 +319,12 @@ def test_a_session_moves_to_a_version_of_its_task_with_other_advisers(database: 
         assert await one.learn() == 3
         assert (await one.sessions.get(one.me, "seattle")).waiting == 0
         assert (await one.sessions.memory(one.me, "seattle")).revision > before.revision
-        with Learner.load(await _file(one), engine=ScriptedEngine(answer)) as learner:
+        path.write_bytes(await one.sessions.dump(one.me, "seattle"))
+        with Learner.load(path, engine=ScriptedEngine(answer)) as learner:
             assert learner.stream.state.own.advisers[-1] == "zero"
             assert learner.predict_one(day(5)).values
         assert (await one.sessions.move(one.me, "seattle", 1)).task_version == 1
         assert (await one.predict(5)).values
-
-    async def _file(one: House) -> Path:
-        path = Path(database.partition("sqlite:///")[2] or "file").with_name("learner.json")
-        await asyncio.to_thread(path.write_bytes, await one.sessions.dump(one.me, "seattle"))
-        return path
 
     in_house(database, work)
 
