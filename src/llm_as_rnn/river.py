@@ -2,7 +2,7 @@
 
 River's loop hands an outcome over with its features, and no id: the outcome belongs to the oldest prediction for the
 same features that still waits. Where there is none (nobody asked, or a transformer changed the features meanwhile) the
-prediction is made first, because without one there is nothing to reflect on.
+prediction is made first: without one there is nothing to reflect on. `streams.events` says which calls are about one.
 """
 
 from __future__ import annotations
@@ -15,15 +15,17 @@ from typing import Any, TypeVar
 
 from llm_as_rnn.catalogue import DEFAULT_METHOD
 from llm_as_rnn.core.calls import Request
+from llm_as_rnn.core.chances import full
 from llm_as_rnn.core.door import BYTE_ORDER_MARK, plain, plain_fields
 from llm_as_rnn.core.engine import Engine, EngineInfo
 from llm_as_rnn.core.errors import MissingExtraError, TaskError, UsageError
 from llm_as_rnn.core.fields import ARROW, Field, Label, Number
 from llm_as_rnn.core.folding import clash
-from llm_as_rnn.core.records import Value
+from llm_as_rnn.core.records import Prediction, Value
 from llm_as_rnn.core.task import MemorySection, Task, load_task
 from llm_as_rnn.engines.naming import DEFAULT_MODEL
 from llm_as_rnn.engines.scripted import ScriptedEngine
+from llm_as_rnn.streams.events import Events
 from llm_as_rnn.streams.learner import Learner
 
 try:
@@ -69,6 +71,7 @@ class _Adapter(base.Estimator):
         self.failures = 0
         """Predictions that came back without a usable answer, and were answered by the latest outcome."""
         self._latest: Any = None
+        self._events = Events()
         self._learner: Learner | None = None
         self._saved: bytes | None = None
 
@@ -90,8 +93,7 @@ class _Adapter(base.Estimator):
         if _one_value(y) is None:
             return
         self._meet(y)
-        learner = self.learner
-        fields = self._fields(x)
+        learner, fields = self.learner, self.learner.task.filled(self._fields(x))
         waiting = next((w for w in learner.waiting if w.observation.fields == fields), None)
         if waiting is None:
             waiting = learner.predict_one(fields)
@@ -113,7 +115,7 @@ class _Adapter(base.Estimator):
         """
         if not self._ready:
             return None
-        values = self.learner.predict_one(self._fields(x)).values
+        values = self._prediction(x, "answer").values
         answer = None if values is None else self._read(values[self._field.name])
         if answer is None:
             self.failures += 1
@@ -146,7 +148,11 @@ class _Adapter(base.Estimator):
     def __getstate__(self) -> dict[str, Any]:
         """Leave the open engine behind when it is copied or pickled: what was learned goes along as JSON."""
         saved = self._saved if self._learner is None else self._learner.dump()
-        return {**self.__dict__, "_learner": None, "_saved": saved}
+        return {**self.__dict__, "_learner": None, "_saved": saved, "_events": Events()}
+
+    def _prediction(self, x: Mapping[Any, Any], asked: str) -> Prediction:
+        """Give the prediction of the event that a call is about."""
+        return self._events.prediction(self.learner, self._fields(x), asked)
 
     def _task_of(self, field: Field) -> Task:
         """Give the user's own task, or one that asks for the field."""
@@ -341,13 +347,14 @@ class LLMClassifier(_Adapter, base.Classifier):
         """
         if not self._ready:
             return {}
-        prediction = self.learner.predict_one(self._fields(x)).prediction
+        prediction = self._prediction(x, "chances")
         name, labels = self._field.name, self._known
         spread = prediction.distribution.get(name)
         if spread is None:
             answer, chance = (prediction.values or {}).get(name), prediction.chance.get(name, 0.0)
             spread = {text: chance if text == answer else (1 - chance) / (len(labels) - 1 or 1) for text in labels}
-        chances = {self._read(text): spread.get(text, 0.0) for text in labels}
+        spread = full(self._field.options, spread)
+        chances = {self._read(text): spread[text] for text in labels}
         total = sum(chances.values())
         return {label: chance / total if total else 1 / len(labels) for label, chance in chances.items()}
 
@@ -448,8 +455,8 @@ class LLMRegressor(_Adapter, base.Regressor):
         """
         if not with_interval:
             return super().predict_one(x, **kwargs)
-        said = self.learner.predict_one(self._fields(x)).prediction.interval
-        return conf.Interval(*said[self._field.name])
+        field = self._field
+        return conf.Interval(*self._prediction(x, "interval").interval.get(field.name, (field.low, field.high)))
 
     def _fallback(self) -> float:
         if self._latest is not None:

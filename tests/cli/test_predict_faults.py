@@ -19,7 +19,7 @@ from filelock import FileLock
 
 from llm_as_rnn.cli.main import main
 from llm_as_rnn.cli.progress import PauseNotice
-from llm_as_rnn.core.calls import Request
+from llm_as_rnn.core.calls import Completion, Request
 from llm_as_rnn.core.errors import EngineError
 from llm_as_rnn.core.files import write_atomically
 from llm_as_rnn.core.task import SHIPPED
@@ -53,6 +53,12 @@ def ask(monkeypatch: pytest.MonkeyPatch, capfdbinary: Any) -> Ask:
         return ended.value.code, [json.loads(line) for line in said.out.splitlines()], said.err.decode()
 
     return run
+
+
+def memory(words: list[str]) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(["memory", *words])
+    return int(ended.value.code or 0)
 
 
 def command(*words: str) -> list[str]:
@@ -181,6 +187,34 @@ class TestTask:
         code, _, errors = ask(state, [], "--take-task", task=str(task))
         assert (code, "the new task's memory has other sections" in errors, errors.count("\n")) == (2, True, 1)
         assert state.read_bytes() == before
+
+    def test_one_with_other_advisers_is_taken_over(self, tmp_path: Path, task: Path, ask: Ask) -> None:
+        state = tmp_path / "state.json"
+        lines = [{"id": "a", "x": X}, {"id": "b", "x": X}, {"id": "a", "y": Y}]
+        assert ask(state, lines, task=str(task))[0] == 0
+        self.edit(task, "low: -20", "low: -45")
+        code, answers, errors = ask(state, [{"id": "b", "y": Y}, {"id": "c", "x": X}], "--take-task", task=str(task))
+        assert (code, errors, "error" in answers[0]) == (0, "", False)
+        assert "zero" in answers[1]["believed"]["high"]
+
+    def test_the_model_without_its_memory_may_be_heard_from_some_line_on(self, tmp_path: Path, ask: Ask) -> None:
+        state = tmp_path / "state.json"
+        ask(state, [{"id": "a", "x": X}])
+        for options in (["--bare"], []):
+            code, answers, errors = ask(state, [{"x": X}], *options)
+            assert (code, errors, "zero_shot" in answers[0]["believed"]["sky"]) == (0, "", True)
+        assert memory(["list", str(state)]) == 0
+
+    def test_what_others_answered_in_an_outage_is_made_again(self, tmp_path: Path, ask: Ask) -> None:
+        state = tmp_path / "state.json"
+
+        def down(request: Request) -> Completion:
+            return Completion("", "error", error="down")
+
+        _, answers, _ = ask(state, [{"id": "a", "x": X}], engine=ScriptedEngine(down, INFO))
+        assert (answers[0]["status"], answers[0]["problem"]) == ("ok", "recurrent gave no answer: down")
+        _, answers, _ = ask(state, [{"id": "a", "x": X}])
+        assert (answers[0]["status"], "problem" in answers[0]) == ("ok", False)
 
     def test_another_task_is_refused_whatever_its_file_is_called(self, tmp_path: Path, task: Path, ask: Ask) -> None:
         state = tmp_path / "state.json"

@@ -255,6 +255,29 @@ def test_what_was_a_guess_stands_in_the_journal_and_is_passed_over_in_a_run(tmp_
     assert first.prediction["high"] == first.observation["high"], "the others repeat today's"
 
 
+@pytest.mark.parametrize("bare", [False, True])
+def test_what_the_references_answered_in_an_outage_is_made_again_when_it_is_asked_again(*, bare: bool) -> None:
+    away = True
+
+    def sometimes(request: Request) -> Any:
+        return Completion("", "error", error="down") if away else good_answer("json")(request)
+
+    engine = ScriptedEngine(sometimes)
+    with Learner("weather", engine=engine, bare=bare) as learner:
+        first = learner.predict_one(DAY, id="a")
+        assert (first.prediction.status, learner.stream.t) == (Status.OK, 1)
+        assert "recurrent gave no answer: down" in first.prediction.problem
+        assert ("zero_shot gave no answer: down" in first.prediction.problem) == bare
+        away = False
+        again = learner.predict_one(DAY, id="a")
+        assert (again.prediction.problem, again.prediction.advisers[0].status) == ("", Status.OK)
+        assert (again.observation, learner.stream.t, len(learner.waiting)) == (first.observation, 1, 1)
+        asked = len(engine.requests)
+        assert learner.predict_one(DAY, id="a") == again
+        assert len(engine.requests) == asked
+        assert learner.learn_one("a", OUTCOME).fate == "learned"
+
+
 def test_a_stream_with_late_outcomes_is_saved_and_goes_on(tmp_path: Path) -> None:
     def steps(learner: Learner, first: int) -> list[Any]:
         made = [learner.predict_one({**DAY, "high": 10.0 + t}, id=t) for t in range(first, first + 3)]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from llm_as_rnn import AsyncLearner, Learner
 from llm_as_rnn.core import notebook
+from llm_as_rnn.core.chances import likeliest
 from llm_as_rnn.core.records import Memory, Prediction, Section, Status
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.streams.fetching import in_notebook
@@ -105,6 +106,15 @@ def test_many_options_are_summed_up() -> None:
     made = Prediction({"x": "o0"}, Status.OK, distribution={"x": {f"o{n}": 1 / 20 for n in range(20)}})
     assert "12 others" in parts(made).text
     assert "60%" in parts(made).text
+
+
+def test_options_that_are_not_named_have_a_part_in_what_is_left() -> None:
+    named = likeliest({f"o{n}": 1.0 for n in range(40)})
+    text = parts(Prediction({"x": "o0"}, Status.OK, distribution={"x": named})).text
+    assert "all others" in text
+    assert "80%" in text
+    few = parts(Prediction({"x": "a"}, Status.OK, distribution={"x": {"a": 0.6, "b": 0.2}})).text
+    assert ("all others" in few, few.count("20%")) == (True, 2)
 
 
 def test_what_changed_in_a_memory_is_marked() -> None:

@@ -18,7 +18,7 @@ from river import checks, compose, conf, evaluate, metrics, preprocessing
 
 from llm_as_rnn.catalogue import METHODS, REFERENCES, build
 from llm_as_rnn.core.calls import Request
-from llm_as_rnn.core.errors import TaskError, UsageError
+from llm_as_rnn.core.errors import GivenUpWarning, TaskError, UsageError
 from llm_as_rnn.core.fields import Field, Label, Number
 from llm_as_rnn.core.prompts import Prompts
 from llm_as_rnn.core.records import Observation, SequenceInfo
@@ -77,6 +77,7 @@ NUMBER = Number("height", low=-100, high=100, decimals=1)
 
 accuracy: Any = metrics.Accuracy
 mae: Any = metrics.MAE
+cross_entropy: Any = metrics.CrossEntropy
 
 
 def a_task(field: Field) -> Task:
@@ -356,3 +357,82 @@ def test_a_regressor_gives_an_interval_as_rivers_own_do() -> None:
     assert silent.predict_one({"x": 1}, with_interval=True).width == 40
     for estimator in (one, silent):
         estimator.close()
+
+
+@pytest.mark.parametrize("number", [24, 25, 40])
+def test_labels_that_a_distribution_does_not_name_share_what_is_left_of_it(number: int) -> None:
+    labels = tuple(f"label {place}" for place in range(number))
+    model = LLMClassifier(labels=labels, method="majority", engine=ScriptedEngine(lambda request: ""))
+    chance, loss = np.random.default_rng(1), cross_entropy()
+    for t in range(150):
+        y, said = labels[chance.integers(number)], model.predict_proba_one({"t": t})
+        assert len(said) == number
+        assert sum(said.values()) == pytest.approx(1)
+        assert min(said.values()) > 0
+        loss.update(y, said)
+        model.learn_one({"t": t}, y)
+    assert loss.get() < np.log(number) + 0.5
+
+
+VERBS: Any = {
+    "answer": lambda model, x: model.predict_one(x),
+    "chances": lambda model, x: model.predict_proba_one(x),
+    "interval": lambda model, x: model.predict_one(x, with_interval=True),
+}
+
+
+@pytest.mark.parametrize("verbs", [("answer", "chances"), ("chances", "answer"), ("interval", "answer")])
+def test_two_verbs_about_an_event_make_one_prediction(verbs: tuple[str, str]) -> None:
+    asked: list[str] = []
+
+    def answer(request: Request) -> str:
+        asked.append(request.role)
+        return "red" if "interval" not in verbs else "5.5"
+
+    kind = LLMRegressor if "interval" in verbs else LLMClassifier
+    with_range: Any = {"low": 0, "high": 99} if kind is LLMRegressor else {"labels": COLOURS}
+    model = kind(method="zero_shot", engine=ScriptedEngine(answer), form="line", max_waiting=5, **with_range)
+    for t in range(20):
+        x = {"a": t % 3}
+        for verb in verbs:
+            VERBS[verb](model, x)
+        model.learn_one(x, COLOURS[t % 3] if kind is LLMClassifier else float(t))
+    assert (model.learner.stream.t, model.learner.waiting, len(asked)) == (20, (), 20)
+
+
+def test_events_with_equal_features_are_told_apart_by_how_often_a_verb_was_used() -> None:
+    model = LLMClassifier(labels=COLOURS, method="majority", engine=ScriptedEngine(by_prompt))
+    x = {"a": 1}
+    for verb in ("answer", "chances", "answer", "answer", "chances", "chances"):
+        VERBS[verb](model, x)
+    assert len(model.learner.waiting) == 3, "three events wait for an outcome each"
+    for left in (2, 1, 0):
+        model.learn_one(x, "red")
+        assert len(model.learner.waiting) == left
+    VERBS["answer"](model, x)
+    model.learn_one({"a": 2}, "green")
+    said = VERBS["chances"](model, x)
+    assert said["green"] > min(said.values()), "what was learned since has its say in a new prediction"
+    assert len(model.learner.waiting) == 2
+
+
+def test_predictions_that_were_given_up_are_not_taken_for_an_event() -> None:
+    model = LLMClassifier(labels=COLOURS, method="majority", engine=ScriptedEngine(by_prompt), max_waiting=2)
+    with pytest.warns(GivenUpWarning):
+        for a in range(4):
+            model.predict_one({"a": a})
+        model.predict_proba_one({"a": 0})
+    assert [waiting.id for waiting in model.learner.waiting] == ["#3", "#4"]
+    model.predict_proba_one({"a": 3})
+    assert model.learner.stream.t == 5
+
+
+def test_an_outcome_finds_its_prediction_where_the_task_says_what_is_missing() -> None:
+    table = {"outcome": {"value": "bikes"}, "missing": ["n/a"]}
+    task = Task.forecast("How many bikes?", low=0, high=9, data=table)
+    model = LLMRegressor(task, method="repeat_last", engine=ScriptedEngine(by_prompt))
+    x = {"rain": "n/a", "wind": 3}
+    model.predict_one(x)
+    model.predict_one(x, with_interval=True)
+    model.learn_one(x, 4)
+    assert (model.learner.stream.t, model.learner.waiting) == (1, ())

@@ -273,6 +273,62 @@ def test_sessions_are_forked_archived_listed_and_moved(database: str) -> None:
     in_house(database, work)
 
 
+@pytest.mark.parametrize("method", ["advised", "recurrent"])
+def test_what_the_model_gave_no_answer_to_is_made_again_until_its_outcome_is_told(database: str, method: str) -> None:
+    async def work(one: House) -> None:
+        await one.sessions.create(one.me, NewSession(task="weather", id="seattle", method=method, settings=SETTINGS))
+        one.engine.away = True
+        lost = await one.predict(0, "a")
+        late = await one.predict(1, "b")
+        await one.tell("b", came(1))
+        one.engine.away = False
+        again = await one.predict(0, "a")
+        assert lost.problem
+        assert (again.status, again.problem, again.t) == ("ok", "", lost.t)
+        asked = len(one.engine.requests)
+        assert await one.predict(0, "a") == again
+        assert await one.predict(1, "b") == late, "its outcome has come: nothing is said of it any more"
+        assert len(one.engine.requests) == asked
+
+    in_house(database, work)
+
+
+@pytest.mark.parametrize("policy", ["apply", "replay"])
+def test_a_session_moves_to_a_version_of_its_task_with_other_advisers(
+    database: str, tmp_path: Path, policy: str
+) -> None:
+    path = tmp_path / "learner.json"
+
+    async def work(one: House) -> None:
+        settings = SETTINGS | {"policy": policy}
+        await one.sessions.create(one.me, NewSession(task="weather", id="seattle", method="advised", settings=settings))
+        for number in range(4):
+            await one.predict(number)
+        for number in (1, 2):
+            await one.tell(f"#{number}", came(number))
+        await one.learn()
+        before = await one.sessions.memory(one.me, "seattle")
+        task: Any = (await one.sessions.task(one.me, "weather")).content
+        high = task["answer"][1] | {"low": -45.0, "high": 45.0}
+        await one.sessions.put_task(one.me, "weather", task | {"answer": [task["answer"][0], high]})
+        assert (await one.sessions.move(one.me, "seattle")).task_version == 2
+        assert (await one.sessions.move(one.me, "seattle")).task_version == 2
+        assert (await one.predict(4)).values
+        for number in (0, 3, 4):
+            await one.tell(f"#{number}", came(number))
+        assert await one.learn() == 3
+        assert (await one.sessions.get(one.me, "seattle")).waiting == 0
+        assert (await one.sessions.memory(one.me, "seattle")).revision > before.revision
+        path.write_bytes(await one.sessions.dump(one.me, "seattle"))
+        with Learner.load(path, engine=ScriptedEngine(answer)) as learner:
+            assert learner.stream.state.own.advisers[-1] == "zero"
+            assert learner.predict_one(day(5)).values
+        assert (await one.sessions.move(one.me, "seattle", 1)).task_version == 1
+        assert (await one.predict(5)).values
+
+    in_house(database, work)
+
+
 def test_a_version_is_put_back_while_outcomes_are_learned(database: str) -> None:
     async def work(one: House) -> None:
         await one.begin()

@@ -19,12 +19,11 @@ from llm_as_rnn.core.errors import UsageError
 from llm_as_rnn.core.method import Method
 from llm_as_rnn.core.prompts import Prompts
 from llm_as_rnn.core.records import Memory
-from llm_as_rnn.core.settings import Settings
 from llm_as_rnn.datasets.terms import is_credentialed
 from llm_as_rnn.runs.directory import RunDirectory
 from llm_as_rnn.runs.versions import Event, versions
 from llm_as_rnn.streams.online import Stream, revive
-from llm_as_rnn.streams.saved import Saved, checked, read_saved, write_saved
+from llm_as_rnn.streams.saved import Saved, checked, read_saved, who_advises, write_saved
 from llm_as_rnn.streams.settings import StreamSettings
 from llm_as_rnn.streams.tending import pick
 from llm_as_rnn.streams.tending import restore as put_back
@@ -145,9 +144,9 @@ def _named(names: Sequence[str]) -> str:
 
 
 def _opened(saved: Saved) -> tuple[Method, Stream]:
-    """Read a learner's stream. Its method is not going to ask anything, so that any settings and prompts will do."""
-    method = build(saved.method, saved.task, Settings(), Prompts())
-    return method, revive(method, bytes(saved.stream))
+    """Read a learner's stream. Its method is not going to ask anything: all that matters of settings is who advises."""
+    method = build(saved.method, saved.task, who_advises(saved), Prompts())
+    return method, revive(method, bytes(saved.stream), saved.sequence)
 
 
 def _events(stream: Stream) -> tuple[Event, ...]:

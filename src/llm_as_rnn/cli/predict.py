@@ -29,7 +29,7 @@ from llm_as_rnn.streams.settings import Limits
 ANEW = ("base_url", "context", "cache_reuse", "timeout", "patience", "prompts", "allow_remote_data")
 """Options that are not kept in the state file: they are given anew every time, or left out."""
 
-MAY_CHANGE = ("budget", "coverage", "abstain_above", "abstain_wider", *knobs(Limits))
+MAY_CHANGE = ("budget", "bare", "coverage", "abstain_above", "abstain_wider", *knobs(Limits))
 """Options that may be other ones than those with which a state was begun."""
 
 

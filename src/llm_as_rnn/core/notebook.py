@@ -24,6 +24,9 @@ CELL = "padding:1px 12px 1px 0;text-align:left;vertical-align:top;background:non
 MOST_OPTIONS = 8
 """Options of a distribution that are shown, the likeliest; the rest is one more line."""
 
+NOTHING = 0.005
+"""A chance that is shown as none."""
+
 SIGNS = {"+": "+", "-": "\N{MINUS SIGN}", "~": "~", "=": "\N{MIDDLE DOT}"}
 """What stands before a note: new, gone, edited, or as it was."""
 
@@ -150,9 +153,10 @@ def _spread(made: Prediction, name: str) -> Markup:
         return Markup("")
     shown, others = chances[:MOST_OPTIONS], chances[MOST_OPTIONS:]
     rows = [(option, bar(chance), f"{chance:.0%}") for option, chance in shown]
-    if others:
-        left = sum(chance for _, chance in others)
-        rows.append((f"{len(others)} others", bar(left), f"{left:.0%}"))
+    left = max(1 - sum(chance for _, chance in shown), 0.0)
+    unnamed = left - sum(chance for _, chance in others)
+    if others or unnamed > NOTHING:
+        rows.append(("all others" if unnamed > NOTHING else f"{len(others)} others", bar(left), f"{left:.0%}"))
     return table((), rows)
 
 

@@ -143,7 +143,8 @@ class Prediction(Record, frozen=True):
     recalled : tuple of str
         Notes of the memory that were shown once more right before x_t, the most alike last.
     distribution : dict of str to dict of str to float
-        By field, how likely each option is, where a method says so.
+        By field, how likely each option is, where a method says so: the likeliest of them; all that are not named share
+        what is left of 1 (see `chances.completed`).
     believed : dict of str to dict of str to float
         By field, how far each adviser was believed, for an answer that was made by advice (see `trust`).
     advisers : tuple of Prediction
@@ -181,6 +182,11 @@ class Prediction(Record, frozen=True):
     chance: dict[str, float] = {}
     abstained: tuple[str, ...] = ()
     guessed: tuple[str, ...] = ()
+
+    @property
+    def is_unheard(self) -> bool:
+        """Whether an engine gave no answer: to this, or to one of those whose advice it went by."""
+        return self.status is Status.ENGINE_ERROR or any(said.is_unheard for said in self.advisers)
 
     def __repr__(self) -> str:
         return f"Prediction(status={self.status.value!r}, values={self.values!r})"

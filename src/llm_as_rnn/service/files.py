@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -43,7 +41,7 @@ class Files(Lifecycle):
                 raise ConflictError(f"{loaded.row.due} outcomes are still to be learned", "ask again when they are")
             predictor = self.present.predictor(loaded.row)
             keeping = predictor.keeping
-            stream = predictor.revive((loaded.state or "").encode())
+            stream = predictor.revive((loaded.state or "").encode(), rows.sequence_of(loaded.row))
             ended = step_rows.ended(connection, loaded.row.number)
             learned = (*stream.learned, *ended["learned"])
             given_up = (*stream.given_up, *ended["given_up"])
@@ -63,9 +61,8 @@ class Files(Lifecycle):
 
         loaded, stream = await self.store.read(reading)
         row, predictor = loaded.row, self.present.predictor(loaded.row)
-        about = msgspec.json.decode(row.about, type=dict[str, Any])
         content = msgspec.Raw(msgspec.json.encode(stream))
-        saved = Saved(predictor.task, row.method, self.model, predictor.choices, SequenceInfo(row.id, about), content)
+        saved = Saved(predictor.task, row.method, self.model, predictor.choices, rows.sequence_of(row), content)
         return packed(saved, session)
 
     async def load(self, caller: Caller, content: bytes, name: str | None = None) -> SessionView:
@@ -88,7 +85,7 @@ class Files(Lifecycle):
         task = await self.keep_task(caller, saved.task.name, saved.task)
         predictor = self.present.predictors.of(task.content, saved.method, chosen)
         budget = predictor.settings.budget
-        stream: Stream = fitting(_revived, predictor, bytes(saved.stream))
+        stream: Stream = fitting(_revived, predictor, bytes(saved.stream), saved.sequence)
         stream = await self.computed(measured(predictor.method, stream, budget, self.model))
         about, name = rows.text(saved.sequence.about), saved.sequence.id if name is None else name
 
@@ -103,8 +100,8 @@ class Files(Lifecycle):
             raise ConflictError(f"there is a session {name!r}", "choose another name") from None
 
 
-def _revived(predictor: Predictor, content: bytes) -> Stream:
-    versions_too = predictor.revive(content)
+def _revived(predictor: Predictor, content: bytes, sequence: SequenceInfo) -> Stream:
+    versions_too = predictor.revive(content, sequence)
     kept = msgspec.json.decode(content, type=_Kept)
     return msgspec.structs.replace(versions_too, versions=kept.versions)
 

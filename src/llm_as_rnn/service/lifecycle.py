@@ -17,7 +17,7 @@ from llm_as_rnn.service import rows
 from llm_as_rnn.service.callers import Caller
 from llm_as_rnn.service.errors import ConflictError, fitting
 from llm_as_rnn.service.predictors import Predictor
-from llm_as_rnn.service.present import bare
+from llm_as_rnn.service.present import ADVANCED, bare, commit
 from llm_as_rnn.service.quotas import require_session_quota
 from llm_as_rnn.service.rows import Row
 from llm_as_rnn.service.schema import predictions, sessions, states, versions
@@ -29,7 +29,10 @@ from llm_as_rnn.service.views import (
     SessionView,
 )
 from llm_as_rnn.streams.live import measured, require_alike
-from llm_as_rnn.streams.online import Stream, begin
+from llm_as_rnn.streams.online import Stream, begin, handed_over
+
+_MOVED = ADVANCED.values(task=sa.bindparam("goes_to"))
+"""A session's row, once it goes on with another version of its task."""
 
 
 class Lifecycle(Tasks):
@@ -125,7 +128,7 @@ class Lifecycle(Tasks):
             row = loaded.row
             entries = rows.entries(connection, row.number, self.present.predictor(row).keeping.keep_versions)
             predictor = self.present.predictor(row)
-            stream = predictor.revive((loaded.state or "").encode())
+            stream = predictor.revive((loaded.state or "").encode(), rows.sequence_of(row))
             values = {"method": row.method, "settings": row.settings, "about": row.about, "task": row.task}
             stream = msgspec.structs.replace(stream, t=row.steps, versions=entries)
             insert_session(connection, caller, name, values, predictor, stream)
@@ -139,6 +142,8 @@ class Lifecycle(Tasks):
     async def move(self, caller: Caller, session: str, version: int | None = None) -> SessionView:
         """Go on with another version of the session's task, the latest where none is named.
 
+        What was learned is kept anew as the method has it now: with another version others may advise.
+
         Raises
         ------
         UnfitError
@@ -147,16 +152,21 @@ class Lifecycle(Tasks):
         row = await self.row(caller, session)
         task = await self.task_of(caller, row.task_name, version)
         after = self.present.predictors.of(task.content, row.method, row.settings)
-        fitting(require_alike, self.present.predictor(row).task, after.task)
 
         def moving(connection: sa.Connection) -> Row:
-            same = (sessions.c.number == row.number, sessions.c.task == row.task)
-            moved = connection.execute(sa.update(sessions).where(*same).values(task=task.number))
-            if not moved.rowcount:
-                raise ConflictError("the session was moved meanwhile", "look at it again")
+            locked = rows.find(connection, caller.tenant, session, lock=True)  # nobody learns into it meanwhile
+            before = self.present.predictor(locked)
+            fitting(require_alike, before.task, after.task)
+            if locked.task == task.number:
+                return locked
+            loaded, sequence = rows.load(connection, caller.tenant, session), rows.sequence_of(locked)
+            stream = before.revive((loaded.state or "").encode(), sequence)
+            stream = bare(fitting(handed_over, after.method, stream, sequence))
+            commit(connection, locked, after, stream, rows.text(stream), (), "", (_MOVED, {"goes_to": task.number}))
             return rows.find(connection, caller.tenant, session)
 
         moved = await self.store.write(moving)
+        self.present.drop(moved.number)
         self.signals.happened(moved.number)
         return session_view(moved)
 

@@ -16,6 +16,7 @@ from llm_as_rnn.core.errors import UsageError
 from llm_as_rnn.core.knobs import knobs, wanted
 from llm_as_rnn.core.method import Method
 from llm_as_rnn.core.prompts import Prompts
+from llm_as_rnn.core.records import SequenceInfo
 from llm_as_rnn.core.settings import Settings, require_one_sequence
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.core.variants import read_variant
@@ -113,9 +114,9 @@ class Predictor(NamedTuple):
     keeping: StreamSettings
     choices: dict[str, Any]
 
-    def revive(self, content: bytes) -> Stream:
-        """Read a stream of a session."""
-        return msgspec.structs.replace(revive(self.method, content), versions=())
+    def revive(self, content: bytes, sequence: SequenceInfo) -> Stream:
+        """Read a stream of a session, which is the sequence."""
+        return msgspec.structs.replace(revive(self.method, content, sequence), versions=())
 
 
 class Predictors:

@@ -11,7 +11,7 @@ from sqlalchemy import bindparam
 
 from llm_as_rnn.core.engine import EngineInfo
 from llm_as_rnn.service.predictors import Latest, Predictor, Predictors
-from llm_as_rnn.service.rows import Loaded, Row, version_row
+from llm_as_rnn.service.rows import Loaded, Row, sequence_of, version_row
 from llm_as_rnn.service.schema import sessions, states, versions
 from llm_as_rnn.service.store import Now
 from llm_as_rnn.streams.online import Stream, Version
@@ -63,7 +63,7 @@ class Present:
         else:
             if loaded.state is None:  # it was put aside meanwhile
                 raise Lost
-            stream = predictor.revive(loaded.state.encode())
+            stream = predictor.revive(loaded.state.encode(), sequence_of(row))
             self._put(row, row.revision, stream, len(loaded.state))
         return predictor, msgspec.structs.replace(stream, t=row.steps)
 

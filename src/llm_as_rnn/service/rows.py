@@ -15,6 +15,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from llm_as_rnn.core.records import SequenceInfo
 from llm_as_rnn.service.errors import NotFoundError
 from llm_as_rnn.service.schema import sessions, states, tasks, versions
 from llm_as_rnn.service.store import now
@@ -43,6 +44,11 @@ class Loaded(NamedTuple):
 
     row: Row
     state: str | None
+
+
+def sequence_of(row: Row) -> SequenceInfo:
+    """Give what stays the same in a session."""
+    return SequenceInfo(row.id, msgspec.json.decode(row.about, type=dict[str, Any]))
 
 
 def _with_task(*further: sa.ColumnElement[Any]) -> sa.Select[Any]:

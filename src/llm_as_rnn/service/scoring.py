@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from llm_as_rnn.core.chances import completed
 from llm_as_rnn.core.records import Prediction, Value
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.scores import step_scores
@@ -37,7 +38,7 @@ def scored(task: Task, prediction: Prediction, target: Mapping[str, Value]) -> d
         an adviser its name before them (``repeat_last:sky.accuracy``).
     """
     change = {name: (1, value) for name, value in step_scores(task, prediction.values, target).items()}
-    change |= {name: (1, value) for name, value in _trusted(prediction, target).items()}
+    change |= {name: (1, value) for name, value in _trusted(task, prediction, target).items()}
     names = next(iter(prediction.believed.values()), {})
     for name, said in zip(names, prediction.advisers, strict=False):
         scores = step_scores(task, said.values, target)
@@ -45,12 +46,14 @@ def scored(task: Task, prediction: Prediction, target: Mapping[str, Value]) -> d
     return change
 
 
-def _trusted(prediction: Prediction, target: Mapping[str, Value]) -> dict[str, float]:
+def _trusted(task: Task, prediction: Prediction, target: Mapping[str, Value]) -> dict[str, float]:
     """Score chances and intervals."""
     found: dict[str, float] = {}
-    for field, chances in prediction.distribution.items():
+    options = {field.name: field.options for field in task.answer}
+    for field, named in prediction.distribution.items():
         came = target.get(field)
         if isinstance(came, str):
+            chances = completed(options.get(field, ()), named)
             found[f"{field}.{LOG_LOSS}"] = -math.log(max(chances.get(came, 0.0), LEAST))
     for field, (low, high) in prediction.interval.items():
         came = target.get(field)

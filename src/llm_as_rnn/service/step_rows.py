@@ -135,7 +135,7 @@ def replace_prediction(
 ) -> bool:
     """Put another prediction in the place of one that the model had not answered; tell whether that is still there.
 
-    Where somebody else was first it was acknowledged already, and stays.
+    Where somebody else was first it was acknowledged already, and stays; so it does where its outcome came meanwhile.
     """
     if calls:  # sessions come first, as in all that is written: two that lock in turn would wait for each other
         connection.execute(MINE.values(MORE), {"own": row.number, **more(calls)})
@@ -144,18 +144,23 @@ def replace_prediction(
         predictions.c.step == old.step,
         predictions.c.status == "waiting",
         predictions.c.content == old.content,
+        ~_has_outcome(row.number),
     )
     replaced = connection.execute(sa.update(predictions).where(*same).values(content=text(made), asked=asked))
     spent(connection, row.tenant, calls, requests=1)
     return bool(replaced.rowcount)
 
 
+def _has_outcome(session: int) -> sa.Exists:
+    """Say of a prediction's row that its outcome was told."""
+    return sa.exists().where(outcomes.c.session == session, outcomes.c.step == predictions.c.step)
+
+
 def _give_up(connection: sa.Connection, session: int, number: int) -> None:
     """Give up the oldest predictions that wait and whose outcome has not come."""
-    told = sa.select(outcomes.c.number).where(outcomes.c.session == session, outcomes.c.step == predictions.c.step)
     oldest = (
         sa.select(predictions.c.step)
-        .where(predictions.c.session == session, predictions.c.status == "waiting", ~told.exists())
+        .where(predictions.c.session == session, predictions.c.status == "waiting", ~_has_outcome(session))
         .order_by(predictions.c.step)
         .limit(number)
     )

@@ -14,7 +14,6 @@ from sqlalchemy.exc import IntegrityError
 from llm_as_rnn.core.calls import Call
 from llm_as_rnn.core.door import plain_fields
 from llm_as_rnn.core.errors import UsageError
-from llm_as_rnn.core.records import Status
 from llm_as_rnn.engines.drive import drive
 from llm_as_rnn.service import rows, step_rows
 from llm_as_rnn.service.asked import Hearing
@@ -43,6 +42,8 @@ class Steps(Desk):
     async def predict(self, caller: Caller, session: str, new: NewPrediction) -> PredictionView:
         """Predict the outcome of an observation; the same id with the same observation is the same prediction.
 
+        One that an engine gave no answer to, or to one of its advisers, is made again as long as no outcome was told.
+
         Raises
         ------
         ConflictError
@@ -56,14 +57,15 @@ class Steps(Desk):
         """
         fields = fitting(plain_fields, new.x, "the observation")
 
-        def reading(connection: sa.Connection) -> tuple[Loaded, Row | None]:
+        def reading(connection: sa.Connection) -> tuple[Loaded, Row | None, bool]:
             loaded = rows.load(connection, caller.tenant, session, self.present.known(caller.tenant, session))
-            return loaded, None if new.id is None else step_rows.prediction(connection, loaded.row.number, new.id)
+            kept = None if new.id is None else step_rows.prediction(connection, loaded.row.number, new.id)
+            return loaded, kept, kept is not None and self._is_to_be_asked_again(connection, kept)
 
         for _ in range(ATTEMPTS):
-            loaded, kept = await self.store.read(reading)
+            loaded, kept, again = await self.store.read(reading)
             fields = self.present.predictor(loaded.row).task.filled(fields)
-            if kept is not None and not self._is_to_be_asked_again(kept):
+            if kept is not None and not again:
                 return self._the_same(kept, fields)
             if loaded.row.status != "active":
                 raise ArchivedError(f"the session {session!r} is archived", "activate it")
@@ -108,9 +110,10 @@ class Steps(Desk):
         return prediction_view(found, "waiting", created)
 
     @staticmethod
-    def _is_to_be_asked_again(kept: Row) -> bool:
-        answered = step_rows.read_waiting(kept.content).prediction.status is not Status.ENGINE_ERROR
-        return kept.status == "waiting" and not answered
+    def _is_to_be_asked_again(connection: sa.Connection, kept: Row) -> bool:
+        if kept.status != "waiting" or not step_rows.read_waiting(kept.content).prediction.is_unheard:
+            return False
+        return not step_rows.told(connection, kept.session, kept.step)
 
     @staticmethod
     def _the_same(kept: Row, fields: Mapping[str, Any]) -> PredictionView:

@@ -109,8 +109,8 @@ class Learner(Live):
     def predict_one(self, x: Mapping[str, Any], id: Id | None = None) -> Waiting:  # noqa: A002 - the caller's word
         """Predict the outcome of an observation.
 
-        Asked again under the id of a prediction that waits, it gives that one; if the engine gave no answer then, it is
-        asked again.
+        Asked again under the id of a prediction that waits, it gives that one; if the engine gave no answer then, or
+        none to one of its advisers, it is asked again.
 
         Parameters
         ----------

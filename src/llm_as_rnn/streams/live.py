@@ -38,6 +38,7 @@ from llm_as_rnn.streams.online import (
     ask,
     begin,
     given_up_since,
+    handed_over,
     revive,
     tell,
     with_tokens,
@@ -154,7 +155,7 @@ class Live:
         self._settings = settings
         self.method: Method = build(self._method_name, self.task, settings, self._prompts)
         saved = self._saved
-        stream = begin(self.method, self.sequence) if saved is None else revive(self.method, saved)
+        stream = begin(self.method, self.sequence) if saved is None else revive(self.method, saved, self.sequence)
         self.stream: Stream = yield from measured(self.method, stream, settings.budget, self._engine.info.model)
 
     def __repr__(self) -> str:
@@ -189,16 +190,20 @@ class Live:
     def change_task(self, task: Task) -> None:
         """Go on with another version of the task: with one more option to choose from, say.
 
+        Of a method that goes by advice, an adviser that suits the new version alone begins afresh, and one that suits
+        it no longer is forgotten.
+
         Raises
         ------
         UsageError
             If its memory has other sections, or its answer other fields: what was learned would have no place. Or if
-            its data must not leave this machine, and the engine is elsewhere.
+            its data must not leave this machine, and the engine is elsewhere. Nothing was changed then.
         """
         require_alike(self.task, task)
         remote_data = require_local(task, self._engine.info, False, self._remote_data)
-        self.method = build(self._method_name, task, self._settings, self._prompts)
-        self.task, self._remote_data = task, remote_data
+        method = build(self._method_name, task, self._settings, self._prompts)
+        self.stream = handed_over(method, self.stream, self.sequence)
+        self.method, self.task, self._remote_data = method, task, remote_data
 
     def dump(self) -> bytes:
         """Give the stream as JSON, for `Learner`'s parameter ``stream``.
@@ -208,7 +213,7 @@ class Live:
         UsageError
             If it could not be read again as it is.
         """
-        return checked(self.stream, partial(revive, self.method), "what was learned")
+        return checked(self.stream, partial(revive, self.method, sequence=self.sequence), "what was learned")
 
     def save(self, path: str | Path) -> None:
         """Write all that is needed to go on later into a file, whole or not at all.
@@ -235,7 +240,7 @@ class Live:
 
     @classmethod
     def load(cls, path: str | Path, **options: Any) -> Self:
-        """Go on with a saved learner; options replace what it was made with (another ``model``, say).
+        """Go on with a saved learner; options replace what it was made with (another ``model``, or ``bare=True``, say).
 
         Raises
         ------

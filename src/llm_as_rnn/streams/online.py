@@ -15,12 +15,16 @@ import msgspec
 
 from llm_as_rnn.core.errors import UsageError
 from llm_as_rnn.core.method import Calls, Method
-from llm_as_rnn.core.records import Feedback, Memory, Observation, Record, SequenceInfo, Status, Target, Update
+from llm_as_rnn.core.records import Feedback, Memory, Observation, Record, SequenceInfo, Target, Update
 from llm_as_rnn.streams.replaying import Id, Lesson, Relearned, Waiting, forget, place_of, relearn
 from llm_as_rnn.streams.settings import LIMITS, Limits, Policy
+from llm_as_rnn.trust.moved import read_state
 
 AUTOMATIC = re.compile("#(0|[1-9][0-9]{0,17})")
 """What automatic ids look like: the number of their step. Nobody else's may, so that none is ever taken for another."""
+
+UNNAMED = SequenceInfo("stream")
+"""A stream of which nothing else is known."""
 
 Fate = Literal["learned", "duplicate", "failed"]
 
@@ -124,10 +128,20 @@ def begin(method: Method, sequence: SequenceInfo) -> Stream:
     return Stream(0, state, versions=_first(method.memory(state), ""))
 
 
-def revive(method: Method, content: bytes) -> Stream:
+def revive(method: Method, content: bytes, sequence: SequenceInfo = UNNAMED) -> Stream:
     """Read a stream that was written as JSON.
 
-    One that was written before versions were kept begins its history with the memory that it holds.
+    One that was written before versions were kept begins its history with the memory that it holds. Advisers are
+    matched by name: one that the stream does not know yet begins in it.
+
+    Parameters
+    ----------
+    method : Method
+        Who goes on with it.
+    content : bytes
+        The JSON.
+    sequence : SequenceInfo
+        The stream's name, and what stays the same in it.
 
     Raises
     ------
@@ -137,18 +151,40 @@ def revive(method: Method, content: bytes) -> Stream:
     try:
         plain = msgspec.json.decode(content, type=Stream)
         lessons = tuple(
-            msgspec.structs.replace(lesson, before=msgspec.convert(lesson.before, method.state_type))
+            msgspec.structs.replace(lesson, before=read_state(method, lesson.before, sequence))
             if lesson.before is not None
             else lesson
             for lesson in plain.lessons
         )
-        state = msgspec.convert(plain.state, method.state_type)
+        state = read_state(method, plain.state, sequence)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(f"the saved state cannot be read: {error}", "restore it, or begin anew") from error
     if lessons and lessons[0].before is None:
         raise UsageError("the saved state cannot be read: its first lesson has no state", "restore it, or begin anew")
     versions = plain.versions or _first(method.memory(state), "what came before it was not kept")
     return msgspec.structs.replace(plain, state=state, lessons=lessons, versions=versions)
+
+
+def handed_over(method: Method, stream: Stream, sequence: SequenceInfo) -> Stream:
+    """Give a stream as another method of the same kind has it: that of another version of the task, say.
+
+    Parameters
+    ----------
+    method : Method
+        Who goes on with it.
+    stream : Stream
+        As it was left.
+    sequence : SequenceInfo
+        The stream's name, and what stays the same in it.
+
+    Raises
+    ------
+    UsageError
+        If its state is none of this method's.
+    """
+    left = msgspec.structs.replace(stream, waiting=(), versions=())  # these are the same for every method
+    taken = revive(method, msgspec.json.encode(left), sequence)
+    return msgspec.structs.replace(stream, state=taken.state, lessons=taken.lessons)
 
 
 def with_tokens(method: Method, stream: Stream, memory: Memory, tokens: int) -> Stream:
@@ -221,7 +257,8 @@ def ask(
     """Predict the outcome of an observation, and let the prediction wait.
 
     Asking again under the id of a prediction that waits gives that prediction: nothing is asked of the model twice.
-    Only where the model gave no answer at all it is asked again, and the new prediction takes the place of the old one.
+    Only where the model gave no answer at all it is asked again, and the new prediction takes the place of the old one;
+    also where others answered in its place (`Prediction.is_unheard`).
 
     Parameters
     ----------
@@ -250,7 +287,7 @@ def ask(
             _require_new(stream, name)
         elif old.observation.fields != observation.fields:
             raise UsageError(f"the id {name!r} belongs to another observation", "give each prediction its own id")
-        elif old.prediction.status is not Status.ENGINE_ERROR:
+        elif not old.prediction.is_unheard:
             return stream, old
         else:
             observation = old.observation

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from llm_as_rnn.catalogue import advisers
 from llm_as_rnn.core.errors import DamagedError, LlmAsRnnError, UsageError
 from llm_as_rnn.core.files import is_sealed, read_file, require_file, sealed, unsealed, write_atomically
 from llm_as_rnn.core.knobs import knobs
@@ -17,9 +19,10 @@ from llm_as_rnn.core.task import Task
 from llm_as_rnn.streams.online import Stream
 from llm_as_rnn.streams.settings import StreamSettings
 
-FORMAT = 4
+FORMAT = 5
 """Of the files that are written. Format 1 had no check of its bytes, up to format 2 some choices were in parts of their
-own, and up to format 3 nothing was known of how far answers can be trusted; all can be read."""
+own, up to format 3 nothing was known of how far answers can be trusted, and up to format 4 states did not say whose
+advice they are of; all can be read."""
 
 ASSURED = 4
 """The first format whose states have that beside the method's own (see `trust.assured`)."""
@@ -199,18 +202,39 @@ def _modern(saved: Saved) -> Saved:
     """Give choices and states of an earlier format as they are kept now."""
     flat = {**saved.choices, **saved.choices.get("updating", {}), **saved.choices.get("limits", {})}
     choices = {name: flat.get(name, knob.default) for name, knob in knobs(Settings, StreamSettings).items()}
-    stream = _assured(saved.stream) if saved.format < ASSURED else saved.stream
-    return msgspec.structs.replace(saved, choices=choices, stream=stream)
+    saved = msgspec.structs.replace(saved, choices=choices)
+    steps: list[Callable[[Any], Any]] = [_assured] if saved.format < ASSURED else []
+    names = advisers(saved.method, saved.task, who_advises(saved))
+    steps += [partial(_named, names)] if names else []
+    return msgspec.structs.replace(saved, stream=_with_states(saved.stream, steps)) if steps else saved
 
 
-def _assured(stream: msgspec.Raw) -> msgspec.Raw:
-    """Put each state of a stream where it stands now: beside what is known of its answers, which is nothing yet."""
+def who_advises(saved: Saved) -> Settings:
+    """Give settings under which the same advise as in a learner's file, whatever engine serves."""
+    return Settings(bare=bool(saved.choices.get("bare")))
+
+
+def _with_states(stream: msgspec.Raw, changes: Sequence[Callable[[Any], Any]]) -> msgspec.Raw:
+    """Change each state of a stream, in plain values."""
     try:
         kept = msgspec.json.decode(stream, type=Stream)
     except msgspec.DecodeError:
         return stream  # whoever revives it says what is wrong
-    lessons = tuple(
-        msgspec.structs.replace(lesson, before=None if lesson.before is None else {"own": lesson.before})
-        for lesson in kept.lessons
-    )
-    return msgspec.Raw(msgspec.json.encode(msgspec.structs.replace(kept, state={"own": kept.state}, lessons=lessons)))
+    for change in changes:
+        lessons = tuple(
+            lesson if lesson.before is None else msgspec.structs.replace(lesson, before=change(lesson.before))
+            for lesson in kept.lessons
+        )
+        kept = msgspec.structs.replace(kept, state=change(kept.state), lessons=lessons)
+    return msgspec.Raw(msgspec.json.encode(kept))
+
+
+def _assured(state: Any) -> Any:
+    """Put a state where it stands now: beside what is known of its answers, which is nothing yet."""
+    return {"own": state}
+
+
+def _named(names: Sequence[str], state: Any) -> Any:
+    """Say whose advice a state is of; they were as many then, in this order."""
+    own = state.get("own") if isinstance(state, dict) else None
+    return {**state, "own": {"advisers": names, **own}} if isinstance(own, dict) else state

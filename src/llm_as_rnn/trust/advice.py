@@ -43,6 +43,28 @@ def at_first(field: Field, advisers: int) -> Belief:
     return means.at_first(advisers) if isinstance(field, Number) else votes.at_first(advisers)
 
 
+def fits(field: Field, belief: Belief, advisers: int) -> bool:
+    """Tell whether what is known can be of so many advisers on a field."""
+    if isinstance(belief, Means):
+        return isinstance(field, Number) and len(belief.errors) == advisers + 1
+    return not isinstance(field, Number) and len(belief.places) == advisers
+
+
+def rearranged(field: Field, belief: Belief, order: Sequence[int | None]) -> Belief:
+    """Give what is known to advisers who stand in another order now, of whom some may be new and others gone.
+
+    Parameters
+    ----------
+    field, belief
+        As for `advise`.
+    order : sequence of int or None
+        For each adviser, where it stood among those that the belief is about; None for a new one.
+    """
+    if isinstance(belief, Means):
+        return means.rearranged(belief, order)
+    return votes.rearranged(field, belief, order)
+
+
 def advise(field: Field, belief: Belief, said: Sequence[Said]) -> Advice:
     """Make one answer of several.
 

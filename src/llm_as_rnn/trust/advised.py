@@ -9,15 +9,18 @@ from typing import Any
 import msgspec
 
 from llm_as_rnn.core.chances import likeliest
-from llm_as_rnn.core.errors import EngineError
+from llm_as_rnn.core.errors import EngineError, UsageError
 from llm_as_rnn.core.fields import Number
 from llm_as_rnn.core.method import Apart, Calls, Learned, Method, at_once
 from llm_as_rnn.core.records import Memory, Observation, Prediction, Record, SequenceInfo, Status, Target, Update, Value
 from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import Task
-from llm_as_rnn.trust.advice import Belief, advise, after, at_first
+from llm_as_rnn.trust.advice import Belief, advise, after, at_first, fits, rearranged
 from llm_as_rnn.trust.carried import Carried
 from llm_as_rnn.trust.votes import Said
+
+UNHEARD = Prediction(None, Status.INVALID, problem="it was no adviser when this was predicted")
+"""What an adviser said of a step before it was one."""
 
 
 class AdvisedState(Record, frozen=True):
@@ -29,10 +32,13 @@ class AdvisedState(Record, frozen=True):
         What the advisers have to show for themselves, by field.
     states : tuple
         The advisers' own states.
+    advisers : tuple of str
+        Their names, in the order of both; empty in states that earlier versions wrote.
     """
 
     beliefs: dict[str, Belief]
     states: Any
+    advisers: tuple[str, ...] = ()
 
 
 class Advised:
@@ -97,7 +103,50 @@ class Advised:
         states = (first.start_with(sequence, own), *(other.start(sequence) for other in others))
         known = None if lessons is None else lessons.known
         beliefs = known or {field.name: at_first(field, len(states)) for field in self.task.answer}
-        return self.state_type(beliefs=beliefs, states=states)
+        return self.state_type(beliefs=beliefs, states=states, advisers=self._names)
+
+    def fitting(self, kept: Any, sequence: SequenceInfo) -> Any:
+        """Give a state that was kept as these advisers have it.
+
+        They are matched by name. Who is new begins, and is believed as before anything was known; who is gone is
+        forgotten.
+
+        Parameters
+        ----------
+        kept : object
+            The state in plain values, as its JSON has it.
+        sequence : SequenceInfo
+            Where who is new begins.
+
+        Raises
+        ------
+        msgspec.ValidationError
+            If it is no such state.
+        UsageError
+            If it does not say whose advice it is, and there are more or fewer advisers now; or is damaged.
+        """
+        known = msgspec.convert(kept, AdvisedState)
+        before, states = known.advisers or self._names, msgspec.convert(known.states, list[Any])
+        if not known.advisers and len(states) != len(before):
+            raise UsageError(
+                f"the saved state is of {len(states)} advisers and does not name them; now there are {len(before)}",
+                "go on with the task and the settings that it was made with",
+            )
+        fields = {field.name: field for field in self.task.answer}
+        whole = known.beliefs.keys() == fields.keys() and len(states) == len(before)
+        if not whole or not all(fits(fields[name], one, len(before)) for name, one in known.beliefs.items()):
+            raise UsageError("the saved state does not say the same of all its advisers", "restore it, or begin anew")
+        order = [before.index(name) if name in before else None for name in self._names]
+        return {
+            "beliefs": {
+                name: msgspec.to_builtins(rearranged(fields[name], one, order)) for name, one in known.beliefs.items()
+            },
+            "states": [
+                msgspec.to_builtins(adviser.start(sequence)) if place is None else states[place]
+                for adviser, place in zip(self.advisers, order, strict=True)
+            ],
+            "advisers": self._names,
+        }
 
     def conclude(self, state: Any, last: Observation) -> Calls[tuple[Carried | None, Update | None]]:
         """Give what the advisers have to show for themselves, where it is carried on, and the first one's lessons."""
@@ -139,8 +188,7 @@ class Advised:
             values,
             Status.OK,
             self.task.spec("line").show(values),
-            # The others answer for it: whoever pays for a model wants to know all the same.
-            f"{self._names[0]} gave no answer: {first.problem or first.status}" if first.values is None else "",
+            self._silence(said),
             notes=first.notes,
             recalled=first.recalled,
             distribution=chances,
@@ -152,18 +200,35 @@ class Advised:
         self, state: Any, observation: Observation, prediction: Prediction, target: Target | None
     ) -> Calls[Learned]:
         """Have all advisers learn, and see how far each was right."""
-        learned = []
-        for adviser, own, said in zip(self.advisers, state.states, prediction.advisers, strict=True):
+        learned, every = [], self._said(prediction)
+        for adviser, own, said in zip(self.advisers, state.states, every, strict=True):
             learned.append((yield from adviser.learn(own, observation, said, target)))
         beliefs = dict(state.beliefs)
         for field in self.task.answer:
             outcome = (target or {}).get(field.name)
             if outcome is not None:
-                said_here = _heard(prediction.advisers, field.name)
+                said_here = _heard(every, field.name)
                 answer = (prediction.values or {}).get(field.name)
                 beliefs[field.name] = after(field, beliefs[field.name], said_here, outcome, answer)
-        own_state = self.state_type(beliefs=beliefs, states=tuple(one.state for one in learned))
+        own_state = self.state_type(beliefs=beliefs, states=tuple(one.state for one in learned), advisers=self._names)
         return Learned(own_state, learned[0].update, learned[0].feedback)
+
+    def _silence(self, said: Sequence[Prediction]) -> str:
+        """Name those whom the others answer for: whoever pays for a model wants to know all the same."""
+        silent = [
+            f"{name} gave no answer: {one.problem or one.status}"
+            for name, one in zip(self._names, said, strict=True)
+            if one.is_unheard or (one is said[0] and one.values is None)
+        ]
+        return "; ".join(silent)
+
+    def _said(self, prediction: Prediction) -> tuple[Prediction, ...]:
+        """Give what each adviser said of a prediction; the task may have been another one then, with other advisers."""
+        names = tuple(next(iter(prediction.believed.values()), self._names))
+        if names == self._names:
+            return prediction.advisers
+        said = dict(zip(names, prediction.advisers, strict=True))
+        return tuple(said.get(name, UNHEARD) for name in self._names)
 
     @property
     def _names(self) -> tuple[str, ...]:
@@ -230,5 +295,9 @@ def _heard(predictions: Sequence[Prediction], name: str) -> list[Said]:
 @cache
 def _state_type(states: tuple[type[Any], ...]) -> type[Any]:
     """Give the type of states of these advisers, so that JSON is read as what it was."""
-    fields: list[tuple[str, Any]] = [("beliefs", dict[str, Belief]), ("states", tuple.__class_getitem__(states))]
+    fields: list[Any] = [
+        ("beliefs", dict[str, Belief]),
+        ("states", tuple.__class_getitem__(states)),
+        ("advisers", tuple[str, ...], ()),
+    ]
     return msgspec.defstruct("AdvisedState", fields, bases=(Record,), frozen=True, forbid_unknown_fields=True)

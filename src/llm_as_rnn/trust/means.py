@@ -56,6 +56,36 @@ def at_first(advisers: int) -> Means:
     return Means((0.0,) * (advisers + 1))
 
 
+def rearranged(means: Means, order: Sequence[int | None]) -> Means:
+    """Give what is known to advisers who stand in another order now, of whom some may be new and others gone.
+
+    A new one is believed as much as before anything was known. All others, and the median, share the rest as before.
+
+    Parameters
+    ----------
+    means : Means
+        What the advisers had to show for themselves.
+    order : sequence of int or None
+        For each adviser, where it stood among them; None for a new one.
+
+    Examples
+    --------
+    >>> later = rearranged(Means((0.0, 2.0, 1.0), gap=1.0), (1, None, 0))
+    >>> [round(weight, 3) for weight in _weights(later)]
+    [0.015, 0.167, 0.545, 0.273]
+    """
+    errors = [None if before is None else means.errors[before] for before in order]
+    every = [*errors, means.errors[-1]]
+    known = [(prior, error) for prior, error in zip(_prior(len(every)), every, strict=True) if error is not None]
+    best = min(error for _, error in known)
+    rate = _rate(Means((0.0,) * len(every), means.gap))
+    first = best
+    if math.isfinite(rate):  # the loss of all that are known, mixed: whoever lost as much keeps its first weight
+        kept = math.fsum(prior * math.exp(-min(rate * (error - best), 700.0)) for prior, error in known)
+        first -= math.log(kept / math.fsum(prior for prior, _ in known)) / rate
+    return Means(tuple((first if error is None else error) - best for error in every), means.gap)
+
+
 def mean(field: Number, means: Means, said: Sequence[Value | None]) -> float:
     """Average what was said, of which something is a number; who has no answer is passed over.
 

@@ -24,7 +24,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -34,6 +34,8 @@ from llm_as_rnn.core.folding import fold
 from llm_as_rnn.core.records import Record, Value
 from llm_as_rnn.trust import pool as pools
 from llm_as_rnn.trust.pool import Pool
+
+T = TypeVar("T")
 
 ALPHA = 0.01
 """The share of weight that is dealt out anew after each outcome: a change of the best expert in a hundred steps."""
@@ -92,6 +94,42 @@ Spread = dict[str, float]
 def at_first(advisers: int) -> Votes:
     """Begin: nobody has a record."""
     return Votes(((),) * advisers)
+
+
+def rearranged(field: Field, votes: Votes, order: Sequence[int | None]) -> Votes:
+    """Give what is known to advisers who stand in another order now, of whom some may be new and others gone.
+
+    A new one has no record, and its first weight when it is first heard. The weight of those that are gone goes to all
+    others in proportion. Where the list that is answered has another length, records are of that length from now on.
+
+    Parameters
+    ----------
+    field : Field
+        What is answered.
+    votes : Votes
+        What the advisers had to show for themselves.
+    order : sequence of int or None
+        For each adviser, where it stood among them; None for a new one.
+
+    Examples
+    --------
+    >>> from llm_as_rnn.core.fields import Label
+    >>> sky = Label("sky", options=("rain", "sun"))
+    >>> rearranged(sky, Votes(((3, 1), (2, 2)), {"0": 0.5, "1": 0.25, "pool": 0.25}), (None, 1))
+    Votes(places=((), (2, 2)), weights={'1': 0.5, 'pool': 0.5}, pool=Pool(weights={}, curvature={}))
+    """
+    names = {POOL: POOL}
+    for now, before in enumerate(order):
+        names |= {} if before is None else {str(before): str(now), f"{before}*": f"{now}*"}
+    weights = _renamed(votes.weights, names)
+    left = math.fsum(weights.values())
+    scale = math.fsum(votes.weights.values()) / left if left else 1.0
+    curvature = {name: _renamed(row, names) for name, row in _renamed(votes.pool.curvature, names).items()}
+    return Votes(
+        tuple(() if before is None else _refitted(votes.places[before], _length(field)) for before in order),
+        {name: weight * scale for name, weight in weights.items()},
+        Pool(_renamed(votes.pool.weights, names), curvature),
+    )
 
 
 def vote(field: Field, votes: Votes, said: Sequence[Said]) -> tuple[Value, dict[str, float]]:
@@ -278,6 +316,19 @@ def _counted(field: Field, places: tuple[int, ...], said: Value | None, first: s
         texts = _texts(said)
         counts[texts.index(first) if first in texts[: len(counts) - 1] else -1] += 1
     return tuple(counts)
+
+
+def _refitted(places: tuple[int, ...], length: int) -> tuple[int, ...]:
+    """Give a record for answers of another length: what stood behind its end stands nowhere then."""
+    if not places or len(places) == length + 1:
+        return places
+    *at, nowhere = places
+    return (*at[:length], *(0,) * (length - len(at)), nowhere + sum(at[length:]))
+
+
+def _renamed(known: Mapping[str, T], names: Mapping[str, str]) -> dict[str, T]:
+    """Give what is known of those that have a name now, by that name."""
+    return {names[name]: value for name, value in known.items() if name in names}
 
 
 def _length(field: Field) -> int:

@@ -62,8 +62,9 @@ def predict(**given: Any) -> Any:
     Outcomes may come late, in any order, twice (once counts) or never. What a line changes is in the state file before
     its answer is written: after a crash, send again what got no answer. A line that cannot be used is answered with
     "error", and the exit code is then 1. An id is text or a whole number, and 7 is not "7"; a line without one gets "#"
-    and a number. A prediction whose status is "engine_error" is made again when its line is sent again. Where a limit
-    is reached, the answer says which, and names what was given up ("given_up").
+    and a number. A prediction that the model gave no answer to is made again when its line is sent again before its
+    outcome: one whose status is "engine_error", and one that others answered in the model's place, as its "problem"
+    says. Where a limit is reached, the answer says which, and names what was given up ("given_up").
 
     \b
     Examples:
@@ -71,6 +72,6 @@ def predict(**given: Any) -> Any:
       llm-as-rnn predict my_task.yaml --state state.json --about site=north --memory < lines.jsonl
 
     With --server the memory is in a service, which has a model and a database of its own. There ids are text, and a
-    line that was sent before is answered as it was then.
+    line that was sent before is answered as it was then, but for such predictions.
     """
     return body("predict:predict")(**given)

@@ -219,7 +219,7 @@ def field_columns(field: Field) -> Iterator[Column]:
         yield Column(f"chance.{name}", "float", f"{about}.", _within("chance", name))
         about = f"The options among which the outcome of {name} was said to be, the likeliest first"
         yield Column(f"among.{name}", "texts", f"{about}.", _within("among", name))
-        about = f"How likely each option of {name} was said to be"
+        about = f"How likely the likeliest options of {name} were said to be; others share what is left of 1"
         yield Column(f"distribution.{name}", "json", f"{about}.", _within("distribution", name))
     about = f"How far each adviser was believed for {name}, of an answer made by advice"
     yield Column(f"believed.{name}", "json", f"{about}.", _within("believed", name))

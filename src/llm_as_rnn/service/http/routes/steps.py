@@ -35,8 +35,8 @@ OUTCOME = "/sessions/{session:str}/predictions/{prediction:str}/outcome"
 async def predict(by: Asker, session: SessionId, data: RequestBody[NewPrediction]) -> PredictionView:
     """Predict the outcome of an observation.
 
-    The same id with the same observation is the same prediction, and asks no model again; with another observation it
-    is a conflict.
+    The same id with the same observation is the same prediction, and asks no model again, unless that gave no answer
+    and no outcome was told; with another observation it is a conflict.
     """
     return await by.sessions.predict(by.caller, session, data)
 
