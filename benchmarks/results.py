@@ -225,12 +225,11 @@ class Line(NamedTuple):
         """The strongest baseline that asks a model."""
         return self.best(name for name, one in self.summaries.items() if one.is_baseline)
 
-    def ahead(self, method: str, kind: str) -> Interval | None:
-        """Give by how much a method is ahead of what ``kind`` compares it with: above 0 is better, for errors too."""
-        found = self.compared(method, kind)
-        if found is None or found.interval is None:
+    def ahead(self, compared: PairedDifference) -> Interval | None:
+        """Give by how much a method is ahead of another: above 0 is better, for errors too; None if none can tell."""
+        ends = compared.interval
+        if ends is None:
             return None
-        ends = found.interval
         return ends if self.metric.higher_is_better else Interval(-ends.high, -ends.low)
 
     def compared(self, method: str, kind: str) -> PairedDifference | None:
@@ -325,8 +324,8 @@ def beliefs(read: Sequence[Table], lines: Sequence[Line]) -> Iterator[str]:
         (alone, Recurrent.name, "beyond_reference"),
         (adds, ADVISED, "model_adds"),
     ):
-        found = [line.ahead(method, kind) for line in lines]
-        yield f"{said}: {tally([ends for ends in found if ends])}."
+        found = [line.ahead(compared) for line in lines if (compared := line.compared(method, kind))]
+        yield f"{said}: {tally(found)}."
     yield " ".join(gains(method, lines) for method in (ADVISED, Recurrent.name))
     yield best_references(lines)
     yield cost(read)
@@ -347,11 +346,16 @@ def counted(number: int, what: str) -> str:
     return f"{number} {what}{'s' * (number != 1)}"
 
 
-def tally(found: Sequence[Interval]) -> str:
-    """Count who is ahead by their intervals."""
+def tally(found: Sequence[Interval | None]) -> str:
+    """Count who is ahead by their intervals; where there is none, nothing can be told.
+
+    >>> tally([Interval(0.1, 0.3), Interval(-0.1, 0.3), None])
+    'better in 1, worse in 0, not to be told apart in 2 of 3'
+    """
     if not found:
         return "not measured"
-    ahead, behind = sum(ends.low > 0 for ends in found), sum(ends.high < 0 for ends in found)
+    there = [ends for ends in found if ends]
+    ahead, behind = sum(ends.low > 0 for ends in there), sum(ends.high < 0 for ends in there)
     return (
         f"better in {ahead}, worse in {behind}, not to be told apart in {len(found) - ahead - behind} of {len(found)}"
     )
