@@ -63,6 +63,8 @@ class StepRecord(Record, frozen=True):
         How likely each option was, and how far each adviser was believed (see `Prediction`).
     interval, among, chance, abstained
         What the prediction said of how far it can be trusted (see `Prediction`).
+    when : str
+        What the step is dated, where the observation does not say and the data does. No model was told.
     """
 
     method: str
@@ -94,3 +96,4 @@ class StepRecord(Record, frozen=True):
     among: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
     chance: dict[str, float] = msgspec.field(default_factory=dict)
     abstained: tuple[str, ...] = ()
+    when: str = ""

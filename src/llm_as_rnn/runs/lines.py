@@ -161,12 +161,13 @@ class StepLine(Sparse, frozen=True):
     among: dict[str, tuple[Part, ...]] = {}
     chance: dict[str, float] = {}
     abstained: tuple[str, ...] = ()
+    when: str = ""
 
 
 _AS_THEY_ARE = (
     "method", "sequence", "t", "observation", "update", "target", "prediction", "status", "feedback", "scores",
     "problem", "notes", "lessons", "taught", "counts", "recalled",
-    "distribution", "believed", "interval", "chance", "abstained",
+    "distribution", "believed", "interval", "chance", "abstained", "when",
 )  # fmt: skip
 
 
@@ -257,6 +258,7 @@ class StepLines(LinesOfSteps):
             {field: self._set(said) for field, said in read.among.items()},
             read.chance,
             read.abstained,
+            read.when,
         )
 
     def _set(self, said: tuple[Part, ...]) -> tuple[str, ...]:

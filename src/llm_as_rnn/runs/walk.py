@@ -227,4 +227,5 @@ def _record(method: Method, task: Task, state: Any, step: Step, made: _Made, lea
         among=prediction.among,
         chance=prediction.chance,
         abstained=prediction.abstained,
+        when=step.when,
     )
