@@ -39,6 +39,7 @@ class EarlierSteps(Plain[StepRecord], LinesOfSteps):
             among={},
             chance={},
             abstained=(),
+            when="",
             update=_as_told(record.update),
             feedback=_in_one(record.feedback),
             taught=_as_told(record.taught, "accepted") if record.taught else None,
@@ -77,6 +78,7 @@ class EarlierSteps(Plain[StepRecord], LinesOfSteps):
 
 _LATER = (
     "recalled", "asked", "taught", "distribution", "believed", "interval", "among", "chance", "abstained",
+    "when",
 )  # fmt: skip
 """What a record has that these formats do not."""
 
