@@ -5,6 +5,10 @@ few large ones; steps of a sequence go together as an AR(1) process of the named
 the table has the share of runs whose interval holds the truth, and its mean width. ``widened`` is what tables and
 reports show (`metrics.resampling.ends`); the others are what it was chosen from: plain percentiles, BCa, and
 percentiles at the levels that Hesterberg (2015) gives for few units.
+
+A second table is of the gain over the strongest of several baselines, which is 0.2 in truth: what is found on average,
+and how often its interval holds the truth. ``gain`` is what is shown (`metrics.comparisons.gain`); beside it are
+percentiles of the gain over the strongest of each draw, and the same reflected at what was found (the basic bootstrap).
 """
 
 from __future__ import annotations
@@ -16,7 +20,10 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtr, ndtri, stdtrit
 
+from llm_as_rnn.core.extras import Metric
+from llm_as_rnn.metrics.comparisons import gain
 from llm_as_rnn.metrics.resampling import DRAWS, LEVEL, Array, Units, ends, resampled_means, units
+from llm_as_rnn.metrics.series import Series
 
 REPETITIONS = 1000
 EASE, SPREAD = 0.8, 0.5
@@ -127,13 +134,96 @@ def coverage(case: Case, repetitions: int) -> dict[str, tuple[float, float]]:
     return {name: (hits[name] / repetitions, widths[name] / repetitions) for name in KINDS}
 
 
+class Choice(NamedTuple):
+    """A kind of run with baselines, each worse than the one before by ``apart`` of the first one's score."""
+
+    score: str
+    sequences: int
+    baselines: int
+    apart: float
+
+
+CHOICES = [
+    Choice(score, sequences, baselines, apart)
+    for score in ("label", "error")
+    for sequences in (4, 6, 20)
+    for baselines, apart in ((1, 0.0), (3, 0.0), (5, 0.0), (3, 0.05), (5, 0.1))
+]
+GAINED = 0.2
+RULES = ("draw's strongest", "reflected", "gain")
+
+
+def rivals(rng: np.random.Generator, choice: Choice, steps: int = 60) -> Array:
+    """Make up the scores of a method and its baselines: (1 + baselines, sequences, steps)."""
+    worse = choice.apart * np.arange(choice.baselines)[:, None, None]
+    shape = (1 + choice.baselines, choice.sequences, steps)
+    easy, own = rng.normal(size=(1, choice.sequences, 1)), rng.normal(size=(*shape[:2], 1))
+    if choice.score == "label":
+        chances = 0.5 * np.concatenate([np.full((1, 1, 1), 1 + GAINED), 1 - worse]) + 0.1 * easy + 0.04 * own
+        return (rng.random(shape) < chances).astype(float)
+    typical = np.concatenate([np.full((1, 1, 1), 1 - GAINED), 1 + worse]) * np.exp(0.5 * easy + 0.1 * own)
+    errors: Array = typical * np.abs(rng.normal(size=shape))
+    return errors
+
+
+def gain_coverage(choice: Choice, repetitions: int) -> tuple[float, dict[str, tuple[float, float]]]:
+    """Give the mean of the gains that are found, the share of intervals that hold the truth and their mean width."""
+    rng, metric = np.random.default_rng(0), Metric("a", "a", "a", "a", "", higher_is_better=choice.score == "label")
+    hits, widths, total = dict.fromkeys(RULES, 0), dict.fromkeys(RULES, 0.0), 0.0
+    for seed in range(repetitions):
+        scores = rivals(rng, choice)
+        ours, *others = map(_series, scores)
+        found = gain(ours, {str(number): one for number, one in enumerate(others)}, metric, seed=seed % 8)
+        assert found is not None
+        assert found.interval is not None
+        total += found.value
+        low, high = _of_draws(scores, found.value, metric, seed % 8)
+        reflected = 2 * found.value - high, 2 * found.value - low
+        shown = found.interval.low, found.interval.high
+        for name, (least, most) in zip(RULES, ((low, high), reflected, shown), strict=True):
+            hits[name] += least <= GAINED <= most
+            widths[name] += most - least
+    return total / repetitions, {name: (hits[name] / repetitions, widths[name] / repetitions) for name in RULES}
+
+
+def _series(scores: Array) -> Series:
+    sequences, steps = scores.shape
+    names = [f"{number:03}" for number in range(sequences)]
+    places = np.repeat(np.arange(sequences), steps), np.tile(np.arange(steps), sequences)
+    return Series(names, *places, scores.ravel())
+
+
+def _of_draws(scores: Array, found: float, metric: Metric, seed: int) -> tuple[float, float]:
+    """Give percentiles of the gain over the strongest of each draw, widened."""
+    methods, sequences, steps = scores.shape
+    of = units(scores.reshape(methods, -1).T, np.repeat(np.arange(sequences), steps))
+    assert of is not None
+    means = resampled_means(of, DRAWS, seed)
+    best = means[:, 1:].max(axis=1) if metric.higher_is_better else means[:, 1:].min(axis=1)
+    gains = (means[:, 0] / best - 1) * (1 if metric.higher_is_better else -1)
+    low, high = ends(np.array([found]), gains[:, None], of.effective)
+    return float(low[0]), float(high[0])
+
+
 def main(repetitions: int) -> None:
-    """Print a table of all cases."""
-    columns = ["score", "sequences", "steps", "correlation", *KINDS]
-    print(f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|")
+    """Print tables of all cases."""
+    _head("score", "sequences", "steps", "correlation", *KINDS)
     for case in CASES:
-        cells = [f"{share:.3f} ({width:.2f})" for share, width in coverage(case, repetitions).values()]
-        print(f"| {' | '.join([*map(str, case), *cells])} |", flush=True)
+        _row(case, coverage(case, repetitions))
+    print()
+    _head("score", "sequences", "baselines", "apart", "found", *RULES)
+    for choice in CHOICES:
+        found, shares = gain_coverage(choice, repetitions)
+        _row((*choice, f"{found:.3f}"), shares)
+
+
+def _head(*columns: str) -> None:
+    print(f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|")
+
+
+def _row(named: tuple[object, ...], found: dict[str, tuple[float, float]]) -> None:
+    cells = [f"{share:.3f} ({width:.2f})" for share, width in found.values()]
+    print(f"| {' | '.join([*map(str, named), *cells])} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -263,12 +263,11 @@ class Line(NamedTuple):
         """The strongest baseline that asks a model."""
         return self.best(name for name, one in self.summaries.items() if one.is_baseline)
 
-    def ahead(self, method: str, kind: str) -> Interval | None:
-        """Give by how much a method is ahead of what ``kind`` compares it with: above 0 is better, for errors too."""
-        found = self.compared(method, kind)
-        if found is None or found.interval is None:
+    def ahead(self, compared: PairedDifference) -> Interval | None:
+        """Give by how much a method is ahead of another: above 0 is better, for errors too; None if none can tell."""
+        ends = compared.interval
+        if ends is None:
             return None
-        ends = found.interval
         return ends if self.metric.higher_is_better else Interval(-ends.high, -ends.low)
 
     def compared(self, method: str, kind: str) -> PairedDifference | None:
@@ -366,7 +365,10 @@ def beliefs(read: Sequence[Table], lines: Sequence[Line]) -> Iterator[str]:
         (alone, Recurrent.name, "beyond_reference"),
         (adds, ADVISED, "model_adds"),
     ):
-        yield f"{said}: {tally(method, kind, lines)}."
+        found = [
+            (line.ahead(compared), is_told(compared)) for line in lines if (compared := line.compared(method, kind))
+        ]
+        yield f"{said}: {tally(found)}."
     yield " ".join(gains(method, lines) for method in (ADVISED, Recurrent.name))
     yield memories(read, lines)
     yield f"{cost(read)} {failures(read)}"
@@ -387,19 +389,27 @@ def counted(number: int, what: str) -> str:
     return f"{number} {what}{'s' * (number != 1)}"
 
 
-def tally(method: str, kind: str, lines: Sequence[Line]) -> str:
-    """Count where a method is ahead of what ``kind`` compares it with: by its interval, and by the test."""
-    found = [(ends, line.compared(method, kind)) for line in lines if (ends := line.ahead(method, kind))]
+def tally(found: Sequence[tuple[Interval | None, bool]]) -> str:
+    """Count who is ahead by their intervals, and where that is told from chance; without an interval nothing can be.
+
+    >>> tally([(Interval(0.1, 0.3), True), (Interval(-0.1, 0.3), False), (None, False)])[:63]
+    'by its interval better in 1, worse in 0, not to be told apart i'
+    """
     if not found:
         return "not measured"
-    ahead, behind = sum(ends.low > 0 for ends, _ in found), sum(ends.high < 0 for ends, _ in found)
-    proven = [ends for ends, compared in found if compared and is_told(compared)]
-    sure, surely_not = sum(ends.low > 0 for ends in proven), sum(ends.high < 0 for ends in proven)
+    ahead, behind = counts([ends for ends, _ in found])
+    sure, surely_not = counts([ends for ends, told in found if told])
     return (
         f"by its interval better in {ahead}, worse in {behind}, not to be told apart in "
         f"{len(found) - ahead - behind} of {len(found)}; told from chance, with all comparisons of its page taken into "
         f"account, better in {sure}, worse in {surely_not}"
     )
+
+
+def counts(found: Iterable[Interval | None]) -> tuple[int, int]:
+    """Count the intervals that are above 0, and those below."""
+    there = [ends for ends in found if ends]
+    return sum(ends.low > 0 for ends in there), sum(ends.high < 0 for ends in there)
 
 
 def gains(method: str, lines: Sequence[Line]) -> str:

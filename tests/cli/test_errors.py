@@ -215,6 +215,7 @@ def test_runs_of_other_data_are_refused_before_anything_is_written(tmp_path: Pat
     assert (result.returncode, result.stdout) == (2, "")
     assert "is not on the data of" in result.stderr
     assert "they have no step in common" in result.stderr
+    assert "--sequences and --steps: these are of --seed 0 and 1" in " ".join(result.stderr.split())
     assert len(result.stderr.strip().splitlines()) <= 2, "what is wrong, and what to do"
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 

@@ -52,6 +52,7 @@ def test_every_step_predicts_the_visit_after_it() -> None:
         assert len(found.steps) == len(mine) - 1 >= 2
         for step, now, after in zip(found.steps, mine, mine[1:], strict=False):
             fields = step.observation.fields
+            assert step.when == f"day {now['day']}"
             assert step.target == {"oedema": after["oedema"], "bilirubin": float(after["bilirubin"])}
             assert fields["days_until"] == int(after["day"]) - int(now["day"]) > 0
             assert fields["bilirubin"] == float(now["bilirubin"])

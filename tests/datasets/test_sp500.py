@@ -74,6 +74,7 @@ def test_figures_are_those_of_the_file() -> None:
         "volume_change": 17,
     }
     assert step.target == {"direction": "down", "change": -5.0}
+    assert step.when == "2001-01-06"
 
 
 def shifted(days: list[Day], t: int) -> list[Day]:
@@ -101,8 +102,8 @@ def test_the_future_does_not_change_an_observation(days: list[Day], t: int) -> N
     )
 
 
-def prompts(name: str, found: Sequence) -> list[list[str]]:
-    """Run a method; give the prompts of each step, the one that predicts it first."""
+def prompts(name: str, found: Sequence, kept: list[StepRecord] | None = None) -> list[list[str]]:
+    """Run a method; give the prompts of each step, the one that predicts it first, and keep its records."""
     by_step: list[list[str]] = [[]]
 
     def answer(request: Request) -> str:
@@ -111,6 +112,8 @@ def prompts(name: str, found: Sequence) -> list[list[str]]:
 
     def commit(record: StepRecord) -> None:
         by_step.append([])
+        if kept is not None:
+            kept.append(record)
 
     task = load_task(SP500.name)
     engine = ScriptedEngine(answer)
@@ -129,6 +132,16 @@ def test_the_future_does_not_change_a_prompt(days: list[Day], name: str) -> None
     assert before[t][0].startswith("predict: ")
     assert before[t][0] == after[t][0]
     assert before[t + 1 :] != after[t + 1 :]
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_the_date_of_a_step_is_in_its_record_and_in_no_prompt(days: list[Day], name: str) -> None:
+    found = sequence(days[2000 : 2000 + LOOK_BACK + STEPS + 1])
+    kept: list[StepRecord] = []
+    asked = [prompt for step in prompts(name, found, kept) for prompt in step]
+    dates = [day.day.isoformat() for day in days[2000 + LOOK_BACK :][:STEPS]]
+    assert [record.when for record in kept] == dates
+    assert not [date for date in dates for prompt in asked if date in prompt]
 
 
 def test_squared_errors_are_reported_beside_absolute_ones() -> None:

@@ -258,6 +258,7 @@ def test_rows_that_share_a_place_stay_in_the_files_order_and_are_named(tmp_path:
     task = plain_task(MOOD, order="o", sequence="s")
     table = read(tmp_path, "t.csv", "s,o,x,y\na,2,c,good\na,1,a,\na,1,b,bad\na,2,d,\nb,1,e,good\n", task)
     assert [step.observation.fields["x"] for step in every(table)["a"].steps] == ["a", "b", "c", "d"]
+    assert [step.when for step in every(table)["a"].steps] == ["1", "1", "2", "2"], "hidden, but known"
     (notice,) = table.notices
     assert "column 'o': 2 rows have the place" in notice
     assert "lines 3 and 4" in notice

@@ -19,6 +19,7 @@ from llm_as_rnn.core.engine import EngineInfo
 from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import load_task
 from llm_as_rnn.engines.scripted import ScriptedEngine
+from llm_as_rnn.metrics.estimates import Interval
 from llm_as_rnn.metrics.summary import MethodSummary, summarise
 from llm_as_rnn.report.tables import Row
 from llm_as_rnn.report.tables import results as results_of
@@ -192,6 +193,14 @@ def test_the_overview_has_every_stream_and_says_in_ten_sentences_what_one_may_be
     assert len(numbered) == 10
     assert "advised" in numbered[1]
     assert "not to be told apart" in numbered[3], "what the model adds has its interval"
+
+
+def test_what_no_interval_can_tell_is_counted_as_not_told_apart(results: Any) -> None:
+    ends = [Interval(0.1, 0.3), Interval(-0.1, 0.3), Interval(-0.3, -0.1), None]
+    said = results.tally(list(zip(ends, (True, False, False, False), strict=True)))
+    assert said.startswith("by its interval better in 1, worse in 1, not to be told apart in 2 of 4; told from chance")
+    assert said.endswith("better in 1, worse in 0")
+    assert results.tally([]) == "not measured"
 
 
 def test_chances_and_what_became_of_cases_are_kept(step_tables: Any, tmp_path: Path) -> None:

@@ -39,3 +39,29 @@ def test_an_interval_holds_the_truth_about_as_often_as_it_says(
     assert least <= share <= 0.985
     assert abs(share - 0.95) <= abs(found["percentile"][0] - 0.95) + 0.01
     assert abs(share - 0.95) <= abs(found["BCa"][0] - 0.95) + 0.01
+
+
+@pytest.mark.parametrize(
+    ("score", "sequences", "baselines", "apart"),
+    [
+        ("label", 6, 1, 0.0),
+        ("label", 4, 5, 0.0),
+        ("label", 6, 3, 0.0),
+        ("label", 20, 5, 0.0),
+        ("label", 6, 5, 0.1),
+        ("error", 4, 3, 0.0),
+        ("error", 6, 5, 0.0),
+        ("error", 20, 3, 0.05),
+    ],
+)
+def test_the_interval_of_a_gain_over_the_strongest_holds_the_truth_whoever_that_is(
+    simulation: dict[str, Any], score: str, sequences: int, baselines: int, apart: float
+) -> None:
+    mean, found = simulation["gain_coverage"](simulation["Choice"](score, sequences, baselines, apart), 150)
+    share, _ = found["gain"]
+    assert share >= 0.91
+    if baselines > 1:
+        assert mean < simulation["GAINED"], "the best of several is partly the luckiest"
+        assert share >= found["draw's strongest"][0]
+    else:
+        assert found["gain"] == pytest.approx(found["draw's strongest"])

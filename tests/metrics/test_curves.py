@@ -96,3 +96,12 @@ def test_a_band_takes_two_sequences_at_a_timestep() -> None:
     found = band(running({"a": {0: 0.5, 9: 1.0}, "b": {0: 0.25}, "c": {9: 0.5}}, window=2))
     assert [t for t, _, _ in found] == [0, 9]
     assert [t for t, _, _ in band(running({"a": {0: 0.5, 9: 1.0}, "b": {0: 0.25}}, window=2))] == [0]
+
+
+@pytest.mark.parametrize(("sequences", "there"), [(2, [0, 2]), (4, [0, 2]), (6, [0, 1, 2])])
+def test_a_band_leaves_out_where_few_curves_meet_by_chance(sequences: int, there: list[int]) -> None:
+    rising, falling = {0: 0.0, 1: 1.0, 2: 1.0}, {0: 1.0, 1: 0.0, 2: 0.0}
+    found = band(running({f"s{number}": (rising, falling)[number % 2] for number in range(sequences)}))
+    assert [t for t, _, _ in found] == there
+    same = band(running({f"s{number}": dict.fromkeys(range(3), 0.5) for number in range(sequences)}))
+    assert same == [(t, 0.5, 0.5) for t in range(3)], "where nothing differs there is no doubt"

@@ -5,7 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from llm_as_rnn.metrics.resampling import EXACT, FLIPS, block_length, ends, resampled_means, sign_flip, units, widening
+from llm_as_rnn.metrics.resampling import (
+    EXACT,
+    FLIPS,
+    block_length,
+    ends,
+    enough,
+    holm,
+    resampled_means,
+    sign_flip,
+    units,
+    widening,
+)
 
 
 def test_whole_sequences_are_resampled_and_all_methods_together() -> None:
@@ -54,6 +65,16 @@ def test_exact_and_drawn_signs_agree() -> None:
     assert exact is not None
     assert drawn is not None
     assert exact == pytest.approx(drawn, abs=4 * 0.5 / FLIPS**0.5)
+
+
+@pytest.mark.parametrize("comparisons", [1, 2, 3, 6, 10, 12])
+def test_enough_sequences_are_the_fewest_whose_least_corrected_p_is_small(comparisons: int) -> None:
+    def least(sequences: int) -> float:
+        tested = sign_flip(np.ones((sequences, 1)), np.arange(sequences))
+        assert tested is not None
+        return min(holm([float(tested[0]), *[1.0] * (comparisons - 1)]))
+
+    assert least(enough(comparisons)) <= 0.05 < least(enough(comparisons) - 1)
 
 
 def test_signs_of_a_lone_sequence_are_those_of_blocks() -> None:

@@ -233,6 +233,13 @@ def test_a_step_has_the_date_of_its_observation(observation: dict[str, Any], dat
     assert (None if place is None else data["pool"][place]) == date
 
 
+def test_a_date_that_the_data_has_is_shown_where_the_observation_hides_it(weather: Task) -> None:
+    data = shown(viewer(weather, [step(observation={"high": 9.0}, when="2012-05-06"), step(t=1)], None))
+    first, second = data["traces"][0]["steps"]
+    assert data["pool"][first["when"]] == "2012-05-06"
+    assert "when" not in second or data["pool"][second["when"]] != "2012-05-06"
+
+
 def test_the_memory_that_made_a_prediction_is_told_where_outcomes_come_late(weather: Task) -> None:
     records = weather_journal(["recurrent"], 1, 12)
     by_version = {record.memory_before.version: record.memory_before for record in records if record.memory_before}

@@ -65,6 +65,37 @@ def test_who_won_is_said_with_what_may_be_chance(difference: PairedDifference, s
     assert line.replace("\N{MINUS SIGN}", "~").endswith(said)
 
 
+def test_a_difference_without_an_interval_may_be_chance() -> None:
+    difference = PairedDifference(0.2, None, 40, 2, "nearest_case", 0.5)
+    (line, *_) = in_short(info(), [method("recurrent", 0.8, difference), REFERENCE])
+    assert line.endswith("better than nearest_case (no model) by 0.20, which may be chance")
+
+
+def chance(*summaries: MethodSummary) -> list[str]:
+    return [line for line in in_short(info(), summaries) if line.startswith("chance: ")]
+
+
+def test_too_few_sequences_to_tell_any_difference_are_said_to_be() -> None:
+    def one(sequences: int, steps: int = 400) -> PairedDifference:
+        return PairedDifference(0.2, Interval(0.1, 0.3), steps, sequences, "nearest_case", 0.9)
+
+    a, b = (method(name, 0.8, one(6)) for name in ("recurrent", "zero_shot"))
+    assert chance(a, REFERENCE) == [], "six can"
+    (said,) = chance(a, b, REFERENCE)
+    assert said.startswith("chance: 6 sequences are too few to tell any of 2 differences from it, however large")
+    assert said.endswith("(p 0.062 at best): it takes 7")
+    (said,) = chance(method("recurrent", 0.8, one(5)), REFERENCE)
+    assert (
+        said
+        == "chance: 5 sequences are too few to tell a difference from it, however large (p 0.062 at best): it takes 6"
+    )
+    (said,) = chance(method("recurrent", 0.8, one(1, 60)), REFERENCE)
+    assert said.startswith("chance: one sequence of 60 known outcomes is too short to tell a difference from it")
+    assert chance(method("recurrent", 0.8, one(1, 78)), REFERENCE) == []
+    untested = PairedDifference(0.2, None, 20, 1, "nearest_case")
+    assert chance(method("recurrent", 0.8, untested), REFERENCE) == []
+
+
 def test_without_a_model_the_best_reference_is_named() -> None:
     lines = in_short(info(), [method("majority", 0.4), REFERENCE])
     assert lines == ["content accuracy: nearest_case is best with 0.60"]
@@ -98,6 +129,8 @@ def test_an_unsure_lead_asks_for_as_many_sequences_as_would_tell() -> None:
     assert said.startswith("about 36 sequences would tell recurrent's lead from chance")
     (said,) = advice(info(), method("recurrent", 0.8, beyond(0.2, 0.1, 0.3, 0.25)), REFERENCE)
     assert said.startswith(f"about {FEWEST} sequences")
+    many = [method(f"m{number}", 0.8, beyond(0.2, 0.1, 0.3, 0.25)) for number in range(40)]
+    assert advice(info(), *many, REFERENCE)[0].startswith("about 11 sequences"), "40 differences take eleven"
     (said,) = advice(info(), method("recurrent", 0.8, beyond(0.001, -0.5, 0.5)), REFERENCE)
     assert said.startswith("a larger model"), "so many sequences nobody has"
 

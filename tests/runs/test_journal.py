@@ -107,7 +107,7 @@ def in_old(step: StepRecord) -> bytes:
     told = {
         name: value
         for name, value in told.items()
-        if name not in ("recalled", "asked", "taught", "distribution", "believed", *TRUST)
+        if name not in ("recalled", "asked", "taught", "distribution", "believed", "when", *TRUST)
     }
     told["update"] = {"outcome": step.update.outcome, "reason": step.update.reason}
     return msgspec.json.encode(told)

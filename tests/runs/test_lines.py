@@ -86,6 +86,7 @@ def some_steps(draw: Any) -> list[StepRecord]:
             draw(st.dictionaries(TEXTS, st.integers(0, 9), max_size=2)),
             draw(ITEMS),
             names if draw(st.booleans()) else (),
+            when=draw(TEXTS),
         )
         counts[sequence] += 1
         left[sequence] = after

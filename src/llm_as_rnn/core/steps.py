@@ -63,6 +63,8 @@ class StepRecord(Record, frozen=True):
         How likely each option was, and how far each adviser was believed (see `Prediction`).
     interval, among, chance, abstained, guessed
         What the prediction said of how far it can be trusted (see `Prediction`).
+    when : str
+        What the step is dated, where the observation does not say and the data does. No model was told.
     """
 
     method: str
@@ -95,3 +97,4 @@ class StepRecord(Record, frozen=True):
     chance: dict[str, float] = msgspec.field(default_factory=dict)
     abstained: tuple[str, ...] = ()
     guessed: tuple[str, ...] = ()
+    when: str = ""

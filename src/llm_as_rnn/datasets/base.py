@@ -22,10 +22,14 @@ class Step(Record, frozen=True):
         x_t.
     target : dict or None
         y_t by answer field; None where the outcome never became known.
+    when : str
+        What the step is dated, where the observation does not say. It is for those who read a run: the walk hands a
+        method x_t and y_t alone, so that no model reads it.
     """
 
     observation: Observation
     target: dict[str, Value] | None
+    when: str = ""
 
 
 class Sequence(Record, frozen=True):

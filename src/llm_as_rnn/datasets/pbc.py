@@ -101,7 +101,7 @@ def _step(name: str, t: int, before: Visit | None, now: Visit, following: Visit)
         "days_until": _day(following) - _day(now),
     }
     outcome: dict[str, Value] = {"oedema": following["oedema"], "bilirubin": float(following["bilirubin"])}
-    return Step(Observation(name, t, fields), outcome)
+    return Step(Observation(name, t, fields), outcome, f"day {_day(now)}")
 
 
 def _day(visit: Visit) -> int:

@@ -1,7 +1,7 @@
 """Daily prices of the S&P 500, 1999 to 2018: open, high, low, close and volume that the package ``arch`` carries.
 
 x is what a trading day's end shows, y the next trading day's return and its direction. Development is 1999 to 2008,
-held out 2009 to 2018. Dates are not shown: models have read the newspapers of those years.
+held out 2009 to 2018. Dates are shown to no model, which have read the newspapers of those years, but in reports.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from llm_as_rnn.core.errors import DatasetError, MissingExtraError
-from llm_as_rnn.core.records import Observation, SequenceInfo
+from llm_as_rnn.core.records import Observation, SequenceInfo, Value
 from llm_as_rnn.datasets.base import Dataset, Selection, Sequence, Step
 
 YEARS = {"development": (1999, 2008), "held_out": (2009, 2018)}
@@ -99,7 +99,8 @@ def _step(name: str, t: int, days: list[Day], place: int) -> Step:
         "volume_change": round(_change(before.volume, today.volume)),
     }
     outcome = _change(today.close, days[place + 1].close)
-    return Step(Observation(name, t, fields), {"direction": _direction(outcome), "change": round(outcome, 2)})
+    target: dict[str, Value] = {"direction": _direction(outcome), "change": round(outcome, 2)}
+    return Step(Observation(name, t, fields), target, today.day.isoformat())
 
 
 def _change(before: float, after: float) -> float:

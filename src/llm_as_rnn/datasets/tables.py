@@ -219,7 +219,11 @@ class _Reader:
         # Where the outcome of a row stands in a later one, that of the last rows never becomes known.
         targets = [*targets[self._columns.later :], *[None] * min(self._columns.later, len(rows))]
         steps = tuple(
-            Step(Observation(name, t, {column: self._shown_cell(row, column) for column in self._shown}), target)
+            Step(
+                Observation(name, t, {column: self._shown_cell(row, column) for column in self._shown}),
+                target,
+                str(row.cells[self._columns.order]).strip() if self._columns.order else "",
+            )
             for t, (row, target) in enumerate(zip(rows, targets, strict=True))
         )
         return Sequence(
@@ -421,11 +425,14 @@ def _stretch(whole: Sequence, begin: int, end: int) -> Sequence:
     """Give a part of a sequence as one of its own, which is called by the places of its steps."""
     name = f"{whole.info.id} {begin + 1}-{end}"
     renamed = (
-        Step(msgspec.structs.replace(step.observation, sequence=name, t=t), step.target)
+        msgspec.structs.replace(step, observation=msgspec.structs.replace(step.observation, sequence=name, t=t))
         for t, step in enumerate(whole.steps[begin:end])
     )
     return Sequence(msgspec.structs.replace(whole.info, id=name), tuple(renamed))
 
 
 def _renumbered(steps: tuple[Step, ...]) -> tuple[Step, ...]:
-    return tuple(Step(msgspec.structs.replace(step.observation, t=t), step.target) for t, step in enumerate(steps))
+    return tuple(
+        msgspec.structs.replace(step, observation=msgspec.structs.replace(step.observation, t=t))
+        for t, step in enumerate(steps)
+    )

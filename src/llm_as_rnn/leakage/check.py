@@ -318,7 +318,8 @@ class _Planter:
         fields = {name: self._unshown(x.sequence, x.t, name, value) for name, value in x.fields.items()}
         fields[MARK] = f"mark{self._number(Canary('observation', x.sequence, x.t, 'observation'))}"
         target = step.target and {name: self._outcome(x.sequence, x.t, name) for name in step.target}
-        return Step(msgspec.structs.replace(x, fields=fields), target)
+        when = f"unshown{self._number(Canary('unshown', x.sequence, x.t, 'when'))}" if step.when else ""
+        return Step(msgspec.structs.replace(x, fields=fields), target, when)
 
     def _number(self, canary: Canary) -> int:
         number = next(self._numbers)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from llm_as_rnn.core.figures import finite
 from llm_as_rnn.metrics.curves import Tracks
+from llm_as_rnn.metrics.series import Array
 
 LEVEL = 0.95
 DRAWS = 500
@@ -34,7 +36,8 @@ def band(tracks: Tracks, level: float = LEVEL, seed: int = 0) -> Band:
     Returns
     -------
     list of (int, float, float)
-        Only timesteps that at least two sequences have: nothing can be said of the others.
+        Only timesteps that at least two sequences have, and not those where fewer than six agree by chance, as they
+        have differed before (see `resampling.undecided`): nothing can be said of the others.
 
     Examples
     --------
@@ -43,7 +46,8 @@ def band(tracks: Tracks, level: float = LEVEL, seed: int = 0) -> Band:
     """
     if len(tracks.values) < FEWEST:
         return []
-    from llm_as_rnn.metrics.resampling import ends  # noqa: PLC0415 - it brings scipy, and not all charts have bands
+    # It brings scipy, and not all charts have bands.
+    from llm_as_rnn.metrics.resampling import ends, enough  # noqa: PLC0415
 
     rows = tracks.values
     there = ~np.isnan(rows)
@@ -56,8 +60,18 @@ def band(tracks: Tracks, level: float = LEVEL, seed: int = 0) -> Band:
     # A resample that has none of a timestep's sequences says nothing of it: it stands at the mean.
     resampled = np.where(drawn > 0, weights @ values / np.maximum(drawn, 1), mean)
     low, high = ends(mean, resampled, sequences, level)
+    told = (counts >= FEWEST) & ((counts >= enough()) | ~_agree_by_chance(rows))
     return [
         (t, finite(float(low[place]) * tracks.unit), finite(float(high[place]) * tracks.unit))
         for place, t in enumerate(tracks.t)
-        if counts[place] >= FEWEST
+        if told[place]
     ]
+
+
+def _agree_by_chance(rows: Array) -> NDArray[np.bool_]:
+    """Tell of each timestep whether all sequences have the same there, but there were differences up to it."""
+    least, most = np.fmin.reduce(rows), np.fmax.reduce(rows)
+    slack = 1e-9 * np.nanmax(np.abs(rows))
+    ever = np.fmax.accumulate(most) - np.fmin.accumulate(least)
+    found: NDArray[np.bool_] = (most - least <= slack) & (ever > slack)
+    return found

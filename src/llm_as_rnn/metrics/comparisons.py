@@ -12,13 +12,16 @@ from llm_as_rnn.core.extras import Metric
 from llm_as_rnn.core.figures import finite
 from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.metrics.curves import Scores, by_sequence
-from llm_as_rnn.metrics.estimates import Gain, PairedDifference
+from llm_as_rnn.metrics.estimates import Gain, Interval, PairedDifference
 from llm_as_rnn.metrics.intervals import Aligned, bounded, mean_interval
-from llm_as_rnn.metrics.resampling import DRAWS, LEVEL, Array, ends, holm, resampled_means, sign_flip, units
+from llm_as_rnn.metrics.resampling import DRAWS, LEVEL, Array, ends, holm, resampled_means, sign_flip, undecided, units
 from llm_as_rnn.metrics.series import bounded as bounded_each
 from llm_as_rnn.metrics.series import mean_of
 
 Key = TypeVar("Key", bound=Hashable)
+
+VAST = 1e150
+"""A gain over a score of 0, of which nothing is a share, and the most that any is: ends of intervals stay finite."""
 
 
 def paired(
@@ -80,7 +83,10 @@ def gain(
     """Give the relative gain of a method over the strongest of several.
 
     Which of them is the strongest is not known but found on these very steps, and the best of several is partly the
-    luckiest. So each resample chooses its own strongest, and is compared with that.
+    luckiest: so the gain that is found is on the low side, and resamples that choose their own strongest are so again.
+    For the lower end that is the safe side. For the upper one it is not, and percentiles of such resamples hold the
+    truth far too seldom. But the gain over the strongest is the least of the gains over each: so the upper end is the
+    least of theirs, and with several chances to be wrong, each of these fails so many times less often (Bonferroni).
 
     Parameters
     ----------
@@ -97,7 +103,8 @@ def gain(
     -------
     Gain or None
         None if they share no scored step, or the strongest has a score of 0, of which nothing is a share. It has no
-        interval where that may happen in a resample.
+        interval where that may happen in a resample, nor where few sequences agree by chance (see
+        `resampling.undecided`).
     """
     names = [name for name, scores in others.items() if scores]
     aligned = Aligned(ours, *(others[name] for name in names))
@@ -108,26 +115,40 @@ def gain(
     chosen = int(np.argmax(means[1:]) if metric.higher_is_better else np.argmin(means[1:]))
     if means[1 + chosen] <= 0:
         return None
-    value = _relative(means[None, :], metric)
-    found, ends_found = units(aligned.values, aligned.sequences), None
-    if found is not None:
-        resampled = resampled_means(found, draws, seed)
-        if (_best(resampled[:, 1:], metric) > 0).all():
-            low, high = ends(value, _relative(resampled, metric)[:, None], found.effective)
-            ends_found = bounded((low[0], high[0]), _possible(metric), found)
-    return Gain(names[chosen], finite(float(value[0])), ends_found, steps, sequences)
+    value = float(_over_each(means[None, :], metric)[0, chosen])
+    return Gain(names[chosen], finite(value), _ends_of_gain(aligned, metric, draws, seed), steps, sequences)
 
 
-def _best(means: Array, metric: Metric) -> Array:
-    found: Array = means.max(axis=1) if metric.higher_is_better else means.min(axis=1)
-    return found
+def _ends_of_gain(aligned: Aligned, metric: Metric, draws: int, seed: int) -> Interval | None:
+    """Give the interval of the gain of the first column over the best of the others."""
+    found = units(aligned.values, aligned.sequences)
+    if found is None:
+        return None
+    resampled = resampled_means(found, draws, seed)
+    above = (resampled[:, 1:] > 0).all(axis=0)
+    # A worse score of 0 is never the strongest, and a better one of 0 always is.
+    if not (above.any() if metric.higher_is_better else above.all()):
+        return None
+    gains = _over_each(aligned.values.mean(axis=0)[None, :], metric)[0]
+    sign = 1 if metric.higher_is_better else -1
+    ratios = 1 + sign * gains[above]
+    totals, values = (one[:, :1] - ratios * one[:, 1:][:, above] for one in (found.totals, aligned.values))
+    if undecided(totals, values, found):
+        return None
+    drawn = _over_each(resampled, metric)
+    (low,), _ = ends(gains.min(keepdims=True), drawn.min(axis=1, keepdims=True), found.effective)
+    _, high = ends(gains, drawn, found.effective, 1 - (1 - LEVEL) / len(gains))
+    return bounded((low, high.min()), _possible(metric), found)
 
 
-def _relative(means: Array, metric: Metric) -> Array:
-    """Give the gain of the first column over the best of the others, row by row."""
-    best = _best(means[:, 1:], metric)
-    found: Array = (means[:, 0] - best) / best * (1 if metric.higher_is_better else -1)
-    return found
+def _over_each(means: Array, metric: Metric) -> Array:
+    """Give the gains of the first column over each of the others, row by row."""
+    base = means[:, 1:]
+    found = np.full(base.shape, VAST)
+    with np.errstate(over="ignore"):
+        np.divide(means[:, :1] - base, base, out=found, where=base > 0)
+    gains: Array = np.clip(found, -VAST, VAST)
+    return gains if metric.higher_is_better else -gains
 
 
 def _possible(metric: Metric) -> tuple[float, float]:

@@ -25,6 +25,11 @@ class Interval(Record, frozen=True):
     high: float
     over: Over = "sequences"
 
+    @property
+    def without_zero(self) -> bool:
+        """Whether it leaves out zero: of a difference or gain, whether that is told from chance by it."""
+        return self.low > 0 or self.high < 0
+
 
 class PairedDifference(Record, frozen=True):
     """The mean difference between two methods on the very same steps.
@@ -40,7 +45,7 @@ class PairedDifference(Record, frozen=True):
     other : str
         The other method.
     p : float or None
-        Two-sided p value of the sign-flip test (see `resampling.sign_flip`); None where there is no interval.
+        Two-sided p value of the sign-flip test (see `resampling.sign_flip`); None for one sequence of too few steps.
     p_holm : float or None
         The same, corrected for all the comparisons of its table (see `resampling.holm`).
     """
@@ -64,7 +69,7 @@ class Gain(Record, frozen=True):
     value : float
         0.13 is 13 % more, or 13 % less of an error.
     interval : Interval or None
-        Where it may lie. In each resample the strongest is chosen anew, so that the choice counts.
+        Where it may lie, whichever of the others is the strongest in truth (see `comparisons.gain`).
     steps, sequences : int
         What all of them have.
     """

@@ -11,7 +11,7 @@ from llm_as_rnn.core.figures import finite
 from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.metrics.curves import Scores, by_sequence, shared
 from llm_as_rnn.metrics.estimates import Interval
-from llm_as_rnn.metrics.resampling import DRAWS, LEVEL, Array, Units, ends, resampled_means, units
+from llm_as_rnn.metrics.resampling import DRAWS, LEVEL, Array, Units, ends, resampled_means, undecided, units
 from llm_as_rnn.metrics.series import unit_of
 
 ROOM = 1e12
@@ -65,7 +65,8 @@ def interval(
     Returns
     -------
     Interval or None
-        Over sequences; over stretches of steps where there is one sequence. None if that is shorter than 27 steps.
+        Over sequences; over stretches of steps where there is one sequence. None if that is shorter than 27 steps, and
+        where fewer than six sequences or stretches have the very same mean although their values differ.
     """
     return interval_of(by_sequence(records, metric), level=level, draws=draws, seed=seed)
 
@@ -81,13 +82,17 @@ def mean_interval(
 ) -> Interval | None:
     """Give the interval of the mean of values at some places.
 
-    No end lies beyond the least and the greatest value: an accuracy stays between 0 and 1, and an error above 0.
+    No end lies beyond the least and the greatest value: an accuracy stays between 0 and 1, and an error above 0. There
+    is no interval where few sequences agree by chance (see `resampling.undecided`).
     """
     column = values[:, None]
     found = units(column, aligned.sequences)
     if found is None:
         return None
-    low, high = ends(column.mean(axis=0), resampled_means(found, draws, seed), found.effective, level)
+    mean = column.mean(axis=0)
+    if undecided(found.totals - mean * found.sizes[:, None], column - mean, found):
+        return None
+    low, high = ends(mean, resampled_means(found, draws, seed), found.effective, level)
     return bounded((low[0], high[0]), (values.min(), values.max()), found, aligned.unit)
 
 

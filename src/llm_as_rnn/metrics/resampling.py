@@ -39,6 +39,9 @@ EXACT = 12
 FLIPS = 9_999
 """How many signs are drawn beyond that; with the observed one it makes a round number."""
 
+LIKELY = 0.05
+"""The p value above which a difference may be chance."""
+
 
 class Units(NamedTuple):
     """What is resampled, a row a unit.
@@ -161,12 +164,63 @@ def ends(estimate: Array, resampled: Array, effective: float, level: float = LEV
     return estimate - factor * np.maximum(estimate - low, 0), estimate + factor * np.maximum(high - estimate, 0)
 
 
+def signs_of(sequences: int, steps: int) -> int:
+    """Give how many signs `sign_flip` flips: those of sequences, or of blocks of a lone one that do not overlap.
+
+    >>> signs_of(8, 96), signs_of(1, 60), signs_of(1, 78)
+    (8, 5, 6)
+    """
+    return sequences if sequences > 1 else int(steps / block_length(steps))
+
+
+def enough(comparisons: int = 1) -> int:
+    """Give how many units it takes for the least of some p values to be 0.05 or less after Holm's correction.
+
+    With n units no p value of `sign_flip` is below 2 / 2**n, and Holm's correction makes the least of m values m times
+    as large.
+
+    >>> [enough(comparisons) for comparisons in (1, 2, 4, 10)]
+    [6, 7, 8, 9]
+    """
+    return 1 + math.ceil(math.log2(comparisons / LIKELY))
+
+
+def undecided(totals: Array, values: Array, found: Units) -> bool:
+    """Tell whether few units happen to agree, so that all resamples do, which looks like certainty and is none.
+
+    That fewer than six agree says no more of others than a test of them can, which never reaches 0.05. Where the values
+    themselves do not differ, units agree because there is nothing to differ in: a method that always answers as another
+    does is no better or worse.
+
+    Parameters
+    ----------
+    totals : array, (units, columns)
+        How far the sum of each unit is from what it would be if all units had the same mean.
+    values : array, (places, columns)
+        The same of each value.
+    found : Units
+        What they are of.
+
+    Returns
+    -------
+    bool
+        Whether this is so in any column.
+    """
+    if found.effective >= enough():
+        return False
+    # Sums of the same values in another order differ in their last digits.
+    slack = 1e-9 * max(np.abs(values).max(), np.abs(found.totals / found.sizes[:, None]).max())
+    agree = np.abs(totals).max(axis=0) <= slack * found.sizes.max()
+    differ = np.abs(values).max(axis=0) > slack
+    return bool((agree & differ).any())
+
+
 def sign_flip(values: Array, sequences: NDArray[np.int64]) -> Array | None:
     """Test for each column whether differences are zero on average: whether other signs of theirs do as much.
 
     If two methods are equally good, the difference of a whole sequence is as likely the one way as the other (Fisher,
-    1935). All signs are tried for up to 12 sequences, more are drawn. With n sequences no p value is below 2 / 2**n:
-    six are the fewest that can reach 0.05. Of one sequence the signs of blocks that do not overlap are flipped.
+    1935). All signs are tried for up to 12 sequences, more are drawn. With n sequences no p value is below 2 / 2**n
+    (see `enough`). Of one sequence the signs of blocks that do not overlap are flipped.
 
     Parameters
     ----------
@@ -188,7 +242,7 @@ def sign_flip(values: Array, sequences: NDArray[np.int64]) -> Array | None:
         return None
     totals = found.totals
     if found.over == "steps":
-        totals = np.stack([part.sum(axis=0) for part in np.array_split(values, int(found.effective))])
+        totals = np.stack([part.sum(axis=0) for part in np.array_split(values, signs_of(1, len(values)))])
     if len(totals) > EXACT:
         from scipy.stats import permutation_test  # noqa: PLC0415 - it takes a while, and few runs are so large
 

@@ -12,7 +12,7 @@ from llm_as_rnn.core.errors import UsageError
 from llm_as_rnn.metrics.summary import MethodSummary, summarise
 from llm_as_rnn.report.html import write_page
 from llm_as_rnn.report.tables import Results, results
-from llm_as_rnn.report.versus import Compared, paired_results, render_comparison, require_same_data
+from llm_as_rnn.report.versus import SAME_DATA, Compared, paired_results, render_comparison, require_same_data
 from llm_as_rnn.runs.directory import RunDirectory, RunInfo
 
 
@@ -92,7 +92,19 @@ def require_comparable(directories: Sequence[RunDirectory]) -> None:
     if len({info.spec.task_digest for info in infos}) > 1:
         names = ", ".join(sorted({info.spec.task for info in infos}))
         raise UsageError(f"runs of different tasks cannot be compared ({names})", "compare runs of one task")
-    require_same_data({str(directory.path): directory.records() for directory in directories})
+    require_same_data({str(directory.path): directory.records() for directory in directories}, _as_cut(infos))
+
+
+def _as_cut(infos: Sequence[RunInfo]) -> str:
+    """Say which runs can be compared, and which of the options that choose steps differ in these.
+
+    Many datasets are cut into stretches of --steps: a run of another length then has other stretches, and not more of
+    the same ones.
+    """
+    values = {name: [str(info.spec.named[name]) for info in infos] for name in ("split", "seed", "sequences", "steps")}
+    named = (f"--{name} {' and '.join(dict.fromkeys(of))}" for name, of in values.items() if len(set(of)) > 1)
+    differing = ", ".join(named)
+    return f"{SAME_DATA}: these are of {differing}" if differing else SAME_DATA
 
 
 def _differences(info: RunInfo, infos: Sequence[RunInfo]) -> str:

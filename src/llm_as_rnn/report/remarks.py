@@ -79,6 +79,8 @@ def of_intervals(summaries: Sequence[MethodSummary]) -> list[str]:
         found.append("in brackets: 95 % bootstrap intervals over sequences")
     elif "steps" in over:
         found.append("in brackets: 95 % bootstrap intervals over stretches of the one sequence, not over others")
+    elif scores and any(summary.sequences > 1 for summary in summaries):
+        found.append("so few sequences, which agree by chance, tell nothing of others: no interval can be given")
     elif scores:
         found.append("one sequence with few known outcomes: no interval can be given")
     if any(isinstance(score.beyond_reference, PairedDifference) and score.beyond_reference.p for score in scores):

@@ -15,7 +15,7 @@ from llm_as_rnn.core.extras import Metric
 from llm_as_rnn.core.figures import shown
 from llm_as_rnn.core.records import Status
 from llm_as_rnn.core.task import Task
-from llm_as_rnn.metrics.estimates import Gain, Interval, PairedDifference
+from llm_as_rnn.metrics.estimates import Gain, PairedDifference
 from llm_as_rnn.metrics.scores import task_metrics
 from llm_as_rnn.metrics.summary import MethodSummary, Score
 
@@ -331,7 +331,7 @@ def difference_cell(found: PairedDifference | None) -> Cell:
     details = [f"[{_signed(ends.low, digits)}, {_signed(ends.high, digits)}]"] if ends else []
     p = found.p if found.p_holm is None else found.p_holm
     details += [] if p is None else [p_value(p)]
-    return Cell(_signed(found.mean, digits), " ".join(details), _is_clear(ends))
+    return Cell(_signed(found.mean, digits), " ".join(details), ends is not None and ends.without_zero)
 
 
 def p_value(p: float) -> str:
@@ -347,12 +347,9 @@ def _evidence_cell(found: PairedDifference | Gain | None) -> Cell:
     if isinstance(found, Gain):
         ends = found.interval
         detail = f"[{_percent(ends.low)}, {_percent(ends.high)}] " if ends else ""
-        return Cell(f"{_percent(found.value)} %", f"{detail}over {found.strongest}", _is_clear(ends))
+        clear = ends is not None and ends.without_zero
+        return Cell(f"{_percent(found.value)} %", f"{detail}over {found.strongest}", clear)
     return difference_cell(found)
-
-
-def _is_clear(ends: Interval | None) -> bool:
-    return ends is not None and (ends.low > 0 or ends.high < 0)
 
 
 def _percent(share: float) -> str:

@@ -19,6 +19,7 @@ from llm_as_rnn.report.html import STYLES, asset, environment
 from llm_as_rnn.report.tables import Column, Results, Row, difference_cell, results
 
 MINUS = "\N{MINUS SIGN}"
+SAME_DATA = "compare runs of the same data, --split, --seed, --sequences and --steps"
 
 
 class Compared(NamedTuple):
@@ -53,13 +54,15 @@ class Pair(NamedTuple):
         return f"{self.run} {self.method} {MINUS} 1 {self.counterpart}"
 
 
-def require_same_data(runs: Mapping[str, Sequence[StepRecord]]) -> None:
+def require_same_data(runs: Mapping[str, Sequence[StepRecord]], hint: str = SAME_DATA) -> None:
     """Refuse to pair runs that were not on the same data.
 
     Parameters
     ----------
     runs : mapping of str to sequence of StepRecord
         Journals by folder. Runs may be of different length: what all have counts.
+    hint : str
+        What to do where they are not.
 
     Raises
     ------
@@ -67,7 +70,6 @@ def require_same_data(runs: Mapping[str, Sequence[StepRecord]]) -> None:
         If a run has no step in common with the first, or another observation or outcome at the same one.
     """
     (first, known), *others = ((name, {(r.sequence, r.t): r for r in records}) for name, records in runs.items())
-    hint = "compare runs of the same data, --split, --seed, --sequences and --steps"
     for name, steps in others:
         shared = sorted(known.keys() & steps.keys())
         if not shared:

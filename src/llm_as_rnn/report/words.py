@@ -24,9 +24,6 @@ CLEARLY_FAILED = 0.1
 NEARLY_FULL = 0.9
 """The share of the budget from which on a memory was full."""
 
-LIKELY = 0.05
-"""The p value from which on a difference may be chance."""
-
 FEWEST = 10
 """With fewer sequences the test can hardly prove any difference among several, however clear."""
 
@@ -49,12 +46,13 @@ def in_short(info: RunInfo, summaries: Sequence[MethodSummary], price: Price | N
     Returns
     -------
     list of str
-        A line for the first score of each field, one for the cost, one for each thing to try; none for a run without
-        steps.
+        A line for the first score of each field, one where no difference could be told from chance, one for the cost,
+        one for each thing to try; none for a run without steps.
     """
     if not any(summary.scores for summary in summaries):
         return []
     lines = [line for metric in _firsts(info, summaries) if (line := _won(metric, summaries))]
+    lines += [f"chance: {said}" for said in [_too_few(summaries)] if said]
     lines += [f"cost: {cost}" for cost in [_cost(info, summaries, price)] if cost]
     return lines + [f"next: {what}" for what in _next(info, summaries)]
 
@@ -116,21 +114,46 @@ def _ends(ends: Interval | None, digits: int) -> str:
 
 def is_told(compared: PairedDifference) -> bool:
     """Tell whether a difference is told from chance: by its interval, and by the test where one could be made."""
-    return _clear(compared.interval) and (_p(compared) is None or (_p(compared) or 0.0) <= LIKELY)
+    from llm_as_rnn.metrics.resampling import LIKELY  # noqa: PLC0415 - it brings numpy
+
+    return _clear(compared) and (_p(compared) is None or (_p(compared) or 0.0) <= LIKELY)
 
 
 def _doubt(compared: PairedDifference) -> str:
-    if not _clear(compared.interval):
+    if not _clear(compared):
         return "which may be chance"
     return f"which so few sequences cannot prove ({p_value(_p(compared) or 0.0)})"
 
 
-def _clear(ends: Interval | None) -> bool:
-    return ends is not None and (ends.low > 0 or ends.high < 0)
+def _clear(compared: PairedDifference) -> bool:
+    return compared.interval is not None and compared.interval.without_zero
 
 
 def _p(compared: PairedDifference) -> float | None:
     return compared.p if compared.p_holm is None else compared.p_holm
+
+
+def _too_few(summaries: Sequence[MethodSummary]) -> str:
+    """Say that no difference of a run could be told from chance, however large; empty if one could be."""
+    from llm_as_rnn.metrics.resampling import enough, signs_of  # noqa: PLC0415 - as above
+
+    tested = [one for one in _compared(summaries) if one.p is not None]
+    most = max(tested, key=lambda one: signs_of(one.sequences, one.steps), default=None)
+    if most is None or (signs := signs_of(most.sequences, most.steps)) >= (needed := enough(len(tested))):
+        return ""
+    many = f"any of {len(tested)} differences" if len(tested) > 1 else "a difference"
+    least = p_value(min(1.0, len(tested) * 2 / 2**signs))
+    told = f"to tell {many} from it, however large ({least} at best)"
+    if most.sequences == 1:
+        return f"one sequence of {most.steps} known outcomes is too short {told}"
+    return f"{most.sequences} sequences are too few {told}: it takes {needed}"
+
+
+def _compared(summaries: Sequence[MethodSummary]) -> list[PairedDifference]:
+    """Give all differences of a run, whose p values are corrected for each other."""
+    scores = [score for one in summaries for score in one.scores.values()]
+    found = [one for score in scores for one in (score.beyond_reference, score.model_adds)]
+    return [one for one in found if isinstance(one, PairedDifference)]
 
 
 def _cost(info: RunInfo, summaries: Sequence[MethodSummary], price: Price | None) -> str:
@@ -179,7 +202,7 @@ def _comparisons(info: RunInfo, summaries: Sequence[MethodSummary]) -> Iterator[
     if metric is None or asking is None or (compared := _beyond(metric, asking)) is None:
         return
     ahead = compared.mean if metric.higher_is_better else -compared.mean
-    needed = _needed(compared)
+    needed = _needed(compared, len(_compared(summaries)))
     if ahead > 0 and is_told(compared):
         if info.spec.split == "development":
             yield "see whether it holds on data that nothing was tuned on: --split held_out"
@@ -192,14 +215,17 @@ def _comparisons(info: RunInfo, summaries: Sequence[MethodSummary]) -> Iterator[
         yield f"a larger model (-m), longer sequences (--steps), or {compared.other} alone, which costs nothing"
 
 
-def _needed(compared: PairedDifference) -> int | None:
+def _needed(compared: PairedDifference, comparisons: int) -> int | None:
     """Estimate how many sequences would take zero out of an interval; None where it cannot be told, or too many."""
     ends = compared.interval
     if ends is None or ends.over != "sequences" or not compared.mean:
         return None
     ratio = (ends.high - ends.low) / 2 / abs(compared.mean)
+    from llm_as_rnn.metrics.resampling import enough  # noqa: PLC0415 - as above
+
     many = compared.sequences * ratio * ratio
-    return max(compared.sequences + 1, FEWEST, math.ceil(round(many, 6))) if many <= MOST_SEQUENCES else None
+    least = max(compared.sequences + 1, FEWEST, enough(comparisons))
+    return max(least, math.ceil(round(many, 6))) if many <= MOST_SEQUENCES else None
 
 
 def _memories(info: RunInfo, summaries: Sequence[MethodSummary]) -> Iterator[str]:

@@ -40,6 +40,7 @@ class EarlierSteps(Plain[StepRecord], LinesOfSteps):
             chance={},
             abstained=(),
             guessed=(),
+            when="",
             update=_as_told(record.update),
             feedback=_in_one(record.feedback),
             taught=_as_told(record.taught, "accepted") if record.taught else None,
@@ -78,6 +79,7 @@ class EarlierSteps(Plain[StepRecord], LinesOfSteps):
 
 _LATER = (
     "recalled", "asked", "taught", "distribution", "believed", "interval", "among", "chance", "abstained", "guessed",
+    "when",
 )  # fmt: skip
 """What a record has that these formats do not."""
 

@@ -162,12 +162,13 @@ class StepLine(Sparse, frozen=True):
     chance: dict[str, float] = {}
     abstained: tuple[str, ...] = ()
     guessed: tuple[str, ...] = ()
+    when: str = ""
 
 
 _AS_THEY_ARE = (
     "method", "sequence", "t", "observation", "update", "target", "prediction", "status", "feedback", "scores",
     "problem", "notes", "lessons", "taught", "counts", "recalled",
-    "distribution", "believed", "interval", "chance", "abstained", "guessed",
+    "distribution", "believed", "interval", "chance", "abstained", "guessed", "when",
 )  # fmt: skip
 
 
@@ -259,6 +260,7 @@ class StepLines(LinesOfSteps):
             read.chance,
             read.abstained,
             read.guessed,
+            read.when,
         )
 
     def _set(self, said: tuple[Part, ...]) -> tuple[str, ...]:

@@ -228,4 +228,5 @@ def _record(method: Method, task: Task, state: Any, step: Step, made: _Made, lea
         chance=prediction.chance,
         abstained=prediction.abstained,
         guessed=prediction.guessed,
+        when=step.when,
     )

@@ -155,7 +155,7 @@ class _Pool:
         known, place, dated = self._observations.get(step.t, (None, 0, None))
         if known != step.observation:
             place = self.value({name: _written(value) for name, value in step.observation.items()})
-            date = when(task, step.observation)
+            date = step.when or when(task, step.observation)
             dated = self.add(date) if date else None
             self._observations[step.t] = step.observation, place, dated
         return place, dated
