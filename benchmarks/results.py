@@ -43,12 +43,11 @@ from llm_as_rnn.report.tables import (
     markdown,
     results,
 )
-from llm_as_rnn.report.words import is_told
+from llm_as_rnn.report.words import CARRIED, is_told
 from llm_as_rnn.runs.directory import RunDirectory
 from llm_as_rnn.runs.execute import needs_model
 
 HERE = Path(__file__).parents[1] / "docs" / "results"
-CARRIED = f"{ADVISED}:carry=true"
 LOOK_UP = "nearest_case"
 MADE_UP = "probe-"
 """How the names of streams begin that this project made up."""

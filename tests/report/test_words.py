@@ -140,6 +140,20 @@ def test_who_is_behind_is_told_of_what_costs_nothing() -> None:
     assert "nearest_case alone, which costs nothing" in said
 
 
+def test_advice_that_is_behind_could_be_carried_on_where_there_are_sequences_to_learn_from() -> None:
+    behind = beyond(-0.2, -0.3, -0.1)
+    advised = method("advised", 0.4, behind, calls=0.0, by_advice=True)
+    said = advice(info(), advised, REFERENCE)
+    assert said[0].startswith("advised:carry=true as one more method (--methods, --resume): it asks no model")
+    carried = method("advised:carry=true", 0.3, behind, calls=0.0, by_advice=True)
+    for none in (
+        [advised, carried],
+        [msgspec.structs.replace(advised, sequences=1)],
+        [method("recurrent", 0.4, behind)],
+    ):
+        assert not any("carry" in one for one in advice(info(), *none, REFERENCE))
+
+
 def test_what_is_broken_comes_first() -> None:
     failing = method("recurrent", 0.4, beyond(-0.2, -0.3, -0.1), failed=20, memory_tokens=95)
     said = advice(info("interrupted"), failing, REFERENCE)
