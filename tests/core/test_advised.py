@@ -16,7 +16,7 @@ from llm_as_rnn.core.calls import Completion, Request
 from llm_as_rnn.core.errors import EngineError, RunError
 from llm_as_rnn.core.fields import Number
 from llm_as_rnn.core.prompts import Prompts
-from llm_as_rnn.core.records import Observation, SequenceInfo, Status, Target
+from llm_as_rnn.core.records import Observation, Prediction, SequenceInfo, Status, Target
 from llm_as_rnn.core.settings import Settings
 from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import Task, load_task
@@ -312,3 +312,24 @@ def test_the_first_adviser_is_whose_memory_is_shown(weather: Task) -> None:
     changed = msgspec.structs.replace(memory, version=7)
     assert method.memory(method.with_memory(state, changed)) == changed
     assert make("free_advice", weather).memory(make("free_advice", weather).start(SequenceInfo("s"))) is None
+
+
+def test_a_run_from_before_guesses_were_told_goes_on_as_it_began(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def as_then(record: StepRecord) -> StepRecord:
+        return msgspec.structs.replace(record, guessed=())
+
+    def told(*said: Any, guessed: Any, **more: Any) -> Prediction:
+        return Prediction(*said, **more)
+
+    # Then advice heard guesses, and no record told of them.
+    with monkeypatch.context() as patch:
+        patch.setattr("llm_as_rnn.baselines.references.Prediction", told)
+        run(tmp_path / "run")
+    whole = content(tmp_path / "run")
+    assert not any(record.guessed for record in whole)
+    journal = tmp_path / "run" / "steps.jsonl"
+    journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:-4]))
+    run(tmp_path / "run", resume=True)
+    assert list(map(as_then, content(tmp_path / "run"))) == whole

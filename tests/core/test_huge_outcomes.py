@@ -110,7 +110,7 @@ def test_a_journal_and_its_scores_can_be_read_again(name: str) -> None:
         for window in (None, 3):
             points = curve(steps, metric, window)
             assert msgspec.json.decode(msgspec.json.encode(points), type=list[tuple[int, float]]) == points
-        found = interval(steps, metric)
+        found = interval(steps[:-1], metric)  # of three that are all the same there is none
         assert found is not None
         assert found.low <= found.high
         assert all(map(math.isfinite, (found.low, found.high)))

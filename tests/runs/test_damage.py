@@ -107,11 +107,13 @@ def test_a_change_of_what_is_not_there_is_found(run: Path, items: Any) -> None:
 
 
 @pytest.mark.parametrize("version", [1, 2])
-def test_a_run_of_an_earlier_version_is_reported_and_resumed(tmp_path: Path, version: int) -> None:
+def test_a_run_of_an_earlier_version_is_reported_and_resumed(
+    tmp_path: Path, version: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = tmp_path / "run"
-    options = msgspec.structs.replace(
-        OPTIONS, methods=tuple(name for name in DEFAULT_METHODS if name != ADVISED)
-    )  # there was none then
+    # There was no advice then.
+    options = msgspec.structs.replace(OPTIONS, methods=tuple(name for name in DEFAULT_METHODS if name != ADVISED))
+    monkeypatch.setattr("llm_as_rnn.runs.execute.references", lambda task: ("repeat_last", "majority", "nearest_case"))
     go(run, options)
 
     def as_then() -> list[StepRecord]:

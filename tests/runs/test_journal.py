@@ -97,7 +97,7 @@ def journal_of(path: Path, *steps: StepRecord) -> bytes:
     return path.read_bytes()
 
 
-TRUST = ("interval", "among", "chance", "abstained")
+TRUST = ("interval", "among", "chance", "abstained", "guessed")
 """What a step's record says of how far its prediction can be trusted."""
 
 
