@@ -43,11 +43,12 @@ from llm_as_rnn.report.tables import (
     markdown,
     results,
 )
-from llm_as_rnn.report.words import CARRIED, is_told
+from llm_as_rnn.report.words import is_told
 from llm_as_rnn.runs.directory import RunDirectory
 from llm_as_rnn.runs.execute import needs_model
 
 HERE = Path(__file__).parents[1] / "docs" / "results"
+CARRIED = f"{ADVISED}:carry=true"
 LOOK_UP = "nearest_case"
 MADE_UP = "probe-"
 """How the names of streams begin that this project made up."""
@@ -120,9 +121,10 @@ def written(path: Path, text: str) -> Path:
 # --- a stream's page --------------------------------------------------------------------------------------------------
 
 
-def advised(part: Table) -> bool:
-    """Tell whether a method took advice of one that asked the model."""
-    return any(one.by_advice is not UNSET for one in part.summaries)
+def but_advised(part: Table) -> str:
+    """Name the methods that took the advice of one that asked the model: its calls stand there."""
+    names = " and ".join(f"`{one.method}`" for one in part.summaries if one.by_advice is not UNSET)
+    return f", but for {names}: what `{Recurrent.name}` was asked goes into it" if names else ""
 
 
 def main_metrics(part: Table) -> list[Metric]:
@@ -156,8 +158,7 @@ def stream_page(parts: Sequence[Table]) -> str:
         lines += [f"## {part.origin.model}", about_run(part), markdown(results(task, part.summaries))]
         lines.append(
             "In brackets: 95 % intervals over sequences; the best of a column is bold. Errors count failed answers at "
-            "their worst. Methods without calls ask no model"
-            + (f", but for `{ADVISED}`, which goes by what `{Recurrent.name}` was asked." if advised(part) else ".")
+            f"their worst. Methods without calls ask no model{but_advised(part)}."
         )
         compared = evidence(task, part.summaries)
         if compared:
@@ -290,9 +291,9 @@ def overview(read: Sequence[Table]) -> str:
     )
     again = (
         "`make results` makes these pages again from the tables in `steps/`, without a model. The tables are made by "
-        "`llm-as-rnn sweep benchmarks/results.yaml` and `python benchmarks/results.py collect`, see "
-        "[sweeps](../sweeps.md); how the memory's rules were chosen, and on what, is told in [its own "
-        "page](memory.md), and "
+        "`llm-as-rnn sweep benchmarks/results.yaml`, some of them with fewer or shorter sequences than stand there, as "
+        "their pages say, and `python benchmarks/results.py collect`: see [sweeps](../sweeps.md), also for what was "
+        "left out; how the memory's rules were chosen, and on what, is told in [its own page](memory.md), and "
         "[another](speed.md) has what a step costs beside other frameworks, in time and under faults."
     )
     parts = [
@@ -374,8 +375,8 @@ def beliefs(read: Sequence[Table], lines: Sequence[Line]) -> Iterator[str]:
     yield trustworthy(read)
     yield (
         "An interval is over sequences like these: it says nothing of other streams, other models, or other prompts. "
-        "Six sequences prove nothing once several methods are compared, however clear it looks, and no page here has "
-        "many more. What is in no table here has not been measured."
+        "Six sequences, as most pages have, prove nothing once several methods are compared, however clear it looks. "
+        "What is in no table here has not been measured."
     )
 
 
@@ -439,10 +440,11 @@ def memories(read: Sequence[Table], lines: Sequence[Line]) -> str:
     share = f"{sum(steps * part for steps, part in found) / weight:.2f}" if weight else NONE
     thirds = [pair for line in lines if line.metric.is_share and (pair := first_third(line))]
     above, level = sum(own > other for own, other in thirds), sum(own == other for own, other in thirds)
+    of = f"in the {counted(len(found), 'table')} that have its cases, "
     return (
         f"Of the steps at which the case that `{Recurrent.name}` was shown again was right, {share} were answered as "
-        f"it said (the aim was 0.9). In the first third of each sequence it is above `{LOOK_UP}` in {above}, level in "
-        f"{level} of {counted(len(thirds), 'score')} of labels."
+        f"it said ({of}the aim was 0.9). In the first third of each sequence it is above `{LOOK_UP}` in {above}, level "
+        f"in {level} of {counted(len(thirds), 'score')} of labels."
     )
 
 

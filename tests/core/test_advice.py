@@ -263,6 +263,26 @@ def test_what_a_late_answer_lost_is_counted_as_it_was_given(delay: int) -> None:
     within_lately(in_turns, [t + delay for t in range(400)])
 
 
+@pytest.mark.parametrize("field", [Number("x", low=0, high=4.9, decimals=0), Number("x", low=0, high=0.95, decimals=0)])
+def test_how_answers_are_rounded_unlearns_nobody(field: Number) -> None:
+    random, belief = Random(5), at_first(field, 3)
+    for _ in range(500):
+        came = random.uniform(field.low, field.high)
+        said = [Said(came), *(Said(max(came - random.uniform(0, 0.4), field.low)) for _ in range(2))]
+        value = advise(field, belief, said).value
+        assert isinstance(value, float)
+        belief = after(field, belief, said, came, field.answer_near(value))
+    assert isinstance(belief, Means)
+    assert advise(field, belief, said).believed[0] > 0.95
+    assert means.excess(belief) <= means.most_excess(field, 3, 500)
+
+
+def test_who_is_silent_has_no_weight_in_an_average() -> None:
+    told = advise(HIGH, at_first(HIGH, 3), [Said(None), Said(7.0), Said(9.0)])
+    assert (told.value, told.believed) == (8.0, [0.0, 0.5, 0.5])
+    assert advise(HIGH, at_first(HIGH, 2), [Said(None), Said(None)]).believed == [0.5, 0.5]
+
+
 def test_the_best_of_equals_is_soon_found_whatever_the_unit() -> None:
     random = Random(11)
     for scale in (1e-6, 1.0, 1e6):

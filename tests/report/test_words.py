@@ -145,6 +145,8 @@ def test_advice_that_is_behind_could_be_carried_on_where_there_are_sequences_to_
     advised = method("advised", 0.4, behind, calls=0.0, by_advice=True)
     said = advice(info(), advised, REFERENCE)
     assert said[0].startswith("advised:carry=true as one more method (--methods, --resume): it asks no model")
+    (named, _) = advice(info(), method("advised:budget=64", 0.4, behind, calls=0.0, by_advice=True), REFERENCE)
+    assert named.startswith("advised:budget=64:carry=true as one more")
     carried = method("advised:carry=true", 0.3, behind, calls=0.0, by_advice=True)
     for none in (
         [advised, carried],

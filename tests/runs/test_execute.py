@@ -172,6 +172,56 @@ def test_a_run_goes_on_with_one_more_method_and_asks_nothing_again_for_the_other
         go(tmp_path / "run", few, resume=True)
 
 
+def test_a_method_that_was_asked_for_advice_already_cannot_come_to_a_run(tmp_path: Path) -> None:
+    begun = run_options(**WANTED, methods=("advised",))
+    before = go(tmp_path / "run", begun)
+    journal = (tmp_path / "run/steps.jsonl").read_bytes()
+
+    def nothing(request: Request) -> str:
+        raise AssertionError("asked before it was refused")
+
+    with pytest.raises(SpecMismatchError, match="recurrent cannot come to this run: advised takes its advice"):
+        more = run_options(**WANTED, methods=("advised", "recurrent"))
+        go(tmp_path / "run", more, answerer=nothing, resume=True)
+    assert RunDirectory(tmp_path / "run").info() == before
+    assert (tmp_path / "run/steps.jsonl").read_bytes() == journal
+    after = go(tmp_path / "run", run_options(**WANTED, methods=("advised", "zero_shot")), resume=True)
+    assert after.status == "finished"
+
+
+def test_a_run_that_does_not_come_out_again_is_left_as_it_was_and_gets_no_more_methods(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = go(tmp_path / "run", run_options(**WANTED, methods=("zero_shot",)))
+    journal = (tmp_path / "run/steps.jsonl").read_bytes()
+    monkeypatch.setattr(
+        "llm_as_rnn.baselines.references.RepeatLast._rule", lambda self, field, past, observation: field.uninformed()
+    )
+    with pytest.raises(SpecMismatchError, match=r"repeat_last/.* comes out otherwise"):
+        go(tmp_path / "run", run_options(**WANTED, methods=("zero_shot", "full_history")), resume=True)
+    assert RunDirectory(tmp_path / "run").info() == before
+    assert (tmp_path / "run/steps.jsonl").read_bytes() == journal
+
+
+def test_settings_that_references_heed_count_also_without_a_model(tmp_path: Path) -> None:
+    begun = run_options(**{**WANTED, "methods": ("majority",)})
+    go(tmp_path / "run", begun)
+    for other in ({"carry": True}, {"coverage": 0.6}, {"abstain_above": 0.4}):
+        (name,) = other
+        with pytest.raises(SpecMismatchError, match=f"{name} was"):
+            go(tmp_path / "run", run_options(**{**WANTED, "methods": ("majority",), **other}), resume=True)
+    with pytest.raises(SpecMismatchError, match="begun without a model"):
+        go(tmp_path / "run", run_options(**{**WANTED, "methods": ("majority", "zero_shot")}), resume=True)
+
+
+@pytest.mark.parametrize(
+    "twice", [("recurrent:budget=64", "recurrent:budget=064"), ("advised:carry=on", "advised:carry=true")]
+)
+def test_a_variant_cannot_stand_in_a_run_under_two_names(tmp_path: Path, twice: tuple[str, str]) -> None:
+    with pytest.raises(UsageError, match=f"{twice[1]} is {twice[0]}"):
+        go(tmp_path / "run", run_options(**{**WANTED, "methods": twice}))
+
+
 def test_resume_of_a_journal_that_cannot_have_come_from_here_is_refused(tmp_path: Path) -> None:
     go(tmp_path / "run")
     journal = tmp_path / "run/steps.jsonl"

@@ -13,6 +13,7 @@ from msgspec import UNSET
 from llm_as_rnn.catalogue import ADVISED, own_settings
 from llm_as_rnn.core.extras import Metric
 from llm_as_rnn.core.figures import shown, time_span
+from llm_as_rnn.core.variants import read_variant
 from llm_as_rnn.engines.spending import Price
 from llm_as_rnn.metrics.estimates import Interval, PairedDifference
 from llm_as_rnn.metrics.scores import field_metrics
@@ -28,9 +29,6 @@ NEARLY_FULL = 0.9
 
 FEWEST = 10
 """With fewer sequences the test can hardly prove any difference among several, however clear."""
-
-CARRIED = f"{ADVISED}:carry=true"
-"""The method by advice that carries on what it learned of advisers."""
 
 MOST_SEQUENCES = 1000
 """Where more than so many would be needed to tell a difference from chance, there is none to speak of."""
@@ -217,19 +215,20 @@ def _comparisons(info: RunInfo, summaries: Sequence[MethodSummary]) -> Iterator[
             f"(--sequences; this run has {compared.sequences})"
         )
     else:
-        if _could_carry(info, summaries):
+        if name := _to_carry(info, summaries):
             yield (
-                f"{CARRIED} as one more method (--methods, --resume): it asks no model, and begins each sequence with "
-                "whom earlier ones showed it to believe"
+                f"{name}:carry=true as one more method (--methods, --resume): it asks no model, and begins each "
+                "sequence with whom earlier ones showed it to believe"
             )
         yield f"a larger model (-m), longer sequences (--steps), or {compared.other} alone, which costs nothing"
 
 
-def _could_carry(info: RunInfo, summaries: Sequence[MethodSummary]) -> bool:
-    """Tell whether advice began anew in each of several sequences, and nobody has seen what it is if it does not."""
-    advised = [one for one in summaries if one.by_advice is not UNSET]
+def _to_carry(info: RunInfo, summaries: Sequence[MethodSummary]) -> str:
+    """Name a method whose advice begins anew in each of several sequences, where none has carried it on."""
+    advised = [one for one in summaries if read_variant(one.method).method == ADVISED]
     carried = any(own_settings(one.method, info.spec.settings).carry for one in advised)
-    return bool(advised) and not carried and advised[0].sequences > 1
+    there = [one.method for one in advised if one.by_advice is not UNSET and one.sequences > 1]
+    return there[0] if there and not carried else ""
 
 
 def _needed(compared: PairedDifference, comparisons: int) -> int | None:

@@ -127,6 +127,7 @@ class RunDirectory:
                 )
             info = self.info()
             spec.require_same(info.spec)
+            spec.require_addable(info.spec, task)
             grown = msgspec.structs.replace(info.spec, methods=spec.methods)
             return msgspec.structs.replace(info, spec=grown, status="running", failures={}, remote_data=remote_data)
         if self.path.is_dir() and any(self.path.iterdir()):

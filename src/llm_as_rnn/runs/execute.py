@@ -26,7 +26,7 @@ from llm_as_rnn.catalogue import (
 )
 from llm_as_rnn.core.calls import Request
 from llm_as_rnn.core.engine import Engine, EngineInfo
-from llm_as_rnn.core.errors import DatasetError, RunError, UsageError, first_error
+from llm_as_rnn.core.errors import DatasetError, RunError, SpecMismatchError, UsageError, first_error
 from llm_as_rnn.core.method import Method
 from llm_as_rnn.core.prompts import Prompts
 from llm_as_rnn.core.records import Record
@@ -131,8 +131,13 @@ def make_spec(
     """
     if not options.methods:
         raise UsageError("no method was named", f"choose from {', '.join([*METHODS, *REFERENCES])}")
+    known: dict[Any, str] = {}
     for name in options.methods:
         require_method(name)
+        variant = read_variant(name)
+        same = known.setdefault((variant.plain, frozenset(variant.choices.items())), name)
+        if same != name:
+            raise UsageError(f"{name} is {same} under another name", "name it once")
         resolve({**options.settings, **read_variant(name).choices}, engine)  # what cannot work with it is refused
     every = (table.count(options.split), table.longest(options.split)) if table else usual_size(task)
     return RunSpec(
@@ -290,8 +295,9 @@ async def execute(
     await engine.open()
     try:
         spec = make_spec(options, task, prompts, engine.info, table, found.digest)
-        if resume and directory.holds_run:
-            spec = spec.as_begun(directory.info().spec, (*options.methods, *_named(options.settings)))
+        before = directory.info() if resume and directory.holds_run else None
+        if before:
+            spec = spec.as_begun(before.spec, (*options.methods, *_named(options.settings)))
         sequences = cut(spec.selection)
         cast = _cast(task, spec, prompts)
         if needs_model(spec.methods):
@@ -305,7 +311,7 @@ async def execute(
             watcher.set_aside(aside)
         scored = _by_data(task, source)
         workers = _Workers(engine, executor or InProcess(engine), options.concurrency)
-        return await _run(info, directory, cast, sequences, workers, watcher, scored)
+        return await _run(info, directory, cast, sequences, workers, watcher, scored, before)
     finally:
         await engine.close()
 
@@ -343,8 +349,11 @@ async def _run(
     workers: _Workers,
     watcher: Watcher,
     scored: Callable[[StepRecord], StepRecord],
+    before: RunInfo | None,
 ) -> RunInfo:
-    begun = time.monotonic()
+    begun, grown = time.monotonic(), info.spec
+    if before:  # methods that come to a run wait until it was seen that it goes on as it was begun
+        info = msgspec.structs.replace(info, spec=before.spec)
     status: RunStatus = "interrupted"
     failures: dict[str, str] = {}
     broken: RunError | None = None
@@ -352,7 +361,7 @@ async def _run(
         lengths = {sequence.info.id: len(sequence.steps) for sequence in sequences}
         past = read_journal(directory.journal, Expected(info.spec.methods, lengths=lengths))
         directory.save(info)
-        watcher.begin(info.spec.methods, sum(len(sequence.steps) for sequence in sequences), past)
+        watcher.begin(grown.methods, sum(len(sequence.steps) for sequence in sequences), past)
 
         workers.executor.begin(cast)
         cast.said.update({(step.method, step.sequence, step.t): step for step in past})
@@ -370,14 +379,12 @@ async def _run(
             walking = partial(workers.executor.go, keep=commit, hear=journal.hear)
             lanes = workers.executor.lanes(workers.concurrency)
             go = partial(run_all, go=walking, past=past, concurrency=lanes)
-            advice = {method.name: advisers(method.name, info.task, info.spec.settings) for method in cast.methods}
-            failures |= await go([method for method in cast.methods if not advice[method.name]], sequences)
-            # Who goes by what others said comes after them, and no further than these have come.
-            for method in cast.methods:
-                ended = _ended_early(advice[method.name], sequences, failures)
-                failures |= {f"{method.name}/{name}": why for name, why in ended.items()}
-                if advice[method.name]:
-                    failures |= await go([method], [one for one in sequences if one.info.id not in ended])
+            old = [method for method in cast.methods if method.name in info.spec.methods]
+            failures |= await _in_order(info, old, sequences, go)
+            if new := [method for method in cast.methods if method not in old]:
+                info = msgspec.structs.replace(info, spec=grown)
+                directory.save(info)
+                failures |= await _in_order(info, new, sequences, go)
             status = "failed" if failures else "finished"
         except* RunError as errors:
             broken = first_error(errors)  # see there why it is raised below
@@ -386,10 +393,24 @@ async def _run(
             seconds = round(info.seconds + time.monotonic() - begun, 3)
             known = _met(info.engine, workers.engine.info)
             info = msgspec.structs.replace(info, status=status, failures=failures, seconds=seconds, engine=known)
+            if before and before.status == "finished" and isinstance(broken, SpecMismatchError):
+                info = before  # nothing was added, and what is there is whole
             info = _conclude(info, directory)
     if broken:
         raise broken
     return info
+
+
+async def _in_order(info: RunInfo, methods: Many[Method], sequences: Many[Sequence], go: Any) -> dict[str, str]:
+    """Run methods, and after them those that go by what others said, which go no further than these have come."""
+    advice = {method.name: advisers(method.name, info.task, info.spec.settings) for method in methods}
+    failures: dict[str, str] = dict(await go([method for method in methods if not advice[method.name]], sequences))
+    for method in methods:
+        ended = _ended_early(advice[method.name], sequences, failures)
+        failures |= {f"{method.name}/{name}": why for name, why in ended.items()}
+        if advice[method.name]:
+            failures |= await go([method], [one for one in sequences if one.info.id not in ended])
+    return failures
 
 
 def _ended_early(names: Many[str], sequences: Many[Sequence], failures: Mapping[str, str]) -> dict[str, str]:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
 
-from llm_as_rnn.catalogue import REFERENCES, asks_model
+from llm_as_rnn.catalogue import REFERENCES, advisers, asks_model
 from llm_as_rnn.core.errors import SpecMismatchError, UsageError
 from llm_as_rnn.core.knobs import knobs
 from llm_as_rnn.core.prompts import same_texts
 from llm_as_rnn.core.records import Record
 from llm_as_rnn.core.settings import LATER, Settings, require_sound
+from llm_as_rnn.core.task import Task
 from llm_as_rnn.datasets.base import Selection, Split
 
-OF_MODELS = {"model", "model_digest", "prompts_digest", *Settings.__struct_fields__} - {"seed"}
+OF_REFERENCES = {"seed", "carry", "coverage", "abstain_above", "abstain_wider"}
+"""Settings that those heed as well which ask no model."""
+
+OF_MODELS = {"model", "model_digest", "prompts_digest", *Settings.__struct_fields__} - OF_REFERENCES
 """What nothing depends on where no method asks a model."""
 
 
@@ -96,6 +101,10 @@ class RunSpec(Record, frozen=True):
             Naming each setting that differs, and both values.
         """
         asked = any(map(asks_model, self.methods))
+        if asked and not any(map(asks_model, begun.methods)):
+            raise SpecMismatchError(
+                "this run was begun without a model", "choose another --out for methods that ask one"
+            )
         before, now = begun.named, self.named
         changed = [
             name
@@ -113,6 +122,25 @@ class RunSpec(Record, frozen=True):
                 f"this run was begun with other settings: {said}", f"resume {same}, or choose another --out"
             )
 
+    def require_addable(self, begun: RunSpec, task: Task) -> None:
+        """Refuse methods whose advice a method of the run has had already, so that it had to ask a model by itself.
+
+        What it was told then stands in its own steps. With its adviser beside it, it would be told otherwise.
+
+        Raises
+        ------
+        SpecMismatchError
+            Naming both.
+        """
+        new = {name for name in self.methods if name not in begun.methods and asks_model(name)}
+        for name in begun.methods:
+            for adviser in advisers(name, task, begun.settings):
+                if adviser in new:
+                    raise SpecMismatchError(
+                        f"{adviser} cannot come to this run: {name} takes its advice, and has asked it already",
+                        "choose another --out for a run of both",
+                    )
+
     @property
     def named(self) -> dict[str, Any]:
         """All of it by name, the settings among the others."""
@@ -125,18 +153,22 @@ def _as_before(settings: Mapping[str, Any]) -> str:
 
     >>> _as_before({"rule": "rewrite", "window": 4096, "calibrate": False, "carry": False, "data_digest": "d"})
     'with --rule rewrite --context 4096 --no-calibrate, without --carry'
+    >>> _as_before({"task": "weather", "model": "llamacpp:my model.gguf", "recall": None})
+    "with the task weather --model 'llamacpp:my model.gguf', without --recall"
     >>> _as_before({"data_digest": "d"})
     'with the same ones'
     """
     given, left = [], []
     for name, value in settings.items():
         option = "--context" if name == "window" else f"--{name.replace('_', '-')}"
-        if value is False and knobs(Settings)[name].default is False:
+        if name == "task":
+            given.append(f"the task {value}")
+        elif value is None or (value is False and knobs(Settings)[name].default is False):
             left.append(option)
         elif isinstance(value, bool):
             given.append(option if value else option.replace("--", "--no-", 1))
-        elif value is not None and not name.endswith("_digest"):
-            given.append(f"{option} {','.join(value) if isinstance(value, tuple) else value}")
+        elif not name.endswith("_digest"):
+            given.append(f"{option} {shlex.quote(','.join(value) if isinstance(value, tuple) else str(value))}")
     options = [f"{how} {' '.join(names)}" for how, names in (("with", given), ("without", left)) if names]
     return ", ".join(options) or "with the same ones"
 

@@ -86,7 +86,7 @@ def advise(field: Field, belief: Belief, said: Sequence[Said]) -> Advice:
     values = [one.value for one in said]
     if isinstance(field, Number) and isinstance(belief, Means):
         value = None if all(value is None for value in values) else means.mean(field, belief, values)
-        return Advice(value, {}, means.believed(belief))
+        return Advice(value, {}, means.believed(belief, values))
     assert isinstance(belief, Votes)  # noqa: S101 - what `at_first` gives for such a field
     if not any(map(written, values)):  # a text of no words is an answer, if nobody has another
         silent = next((value for value in values if value is not None), None)

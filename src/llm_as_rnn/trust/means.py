@@ -95,14 +95,18 @@ def mean(field: Number, means: Means, said: Sequence[Value | None]) -> float:
     return _mean(_weights(means), _with_median(_within(field, said)))
 
 
-def believed(means: Means) -> list[float]:
-    """Give the weight of each adviser in the next answer; they add up to 1. That of the median is everybody's.
+def believed(means: Means, said: Sequence[Value | None]) -> list[float]:
+    """Give the weight of each adviser in an answer; they add up to 1. That of the median is everybody's who has one.
 
-    >>> believed(at_first(4))
-    [0.25, 0.25, 0.25, 0.25]
+    >>> believed(at_first(4), [1.0, 2.0, 3.0, None])
+    [0.3333333333333333, 0.3333333333333333, 0.3333333333333333, 0.0]
     """
     *weights, middle = _weights(means)
-    return [weight + middle / len(weights) for weight in weights]
+    speaking = [value is not None for value in said] if any(value is not None for value in said) else [True] * len(said)
+    heard = [weight if speaks else 0.0 for weight, speaks in zip(weights, speaking, strict=True)]
+    shares = [one + middle / sum(speaking) if speaks else 0.0 for one, speaks in zip(heard, speaking, strict=True)]
+    total = math.fsum(shares)
+    return [share / total for share in shares] if total else [speaks / sum(speaking) for speaks in speaking]
 
 
 def after(
@@ -138,7 +142,7 @@ def after(
     errors = [lost if value is None else abs(value - came) for value in values]
     then = 0.0
     if isinstance(answer, int | float):  # how it was rounded is not the averaging's fault
-        then = abs(float(answer) - came) - 0.5 * 10.0**-field.decimals
+        then = abs(float(answer) - came) - field.roughness
     gap = max(max(lost, then) - _mixed(means, weights, errors), 0.0) if known else 0.0
     sums = [error + new for error, new in zip(means.errors, errors, strict=True)]
     best = min(sums)

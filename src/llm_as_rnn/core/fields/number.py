@@ -137,6 +137,16 @@ class Number(BaseField, frozen=True, tag="number"):
         least, most = (float(end / 10**self.decimals) for end in self._ends())
         return min(max(float(self.show(float(number))), least), most)
 
+    @property
+    def roughness(self) -> float:
+        """How far `answer_near` may be from a number of the plausible range: half a last digit, or more at its ends.
+
+        >>> Number("high", low=0, high=45).roughness, Number("share", low=0, high=0.95, decimals=0).roughness
+        (0.05, 0.95)
+        """
+        least, most = (float(end / 10**self.decimals) for end in self._ends())
+        return max(0.5 * 10.0**-self.decimals, self.high - most, least - self.low)
+
     def _ends(self) -> tuple[Fraction, Fraction]:
         """Give the least and the greatest answer, in units of its last decimal; they cross where there is none."""
         low, high = (Fraction(str(float(end))) * 10**self.decimals for end in (self.low, self.high))
