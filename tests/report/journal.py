@@ -92,6 +92,7 @@ def _trusting(record: StepRecord) -> StepRecord:
         among={"sky": (said, other)},
         interval={"high": (round(high - width, 1), round(high + width, 1))},
         abstained=("sky",) if record.t % 5 == 4 else (),
+        guessed=("sky",) if record.t % 5 == 2 else (),
         calls=tuple(msgspec.structs.replace(call, chances={"sky": model}) for call in record.calls),
     )
 

@@ -182,6 +182,7 @@ def test_what_was_said_of_trust_is_told_field_by_field(weather: Task) -> None:
         among={"sky": ("rain", "sun")},
         interval={"high": (9.04, 15.0)},
         abstained=("high",),
+        guessed=("high",),
         calls=(
             call(chances={"sky": {"snow": 0.9}}),
             call(chances={"sky": {"sun": 0.8, "rain": 0.1}}),
@@ -203,6 +204,7 @@ def test_what_was_said_of_trust_is_told_field_by_field(weather: Task) -> None:
     assert named(sky["told"])[:2] == [("sun", 0.8), ("rain", 0.1)]
     assert (high["low"], high["high"], high["held"], high["abstained"]) == ("9.0", "15.0", False, True)
     assert "abstained" not in sky
+    assert (high["guessed"], "guessed" in sky) == (True, False)
 
 
 def test_large_sets_are_cut_and_say_so() -> None:

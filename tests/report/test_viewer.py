@@ -393,6 +393,7 @@ def test_a_step_tells_how_far_to_trust_it_its_date_and_its_memory(
         assert "chances: " in said
         assert "as the model said: " in said
         assert ("held back" in said) == bool(record.abstained)
+        assert ("a guess: nothing to go by yet" in said) == bool(record.guessed)
         row = viewer.page.locator("#said li").nth(1).inner_text()
         came = (record.target or {}).get("high")
         word = "" if came is None else "held" if low <= float(str(came)) <= high else "missed"

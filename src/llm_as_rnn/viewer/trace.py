@@ -112,7 +112,8 @@ class TraceView(Shown, frozen=True):
         By field, what the prediction said of how far its answer can be trusted: its ``chance``, its interval from
         ``low`` to ``high``, the options ``among`` which the outcome was said to be (a place in the pool, of a list of
         places), and how many ``more`` there are; whether the outcome ``held`` to that, once it is known; whether the
-        answer was ``abstained`` from; the likeliest options as they were ``given``, and as the model ``told`` them.
+        answer was ``abstained`` from, or ``guessed`` with nothing to go by; the likeliest options as they were
+        ``given``, and as the model ``told`` them.
     """
 
     t: list[int]
@@ -436,6 +437,7 @@ class ShownField:
             "more": [len(options) - MOST_AMONG if len(options) > MOST_AMONG else None for options in among],
             "held": [is_covered(field, step) for step in steps],
             "abstained": [True if name in step.abstained else None for step in steps],
+            "guessed": [True if name in step.guessed else None for step in steps],
             "given": [
                 _ranked(given, pool, MOST_CHANCES) if (given := step.distribution.get(name)) else None for step in steps
             ],

@@ -225,6 +225,8 @@ def field_columns(field: Field) -> Iterator[Column]:
     yield Column(f"believed.{name}", "json", f"{about}.", _within("believed", name))
     about = f"Whether the answer for {name} was held back, as too unlikely or too wide"
     yield Column(f"abstained.{name}", "flag", f"{about}.", lambda step: name in step.abstained)
+    about = f"Whether a reference had nothing to go by for {name}, and guessed; advice passes that over"
+    yield Column(f"guessed.{name}", "flag", f"{about}.", lambda step: name in step.guessed)
 
 
 def _within(attribute: str, name: str) -> Callable[[StepRecord], Any]:

@@ -224,6 +224,7 @@ export async function makeViewer(root, source) {
       row.append(element("span", { class: "body" }, `${said.field}: ${words.join("; ")}`));
       if (said.held !== undefined) row.append(element("span", { class: said.held ? "status good" : "status bad" }, said.held ? "held" : "missed"));
       if (said.abstained) row.append(element("span", { class: "status bad" }, "held back"));
+      if (said.guessed) row.append(element("span", { class: "status" }, "a guess: nothing to go by yet"));
       if (given.length) row.append(element("p", { class: "prose detail" }, `chances: ${ranked(given)}`));
       if (told.length) row.append(element("p", { class: "prose detail" }, `as the model said: ${ranked(told)}`));
       return row;
