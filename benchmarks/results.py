@@ -158,7 +158,8 @@ def stream_page(parts: Sequence[Table]) -> str:
         lines += [f"## {part.origin.model}", about_run(part), markdown(results(task, part.summaries))]
         lines.append(
             "In brackets: 95 % intervals over sequences; the best of a column is bold. Errors count failed answers at "
-            f"their worst. Methods without calls ask no model{but_advised(part)}."
+            f"their worst. Methods without calls ask no model{but_advised(part)}. Seconds were taken on a machine that "
+            "did other things as well, and was stopped at times: [others](speed.md) can be compared."
         )
         compared = evidence(task, part.summaries)
         if compared:
