@@ -50,6 +50,7 @@ from llm_as_rnn.runs.execute import needs_model
 HERE = Path(__file__).parents[1] / "docs" / "results"
 CARRIED = f"{ADVISED}:carry=true"
 LOOK_UP = "nearest_case"
+PUBLISHED = "streaming_icl"
 MADE_UP = "probe-"
 """How the names of streams begin that this project made up."""
 
@@ -370,7 +371,13 @@ def beliefs(read: Sequence[Table], lines: Sequence[Line]) -> Iterator[str]:
             (line.ahead(compared), is_told(compared)) for line in lines if (compared := line.compared(method, kind))
         ]
         yield f"{said}: {tally(found)}."
-    yield " ".join(gains(method, lines) for method in (ADVISED, Recurrent.name))
+    published = sum(any(one.method == PUBLISHED for one in part.summaries) for part in read)
+    yield " ".join(
+        [
+            *(gains(method, lines) for method in (ADVISED, Recurrent.name)),
+            f"`{PUBLISHED}`, the strongest that is published, is in {published} of {counted(len(read), 'table')}.",
+        ]
+    )
     yield memories(read, lines)
     yield f"{cost(read)} {failures(read)}"
     yield trustworthy(read)
@@ -485,7 +492,7 @@ def cost(read: Sequence[Table]) -> str:
     return f"A step costs on average: {'; '.join(told)}; `{ADVISED}` costs what `{Recurrent.name}` does."
 
 
-COSTED = (Recurrent.name, "full_history", "streaming_icl", "zero_shot")
+COSTED = (Recurrent.name, "full_history", "zero_shot")
 
 
 def failures(read: Sequence[Table]) -> str:
