@@ -30,6 +30,7 @@ from llm_as_rnn.core.records import Status
 from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import load_task
 from llm_as_rnn.engines.scripted import ScriptedEngine
+from llm_as_rnn.recurrence.cell import Recurrent
 from llm_as_rnn.runs.directory import RunDirectory, RunInfo
 from llm_as_rnn.runs.execute import Options, execute, make_spec
 from tests.helpers import LINES, content, run_options
@@ -170,6 +171,26 @@ def test_a_run_goes_on_with_one_more_method_and_asks_nothing_again_for_the_other
     assert content(tmp_path / "run") == [step for step in whole if step.method in after.spec.methods]
     with pytest.raises(SpecMismatchError, match="methods was"):
         go(tmp_path / "run", few, resume=True)
+
+
+def test_advice_that_comes_to_a_run_goes_no_further_than_who_gives_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few, more = (run_options(**WANTED, methods=names) for names in (("recurrent",), ("recurrent", "advised")))
+    go(tmp_path / "whole", few)
+    one = min(record.sequence for record in content(tmp_path / "whole"))
+    learn = Recurrent.learn
+
+    def broken(self: Recurrent, state: Any, observation: Any, *more: Any) -> Any:
+        if (observation.sequence, observation.t) == (one, 2):
+            raise RuntimeError("a fault of the method")
+        return (yield from learn(self, state, observation, *more))
+
+    monkeypatch.setattr(Recurrent, "learn", broken)
+    assert go(tmp_path / "run", few).status == "failed"
+    why = "RuntimeError: a fault of the method"
+    failures = go(tmp_path / "run", more, resume=True).failures
+    assert failures == {f"recurrent/{one}": why, f"advised/{one}": why}
 
 
 def test_a_method_that_was_asked_for_advice_already_cannot_come_to_a_run(tmp_path: Path) -> None:

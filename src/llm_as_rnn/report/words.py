@@ -233,12 +233,12 @@ def _to_carry(info: RunInfo, summaries: Sequence[MethodSummary]) -> str:
 
 def _needed(compared: PairedDifference, comparisons: int) -> int | None:
     """Estimate how many sequences would take zero out of an interval; None where it cannot be told, or too many."""
+    from llm_as_rnn.metrics.resampling import enough  # noqa: PLC0415 - as above
+
     ends = compared.interval
     if ends is None or ends.over != "sequences" or not compared.mean:
         return None
     ratio = (ends.high - ends.low) / 2 / abs(compared.mean)
-    from llm_as_rnn.metrics.resampling import enough  # noqa: PLC0415 - as above
-
     many = compared.sequences * ratio * ratio
     least = max(compared.sequences + 1, FEWEST, enough(comparisons))
     return max(least, math.ceil(round(many, 6))) if many <= MOST_SEQUENCES else None

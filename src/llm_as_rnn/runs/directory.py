@@ -109,7 +109,7 @@ class RunDirectory:
     def begin(
         self, spec: RunSpec, task: Task, engine: EngineInfo, *, resume: bool, remote_data: tuple[str, ...] = ()
     ) -> RunInfo:
-        """Take the folder for a run, a new one or one that goes on.
+        """Take the folder for a run, a new one or one that goes on as it was begun; methods may be about to come to it.
 
         The folder of credentialed data is for its owner only, whatever the umask says.
 
@@ -128,8 +128,7 @@ class RunDirectory:
             info = self.info()
             spec.require_same(info.spec)
             spec.require_addable(info.spec, task)
-            grown = msgspec.structs.replace(info.spec, methods=spec.methods)
-            return msgspec.structs.replace(info, spec=grown, status="running", failures={}, remote_data=remote_data)
+            return msgspec.structs.replace(info, status="running", failures={}, remote_data=remote_data)
         if self.path.is_dir() and any(self.path.iterdir()):
             raise RunError(f"{self.path} is not empty and holds no run", "choose another --out")
         credentialed = is_credentialed(task)

@@ -138,7 +138,7 @@ def make_spec(
         same = known.setdefault((variant.plain, frozenset(variant.choices.items())), name)
         if same != name:
             raise UsageError(f"{name} is {same} under another name", "name it once")
-        resolve({**options.settings, **read_variant(name).choices}, engine)  # what cannot work with it is refused
+        resolve({**options.settings, **variant.choices}, engine)  # what cannot work with it is refused
     every = (table.count(options.split), table.longest(options.split)) if table else usual_size(task)
     return RunSpec(
         task=task.name,
@@ -351,9 +351,7 @@ async def _run(
     scored: Callable[[StepRecord], StepRecord],
     before: RunInfo | None,
 ) -> RunInfo:
-    begun, grown = time.monotonic(), info.spec
-    if before:  # methods that come to a run wait until it was seen that it goes on as it was begun
-        info = msgspec.structs.replace(info, spec=before.spec)
+    begun, names = time.monotonic(), tuple(method.name for method in cast.methods)
     status: RunStatus = "interrupted"
     failures: dict[str, str] = {}
     broken: RunError | None = None
@@ -361,7 +359,7 @@ async def _run(
         lengths = {sequence.info.id: len(sequence.steps) for sequence in sequences}
         past = read_journal(directory.journal, Expected(info.spec.methods, lengths=lengths))
         directory.save(info)
-        watcher.begin(grown.methods, sum(len(sequence.steps) for sequence in sequences), past)
+        watcher.begin(names, sum(len(sequence.steps) for sequence in sequences), past)
 
         workers.executor.begin(cast)
         cast.said.update({(step.method, step.sequence, step.t): step for step in past})
@@ -379,12 +377,13 @@ async def _run(
             walking = partial(workers.executor.go, keep=commit, hear=journal.hear)
             lanes = workers.executor.lanes(workers.concurrency)
             go = partial(run_all, go=walking, past=past, concurrency=lanes)
+            # Methods that come to a run wait until it was seen that it goes on as it was begun.
             old = [method for method in cast.methods if method.name in info.spec.methods]
-            failures |= await _in_order(info, old, sequences, go)
+            failures = await _in_order(info, old, sequences, go, failures)
             if new := [method for method in cast.methods if method not in old]:
-                info = msgspec.structs.replace(info, spec=grown)
+                info = msgspec.structs.replace(info, spec=msgspec.structs.replace(info.spec, methods=names))
                 directory.save(info)
-                failures |= await _in_order(info, new, sequences, go)
+                failures = await _in_order(info, new, sequences, go, failures)
             status = "failed" if failures else "finished"
         except* RunError as errors:
             broken = first_error(errors)  # see there why it is raised below
@@ -401,10 +400,15 @@ async def _run(
     return info
 
 
-async def _in_order(info: RunInfo, methods: Many[Method], sequences: Many[Sequence], go: Any) -> dict[str, str]:
-    """Run methods, and after them those that go by what others said, which go no further than these have come."""
+async def _in_order(
+    info: RunInfo, methods: Many[Method], sequences: Many[Sequence], go: Any, failures: Mapping[str, str]
+) -> dict[str, str]:
+    """Run methods, and after them those that go by what others said, which go no further than these have come.
+
+    What is given of sequences that ended early before, and why, is given back with what came to it.
+    """
     advice = {method.name: advisers(method.name, info.task, info.spec.settings) for method in methods}
-    failures: dict[str, str] = dict(await go([method for method in methods if not advice[method.name]], sequences))
+    failures = {**failures, **await go([method for method in methods if not advice[method.name]], sequences)}
     for method in methods:
         ended = _ended_early(advice[method.name], sequences, failures)
         failures |= {f"{method.name}/{name}": why for name, why in ended.items()}

@@ -102,9 +102,10 @@ def believed(means: Means, said: Sequence[Value | None]) -> list[float]:
     [0.3333333333333333, 0.3333333333333333, 0.3333333333333333, 0.0]
     """
     *weights, middle = _weights(means)
-    speaking = [value is not None for value in said] if any(value is not None for value in said) else [True] * len(said)
-    heard = [weight if speaks else 0.0 for weight, speaks in zip(weights, speaking, strict=True)]
-    shares = [one + middle / sum(speaking) if speaks else 0.0 for one, speaks in zip(heard, speaking, strict=True)]
+    silent = all(value is None for value in said)
+    speaking = [silent or value is not None for value in said]
+    own = middle / sum(speaking)
+    shares = [weight + own if speaks else 0.0 for weight, speaks in zip(weights, speaking, strict=True)]
     total = math.fsum(shares)
     return [share / total for share in shares] if total else [speaks / sum(speaking) for speaks in speaking]
 
