@@ -16,11 +16,13 @@ import gzip
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
+from msgspec import UNSET
 
 import keep
+from llm_as_rnn.core.extras import Metric
 from llm_as_rnn.core.fields import Field, Label, Number
 from llm_as_rnn.core.files import write_atomically
 from llm_as_rnn.core.folding import fold
@@ -28,7 +30,8 @@ from llm_as_rnn.core.records import Record, Value
 from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.following import CaseStep, Followed, Following, case_steps
-from llm_as_rnn.metrics.scores import step_scores
+from llm_as_rnn.metrics.scores import step_scores, task_metrics
+from llm_as_rnn.metrics.summary import MethodSummary, summarise
 from llm_as_rnn.runs.directory import RunInfo
 
 BELIEVED = "believed"
@@ -224,6 +227,39 @@ def followed(folder: Path, origin: Origin) -> dict[str, Following]:
             if row[CASES]:
                 counted.setdefault(row["method"], Followed(origin.task)).count(case_of(row[CASES]))
     return {method: found for method, one in counted.items() if (found := one.found)}
+
+
+class Table(NamedTuple):
+    """A table that was read, and what it comes to."""
+
+    origin: Origin
+    records: list[StepRecord]
+    summaries: list[MethodSummary]
+
+    @property
+    def task(self) -> Task:
+        """By which it is scored."""
+        return self.origin.task
+
+    @property
+    def main_metrics(self) -> list[Metric]:
+        """The first metric of each field that there are scores of: a judge's are not, where none was asked."""
+        first: dict[str, Metric] = {}
+        for metric in task_metrics(self.task):
+            if any(metric.mean in one.scores for one in self.summaries):
+                first.setdefault(metric.field, metric)
+        return list(first.values())
+
+
+def table(folder: Path, origin: Origin) -> Table:
+    """Read one table, and summarise it."""
+    records = read(folder, origin)
+    following = followed(folder, origin)
+    summaries = [
+        msgspec.structs.replace(one, following=following.get(one.method, UNSET))
+        for one in summarise(origin.task, records)
+    ]
+    return Table(origin, records, summaries)
 
 
 def _step(task: Task, row: dict[str, str]) -> StepRecord:

@@ -47,6 +47,11 @@ def results_module() -> Any:
     return _script("results")
 
 
+@pytest.fixture(name="overview", scope="module")
+def overview_module() -> Any:
+    return _script("overview")
+
+
 @pytest.fixture(name="step_tables", scope="module")
 def step_tables_module() -> Any:
     return _script("step_tables")
@@ -91,12 +96,14 @@ def built_pages(results: Any, sweep: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_committed_pages_are_those_that_the_committed_tables_give(results: Any, tmp_path: Path) -> None:
+def test_the_committed_pages_are_those_that_the_committed_tables_give(
+    results: Any, overview: Any, tmp_path: Path
+) -> None:
     committed = ROOT / "docs" / "results"
     shutil.copytree(committed / "steps", tmp_path / "steps")
     built = {path.relative_to(tmp_path).as_posix(): path.read_bytes() for path in results.build(tmp_path)}
     assert {name: (committed / name).read_bytes() for name in built} == built
-    generated = {page.name for page in committed.glob("*.md") if results.MADE in page.read_text(encoding="utf-8")}
+    generated = {page.name for page in committed.glob("*.md") if overview.MADE in page.read_text(encoding="utf-8")}
     assert generated == {name for name in built if name.endswith(".md")}, "a page has no table any more"
 
 
@@ -124,12 +131,12 @@ def test_a_page_follows_its_table(results: Any, pages: Path) -> None:
     assert "words.md" not in changed
 
 
-def test_a_table_scores_as_its_run_does(results: Any, step_tables: Any, sweep: Path, pages: Path) -> None:
+def test_a_table_scores_as_its_run_does(step_tables: Any, sweep: Path, pages: Path) -> None:
     origins = {origin.stream: origin for origin in step_tables.origins(pages / "steps")}
     for stream, folder in {"sky": "llamacpp-small.gguf/sky", "words": "llamacpp-small.gguf/words"}.items():
         directory = RunDirectory(sweep / folder)
         run = {one.method: one for one in summarise(directory.info().task, directory.records())}
-        table = {one.method: one for one in results.table(pages / "steps", origins[stream]).summaries}
+        table = {one.method: one for one in step_tables.table(pages / "steps", origins[stream]).summaries}
         assert list(run) == list(table)
         for method, summary in run.items():
             kept = table[method]
@@ -195,12 +202,12 @@ def test_the_overview_has_every_stream_and_says_in_ten_sentences_what_one_may_be
     assert "not to be told apart" in numbered[3], "what the model adds has its interval"
 
 
-def test_what_no_interval_can_tell_is_counted_as_not_told_apart(results: Any) -> None:
+def test_what_no_interval_can_tell_is_counted_as_not_told_apart(overview: Any) -> None:
     ends = [Interval(0.1, 0.3), Interval(-0.1, 0.3), Interval(-0.3, -0.1), None]
-    said = results.tally(list(zip(ends, (True, False, False, False), strict=True)))
+    said = overview.tally(list(zip(ends, (True, False, False, False), strict=True)))
     assert said.startswith("by its interval better in 1, worse in 1, not to be told apart in 2 of 4; told from chance")
     assert said.endswith("better in 1, worse in 0")
-    assert results.tally([]) == "not measured"
+    assert overview.tally([]) == "not measured"
 
 
 def test_chances_and_what_became_of_cases_are_kept(step_tables: Any, tmp_path: Path) -> None:
