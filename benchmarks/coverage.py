@@ -9,6 +9,9 @@ percentiles at the levels that Hesterberg (2015) gives for few units.
 A second table is of the gain over the strongest of several baselines, which is 0.2 in truth: what is found on average,
 and how often its interval holds the truth. ``gain`` is what is shown (`metrics.comparisons.gain`); beside it are
 percentiles of the gain over the strongest of each draw, and the same reflected at what was found (the basic bootstrap).
+
+A third table is of the mean difference over several streams, some of which have a larger one than others
+(`metrics.comparisons.across`).
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri, stdtrit
 
 from llm_as_rnn.core.extras import Metric
-from llm_as_rnn.metrics.comparisons import gain
+from llm_as_rnn.metrics.comparisons import across, gain
 from llm_as_rnn.metrics.resampling import DRAWS, LEVEL, Array, Units, ends, resampled_means, units
 from llm_as_rnn.metrics.series import Series
 
@@ -205,6 +208,51 @@ def _of_draws(scores: Array, found: float, metric: Metric, seed: int) -> tuple[f
     return float(low[0]), float(high[0])
 
 
+class Streams(NamedTuple):
+    """A kind of evidence: how many streams, of how many sequences each, and how far one sequence is from another."""
+
+    score: str
+    streams: int
+    sequences: int
+    apart: float
+
+
+SEVERAL = [
+    Streams(score, streams, sequences, apart)
+    for score in ("label", "error")
+    for streams, sequences in ((3, 4), (3, 6), (8, 4), (8, 6))
+    for apart in (0.0, 0.1)
+]
+DIFFERENCES = 0.0, 0.1
+"""Of the first stream and the last; those between them are evenly spread."""
+
+
+def differing(rng: np.random.Generator, case: Streams, difference: float, steps: int = 60) -> tuple[Array, Array]:
+    """Make up the scores of two methods on one stream: (sequences, steps) each."""
+    shape = case.sequences, steps
+    easy, own = rng.normal(size=(2, case.sequences, 1))
+    if case.score == "label":
+        chance = 0.5 + 0.1 * easy
+        ours = chance + difference + case.apart * own
+        return (rng.random(shape) < ours).astype(float), (rng.random(shape) < chance).astype(float)
+    ours, theirs = np.exp(0.5 * easy) * np.abs(rng.normal(size=(2, *shape)))
+    return ours + difference + case.apart * own * np.exp(0.5 * easy), theirs
+
+
+def coverage_across(case: Streams, repetitions: int) -> tuple[float, float]:
+    """Give the share of intervals over several streams that hold the truth, and their mean width."""
+    rng, hits, width = np.random.default_rng(0), 0, 0.0
+    differences = np.linspace(*DIFFERENCES, case.streams)
+    for _ in range(repetitions):
+        pairs = [differing(rng, case, difference) for difference in differences]
+        found = across((_series(ours), _series(theirs)) for ours, theirs in pairs)
+        assert found is not None
+        assert found.interval is not None
+        hits += found.interval.low <= differences.mean() <= found.interval.high
+        width += found.interval.high - found.interval.low
+    return hits / repetitions, width / repetitions
+
+
 def main(repetitions: int) -> None:
     """Print tables of all cases."""
     _head("score", "sequences", "steps", "correlation", *KINDS)
@@ -215,6 +263,10 @@ def main(repetitions: int) -> None:
     for choice in CHOICES:
         found, shares = gain_coverage(choice, repetitions)
         _row((*choice, f"{found:.3f}"), shares)
+    print()
+    _head("score", "streams", "sequences", "apart", "across")
+    for several in SEVERAL:
+        _row(several, {"across": coverage_across(several, repetitions)})
 
 
 def _head(*columns: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import product
 from statistics import mean, median
 from typing import NamedTuple
 
@@ -11,8 +12,10 @@ from msgspec import UNSET
 from llm_as_rnn.catalogue import ADVISED, FREE_ADVICE
 from llm_as_rnn.core.extras import Metric
 from llm_as_rnn.core.figures import shown
-from llm_as_rnn.metrics.estimates import Interval, PairedDifference
-from llm_as_rnn.metrics.summary import MethodSummary
+from llm_as_rnn.metrics.comparisons import across, corrected
+from llm_as_rnn.metrics.curves import Scores, by_sequence
+from llm_as_rnn.metrics.estimates import Gain, Interval, PairedDifference
+from llm_as_rnn.metrics.summary import MethodSummary, by_method
 from llm_as_rnn.recurrence.cell import Recurrent
 from llm_as_rnn.report.tables import (
     NONE,
@@ -37,11 +40,40 @@ AIM = 0.13
 """Twice the paper's gain over the strongest baseline."""
 
 
+class Comparison(NamedTuple):
+    """A method, and what its scores say of it (see `summary.Score`)."""
+
+    method: str
+    kind: str
+
+
+AGAINST_FREE, CARRIED_AGAINST_FREE, ALONE_AGAINST_FREE = (
+    Comparison(method, "beyond_reference") for method in (ADVISED, CARRIED, Recurrent.name)
+)
+MODEL_ADDS = Comparison(ADVISED, "model_adds")
+
+COMPARED = (
+    (f"`{ADVISED}` against the best of all that ask no model, chosen afterwards", AGAINST_FREE),
+    (f"`{CARRIED}`, which begins each sequence with what earlier ones showed, against the same", CARRIED_AGAINST_FREE),
+    (f"`{Recurrent.name}`, which takes no advice, against the same", ALONE_AGAINST_FREE),
+    (f"What the model adds (`{ADVISED}` against the same advice without it)", MODEL_ADDS),
+)
+"""What is counted over all streams, and how that is said."""
+
+GAINS = tuple(Comparison(method, "gain") for method in (ADVISED, Recurrent.name))
+"""Over the strongest baseline that asks a model."""
+
+
 class Line(NamedTuple):
     """One main metric of one table: what the overview's rows and sentences are made of."""
 
     part: Table
     metric: Metric
+
+    @property
+    def is_made_up(self) -> bool:
+        """Whether its stream was made up here."""
+        return self.part.origin.stream.startswith(MADE_UP)
 
     @property
     def summaries(self) -> dict[str, MethodSummary]:
@@ -72,11 +104,25 @@ class Line(NamedTuple):
             return None
         return ends if self.metric.higher_is_better else Interval(-ends.high, -ends.low)
 
-    def compared(self, method: str, kind: str) -> PairedDifference | None:
-        """Give the difference itself."""
-        one = self.summaries.get(method)
-        found = getattr(one.scores[self.metric.mean], kind, UNSET) if one else UNSET
+    def found(self, comparison: Comparison) -> PairedDifference | Gain | None:
+        """Give what was found; None where there is nothing to compare."""
+        one = self.summaries.get(comparison.method)
+        found = getattr(one.scores[self.metric.mean], comparison.kind) if one else UNSET
+        return None if found is UNSET else found
+
+    def compared(self, comparison: Comparison) -> PairedDifference | None:
+        """Give the difference, if it is one."""
+        found = self.found(comparison)
         return found if isinstance(found, PairedDifference) else None
+
+    def scores(self, comparison: Comparison) -> tuple[Scores, Scores] | None:
+        """Give the scores of both that are compared, by sequence and timestep."""
+        found = self.found(comparison)
+        if found is None:
+            return None
+        records = by_method(self.part.records)
+        other = found.strongest if isinstance(found, Gain) else found.other
+        return by_sequence(records[comparison.method], self.metric.name), by_sequence(records[other], self.metric.name)
 
 
 def overview(read: Sequence[Table]) -> str:
@@ -132,7 +178,7 @@ def whole(lines: Sequence[Line]) -> Results:
                 *(score_of(line, name) for name in (ADVISED, CARRIED, Recurrent.name)),
                 *(score_of(line, name, named=True) for name in (line.baseline, line.reference)),
                 score_of(line, FREE_ADVICE),
-                difference_cell(line.compared(ADVISED, "model_adds")),
+                difference_cell(line.compared(MODEL_ADDS)),
             ),
             is_reference=False,
         )
@@ -155,26 +201,18 @@ def beliefs(read: Sequence[Table], lines: Sequence[Line]) -> Iterator[str]:
     yield (
         f"What follows is of {counted(len(streams), 'stream')} and {counted(len(models), 'model')} "
         f"({', '.join(sorted(models))}), {steps} steps of each method in all, {counted(len(lines), 'score')}; counts "
-        f"below are of scores. {best_references(lines)}"
+        f"below are of scores. *Together* is the mean difference in accuracy over all streams but the probes, which "
+        "are made up: each counts alike, and p is corrected for all that is compared so here "
+        f"([how](../statistics.md)). {best_references(lines)}"
     )
-    free = f"`{ADVISED}` against the best of all that ask no model, chosen afterwards"
-    carried = f"`{CARRIED}`, which begins each sequence with what earlier ones showed, against the same"
-    alone = f"`{Recurrent.name}`, which takes no advice, against the same"
-    adds = f"What the model adds (`{ADVISED}` against the same advice without it)"
-    for said, method, kind in (
-        (free, ADVISED, "beyond_reference"),
-        (carried, CARRIED, "beyond_reference"),
-        (alone, Recurrent.name, "beyond_reference"),
-        (adds, ADVISED, "model_adds"),
-    ):
-        found = [
-            (line.ahead(compared), is_told(compared)) for line in lines if (compared := line.compared(method, kind))
-        ]
-        yield f"{said}: {tally(found)}."
+    together = all_streams(lines)
+    for said, comparison in COMPARED:
+        found = [(line.ahead(one), is_told(one)) for line in lines if (one := line.compared(comparison))]
+        yield f"{said}: {tally(found)}.{told_together(together, comparison)}"
     published = sum(any(one.method == PUBLISHED for one in part.summaries) for part in read)
     yield " ".join(
         [
-            *(gains(method, lines) for method in (ADVISED, Recurrent.name)),
+            *(gains(gain, lines) + told_together(together, gain) for gain in GAINS),
             f"`{PUBLISHED}`, the strongest that is published, is in {published} of {counted(len(read), 'table')}.",
         ]
     )
@@ -220,13 +258,37 @@ def counts(found: Iterable[Interval | None]) -> tuple[int, int]:
     return sum(ends.low > 0 for ends in there), sum(ends.high < 0 for ends in there)
 
 
-def gains(method: str, lines: Sequence[Line]) -> str:
-    """Say by how much a method is better than the strongest baseline."""
-    found = [
-        (gain, line.part.origin.stream.startswith(MADE_UP))
-        for line in lines
-        if method in line.summaries and (gain := line.summaries[method].scores[line.metric.mean].gain) is not UNSET
+Together = dict[tuple[str, Comparison], PairedDifference]
+"""By model and comparison."""
+
+
+def all_streams(lines: Sequence[Line]) -> Together:
+    """Compare on the labels of all streams together that are not made up, with p values corrected for each other."""
+    found: dict[tuple[str, Comparison], list[tuple[Scores, Scores]]] = {}
+    real = [line for line in lines if line.metric.is_share and not line.is_made_up]
+    for line, comparison in product(real, (*(one for _, one in COMPARED), *GAINS)):
+        scores = line.scores(comparison)
+        if scores:
+            found.setdefault((line.part.origin.label, comparison), []).append(scores)
+    several = {key: across(pairs) for key, pairs in found.items() if len(pairs) > 1}
+    return corrected({key: one for key, one in several.items() if one})
+
+
+def told_together(together: Together, comparison: Comparison) -> str:
+    """Say what a comparison comes to on all streams together, model by model."""
+    said = [
+        f"{cell.text} {cell.detail} with {model} ({one.sequences} sequences)"
+        for (model, of), one in sorted(together.items())
+        if of == comparison
+        for cell in [difference_cell(one)]
     ]
+    return f" Together: {'; '.join(said)}." if said else ""
+
+
+def gains(comparison: Comparison, lines: Sequence[Line]) -> str:
+    """Say by how much a method is better than the strongest baseline."""
+    method = comparison.method
+    found = [(one, line.is_made_up) for line in lines if isinstance(one := line.found(comparison), Gain)]
     if not found:
         return f"`{method}` was measured beside no baseline that asks a model."
     values = [gain.value for gain, _ in found]

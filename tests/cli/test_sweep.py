@@ -16,6 +16,7 @@ from llm_as_rnn.core.engine import Engine, EngineInfo
 from llm_as_rnn.core.errors import RequestRefusedError
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.engines.spending import Meter
+from llm_as_rnn.report.tables import NONE
 from llm_as_rnn.runs.directory import RunDirectory
 from llm_as_rnn.runs.sweep import load_sweep
 from tests.cli.commands import Ended, command
@@ -360,6 +361,21 @@ runs:
 """
 
 
+TWO = """\
+title: Which method?
+methods: [zero_shot, full_history]
+runs:
+  - {name: a, task: weather, sequences: 4, steps: 4, metrics: [sky.accuracy, high.mae]}
+  - name: b
+    task: weather
+    sequences: 3
+    steps: 6
+    metrics: [sky.accuracy]
+    methods: [zero_shot, full_history, memprompt]
+  - {name: c, task: weather, sequences: 2, steps: 2, metrics: [high.mae], methods: [memprompt]}
+"""
+
+
 @pytest.mark.long
 def test_a_grid_is_one_table_of_its_cells_over_all_seeds(here: Path, engines: list[ScriptedEngine]) -> None:
     (here / "grid.yaml").write_text(GRID)
@@ -392,6 +408,39 @@ def test_a_grid_is_one_table_of_its_cells_over_all_seeds(here: Path, engines: li
     assert page.count('<svg class="chart') == 2
     assert all(cell in page for cell in (*cells, "Against the best", "the runs of 2 seeds together"))
     assert "sweep.html" in ended.stdout
+
+
+def varied(request: Request) -> str:
+    """Answer one thing to prompts of one length and another to others: methods come to different scores."""
+    found = sample(request.answer.schema or {})
+    if "sky" in found:
+        found["sky"] = ("sun", "rain", "fog")[sum(len(message.content) for message in request.messages) % 3]
+    return json.dumps(found)
+
+
+def test_shares_of_right_answers_are_compared_over_all_runs_together(
+    here: Path, engines: list[ScriptedEngine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.cli.test_sweep.answer", varied)
+    (here / "two.yaml").write_text(TWO)
+    finished("two.yaml", "--out", "out")
+    compared = {row["method"]: row for row in table(here / "out/sweep.md", 1)}
+    column = "together: accuracy"
+    assert [row[column] for row in compared.values()].count("best") == 1
+    assert compared["memprompt"][column] == NONE, "it is not in both runs"
+    told = json.loads((here / "out/sweep.json").read_text())
+    (found,) = (one for one in told["against_best"] if one["run"] == "together")
+    means = {
+        (run["name"], one["method"]): one["scores"]["sky.accuracy"]["value"]
+        for run in told["runs"]
+        for one in run["methods"]
+    }
+    apart = [means[run, found["method"]] - means[run, found["best"]["method"]] for run in ("a", "b")]
+    assert found["difference"]["mean"] < 0
+    assert found["difference"]["mean"] == pytest.approx(sum(apart) / 2)
+    assert found["difference"]["sequences"] == 7
+    assert found["difference"]["p_holm"] >= found["difference"]["p"]
+    assert column in (here / "out/sweep.html").read_text(encoding="utf-8")
 
 
 def test_a_users_seeds_and_methods_stand_before_the_grids(here: Path, engines: list[ScriptedEngine]) -> None:

@@ -210,6 +210,26 @@ def test_what_no_interval_can_tell_is_counted_as_not_told_apart(overview: Any) -
     assert overview.tally([]) == "not measured"
 
 
+def test_streams_are_compared_together_but_those_that_are_made_up(overview: Any, step_tables: Any, pages: Path) -> None:
+    (sky,) = (one for one in step_tables.origins(pages / "steps") if one.stream == "sky")
+    read = [step_tables.table(pages / "steps", sky)]
+    for stream in ("other", "probe-sky"):
+        read.append(read[0]._replace(origin=msgspec.structs.replace(sky, stream=stream)))
+    lines = [overview.Line(part, metric) for part in read for metric in part.main_metrics]
+    together = overview.all_streams(lines)
+    measured = (overview.AGAINST_FREE, overview.ALONE_AGAINST_FREE, overview.MODEL_ADDS)
+    assert set(together) == {("small", one) for one in measured}
+    found, alone = together["small", overview.MODEL_ADDS], lines[0].compared(overview.MODEL_ADDS)
+    assert (found.sequences, found.steps) == (2 * alone.sequences, 2 * alone.steps), "the probe is not in it"
+    assert found.mean == pytest.approx(alone.mean)
+    assert found.p_holm >= found.p
+    assert overview.told_together(together, overview.MODEL_ADDS).startswith(" Together: ")
+    assert not overview.told_together(together, overview.CARRIED_AGAINST_FREE)
+    assert not overview.all_streams([line for line in lines if line.part.origin.stream != "other"]), (
+        "one is not several"
+    )
+
+
 def test_chances_and_what_became_of_cases_are_kept(step_tables: Any, tmp_path: Path) -> None:
     chances = {"sky": {"sun": 0.71234, "rain": 0.2, "fog": 0.05, "snow": 0.03, "drizzle": 0.01}}
     one = step(

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import ttest_1samp, ttest_ind
 
 from llm_as_rnn.core.extras import Metric
 from llm_as_rnn.core.steps import StepRecord
-from llm_as_rnn.metrics.comparisons import corrected, gain, paired
+from llm_as_rnn.metrics.comparisons import across, corrected, gain, paired
 from llm_as_rnn.metrics.curves import Scores, by_sequence, strongest
 from llm_as_rnn.metrics.estimates import Interval, PairedDifference
 from llm_as_rnn.metrics.resampling import EXACT, sign_flip
@@ -192,3 +193,48 @@ def test_an_interval_of_a_difference_stays_within_the_differences() -> None:
     found = paired([*journal([[1.0] * 4, [0.0] * 4], "a"), *journal([[0.0] * 4] * 2, "b")], "a", "b", "score")
     assert found is not None
     assert found.interval == Interval(0.0, 1.0)
+
+
+def test_streams_together_count_alike_however_many_sequences_they_have() -> None:
+    few, many = [[1.0, 1.0], [1.0, 0.0]], [[0.0, 0.0], [0.0, 1.0], [0.0, 0.0], [0.0, 0.0]]
+    found = across([(scored(one), scored([[0.0, 0.0]] * len(one))) for one in (few, many)])
+    assert found is not None
+    assert found.mean == pytest.approx((0.75 + 0.125) / 2)
+    assert (found.steps, found.sequences) == (12, 6)
+
+
+def test_one_stream_of_equally_long_sequences_has_the_interval_of_students_t() -> None:
+    differences = [0.3, 0.1, 0.5, 0.2, -0.1]
+    found = across([(scored([[one, one] for one in differences]), scored([[0.0, 0.0]] * 5))])
+    alone = ttest_1samp(differences, 0.0).confidence_interval(0.95)
+    assert found is not None
+    assert found.interval is not None
+    assert [found.interval.low, found.interval.high] == pytest.approx([alone.low, alone.high])
+
+
+def test_two_streams_have_the_interval_of_welch() -> None:
+    ups, downs = [0.3, 0.1, 0.5, 0.2], [0.05, -0.1, 0.02, 0.04, 0.0, 0.01]
+    found = across(
+        [(scored([[one] for one in ups]), scored([[0.0]] * 4)), (scored([[0.0]] * 6), scored([[d] for d in downs]))]
+    )
+    welch = ttest_ind(ups, downs, equal_var=False).confidence_interval(0.95)
+    assert found is not None
+    assert found.interval is not None
+    assert [found.interval.low, found.interval.high] == pytest.approx([welch.low / 2, welch.high / 2])
+
+
+def test_streams_together_can_tell_what_none_of_them_can() -> None:
+    small = [(scored([[0.3], [0.2], [0.1], [0.25]]), scored([[0.1], [0.1], [0.05], [0.1]]))] * 3
+    alone, together = across(small[:1]), across(small)
+    assert alone is not None
+    assert together is not None
+    assert (alone.p, together.p) == (0.125, 2 / 2**12)
+
+
+def test_what_no_stream_has_two_sequences_of_is_not_compared() -> None:
+    assert across([]) is None
+    assert across([(scored([[1.0] * 40]), scored([[0.0] * 40]))]) is None
+    assert across([(scored([[1.0], [1.0]]), {})]) is None
+    found = across([(scored([[1.0], [1.0]]), scored([[0.0], [0.0]]))])
+    assert found is not None
+    assert (found.mean, found.interval, found.p) == (1.0, None, 0.5)

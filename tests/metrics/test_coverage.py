@@ -65,3 +65,13 @@ def test_the_interval_of_a_gain_over_the_strongest_holds_the_truth_whoever_that_
         assert share >= found["draw's strongest"][0]
     else:
         assert found["gain"] == pytest.approx(found["draw's strongest"])
+
+
+@pytest.mark.parametrize(
+    ("score", "streams", "sequences", "apart"), [("label", 3, 4, 0.1), ("label", 8, 6, 0.0), ("error", 3, 6, 0.1)]
+)
+def test_the_interval_over_several_streams_holds_the_truth_about_as_often_as_it_says(
+    simulation: dict[str, Any], score: str, streams: int, sequences: int, apart: float
+) -> None:
+    share, _ = simulation["coverage_across"](simulation["Streams"](score, streams, sequences, apart), 250)
+    assert 0.92 <= share <= 0.985

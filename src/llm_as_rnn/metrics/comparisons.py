@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
-from typing import TypeVar
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
+from scipy.special import stdtrit
 
 from llm_as_rnn.core.extras import Metric
 from llm_as_rnn.core.figures import finite
@@ -75,6 +76,93 @@ def difference(
         other,
         None if tested is None else float(tested[0]),
     )
+
+
+class _Stream(NamedTuple):
+    """What one stream of several says of two methods.
+
+    Attributes
+    ----------
+    parts : array, (sequences,)
+        What each sequence adds to the mean difference, which is their sum.
+    variance : float
+        Of that mean.
+    steps : int
+        What both methods have.
+    """
+
+    parts: Array
+    variance: float
+    steps: int
+
+    @property
+    def freedom(self) -> int:
+        """How many degrees of freedom its variance has."""
+        return len(self.parts) - 1
+
+
+def across(streams: Iterable[tuple[Scores, Scores]], level: float = LEVEL) -> PairedDifference | None:
+    """Compare two methods on several streams together, each of which counts alike.
+
+    The few sequences of a single stream can hardly tell a small difference from chance. If it is there in all streams,
+    all of them together can. The mean of the streams' mean differences has an interval by Student's t with degrees of
+    freedom for variances that differ (Welch, 1947; Satterthwaite, 1946), and a p value by the sign-flip test of all
+    sequences (see `resampling.sign_flip`). Both are about other sequences of these very streams, and say nothing of
+    other streams.
+
+    Parameters
+    ----------
+    streams : iterable of pairs of scores
+        For each stream the scores of both methods, in the same unit; the difference is the first less the other.
+        Streams of which both have fewer than two sequences are left out.
+    level : float
+        Between 0 and 1: how often such intervals should hold the truth.
+
+    Returns
+    -------
+    PairedDifference or None
+        Of all streams; None if there are none. It has no interval where all sequences of each stream agree.
+
+    Examples
+    --------
+    >>> sunny = {"a": {0: 1.0, 1: 1.0}, "b": {0: 1.0, 1: 0.0}}, {"a": {0: 0.0, 1: 1.0}, "b": {0: 0.0, 1: 0.0}}
+    >>> found = across([sunny, sunny])
+    >>> found.mean, found.sequences, found.p
+    (0.5, 4, 0.125)
+    """
+    found = [one for ours, theirs in streams if (one := _stream(ours, theirs))]
+    if not found:
+        return None
+    parts = np.concatenate([one.parts for one in found]) / len(found)
+    mean, tested = float(parts.sum()), sign_flip(parts[:, None], np.arange(len(parts)))
+    return PairedDifference(
+        mean,
+        _ends_across(found, mean, level),
+        sum(one.steps for one in found),
+        len(parts),
+        p=None if tested is None else float(tested[0]),
+    )
+
+
+def _stream(ours: Scores, theirs: Scores) -> _Stream | None:
+    aligned = Aligned(ours, theirs)
+    steps, sequences = aligned.size
+    found = units((aligned.values[:, 0] - aligned.values[:, 1])[:, None], aligned.sequences)
+    if found is None or sequences < 2:  # noqa: PLR2004 - one sequence says nothing of others
+        return None
+    parts = found.totals[:, 0] * aligned.unit / found.sizes.sum()
+    apart = parts - parts.sum() * found.sizes / found.sizes.sum()
+    return _Stream(parts, float((apart**2).sum() * sequences / (sequences - 1)), steps)
+
+
+def _ends_across(streams: Sequence[_Stream], mean: float, level: float) -> Interval | None:
+    variances = np.array([one.variance for one in streams]) / len(streams) ** 2
+    total = variances.sum()
+    if not total:
+        return None
+    freedom = total**2 / np.sum(variances**2 / [one.freedom for one in streams])
+    reach = float(stdtrit(freedom, (1 + level) / 2) * np.sqrt(total))
+    return Interval(mean - reach, mean + reach)
 
 
 def gain(

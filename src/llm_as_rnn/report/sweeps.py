@@ -15,10 +15,11 @@ import msgspec
 
 from llm_as_rnn.core.extras import Metric
 from llm_as_rnn.metrics.bands import band
-from llm_as_rnn.metrics.comparisons import corrected, difference
+from llm_as_rnn.metrics.comparisons import across, corrected, difference
 from llm_as_rnn.metrics.curves import Scores, running, strongest
 from llm_as_rnn.metrics.estimates import PairedDifference
 from llm_as_rnn.metrics.scores import task_metrics
+from llm_as_rnn.metrics.series import Series, mean_of
 from llm_as_rnn.metrics.summary import MethodSummary, Score, score_of
 from llm_as_rnn.metrics.table import Table
 from llm_as_rnn.report.charts import COLOURS, Chart, Line, Style, line_chart
@@ -98,6 +99,10 @@ class _Column(NamedTuple):
     @property
     def title(self) -> str:
         return f"{self.run}: {self.metric.title}"
+
+
+TOGETHER = _Column("together", Metric("accuracy", "accuracy", "accuracy", "", "over all runs, each counting alike"))
+"""Stands for the shares of right answers of all runs."""
 
 
 class Outcome:
@@ -241,22 +246,49 @@ def against_best(outcome: Outcome) -> Against | None:
     """Take each cell's difference to the best of its column, on the steps that both have; None if there are no two.
 
     The best is found on these very steps, and the best of several is partly the luckiest: differences to it are
-    somewhat too large. Their p values are corrected for all comparisons of the table by Holm's method.
+    somewhat too large. Their p values are corrected for all comparisons of the table by Holm's method. Where several
+    runs have a share of right answers, there is a column for all of them together.
     """
-    rows = outcome.cells
+    scores = {column: several for column in outcome.columns if len(several := _scores(outcome, column)) > 1}
+    best = {column: first for column, several in scores.items() if (first := strongest(several, column.metric))}
     found: dict[tuple[_Row, _Column], PairedDifference] = {}
-    best: dict[_Column, _Row] = {}
-    for column in outcome.columns:
-        scores = {row: together(seeds) for row in rows if (seeds := outcome.scores(row, column)) and any(seeds)}
-        first = strongest(scores, column.metric)
-        if first is None or len(scores) < 2:  # noqa: PLR2004 - a difference takes two
-            continue
-        best[column] = first
-        for row, own in scores.items():
-            compared = difference(own, scores[first], outcome.name(first)) if row != first else None
+    for column, first in best.items():
+        for row, own in scores[column].items():
+            compared = difference(own, scores[column][first], outcome.name(first)) if row != first else None
             if compared:
                 found[row, column] = compared
+    first_of_all, behind = _together(outcome, scores)
+    if first_of_all:
+        best[TOGETHER] = first_of_all
+        found |= {(row, TOGETHER): one for row, one in behind.items()}
     return Against(best, corrected(found)) if found else None
+
+
+def _scores(outcome: Outcome, column: _Column) -> dict[_Row, Scores]:
+    """Give the scores of a column's cells, those of all seeds together."""
+    return {row: together(seeds) for row in outcome.cells if (seeds := outcome.scores(row, column)) and any(seeds)}
+
+
+def _together(
+    outcome: Outcome, scores: Mapping[_Column, Mapping[_Row, Scores]]
+) -> tuple[_Row | None, dict[_Row, PairedDifference]]:
+    """Compare over all runs that have a share of right answers, by their first one: give the best cell, and the others.
+
+    Cells that are not in all of these runs are left out: means of other runs are no better or worse.
+    """
+    shares: dict[str, Mapping[_Row, Scores]] = {}
+    for column, found in scores.items():
+        if column.metric.is_share:
+            shares.setdefault(column.run, found)
+    runs = list(shares.values())
+    rows = [row for row in outcome.cells if all(row in found for found in runs)]
+    if len(runs) < 2 or len(rows) < 2:  # noqa: PLR2004 - several are two at least
+        return None, {}
+    means = {row: sum(mean_of(Series.of(found[row]).figures) for found in runs) for row in rows}
+    first = max(rows, key=lambda row: means[row])
+    compared = {row: across((found[row], found[first]) for found in runs) for row in rows if row != first}
+    behind = {row: msgspec.structs.replace(one, other=outcome.name(first)) for row, one in compared.items() if one}
+    return (first, behind) if behind else (None, {})
 
 
 def against_table(outcome: Outcome, against: Against) -> Results:
