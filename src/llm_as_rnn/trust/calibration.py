@@ -14,10 +14,10 @@ stream alone, and without a call:
 A model may have a good reason to lean: where one option is common, to divide by the mean takes from the model what it
 knows of that, and the biases give it back too slowly. So what was told and what was corrected are mixed by how far
 each was borne out, as experts are in `trust.votes` (fixed share; Herbster and Warmuth 1998). Summed over ``T``
-outcomes, each of which comes before the next prediction, the log loss of the mixture exceeds that of the chances as they were
-told by no more than ``ln 1/(1 - c)`` and ``T ln 1/(1 - s c)``, where ``c`` is `CORRECTED` and ``s`` is `SHARE`; that of
-the corrected ones by as much with ``1 - c`` in the place of ``c``: 5.0 and 0.4 nats after 300. Where outcomes come
-late, we know of no bound.
+outcomes, each of which comes before the next prediction, the log loss of the mixture exceeds that of the chances as
+they were told by no more than ``ln 1/(1 - c)`` and ``T ln 1/(1 - s c)``, where ``c`` is `CORRECTED` and ``s`` is
+`SHARE`; that of the corrected ones by as much with ``1 - c`` in the place of ``c``: 5.0 and 0.4 nats after 300. Where
+outcomes come late, we know of no bound.
 """
 
 from __future__ import annotations
