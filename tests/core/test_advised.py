@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import msgspec
@@ -14,7 +15,7 @@ from llm_as_rnn.baselines.references import MajoritySoFar, RepeatLast
 from llm_as_rnn.catalogue import advisers, build, references
 from llm_as_rnn.core.calls import Completion, Request
 from llm_as_rnn.core.errors import EngineError, RunError
-from llm_as_rnn.core.fields import Number
+from llm_as_rnn.core.fields import Number, Ranked
 from llm_as_rnn.core.prompts import Prompts
 from llm_as_rnn.core.records import Observation, Prediction, SequenceInfo, Status, Target
 from llm_as_rnn.core.settings import Settings
@@ -217,6 +218,23 @@ def test_an_answer_is_rounded_within_its_range() -> None:
         made = by_hand(method.predict(state, x), no_answer)
         assert made.status is Status.OK and made.values == {"high": 2.0}
         state = by_hand(method.learn(state, x, made, {"high": came}), no_answer).state
+
+
+def test_an_entry_of_a_list_without_options_is_no_likelier_than_its_advisers_were_right() -> None:
+    """What nobody named may come as well: what is told of those that were named does not add up to 1."""
+    task = msgspec.structs.replace(WEATHER, answer=(Ranked("causes", top=2),))
+    method, random = build("free_advice", task, Settings(), Prompts()), Random(3)
+    state, told = method.start(SequenceInfo("s")), []
+    for t in range(120):
+        x = Observation("s", t, DAY)
+        prediction = by_hand(method.predict(state, x), no_answer)
+        target: Target = {"causes": ("flu",) if random.random() < 0.3 else (f"number {t}",)}
+        right = prediction.values is not None and prediction.values["causes"][:1] == target["causes"]  # type: ignore[index]
+        told.append((prediction.chance["causes"], right, sum(prediction.distribution.get("causes", {}).values())))
+        state = by_hand(method.learn(state, x, prediction, target), no_answer).state
+    chance, rightly, named = (sum(column) / 90 for column in zip(*told[30:], strict=True))
+    assert abs(chance - rightly) < 0.1
+    assert named < 0.6
 
 
 def test_where_the_model_fails_the_references_answer() -> None:

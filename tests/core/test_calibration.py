@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llm_as_rnn.core.chances import LEAST
 from llm_as_rnn.trust import calibration as calibrations
 from llm_as_rnn.trust import pool as pools
-from llm_as_rnn.trust.calibration import Calibration, adjusted
+from llm_as_rnn.trust.calibration import CORRECTED, SHARE, Calibration, adjusted, weighed
 from llm_as_rnn.trust.pool import Pool, pooled
 
 OPTIONS = ("rain", "sun", "fog")
@@ -67,6 +68,43 @@ def test_a_leaning_and_a_false_confidence_are_corrected(leaning: list[float], su
 def test_a_model_that_is_right_about_itself_loses_little() -> None:
     raw, fixed = losses([1, 1, 1], 1.0)
     assert fixed < 1.03 * raw
+
+
+def common(random: Random, first: float) -> tuple[dict[str, float], str]:
+    """Draw what an honest model says where the first option comes that often, and what comes."""
+    priors = [first, *[(1 - first) / 2] * 2]
+    came = random.choices(range(3), priors)[0]
+    said = [prior * math.exp((place == came) + random.gauss(0, 1)) for place, prior in enumerate(priors)]
+    return spread(said), OPTIONS[came]
+
+
+@pytest.mark.parametrize("first", [0.6, 0.9, 0.97])
+def test_a_model_that_knows_what_is_common_is_believed(first: float) -> None:
+    """To divide by the mean takes that knowledge from it; the chances as told are there to be gone back to."""
+    random, known, raw, fixed, told, right = Random(7), Calibration(), 0.0, 0.0, 0.0, 0
+    for _ in range(300):
+        said, outcome = common(random, first)
+        given_now = weighed(known, said)
+        answer = max(said, key=lambda option: said[option])
+        raw, fixed = raw - math.log(said[outcome]), fixed - math.log(given_now[outcome])
+        told, right = told + given_now[answer], right + (answer == outcome)
+        known = calibrations.after(known, said, outcome)
+    assert fixed < raw + 5
+    assert abs(told - right) / 300 < 0.05
+
+
+@given(st.lists(st.tuples(st.lists(st.floats(0.001, 1), min_size=3, max_size=3).map(spread), st.sampled_from(OPTIONS))))
+def test_log_loss_exceeds_neither_that_of_what_was_told_nor_of_what_was_corrected_by_more_than_is_said(
+    stream: list[tuple[dict[str, float], str]],
+) -> None:
+    known, losses_of = Calibration(), [0.0, 0.0, 0.0]
+    for chances, outcome in stream:
+        both = (weighed(known, chances), chances, adjusted(known, chances))
+        losses_of = [loss - math.log(max(one[outcome], LEAST)) for loss, one in zip(losses_of, both, strict=True)]
+        known = calibrations.after(known, chances, outcome)
+    own, told, corrected = losses_of
+    assert own <= told - math.log(1 - CORRECTED) - len(stream) * math.log(1 - SHARE * CORRECTED) + 1e-6
+    assert own <= corrected - math.log(CORRECTED) - len(stream) * math.log(1 - SHARE * (1 - CORRECTED)) + 1e-6
 
 
 @given(streams)

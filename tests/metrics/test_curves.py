@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -96,6 +97,22 @@ def test_a_band_takes_two_sequences_at_a_timestep() -> None:
     found = band(running({"a": {0: 0.5, 9: 1.0}, "b": {0: 0.25}, "c": {9: 0.5}}, window=2))
     assert [t for t, _, _ in found] == [0, 9]
     assert [t for t, _, _ in band(running({"a": {0: 0.5, 9: 1.0}, "b": {0: 0.25}}, window=2))] == [0]
+
+
+@pytest.mark.parametrize("few", [2, 3])
+def test_a_band_goes_by_the_sequences_that_a_timestep_has(few: int) -> None:
+    """Two of twenty tell no more of the truth than two of two."""
+    drawing, held = np.random.default_rng(5), 0
+    for _ in range(100):
+        levels = drawing.normal(size=20)
+        scores = {
+            f"s{place:02}": {t: level + drawing.normal() for t in range(0 if place < few else 1, 2)}
+            for place, level in enumerate(levels)
+        }
+        (first, low, high), *_ = band(running(scores))
+        assert first == 0
+        held += low <= 0 <= high
+    assert held >= 90
 
 
 @pytest.mark.parametrize(("sequences", "there"), [(2, [0, 2]), (4, [0, 2]), (6, [0, 1, 2])])

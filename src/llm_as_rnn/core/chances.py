@@ -121,13 +121,23 @@ def completed(options: Sequence[str], told: Mapping[str, float]) -> dict[str, fl
     return full(options, told) if told and options else dict(told)
 
 
-def likeliest(spread: Mapping[str, float]) -> dict[str, float]:
+def likeliest(spread: Mapping[str, float], whole: float | None = None) -> dict[str, float]:
     """Give the likeliest options with their chances, as they are kept (see `full`).
 
-    >>> likeliest({"fog": 0.00001, "sun": 2.99999, "rain": 1})
-    {'sun': 0.75, 'rain': 0.25}
+    Parameters
+    ----------
+    spread : mapping of str to float
+        The chances of some options, of any sum.
+    whole : float, optional
+        What those of all options add up to, where others may come that are not among these; by default, none may.
+
+    Examples
+    --------
+    >>> likeliest({"fog": 0.00001, "sun": 2.99999, "rain": 1}), likeliest({"flu": 0.25}, whole=1.0)
+    ({'sun': 0.75, 'rain': 0.25}, {'flu': 0.25})
     """
-    whole = math.fsum(spread.values())
+    if whole is None:
+        whole = math.fsum(spread.values())
     best = sorted(spread, key=lambda option: -spread[option])[:MOST_KEPT]
     shares = {option: float(f"{spread[option] / whole:.4g}") for option in best}
     return {option: share for option, share in shares.items() if share >= LEAST}

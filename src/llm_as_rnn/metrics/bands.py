@@ -59,7 +59,8 @@ def band(tracks: Tracks, level: float = LEVEL, seed: int = 0) -> Band:
     drawn = weights @ there
     # A resample that has none of a timestep's sequences says nothing of it: it stands at the mean.
     resampled = np.where(drawn > 0, weights @ values / np.maximum(drawn, 1), mean)
-    low, high = ends(mean, resampled, sequences, level)
+    # Where only some sequences are scored yet, there are no more units than these.
+    low, high = ends(mean, resampled, np.maximum(counts, FEWEST).astype(float), level)
     told = (counts >= FEWEST) & ((counts >= enough()) | ~_agree_by_chance(rows))
     return [
         (t, finite(float(low[place]) * tracks.unit), finite(float(high[place]) * tracks.unit))

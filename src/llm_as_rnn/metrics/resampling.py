@@ -135,17 +135,18 @@ def _picked(units: int, drawn: int, draws: int, seed: int) -> NDArray[np.int64]:
     return np.random.default_rng(seed).integers(0, units, (draws, drawn))
 
 
-def widening(effective: float, level: float = LEVEL) -> float:
+def widening(effective: float | Array, level: float = LEVEL) -> Array:
     """Give the factor by which percentiles of resamples of few units are too narrow.
 
-    >>> [round(widening(units), 2) for units in (4, 8, 20, 1000)]
+    >>> widening(np.array([4.0, 8.0, 20.0, 1000.0])).round(2).tolist()
     [1.87, 1.29, 1.1, 1.0]
     """
     upper = (1 + level) / 2
-    return float(stdtrit(effective - 1, upper) / ndtri(upper) * np.sqrt(effective / (effective - 1)))
+    found: Array = stdtrit(np.subtract(effective, 1), upper) / ndtri(upper)
+    return found * np.sqrt(np.divide(effective, np.subtract(effective, 1)))
 
 
-def ends(estimate: Array, resampled: Array, effective: float, level: float = LEVEL) -> tuple[Array, Array]:
+def ends(estimate: Array, resampled: Array, effective: float | Array, level: float = LEVEL) -> tuple[Array, Array]:
     """Give the ends of an interval for each column: its percentiles, widened for few units.
 
     Parameters
@@ -154,8 +155,8 @@ def ends(estimate: Array, resampled: Array, effective: float, level: float = LEV
         What was found on all units.
     resampled : array, (draws, columns)
         The same of each resample.
-    effective : float
-        See `Units`.
+    effective : float or array, (columns,)
+        See `Units`; above 1. An array where not all columns are of the same units.
     level : float
         Between 0 and 1: how often such intervals should hold the truth.
     """

@@ -179,7 +179,8 @@ class Advised:
                 if isinstance(field, Number) and isinstance(advice.value, float):
                     values[field.name] = field.answer_near(advice.value)
             if advice.chances and not field.is_open:  # of texts, who said one is known, and not how likely it is
-                chances[field.name] = likeliest(advice.chances)
+                # Where no options are listed, what nobody named may come as well: it keeps its part.
+                chances[field.name] = likeliest(advice.chances, None if field.options else 1.0)
             trust[field.name] = dict(zip(self._names, advice.believed, strict=True))
         first = said[0]
         if len(values) < len(self.task.answer):

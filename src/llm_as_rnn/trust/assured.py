@@ -26,7 +26,7 @@ from llm_as_rnn.core.records import Memory, Observation, Prediction, Record, Seq
 from llm_as_rnn.core.settings import Settings
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.trust.abstention import chance, is_right, withholds
-from llm_as_rnn.trust.calibration import Calibration, adjusted, after
+from llm_as_rnn.trust.calibration import Calibration, after, weighed
 from llm_as_rnn.trust.carried import Carried
 from llm_as_rnn.trust.intervals import (
     Reach,
@@ -188,7 +188,7 @@ class Assured:
             if told and field.options and field.name not in evidence and field.name not in prediction.believed:
                 known = assurance.get(field.name, FieldAssurance())
                 evidence[field.name] = {TOLD: told}
-                chances[field.name] = likeliest(adjusted(known.calibration, full(field.options, told)))
+                chances[field.name] = likeliest(weighed(known.calibration, full(field.options, told)))
         return msgspec.structs.replace(prediction, distribution=chances, evidence=evidence)
 
     def _assured(self, assurance: dict[str, FieldAssurance], prediction: Prediction) -> Prediction:
