@@ -36,10 +36,14 @@ from llm_as_rnn.service.views import NewOutcome, NewPrediction, NewSession
 from tests.service.house import SETTINGS, House, answer, came, day, in_house
 
 
+OLDEST_IN_BETWEEN = [2, 0, 1, 5, 3, 4, 8, 6, 7, 9]
+"""An outcome of the oldest prediction that waits comes after one of a later step, and another one is out still."""
+
+
 @pytest.mark.parametrize("policy", ["apply", "replay"])
 @pytest.mark.parametrize("method", ["advised", "recurrent"])
-def test_a_session_says_what_a_learner_says(database: str, policy: str, method: str) -> None:
-    order = [0, 2, 1, 4, 5, 3, 6, 9, 8, 7]
+@pytest.mark.parametrize("order", [[0, 2, 1, 4, 5, 3, 6, 9, 8, 7], OLDEST_IN_BETWEEN], ids=["late", "oldest"])
+def test_a_session_says_what_a_learner_says(database: str, policy: str, method: str, order: list[int]) -> None:
     engine = ScriptedEngine(answer)
     learner = Learner("weather", method=method, engine=engine, sequence="seattle", policy=policy, **SETTINGS)
 

@@ -69,7 +69,7 @@ class Due(NamedTuple):
     prediction : Row
         What was predicted.
     oldest : str or None
-        The oldest prediction that waits, where a replay may go back to it.
+        The oldest prediction that waits beside this one, where a replay may go back to it.
     replaced : str or None
         The outcome in the place of which this one comes, if that was learned.
     """
@@ -290,7 +290,7 @@ class Learning:
         prediction = learning_rows.prediction_of(connection, outcome)
         oldest = replaced = None
         if self._sessions.present.predictor(loaded.row).keeping.policy == "replay":
-            oldest = learning_rows.oldest_waiting(connection, number)
+            oldest = learning_rows.oldest_waiting(connection, outcome)
         if outcome.replaces is not None:
             replaced = learning_rows.learned_before(connection, outcome)
         return Due(loaded, outcome, prediction, oldest, replaced)
@@ -332,8 +332,7 @@ def _scored(predictor: Predictor, waiting: Waiting, came: dict[str, Value], repl
 def _computed(predictor: Predictor, stream: Stream, waiting: Waiting, came: dict[str, Value], due: Due) -> Calls[Told]:
     """Learn an outcome, or correct the one that was learned, in a stream with what a replay may go back to."""
     method, keeping = predictor.method, predictor.keeping
-    oldest = () if due.oldest is None else (step_rows.read_waiting(due.oldest),)
-    others = tuple(one for one in oldest if one.id != waiting.id)
+    others = () if due.oldest is None else (step_rows.read_waiting(due.oldest),)
     if due.prediction.status == "learned":
         stream = msgspec.structs.replace(stream, waiting=others)
         return correct(method, stream, waiting, came, keeping.policy, keeping)

@@ -92,7 +92,11 @@ _OF_STEP = (predictions.c.session == bindparam("session"), predictions.c.step ==
 _STEP = sa.select(predictions).where(*_OF_STEP)
 _OLDEST = (
     sa.select(predictions.c.content)
-    .where(predictions.c.session == bindparam("session"), predictions.c.status == "waiting")
+    .where(
+        predictions.c.session == bindparam("session"),
+        predictions.c.status == "waiting",
+        predictions.c.step != bindparam("step"),
+    )
     .order_by(predictions.c.step)
     .limit(1)
 )
@@ -108,9 +112,10 @@ def prediction_of(connection: sa.Connection, outcome: Row) -> Row:
     return connection.execute(_STEP, {"session": outcome.session, "step": outcome.step}).one()
 
 
-def oldest_waiting(connection: sa.Connection, session: int) -> str | None:
-    """Give the oldest prediction that waits in a session."""
-    content: str | None = connection.execute(_OLDEST, {"session": session}).scalar_one_or_none()
+def oldest_waiting(connection: sa.Connection, outcome: Row) -> str | None:
+    """Give the oldest prediction that waits in a session once an outcome is learned."""
+    of = {"session": outcome.session, "step": outcome.step}
+    content: str | None = connection.execute(_OLDEST, of).scalar_one_or_none()
     return content
 
 
