@@ -35,7 +35,6 @@ from llm_as_rnn.service.store import Store
 from llm_as_rnn.service.views import NewOutcome, NewPrediction, NewSession
 from tests.service.house import SETTINGS, House, answer, came, day, in_house
 
-
 OLDEST_IN_BETWEEN = [2, 0, 1, 5, 3, 4, 8, 6, 7, 9]
 """An outcome of the oldest prediction that waits comes after one of a later step, and another one is out still."""
 
@@ -331,6 +330,43 @@ def test_a_session_moves_to_a_version_of_its_task_with_other_advisers(
         assert (await one.predict(5)).values
 
     in_house(database, work)
+
+
+def test_sums_take_back_what_they_were_given_whatever_the_task_is_by_now(database: str) -> None:
+    """A corrected outcome was scored with other options and another range than there are when it is corrected."""
+
+    async def work(one: House) -> None:
+        await one.begin()
+        numbers = []
+        for number in range(3):
+            await one.predict(number, str(number))
+            numbers.append((await one.tell(str(number), {"sky": "snow", "high": 30.0})).number)
+        await one.learn()
+        scored = (await one.sessions.scores(one.me, "seattle")).total
+        task: Any = (await one.sessions.task(one.me, "weather")).content
+        sky, high = task["answer"]
+        fewer = [sky | {"options": ["sun", "rain", "hail"]}, high | {"low": -200.0, "high": 100.0}]
+        await one.sessions.put_task(one.me, "weather", task | {"answer": fewer})
+        await one.sessions.move(one.me, "seattle")
+        await _require_curves_come_to(one, scored)
+        for number, told in enumerate(numbers):
+            numbers[number] = (await one.tell(str(number), {"high": 1.0}, replaces=told)).number
+        await _require_curves_come_to(one, scored)  # no correction was learned yet
+        await one.learn()
+        only = (await one.sessions.scores(one.me, "seattle")).total
+        assert {name for name, (count, _) in only.items() if count} == {name for name in scored if "high" in name}
+        assert all(value == pytest.approx(0.0, abs=1e-9) for count, value in only.values() if not count)
+        await _require_curves_come_to(one, only)
+
+    in_house(database, work)
+
+
+async def _require_curves_come_to(one: House, total: dict[str, tuple[int, float]]) -> None:
+    blocks = (await one.sessions.curves(one.me, "seattle")).blocks.values()
+    for name, (count, value) in total.items():
+        parts = [block.get(name, (0, 0.0)) for block in blocks]
+        assert sum(part[0] for part in parts) == count, name
+        assert sum(part[1] for part in parts) == pytest.approx(value, abs=1e-9), name
 
 
 def test_a_version_is_put_back_while_outcomes_are_learned(database: str) -> None:

@@ -119,12 +119,11 @@ def oldest_waiting(connection: sa.Connection, outcome: Row) -> str | None:
     return content
 
 
-def learned_before(connection: sa.Connection, outcome: Row) -> str | None:
-    """Give the outcome of the same step that was learned last."""
+def learned_before(connection: sa.Connection, outcome: Row) -> Row | None:
+    """Find the outcome of the same step that was learned last."""
     same = (outcomes.c.session == outcome.session, outcomes.c.step == outcome.step, outcomes.c.status == "learned")
-    last = sa.select(outcomes.c.content).where(*same).order_by(outcomes.c.number.desc()).limit(1)
-    content: str | None = connection.execute(last).scalar_one_or_none()
-    return content
+    last = sa.select(outcomes).where(*same).order_by(outcomes.c.number.desc()).limit(1)
+    return connection.execute(last).one_or_none()
 
 
 _SINCE = sa.select(outcomes.c.received).where(

@@ -185,12 +185,16 @@ def told(connection: sa.Connection, session: int, t: int) -> Sequence[Row]:
     return connection.execute(_TOLD, {"session": session, "step": t}).all()
 
 
-def latest_told(connection: sa.Connection, session: int, steps: Collection[int]) -> dict[int, Row]:
-    """Give the latest outcomes of steps, by step.
+def latest_told(
+    connection: sa.Connection, session: int, steps: Collection[int], *, learned: bool = False
+) -> dict[int, Row]:
+    """Give the latest outcomes of steps, by step; of those that were learned, if these alone are asked for.
 
     They are sorted here: a database that knows little of its tables might walk through all outcomes in that order.
     """
     asked = sa.select(outcomes).where(outcomes.c.session == session, outcomes.c.step.in_(steps))
+    if learned:
+        asked = asked.where(outcomes.c.status == "learned")
     found = sorted(connection.execute(asked).all(), key=lambda row: int(row.number))
     return {row.step: row for row in found}
 
