@@ -56,10 +56,8 @@ def test_a_session_says_what_a_learner_says(database: str, policy: str, method: 
                 expected.values,
                 expected.memory_version,
             )
-            assert (said.distribution, said.interval) == (
-                expected.prediction.distribution,
-                expected.prediction.interval,
-            )
+            for part in ("distribution", "believed", "interval", "among", "chance", "abstained", "problem"):
+                assert getattr(said, part) == getattr(expected.prediction, part), part
             if number >= 2:
                 late = order[number - 2]
                 await one.tell(f"#{late}", came(late))
