@@ -122,6 +122,23 @@ def test_ids_asked_at_the_same_time_are_kept_once(database: str) -> None:
     in_house(database, work)
 
 
+def test_every_call_to_the_model_is_paid_whoever_was_first(database: str) -> None:
+    async def work(one: House) -> None:
+        await one.begin()
+        one.engine.away = True
+        await one.predict(0, "made again")
+        one.engine.away = False
+        before = (await one.sessions.get(one.me, "seattle")).calls
+        for number, name in ((0, "made again"), (1, "made")):
+            await asyncio.gather(*(one.predict(number, name) for _ in range(6)))
+        asked = sum(request.role == "predict" for request in one.engine.requests)
+        (today,) = await one.sessions.spend(one.me)
+        assert asked > 2, "several asked before the first was kept"
+        assert ((await one.sessions.get(one.me, "seattle")).calls, today.calls) == (before + asked, before + asked)
+
+    in_house(database, work)
+
+
 def test_an_outcome_counts_once_and_can_be_corrected(database: str) -> None:
     async def work(one: House) -> None:
         await one.begin()

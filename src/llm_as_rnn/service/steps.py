@@ -90,24 +90,25 @@ class Steps(Desk):
         asked = None if engine.last is None else rows.text(engine.last)
         self.figures.called(calls)
 
-        def keeping(connection: sa.Connection) -> tuple[Waiting, float]:
+        def keeping(connection: sa.Connection) -> tuple[Waiting, float] | None:
             if kept is None:
                 most = predictor.keeping.max_waiting
                 return step_rows.add_prediction(connection, row, made, name is not None, asked, calls, most)
             observation = msgspec.structs.replace(made.observation, t=kept.step)
             again = msgspec.structs.replace(made, observation=observation)
-            if not step_rows.replace_prediction(connection, row, kept, again, asked, calls):
-                raise Lost
-            return again, kept.created
+            was_first = step_rows.replace_prediction(connection, row, kept, again, asked, calls)
+            return (again, kept.created) if was_first else None
 
         try:
-            found, created = await self.store.write(keeping)
-        except (IntegrityError, Lost):  # the same id was asked twice at the same time, and the other one was first
+            done = await self.store.write(keeping)
+        except IntegrityError:
+            done = None
+            await self.store.write(partial(step_rows.add_cost, row=row, calls=calls))
+        if done is None:  # the same id was asked twice at the same time, and the other one was first
             finding = partial(step_rows.find_prediction, session=row.number, name=str(name))
-            first = await self.store.read(finding)
-            return self._the_same(first, fields)
+            return self._the_same(await self.store.read(finding), fields)
         self.signals.happened(row.number)
-        return prediction_view(found, "waiting", created)
+        return prediction_view(done[0], "waiting", done[1])
 
     @staticmethod
     def _is_to_be_asked_again(connection: sa.Connection, kept: Row) -> bool:
