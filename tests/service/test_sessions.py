@@ -190,6 +190,8 @@ def test_a_notebooks_learner_goes_in_and_comes_back(database: str, tmp_path: Pat
             await one.sessions.load(one.me, (tmp_path / "before").read_bytes())
         with pytest.raises(NotFoundError):
             await one.tell("nobody's", came(0))
+        with pytest.raises(ConflictError, match="'#1' was learned before the session came here"):
+            await one.tell("#1", came(1))
         await one.tell("4", came(4))
         with pytest.raises(ConflictError, match="still to be learned"):
             await one.sessions.dump(one.me, "seattle")
@@ -206,6 +208,23 @@ def test_a_notebooks_learner_goes_in_and_comes_back(database: str, tmp_path: Pat
     assert back.learn_one("#2", came(2)).fate == "duplicate"
     back.close()
     learner.close()
+
+
+@pytest.mark.parametrize("name", ["my stream", "a/b", "import", "", "n" * 300])
+def test_a_stream_that_is_called_as_no_session_can_be_gets_another_name(
+    database: str, tmp_path: Path, name: str
+) -> None:
+    with Learner("weather", engine=ScriptedEngine(answer), sequence=name, **SETTINGS) as learner:
+        learner.save(tmp_path / "learner")
+
+    async def work(one: House) -> None:
+        content = (tmp_path / "learner").read_bytes()
+        with pytest.raises(UnfitError, match=r"is called '.*', and a session cannot be"):
+            await one.sessions.load(one.me, content)
+        assert await one.sessions.list(one.me) == []
+        assert (await one.sessions.load(one.me, content, "mine")).id == "mine"
+
+    in_house(database, work)
 
 
 def test_a_file_of_a_session_whose_old_steps_were_deleted_knows_that_there_were_more(

@@ -160,15 +160,21 @@ class Steps(Desk):
         NotFoundError
             If there is no such prediction.
         ConflictError
-            If another outcome was told and this one does not say that it replaces that.
+            If another outcome was told and this one does not say that it replaces that, or the prediction's was learned
+            before the session came here.
         UnfitError
             If it is no outcome of the task.
         """
 
         def telling(connection: sa.Connection) -> Row:
             row = rows.find(connection, caller.tenant, session, lock=True)
-            content = rows.text(fitting(read_outcome, self.present.predictor(row).task, new.y))
-            kept = step_rows.find_prediction(connection, row.number, name)
+            predictor = self.present.predictor(row)
+            content = rows.text(fitting(read_outcome, predictor.task, new.y))
+            try:
+                kept = step_rows.find_prediction(connection, row.number, name)
+            except NotFoundError:
+                _require_not_learned_elsewhere(predictor, rows.load(connection, caller.tenant, session), name)
+                raise
             told = step_rows.told(connection, row.number, kept.step)
             same = _told_before(told, content, new.replaces)
             if same is not None:
@@ -211,6 +217,13 @@ class Steps(Desk):
             if found.status != "waiting" or left <= 0:
                 return found
             await self.signals.wait(number, min(left, LOOK))
+
+
+def _require_not_learned_elsewhere(predictor: Predictor, loaded: Loaded, name: str) -> None:
+    """Say of an outcome without a prediction here that it was learned before the session came here, if it was."""
+    stream = predictor.revive((loaded.state or "").encode(), rows.sequence_of(loaded.row))
+    if was_learned(msgspec.structs.replace(stream, t=loaded.row.steps), name):
+        raise ConflictError(f"the outcome of {name!r} was learned before the session came here", "go on with the next")
 
 
 def _told_before(told: Sequence[Row], content: str, replaces: int | None) -> Row | None:

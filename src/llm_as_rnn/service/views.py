@@ -13,6 +13,9 @@ from llm_as_rnn.service.asked import Asked
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[^\s/?#\x00-\x1f\x7f]+$")]
 """What can stand in a path: no blanks, slashes, question or number signs."""
 
+RESERVED = frozenset({"import"})
+"""Names that sessions cannot have, because paths have them."""
+
 State = Literal["waiting", "learned", "given_up"]
 
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
