@@ -200,9 +200,9 @@ class TestTask:
     def test_the_model_without_its_memory_may_be_heard_from_some_line_on(self, tmp_path: Path, ask: Ask) -> None:
         state = tmp_path / "state.json"
         ask(state, [{"id": "a", "x": X}])
-        for options in (["--bare"], []):
+        for options, heard in ((["--bare"], True), ([], True), (["--no-bare"], False), ([], False)):
             code, answers, errors = ask(state, [{"x": X}], *options)
-            assert (code, errors, "zero_shot" in answers[0]["believed"]["sky"]) == (0, "", True)
+            assert (code, errors, "zero_shot" in answers[0]["believed"]["sky"]) == (0, "", heard)
         assert memory(["list", str(state)]) == 0
 
     def test_what_others_answered_in_an_outage_is_made_again(self, tmp_path: Path, ask: Ask) -> None:
@@ -292,7 +292,8 @@ def test_a_prediction_without_an_answer_is_made_again_when_its_line_comes_again(
     ("begun", "then", "says"),
     [
         ([], ["--recall", "2"], "was begun without --recall: what suits the model was taken (leave --recall out"),
-        ([], ["--watch"], "was begun without --watch (leave"),
+        ([], ["--watch"], "was begun without --watch (leave --watch out"),
+        (["--watch"], ["--no-watch"], "was begun with --watch (leave --no-watch out"),
         (["--thinking", "8"], ["--thinking", "9"], "was begun with --thinking 8"),
     ],
 )

@@ -57,7 +57,9 @@ def test_a_stream_is_answered_as_one_on_this_machine(service: Running, key: str)
     answers = read(ended)
     assert [answer["id"] for answer in answers] == [line["id"] for line in LINES] + ["d5"]
     predicted = [answer for answer in answers if "prediction" in answer]
-    assert all({"status", "distribution", "interval", "among", "chance"} <= answer.keys() for answer in predicted)
+    assert all(
+        {"status", "distribution", "believed", "interval", "among", "chance"} <= answer.keys() for answer in predicted
+    )
     learned = [answer for answer in answers if "learned" in answer]
     assert {answer["learned"] for answer in learned} <= {"accepted", "kept"}
     assert learned[2] == learned[3], "twice is once"

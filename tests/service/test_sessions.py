@@ -35,11 +35,14 @@ from llm_as_rnn.service.store import Store
 from llm_as_rnn.service.views import NewOutcome, NewPrediction, NewSession
 from tests.service.house import SETTINGS, House, answer, came, day, in_house
 
+OLDEST_IN_BETWEEN = [2, 0, 1, 5, 3, 4, 8, 6, 7, 9]
+"""An outcome of the oldest prediction that waits comes after one of a later step, and another one is out still."""
+
 
 @pytest.mark.parametrize("policy", ["apply", "replay"])
 @pytest.mark.parametrize("method", ["advised", "recurrent"])
-def test_a_session_says_what_a_learner_says(database: str, policy: str, method: str) -> None:
-    order = [0, 2, 1, 4, 5, 3, 6, 9, 8, 7]
+@pytest.mark.parametrize("order", [[0, 2, 1, 4, 5, 3, 6, 9, 8, 7], OLDEST_IN_BETWEEN], ids=["late", "oldest"])
+def test_a_session_says_what_a_learner_says(database: str, policy: str, method: str, order: list[int]) -> None:
     engine = ScriptedEngine(answer)
     learner = Learner("weather", method=method, engine=engine, sequence="seattle", policy=policy, **SETTINGS)
 
@@ -53,10 +56,8 @@ def test_a_session_says_what_a_learner_says(database: str, policy: str, method: 
                 expected.values,
                 expected.memory_version,
             )
-            assert (said.distribution, said.interval) == (
-                expected.prediction.distribution,
-                expected.prediction.interval,
-            )
+            for part in ("distribution", "believed", "interval", "among", "chance", "abstained", "problem"):
+                assert getattr(said, part) == getattr(expected.prediction, part), part
             if number >= 2:
                 late = order[number - 2]
                 await one.tell(f"#{late}", came(late))
@@ -121,6 +122,23 @@ def test_ids_asked_at_the_same_time_are_kept_once(database: str) -> None:
     in_house(database, work)
 
 
+def test_every_call_to_the_model_is_paid_whoever_was_first(database: str) -> None:
+    async def work(one: House) -> None:
+        await one.begin()
+        one.engine.away = True
+        await one.predict(0, "made again")
+        one.engine.away = False
+        before = (await one.sessions.get(one.me, "seattle")).calls
+        for number, name in ((0, "made again"), (1, "made")):
+            await asyncio.gather(*(one.predict(number, name) for _ in range(6)))
+        asked = sum(request.role == "predict" for request in one.engine.requests)
+        (today,) = await one.sessions.spend(one.me)
+        assert asked > 2, "several asked before the first was kept"
+        assert ((await one.sessions.get(one.me, "seattle")).calls, today.calls) == (before + asked, before + asked)
+
+    in_house(database, work)
+
+
 def test_an_outcome_counts_once_and_can_be_corrected(database: str) -> None:
     async def work(one: House) -> None:
         await one.begin()
@@ -172,6 +190,8 @@ def test_a_notebooks_learner_goes_in_and_comes_back(database: str, tmp_path: Pat
             await one.sessions.load(one.me, (tmp_path / "before").read_bytes())
         with pytest.raises(NotFoundError):
             await one.tell("nobody's", came(0))
+        with pytest.raises(ConflictError, match="'#1' was learned before the session came here"):
+            await one.tell("#1", came(1))
         await one.tell("4", came(4))
         with pytest.raises(ConflictError, match="still to be learned"):
             await one.sessions.dump(one.me, "seattle")
@@ -188,6 +208,23 @@ def test_a_notebooks_learner_goes_in_and_comes_back(database: str, tmp_path: Pat
     assert back.learn_one("#2", came(2)).fate == "duplicate"
     back.close()
     learner.close()
+
+
+@pytest.mark.parametrize("name", ["my stream", "a/b", "import", "", "n" * 300])
+def test_a_stream_that_is_called_as_no_session_can_be_gets_another_name(
+    database: str, tmp_path: Path, name: str
+) -> None:
+    with Learner("weather", engine=ScriptedEngine(answer), sequence=name, **SETTINGS) as learner:
+        learner.save(tmp_path / "learner")
+
+    async def work(one: House) -> None:
+        content = (tmp_path / "learner").read_bytes()
+        with pytest.raises(UnfitError, match=r"is called '.*', and a session cannot be"):
+            await one.sessions.load(one.me, content)
+        assert await one.sessions.list(one.me) == []
+        assert (await one.sessions.load(one.me, content, "mine")).id == "mine"
+
+    in_house(database, work)
 
 
 def test_a_file_of_a_session_whose_old_steps_were_deleted_knows_that_there_were_more(
@@ -327,6 +364,43 @@ def test_a_session_moves_to_a_version_of_its_task_with_other_advisers(
         assert (await one.predict(5)).values
 
     in_house(database, work)
+
+
+def test_sums_take_back_what_they_were_given_whatever_the_task_is_by_now(database: str) -> None:
+    """A corrected outcome was scored with other options and another range than there are when it is corrected."""
+
+    async def work(one: House) -> None:
+        await one.begin()
+        numbers = []
+        for number in range(3):
+            await one.predict(number, str(number))
+            numbers.append((await one.tell(str(number), {"sky": "snow", "high": 30.0})).number)
+        await one.learn()
+        scored = (await one.sessions.scores(one.me, "seattle")).total
+        task: Any = (await one.sessions.task(one.me, "weather")).content
+        sky, high = task["answer"]
+        fewer = [sky | {"options": ["sun", "rain", "hail"]}, high | {"low": -200.0, "high": 100.0}]
+        await one.sessions.put_task(one.me, "weather", task | {"answer": fewer})
+        await one.sessions.move(one.me, "seattle")
+        await _require_curves_come_to(one, scored)
+        for number, told in enumerate(numbers):
+            numbers[number] = (await one.tell(str(number), {"high": 1.0}, replaces=told)).number
+        await _require_curves_come_to(one, scored)  # no correction was learned yet
+        await one.learn()
+        only = (await one.sessions.scores(one.me, "seattle")).total
+        assert {name for name, (count, _) in only.items() if count} == {name for name in scored if "high" in name}
+        assert all(value == pytest.approx(0.0, abs=1e-9) for count, value in only.values() if not count)
+        await _require_curves_come_to(one, only)
+
+    in_house(database, work)
+
+
+async def _require_curves_come_to(one: House, total: dict[str, tuple[int, float]]) -> None:
+    blocks = (await one.sessions.curves(one.me, "seattle")).blocks.values()
+    for name, (count, value) in total.items():
+        parts = [block.get(name, (0, 0.0)) for block in blocks]
+        assert sum(part[0] for part in parts) == count, name
+        assert sum(part[1] for part in parts) == pytest.approx(value, abs=1e-9), name
 
 
 def test_a_version_is_put_back_while_outcomes_are_learned(database: str) -> None:

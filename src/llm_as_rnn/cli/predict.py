@@ -139,9 +139,10 @@ def _require_as_begun(state: Path, saved: Saved, chosen: dict[str, Any], about: 
             how = f"with {option} {begun[name]}"
             if begun[name] is None:
                 how = f"without {option}: what suits the model was taken"
-            elif begun[name] is False:
-                how = f"without {option}"
-            raise UsageError(f"{state} was begun {how}", f"leave {option} out, or take another --state")
+            elif isinstance(begun[name], bool):
+                how = f"with {option}" if begun[name] else f"without {option}"
+            named = option if value is not False else f"--no-{option.removeprefix('--')}"
+            raise UsageError(f"{state} was begun {how}", f"leave {named} out, or take another --state")
     if about and plain_fields(about, "what is said about the sequence") != saved.sequence.about:
         told = ", ".join(f"{name}={value}" for name, value in saved.sequence.about.items())
         how = f"with --about {told}" if told else "without --about"

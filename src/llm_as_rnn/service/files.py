@@ -15,12 +15,13 @@ from llm_as_rnn.service.lifecycle import Lifecycle, insert_session
 from llm_as_rnn.service.predictors import Predictor
 from llm_as_rnn.service.rows import Loaded, Row
 from llm_as_rnn.service.showing import session_view
-from llm_as_rnn.service.views import (
-    SessionView,
-)
+from llm_as_rnn.service.views import RESERVED, Name, SessionView
 from llm_as_rnn.streams.live import measured
 from llm_as_rnn.streams.online import Stream, Version
 from llm_as_rnn.streams.saved import Saved, packed, unpacked
+
+EXCERPT = 80
+"""Characters of a name that an error quotes."""
 
 
 class Files(Lifecycle):
@@ -71,7 +72,8 @@ class Files(Lifecycle):
         Raises
         ------
         UnfitError
-            If it is none, does not fit this engine, or was made with templates of its own.
+            If it is none, does not fit this engine, or was made with templates of its own. Or if its stream is called
+            as no session can be, and no other name is given.
         ConflictError
             If there is a session of this name.
         """
@@ -81,13 +83,14 @@ class Files(Lifecycle):
             raise UnfitError(error.message, error.hint) from error
         if saved.own_prompts:
             raise UnfitError("it was made with prompts of its own", "the service has the shipped ones alone")
+        name = _session_of(saved.sequence.id) if name is None else name
         chosen = rows.text({knob: value for knob, value in sorted(saved.choices.items()) if value is not None})
         task = await self.keep_task(caller, saved.task.name, saved.task)
         predictor = self.present.predictors.of(task.content, saved.method, chosen)
         budget = predictor.settings.budget
         stream: Stream = fitting(_revived, predictor, bytes(saved.stream), saved.sequence)
         stream = await self.computed(measured(predictor.method, stream, budget, self.model))
-        about, name = rows.text(saved.sequence.about), saved.sequence.id if name is None else name
+        about = rows.text(saved.sequence.about)
 
         def creating(connection: sa.Connection) -> Row:
             values = {"method": saved.method, "settings": chosen, "about": about, "task": task.number}
@@ -98,6 +101,17 @@ class Files(Lifecycle):
             return session_view(await self.store.write(creating))
         except IntegrityError:
             raise ConflictError(f"there is a session {name!r}", "choose another name") from None
+
+
+def _session_of(stream: str) -> str:
+    """Give the name of a stream as that of its session, which stands in paths."""
+    try:
+        if stream not in RESERVED:
+            return msgspec.convert(stream, Name)
+    except msgspec.ValidationError:
+        pass
+    short = stream if len(stream) <= EXCERPT else f"{stream[:EXCERPT]}..."
+    raise UnfitError(f"the stream in this file is called {short!r}, and a session cannot be", "give the session an id")
 
 
 def _revived(predictor: Predictor, content: bytes, sequence: SequenceInfo) -> Stream:

@@ -29,7 +29,7 @@ from llm_as_rnn.service.errors import StoreUnavailableError
 from llm_as_rnn.service.predictors import Predictor
 from llm_as_rnn.service.present import Lost, bare, commit
 from llm_as_rnn.service.rows import Loaded, Row
-from llm_as_rnn.service.scoring import Change, less, scored
+from llm_as_rnn.service.scoring import Change, kept, less, scored, scored_then
 from llm_as_rnn.service.sessions import Sessions
 from llm_as_rnn.service.spending_rows import spent
 from llm_as_rnn.service.tracing import Tracing
@@ -69,8 +69,8 @@ class Due(NamedTuple):
     prediction : Row
         What was predicted.
     oldest : str or None
-        The oldest prediction that waits, where a replay may go back to it.
-    replaced : str or None
+        The oldest prediction that waits beside this one, where a replay may go back to it.
+    replaced : Row or None
         The outcome in the place of which this one comes, if that was learned.
     """
 
@@ -78,7 +78,22 @@ class Due(NamedTuple):
     outcome: Row
     prediction: Row
     oldest: str | None
-    replaced: str | None
+    replaced: Row | None
+
+
+class Scored(NamedTuple):
+    """The scores of what is learned.
+
+    Attributes
+    ----------
+    own : mapping
+        Its own.
+    change : mapping
+        What they add to sums: what the outcome brought that this one replaces is taken off.
+    """
+
+    own: Change
+    change: Change
 
 
 class Learning:
@@ -265,9 +280,9 @@ class Learning:
             if told.fate == "failed":
                 raise EngineUnavailableError("the engine gave no answer", "it will be asked again")
             after = _learned_in(stream, told)
-            change = _scored(predictor, waiting, came, due.replaced)
+            scores = _scored(predictor, waiting, came, due.replaced)
             content = rows.text(after)
-            left, lag = await self._store.write(partial(_keep, due, predictor, after, content, told, calls, change))
+            left, lag = await self._store.write(partial(_keep, due, predictor, after, content, told, calls, scores))
         except Lost:
             return int(row.due)  # somebody else was first: look again
         self._sessions.present.keep(row, after, content)
@@ -290,7 +305,7 @@ class Learning:
         prediction = learning_rows.prediction_of(connection, outcome)
         oldest = replaced = None
         if self._sessions.present.predictor(loaded.row).keeping.policy == "replay":
-            oldest = learning_rows.oldest_waiting(connection, number)
+            oldest = learning_rows.oldest_waiting(connection, outcome)
         if outcome.replaces is not None:
             replaced = learning_rows.learned_before(connection, outcome)
         return Due(loaded, outcome, prediction, oldest, replaced)
@@ -303,37 +318,36 @@ def _keep(
     content: str,
     told: Told,
     calls: list[Call],
-    change: Change,
+    scores: Scored,
     connection: sa.Connection,
 ) -> tuple[int, float]:
     """Keep what was learned, and that it was: both or neither. Give what is due then, and the seconds since it came."""
     row, outcome = due.loaded.row, due.outcome
-    lesson = learning_rows.lesson(row, outcome, change, calls, first=due.prediction.status == "waiting")
+    lesson = learning_rows.lesson(row, outcome, scores.change, calls, first=due.prediction.status == "waiting")
     learned = commit(connection, row, predictor, after, content, told.stream.versions, "model", lesson)
     memory = predictor.method.memory(after.state)
-    result: dict[str, Any] = {"update": told.update, "note": told.note}
+    result: dict[str, Any] = {"update": told.update, "note": told.note, "scores": kept(scores.own)}
     if memory is not None:
         result["memory_version"] = memory.version
     if not learning_rows.mark_learned(connection, outcome, row.revision + 1, rows.text(result)):
         raise Lost  # it was superseded meanwhile
-    sum_rows.add_scores(connection, row.number, outcome.step, change)
+    sum_rows.add_scores(connection, row.number, outcome.step, scores.change)
     spent(connection, row.tenant, calls)
     return learned.due, learned.changed - outcome.received
 
 
-def _scored(predictor: Predictor, waiting: Waiting, came: dict[str, Value], replaced: str | None) -> Change:
-    """Give what an outcome adds to sums of scores; what the one brought that it replaces is taken off."""
-    change = scored(predictor.task, waiting.prediction, came)
+def _scored(predictor: Predictor, waiting: Waiting, came: dict[str, Value], replaced: Row | None) -> Scored:
+    own = scored(predictor.task, waiting.prediction, came)
     if replaced is None:
-        return change
-    return sum_rows.added(less(scored(predictor.task, waiting.prediction, _read_values(replaced))), change)
+        return Scored(own, own)
+    before = scored_then(predictor.task, waiting.prediction, replaced.content, replaced.result)
+    return Scored(own, sum_rows.added(less(before), own))
 
 
 def _computed(predictor: Predictor, stream: Stream, waiting: Waiting, came: dict[str, Value], due: Due) -> Calls[Told]:
     """Learn an outcome, or correct the one that was learned, in a stream with what a replay may go back to."""
     method, keeping = predictor.method, predictor.keeping
-    oldest = () if due.oldest is None else (step_rows.read_waiting(due.oldest),)
-    others = tuple(one for one in oldest if one.id != waiting.id)
+    others = () if due.oldest is None else (step_rows.read_waiting(due.oldest),)
     if due.prediction.status == "learned":
         stream = msgspec.structs.replace(stream, waiting=others)
         return correct(method, stream, waiting, came, keeping.policy, keeping)

@@ -92,7 +92,11 @@ _OF_STEP = (predictions.c.session == bindparam("session"), predictions.c.step ==
 _STEP = sa.select(predictions).where(*_OF_STEP)
 _OLDEST = (
     sa.select(predictions.c.content)
-    .where(predictions.c.session == bindparam("session"), predictions.c.status == "waiting")
+    .where(
+        predictions.c.session == bindparam("session"),
+        predictions.c.status == "waiting",
+        predictions.c.step != bindparam("step"),
+    )
     .order_by(predictions.c.step)
     .limit(1)
 )
@@ -108,18 +112,18 @@ def prediction_of(connection: sa.Connection, outcome: Row) -> Row:
     return connection.execute(_STEP, {"session": outcome.session, "step": outcome.step}).one()
 
 
-def oldest_waiting(connection: sa.Connection, session: int) -> str | None:
-    """Give the oldest prediction that waits in a session."""
-    content: str | None = connection.execute(_OLDEST, {"session": session}).scalar_one_or_none()
+def oldest_waiting(connection: sa.Connection, outcome: Row) -> str | None:
+    """Give the oldest prediction that waits in a session once an outcome is learned."""
+    of = {"session": outcome.session, "step": outcome.step}
+    content: str | None = connection.execute(_OLDEST, of).scalar_one_or_none()
     return content
 
 
-def learned_before(connection: sa.Connection, outcome: Row) -> str | None:
-    """Give the outcome of the same step that was learned last."""
+def learned_before(connection: sa.Connection, outcome: Row) -> Row | None:
+    """Find the outcome of the same step that was learned last."""
     same = (outcomes.c.session == outcome.session, outcomes.c.step == outcome.step, outcomes.c.status == "learned")
-    last = sa.select(outcomes.c.content).where(*same).order_by(outcomes.c.number.desc()).limit(1)
-    content: str | None = connection.execute(last).scalar_one_or_none()
-    return content
+    last = sa.select(outcomes).where(*same).order_by(outcomes.c.number.desc()).limit(1)
+    return connection.execute(last).one_or_none()
 
 
 _SINCE = sa.select(outcomes.c.received).where(

@@ -5,15 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+import msgspec
+
 from llm_as_rnn.core.chances import completed
+from llm_as_rnn.core.fields.verdict import number_in
 from llm_as_rnn.core.records import Prediction, Value
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.scores import step_scores
+from llm_as_rnn.metrics.trusted import FLOOR, chance_of, is_among
 
 LOG_LOSS = "log_loss"
 COVERED = "covered"
-LEAST = 1e-9
-"""The least chance that a log loss goes by: what was said to be impossible is a dear mistake, not an endless one."""
+
+_read_values = msgspec.json.Decoder(dict[str, Value]).decode
 
 Change = Mapping[str, tuple[int, float]]
 """By score, how many more there are and how much more they come to."""
@@ -52,18 +56,53 @@ def _trusted(task: Task, prediction: Prediction, target: Mapping[str, Value]) ->
     options = {field.name: field.options for field in task.answer}
     for field, named in prediction.distribution.items():
         came = target.get(field)
-        if isinstance(came, str):
-            chances = completed(options.get(field, ()), named)
-            found[f"{field}.{LOG_LOSS}"] = -math.log(max(chances.get(came, 0.0), LEAST))
+        if came is not None and named:
+            chance = chance_of(came, completed(options.get(field, ()), named))
+            found[f"{field}.{LOG_LOSS}"] = -math.log(max(chance, FLOOR))
     for field, (low, high) in prediction.interval.items():
-        came = target.get(field)
-        if isinstance(came, (int, float)):
-            found[f"{field}.{COVERED}"] = float(low <= came <= high)
+        number = number_in(target.get(field))
+        if number is not None:
+            found[f"{field}.{COVERED}"] = float(low <= number <= high)
     for field, among in prediction.among.items():
         came = target.get(field)
-        if isinstance(came, str):
-            found[f"{field}.{COVERED}"] = float(came in among)
+        if came is not None:
+            found[f"{field}.{COVERED}"] = float(is_among(came, among))
     return found
+
+
+class _Kept(msgspec.Struct):
+    """What is kept of a learned outcome, as far as it is looked at here."""
+
+    scores: dict[str, float] | None = None
+
+
+_read_kept = msgspec.json.Decoder(_Kept).decode
+
+
+def kept(change: Change) -> dict[str, float]:
+    """Give the scores of one step as they are kept with its outcome (see `scored_then`)."""
+    return {name: value for name, (_, value) in change.items()}
+
+
+def scored_then(task: Task, prediction: Prediction, outcome: str, result: str | None) -> dict[str, tuple[int, float]]:
+    """Give the scores of a step as they were when its outcome was learned.
+
+    They are kept with the outcome: the session may have another version of its task by now, with other options or
+    another range, and what it would score is not what stands in the sums.
+
+    Parameters
+    ----------
+    task, prediction
+        As for `scored`; the task as it is now, where nothing was kept.
+    outcome : str
+        What came, as its row has it.
+    result : str or None
+        What became of it, as its row has it.
+    """
+    scores = None if result is None else _read_kept(result).scores
+    if scores is None:
+        return scored(task, prediction, _read_values(outcome))
+    return {name: (1, value) for name, value in scores.items()}
 
 
 def less(change: Change) -> dict[str, tuple[int, float]]:

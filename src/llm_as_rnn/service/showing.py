@@ -60,6 +60,7 @@ def prediction_view(waiting: Waiting, state: State, created: float) -> Predictio
         status=str(said.status),
         values=said.values,
         distribution=said.distribution,
+        believed=said.believed,
         interval=said.interval,
         among=said.among,
         chance=said.chance,

@@ -137,8 +137,7 @@ def replace_prediction(
 
     Where somebody else was first it was acknowledged already, and stays; so it does where its outcome came meanwhile.
     """
-    if calls:  # sessions come first, as in all that is written: two that lock in turn would wait for each other
-        connection.execute(MINE.values(MORE), {"own": row.number, **more(calls)})
+    add_cost(connection, row, calls)  # sessions come first: two that lock in turn would wait for each other
     same = (
         predictions.c.session == row.number,
         predictions.c.step == old.step,
@@ -147,8 +146,14 @@ def replace_prediction(
         ~_has_outcome(row.number),
     )
     replaced = connection.execute(sa.update(predictions).where(*same).values(content=text(made), asked=asked))
-    spent(connection, row.tenant, calls, requests=1)
     return bool(replaced.rowcount)
+
+
+def add_cost(connection: sa.Connection, row: Row, calls: Sequence[Call]) -> None:
+    """Count what a prediction cost that is no further step: another one of its id was there, or came first."""
+    if calls:
+        connection.execute(MINE.values(MORE), {"own": row.number, **more(calls)})
+    spent(connection, row.tenant, calls, requests=1)
 
 
 def _has_outcome(session: int) -> sa.Exists:
@@ -185,12 +190,16 @@ def told(connection: sa.Connection, session: int, t: int) -> Sequence[Row]:
     return connection.execute(_TOLD, {"session": session, "step": t}).all()
 
 
-def latest_told(connection: sa.Connection, session: int, steps: Collection[int]) -> dict[int, Row]:
-    """Give the latest outcomes of steps, by step.
+def latest_told(
+    connection: sa.Connection, session: int, steps: Collection[int], *, learned: bool = False
+) -> dict[int, Row]:
+    """Give the latest outcomes of steps, by step; of those that were learned, if these alone are asked for.
 
     They are sorted here: a database that knows little of its tables might walk through all outcomes in that order.
     """
     asked = sa.select(outcomes).where(outcomes.c.session == session, outcomes.c.step.in_(steps))
+    if learned:
+        asked = asked.where(outcomes.c.status == "learned")
     found = sorted(connection.execute(asked).all(), key=lambda row: int(row.number))
     return {row.step: row for row in found}
 

@@ -90,24 +90,25 @@ class Steps(Desk):
         asked = None if engine.last is None else rows.text(engine.last)
         self.figures.called(calls)
 
-        def keeping(connection: sa.Connection) -> tuple[Waiting, float]:
+        def keeping(connection: sa.Connection) -> tuple[Waiting, float] | None:
             if kept is None:
                 most = predictor.keeping.max_waiting
                 return step_rows.add_prediction(connection, row, made, name is not None, asked, calls, most)
             observation = msgspec.structs.replace(made.observation, t=kept.step)
             again = msgspec.structs.replace(made, observation=observation)
-            if not step_rows.replace_prediction(connection, row, kept, again, asked, calls):
-                raise Lost
-            return again, kept.created
+            was_first = step_rows.replace_prediction(connection, row, kept, again, asked, calls)
+            return (again, kept.created) if was_first else None
 
         try:
-            found, created = await self.store.write(keeping)
-        except (IntegrityError, Lost):  # the same id was asked twice at the same time, and the other one was first
+            done = await self.store.write(keeping)
+        except IntegrityError:
+            done = None
+            await self.store.write(partial(step_rows.add_cost, row=row, calls=calls))
+        if done is None:  # the same id was asked twice at the same time, and the other one was first
             finding = partial(step_rows.find_prediction, session=row.number, name=str(name))
-            first = await self.store.read(finding)
-            return self._the_same(first, fields)
+            return self._the_same(await self.store.read(finding), fields)
         self.signals.happened(row.number)
-        return prediction_view(found, "waiting", created)
+        return prediction_view(done[0], "waiting", done[1])
 
     @staticmethod
     def _is_to_be_asked_again(connection: sa.Connection, kept: Row) -> bool:
@@ -159,15 +160,21 @@ class Steps(Desk):
         NotFoundError
             If there is no such prediction.
         ConflictError
-            If another outcome was told and this one does not say that it replaces that.
+            If another outcome was told and this one does not say that it replaces that, or the prediction's was learned
+            before the session came here.
         UnfitError
             If it is no outcome of the task.
         """
 
         def telling(connection: sa.Connection) -> Row:
             row = rows.find(connection, caller.tenant, session, lock=True)
-            content = rows.text(fitting(read_outcome, self.present.predictor(row).task, new.y))
-            kept = step_rows.find_prediction(connection, row.number, name)
+            predictor = self.present.predictor(row)
+            content = rows.text(fitting(read_outcome, predictor.task, new.y))
+            try:
+                kept = step_rows.find_prediction(connection, row.number, name)
+            except NotFoundError:
+                _require_not_learned_elsewhere(predictor, rows.load(connection, caller.tenant, session), name)
+                raise
             told = step_rows.told(connection, row.number, kept.step)
             same = _told_before(told, content, new.replaces)
             if same is not None:
@@ -210,6 +217,13 @@ class Steps(Desk):
             if found.status != "waiting" or left <= 0:
                 return found
             await self.signals.wait(number, min(left, LOOK))
+
+
+def _require_not_learned_elsewhere(predictor: Predictor, loaded: Loaded, name: str) -> None:
+    """Say of an outcome without a prediction here that it was learned before the session came here, if it was."""
+    stream = predictor.revive((loaded.state or "").encode(), rows.sequence_of(loaded.row))
+    if was_learned(msgspec.structs.replace(stream, t=loaded.row.steps), name):
+        raise ConflictError(f"the outcome of {name!r} was learned before the session came here", "go on with the next")
 
 
 def _told_before(told: Sequence[Row], content: str, replaces: int | None) -> Row | None:

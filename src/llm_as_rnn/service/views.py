@@ -13,6 +13,9 @@ from llm_as_rnn.service.asked import Asked
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[^\s/?#\x00-\x1f\x7f]+$")]
 """What can stand in a path: no blanks, slashes, question or number signs."""
 
+RESERVED = frozenset({"import"})
+"""Names that sessions cannot have, because paths have them."""
+
 State = Literal["waiting", "learned", "given_up"]
 
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
@@ -151,7 +154,7 @@ class PredictionView(View, frozen=True, kw_only=True):
         How it came about (see `core.records.Status`).
     values : dict or None
         The answer by field; None where there is no usable one.
-    distribution, interval, among, chance, abstained, problem
+    distribution, believed, interval, among, chance, abstained, problem
         As of `core.records.Prediction`.
     memory_version : int or None
         The version of the memory that made it.
@@ -166,6 +169,7 @@ class PredictionView(View, frozen=True, kw_only=True):
     status: str
     values: dict[str, Value] | None
     distribution: dict[str, dict[str, float]]
+    believed: dict[str, dict[str, float]] = {}
     interval: dict[str, tuple[float, float]]
     among: dict[str, tuple[str, ...]]
     chance: dict[str, float]
@@ -283,7 +287,7 @@ class StepView(View, frozen=True, kw_only=True):
     recalled : tuple of str
         Notes of the memory that were shown once more right before the observation.
     believed : dict
-        By field, how far each adviser was believed.
+        The same as of the prediction.
     asked : Asked or None
         The prompt and what the model wrote, where one prediction is looked at.
     """

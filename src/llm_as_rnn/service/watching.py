@@ -20,7 +20,7 @@ from llm_as_rnn.service.callers import Caller
 from llm_as_rnn.service.desk import Desk
 from llm_as_rnn.service.rows import Row
 from llm_as_rnn.service.schema import predictions, versions
-from llm_as_rnn.service.scoring import scored
+from llm_as_rnn.service.scoring import scored_then
 from llm_as_rnn.service.views import ScoresView
 from llm_as_rnn.streams.online import Version
 from llm_as_rnn.streams.replaying import Waiting
@@ -116,8 +116,11 @@ class Watching(Desk):
             row = rows.find(connection, caller.tenant, session)
             if row.steps > STRETCH:
                 return row, *sum_rows.curve(connection, row), ()
-            found = _found(connection, caller.tenant, session, -1, STRETCH)
-            learned = [(one, found.told[one.step]) for one in found.predictions if one.status == "learned"]
+            asked = sa.select(predictions).where(predictions.c.session == row.number, predictions.c.status == "learned")
+            made = connection.execute(asked.order_by(predictions.c.step)).all()
+            # A correction that waits, or was refused, is in no sum.
+            came = step_rows.latest_told(connection, row.number, [one.step for one in made], learned=True)
+            learned = [(one, came[one.step]) for one in made]
             size = next(size for size in SHORT_BLOCKS if size * POINTS >= row.steps)
             return row, size, {}, learned
 
@@ -150,8 +153,8 @@ def _in_blocks(task: Task, learned: Sequence[tuple[Row, Row]], size: int) -> dic
     """Add up the scores of steps by blocks, from predictions and their outcomes."""
     found: dict[int, Scores] = {}
     for made, told in learned:
-        target = msgspec.json.decode(told.content, type=dict[str, Value])
-        change = scored(task, step_rows.read_waiting(made.content).prediction, target)
+        prediction = step_rows.read_waiting(made.content).prediction
+        change = scored_then(task, prediction, told.content, told.result)
         block = made.step // size
         found[block] = sum_rows.added(found.get(block, {}), change)
     return found

@@ -251,10 +251,8 @@ def _option(knob: Knob) -> Callable[[F], F]:
     told = f"{knob.description.removesuffix('.')} [default: {knob.default_in_words}]."
     if get_origin(knob.type) is tuple:
         return click.option(name, multiple=True, help=told)
-    if knob.type is bool and knob.default is None:
+    if knob.type is bool:  # what is off in the beginning was perhaps turned on since, in a stream that is gone on with
         return click.option(f"{name}/--no-{name.removeprefix('--')}", default=None, help=told)
-    if knob.type is bool:
-        return click.option(name, is_flag=True, default=None, help=knob.description)
     listed = RuleName if knob.name in ANYWHERE else click.Choice
     kind: Any = listed(choices) if choices else knob.type
     return click.option(name, type=kind, help=told)

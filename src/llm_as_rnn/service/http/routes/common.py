@@ -10,6 +10,7 @@ from litestar.params import PathParameter, QueryParameter
 from llm_as_rnn.service.errors import UnfitError
 from llm_as_rnn.service.http.edge import original
 from llm_as_rnn.service.http.problems import MEDIA_TYPE, Problem
+from llm_as_rnn.service.views import RESERVED
 
 SessionId = Annotated[
     str,
@@ -25,9 +26,6 @@ After = Annotated[
     int, QueryParameter(ge=-1, le=2**53, description="The last one that was seen; those behind it follow.")
 ]
 Version = Annotated[int, PathParameter(ge=0, le=2**31 - 1, description="The memory's version.")]
-
-RESERVED = frozenset({"import"})
-"""Names that sessions cannot have, because paths have them."""
 
 WHY = {
     400: "The request does not fit what is described here.",

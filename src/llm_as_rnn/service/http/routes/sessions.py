@@ -106,7 +106,7 @@ async def import_session(
             min_length=1,
             max_length=200,
             pattern=r"^[^\s/?#\x00-\x1f\x7f]+$",
-            description="The session's id; else one is made up.",
+            description="The session's id; else that of the stream in the file.",
         ),
     ] = None,
 ) -> SessionView:
