@@ -327,6 +327,28 @@ def test_long_labels_do_not_widen_the_page(browser: Browser, weather: Task, tmp_
     viewer.page.close()
 
 
+@pytest.mark.parametrize("width", [360, 1280])
+def test_names_in_pictures_are_not_cut_off(browser: Browser, weather: Task, tmp_path: Path, width: int) -> None:
+    records = [
+        msgspec.structs.replace(one, method=f"{one.method}:budget=MMM")
+        for one in trusting(weather_journal(["recurrent", "full_history"], 2, 12))
+    ]
+    path = tmp_path / "report.html"
+    write_report(path, weather, RUN, records, summarise(weather, records))
+    page = browser.new_page(viewport={"width": width, "height": 800})
+    page.goto(path.as_uri())
+    ends = page.evaluate(
+        """[...document.querySelectorAll("svg.chart")].filter(chart => chart.clientWidth).flatMap(chart => {
+          const edge = getComputedStyle(chart).overflow === "visible" ? innerWidth : chart.getBoundingClientRect().right;
+          return [...chart.querySelectorAll("text")].map(text => edge - text.getBoundingClientRect().right);
+        })"""
+    )
+    assert len(ends) > 50
+    assert min(ends) >= 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.close()
+
+
 def test_dark_and_light_are_both_readable(viewer: Viewer) -> None:
     script = "getComputedStyle(document.body).backgroundColor + getComputedStyle(document.body).color"
     looks = set()
