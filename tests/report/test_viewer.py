@@ -424,6 +424,22 @@ def test_a_step_tells_how_far_to_trust_it_its_date_and_its_memory(
     viewer.page.close()
 
 
+def test_a_step_whose_outcome_never_came_is_not_told_to_have_been_learned_late(
+    browser: Browser, weather: Task, records: list[StepRecord], tmp_path: Path
+) -> None:
+    told = [
+        msgspec.structs.replace(one, target=None, scores={}) if one.t == 5 else one for one in late(records, 3)
+    ]
+    path = tmp_path / "report.html"
+    write_report(path, weather, RUN, told, summarise(weather, told))
+    viewer = Viewer(browser.new_page(), path)
+    for t, came in ((4, True), (5, False)):
+        viewer.open(f"#method=recurrent&sequence=days-00&t={t}")
+        assert ("Its outcome came late, when" in viewer.text("#memory")) == came
+        assert ("No outcome came, as was seen when" in viewer.text("#memory")) != came
+    viewer.page.close()
+
+
 def _first(record: StepRecord) -> bool:
     return (record.method, record.sequence) == ("recurrent", "days-00")
 
