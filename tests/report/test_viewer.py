@@ -339,7 +339,8 @@ def test_names_in_pictures_are_not_cut_off(browser: Browser, weather: Task, tmp_
     page.goto(path.as_uri())
     ends = page.evaluate(
         """[...document.querySelectorAll("svg.chart")].filter(chart => chart.clientWidth).flatMap(chart => {
-          const edge = getComputedStyle(chart).overflow === "visible" ? innerWidth : chart.getBoundingClientRect().right;
+          const isOpen = getComputedStyle(chart).overflow === "visible";
+          const edge = isOpen ? innerWidth : chart.getBoundingClientRect().right;
           return [...chart.querySelectorAll("text")].map(text => edge - text.getBoundingClientRect().right);
         })"""
     )
@@ -427,16 +428,14 @@ def test_a_step_tells_how_far_to_trust_it_its_date_and_its_memory(
 def test_a_step_whose_outcome_never_came_is_not_told_to_have_been_learned_late(
     browser: Browser, weather: Task, records: list[StepRecord], tmp_path: Path
 ) -> None:
-    told = [
-        msgspec.structs.replace(one, target=None, scores={}) if one.t == 5 else one for one in late(records, 3)
-    ]
+    told = [msgspec.structs.replace(one, target=None, scores={}) if one.t == 5 else one for one in late(records, 3)]
     path = tmp_path / "report.html"
     write_report(path, weather, RUN, told, summarise(weather, told))
     viewer = Viewer(browser.new_page(), path)
-    for t, came in ((4, True), (5, False)):
+    for t, is_late in ((4, True), (5, False)):
         viewer.open(f"#method=recurrent&sequence=days-00&t={t}")
-        assert ("Its outcome came late, when" in viewer.text("#memory")) == came
-        assert ("No outcome came, as was seen when" in viewer.text("#memory")) != came
+        assert ("Its outcome came late, when" in viewer.text("#memory")) == is_late
+        assert ("No outcome came, as was seen when" in viewer.text("#memory")) != is_late
     viewer.page.close()
 
 
