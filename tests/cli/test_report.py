@@ -66,3 +66,13 @@ def test_a_sequence_that_is_not_there_is_told_with_some_that_are(run: Path) -> N
     assert "name one of its 5" in ended.stderr
     assert every[0] in ended.stderr
     assert (run / "report.html").read_bytes() == before
+
+
+def test_runs_of_other_methods_name_them_as_the_option_does(run: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    few = ("--methods", "linear,majority", "--sequences", "5", "--steps", "4")
+    assert command("run", "weather", *few, "--out", str(other)).returncode == 0
+    said = command("report", str(run), str(other), "--page", str(tmp_path / "page.html")).stdout
+    assert "methods repeat_last," in said
+    assert "methods linear,majority," in said
+    assert "('" not in said

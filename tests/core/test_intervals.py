@@ -171,6 +171,16 @@ def test_whatever_is_no_farther_than_the_threshold_lies_in_the_interval(
     assert Fraction(high) - Fraction(answer) <= room and Fraction(answer) - Fraction(low) <= room
 
 
+def test_no_end_is_a_zero_with_a_minus() -> None:
+    share = Number("share", low=0, high=40)
+    for answer in (4.0, -4.0):
+        known = Tracker(steps=20, quantile=4.0, recent=(4.0,))
+        ends = interval(share, known, Reach(is_outside=True), answer, COVERAGE)
+        assert str(ends) == ("(0.0, 8.0)" if answer > 0 else "(-8.0, 0.0)")
+    said = {str(interval(share, Tracker(), Reach(), answer / 10, COVERAGE)) for answer in range(401)}
+    assert said == {"(0.0, 40.0)"}
+
+
 def test_large_numbers_have_as_many_digits_as_the_distance_needs() -> None:
     field = Number("at", low=0, high=1735689600123, decimals=0)
     assert interval(field, Tracker(), Reach(), 1735689600120.0, COVERAGE) == (0.0, 1735689600123.0)

@@ -167,6 +167,17 @@ def test_belief_is_drawn_for_those_who_take_advice(weather: Task) -> None:
     assert not any("advised" in str(title) for title in titles)
 
 
+def test_an_adviser_that_is_no_method_of_the_run_has_a_line_too(weather: Task) -> None:
+    weights = {"sky": {"linear": 0.25, "recurrent": 0.75}}
+    records = [step(method="advised", t=t, believed=weights) for t in range(3)]
+    (chart,) = advice_charts(weather, records, [style(0, "advised"), style(1, "linear")])
+    drawn = parse(str(chart.svg))
+    titles = [title.text for title in drawn.iter() if title.tag.endswith("title")]
+    assert "recurrent, t = 2: 0.75" in titles
+    names = {text.text: group.attrib["class"] for group in drawn.findall("g") for text in group.findall("text")}
+    assert names == {"linear": "series-1", "recurrent": "series-2"}
+
+
 def test_bands_lie_within_the_frame_and_belong_to_their_line() -> None:
     line = Line(style(2), [(0, 0.5), (1, 0.6)], [(0, -3.0, 0.7), (1, 0.2, 9.0)])
     chart = parse(line_chart([line, Line(style(1), [(0, 0.4)])], "accuracy", upper=1.0))

@@ -163,6 +163,23 @@ def test_few_sequences_are_named_as_a_limit(weather: Task) -> None:
     assert "95 % interval" in many
 
 
+def test_sequences_without_an_outcome_are_not_among_those_that_intervals_are_over(weather: Task) -> None:
+    def known_in(told: int) -> str:
+        records = weather_journal(["zero_shot", "majority"], 4, 40)
+        names = sorted({record.sequence for record in records})[:told]
+        return render(weather, [one if one.sequence in names else unknown(one) for one in records]).text("p")
+
+    def unknown(record: StepRecord) -> StepRecord:
+        return msgspec.structs.replace(record, target=None, scores={})
+
+    alone = known_in(1)
+    assert "over other stretches of this one sequence" in alone
+    assert "whole sequences;" not in alone
+    assert "with 4 sequences" not in alone
+    assert "with 3 sequences it is rough" in known_in(3)
+    assert "with 3 sequences none can be below 0.25" in known_in(3)
+
+
 @pytest.mark.parametrize(
     "run",
     [

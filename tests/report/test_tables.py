@@ -13,7 +13,16 @@ from llm_as_rnn.core.records import Status
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.estimates import Gain, Interval, PairedDifference
 from llm_as_rnn.metrics.summary import MethodSummary, Score, summarise
-from llm_as_rnn.report.tables import NONE, corrections, differences, evidence, plain_table, results, results_table
+from llm_as_rnn.report.tables import (
+    NONE,
+    corrections,
+    difference_cell,
+    differences,
+    evidence,
+    plain_table,
+    results,
+    results_table,
+)
 from tests.metrics.steps import call, step, track
 from tests.report.journal import METHODS, weather_journal
 
@@ -118,6 +127,22 @@ def test_names_are_not_read_as_markup(weather: Task) -> None:
 def test_an_empty_journal_has_an_empty_table(weather: Task) -> None:
     assert results(weather, []).rows == ()
     assert printed(weather, [], 100)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "shown", "clear"),
+    [
+        (-0.3, -0.001, "[\N{MINUS SIGN}0.30, \N{MINUS SIGN}0.00]", True),
+        (0.002, 0.3, "[+0.00, +0.30]", True),
+        (-0.001, 0.3, "[0.00, +0.30]", False),
+        (0.0, 0.0, "[0.00, 0.00]", False),
+    ],
+)
+def test_an_interval_that_leaves_out_zero_does_not_seem_to_end_there(
+    low: float, high: float, shown: str, clear: bool
+) -> None:
+    cell = difference_cell(PairedDifference(-0.1, Interval(low, high), 10, 7))
+    assert (cell.detail, cell.best) == (shown, clear)
 
 
 def test_differences_are_against_the_first_method_that_asks_a_model(weather: Task) -> None:

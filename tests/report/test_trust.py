@@ -206,6 +206,11 @@ def test_of_many_labels_the_rare_ones_share_a_row_and_have_their_scores_apart() 
     assert last.score is None
     right = sum(40 - n for n in range(12, 20) if n % 2)
     assert last.cells[12].text == f"{sum(40 - n for n in range(12, 20))} ({right} right)"
+    assert not last.cells[12].right, "most of it is wrong, which must not look right"
+    every = [msgspec.structs.replace(one, prediction=one.target) for one in steps]
+    whole = confusion_view(tag, confusion(tag, every))
+    assert whole is not None
+    assert whole.rows[-1].cells[-1].right
     few = confusion_view(tag, confusion(tag, steps[:40]))
     assert few is not None
     assert few.scores == []

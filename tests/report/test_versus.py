@@ -12,6 +12,7 @@ from llm_as_rnn.core.errors import UsageError
 from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.summary import summarise
+from llm_as_rnn.report.remarks import of_intervals
 from llm_as_rnn.report.versus import (
     Compared,
     Pair,
@@ -95,6 +96,27 @@ def test_differences_are_paired_and_p_values_are_corrected_for_each_other(weathe
     assert (up.text, up.best) == (f"{mean:+.2f}", True)
     assert up.detail.endswith(f"p {2 * 2 / 2**8:.2g}"), "the least that eight sequences can give, times two tests"
     assert (same.text, same.best, same.detail.split()[-1]) == ("0.00", False, "1")
+
+
+def test_the_page_says_what_is_resampled_of_the_steps_that_both_runs_have(weather: Task) -> None:
+    four = weather_journal(["recurrent"], 4, 40)
+    first = min(record.sequence for record in four)
+
+    def page(*journals: Sequence[StepRecord]) -> str:
+        runs = [run(weather, str(number), list(records)) for number, records in enumerate(journals)]
+        return Page(render_comparison(weather, runs, runs[0].summaries, credentialed=False)).text("p")
+
+    alone = [record for record in four if record.sequence == first]
+    for said in (page(four, alone), page(alone, four)):
+        assert "from resampling blocks of steps of the one sequence" in said
+        assert "none can be below" not in said
+    assert "with 4 sequences none can be below 0.12" in page(four, four)
+    mixed = page(four, four, alone)
+    assert "from resampling whole sequences, and of a lone one blocks of its steps" in mixed
+    (said,) = of_intervals([*summarise(weather, four), *summarise(weather, alone)])
+    assert said == (
+        "in brackets: 95 % bootstrap intervals over sequences, and over stretches of a lone one, not over others"
+    )
 
 
 def test_each_metric_has_a_chart_of_the_difference_with_a_band(weather: Task) -> None:

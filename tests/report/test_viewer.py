@@ -327,6 +327,29 @@ def test_long_labels_do_not_widen_the_page(browser: Browser, weather: Task, tmp_
     viewer.page.close()
 
 
+@pytest.mark.parametrize("width", [360, 1280])
+def test_names_in_pictures_are_not_cut_off(browser: Browser, weather: Task, tmp_path: Path, width: int) -> None:
+    records = [
+        msgspec.structs.replace(one, method=f"{one.method}:budget=MMM")
+        for one in trusting(weather_journal(["recurrent", "full_history"], 2, 12))
+    ]
+    path = tmp_path / "report.html"
+    write_report(path, weather, RUN, records, summarise(weather, records))
+    page = browser.new_page(viewport={"width": width, "height": 800})
+    page.goto(path.as_uri())
+    ends = page.evaluate(
+        """[...document.querySelectorAll("svg.chart")].filter(chart => chart.clientWidth).flatMap(chart => {
+          const isOpen = getComputedStyle(chart).overflow === "visible";
+          const edge = isOpen ? innerWidth : chart.getBoundingClientRect().right;
+          return [...chart.querySelectorAll("text")].map(text => edge - text.getBoundingClientRect().right);
+        })"""
+    )
+    assert len(ends) > 50
+    assert min(ends) >= 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.close()
+
+
 def test_dark_and_light_are_both_readable(viewer: Viewer) -> None:
     script = "getComputedStyle(document.body).backgroundColor + getComputedStyle(document.body).color"
     looks = set()
@@ -399,6 +422,20 @@ def test_a_step_tells_how_far_to_trust_it_its_date_and_its_memory(
         word = "" if came is None else "held" if low <= float(str(came)) <= high else "missed"
         assert row.endswith(f"degrees C{word}")
     assert viewer.complaints == []
+    viewer.page.close()
+
+
+def test_a_step_whose_outcome_never_came_is_not_told_to_have_been_learned_late(
+    browser: Browser, weather: Task, records: list[StepRecord], tmp_path: Path
+) -> None:
+    told = [msgspec.structs.replace(one, target=None, scores={}) if one.t == 5 else one for one in late(records, 3)]
+    path = tmp_path / "report.html"
+    write_report(path, weather, RUN, told, summarise(weather, told))
+    viewer = Viewer(browser.new_page(), path)
+    for t, is_late in ((4, True), (5, False)):
+        viewer.open(f"#method=recurrent&sequence=days-00&t={t}")
+        assert ("Its outcome came late, when" in viewer.text("#memory")) == is_late
+        assert ("No outcome came, as was seen when" in viewer.text("#memory")) != is_late
     viewer.page.close()
 
 

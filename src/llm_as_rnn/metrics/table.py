@@ -182,6 +182,12 @@ class Table(NamedTuple):
         """One more than the last timestep."""
         return 1 + max((int(one.t.max(initial=-1)) for one in self.methods.values()), default=-1)
 
+    @property
+    def scored_sequences(self) -> int:
+        """How many sequences have a score under the method that has most of them: what intervals are over."""
+        scored = (one.scored(name) for one in self.methods.values() for name in one.scores)
+        return max(map(len, scored), default=0)
+
     def scored(self, metric: Metric) -> dict[str, Series]:
         """Give each method's scores."""
         return {method: one.scored(metric.name) for method, one in self.methods.items()}

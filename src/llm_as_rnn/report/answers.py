@@ -22,7 +22,7 @@ AS_SAID, AS_GIVEN = "as the model said", "as given"
 
 
 class MatrixCell(NamedTuple):
-    """A cell: its text, whether it is of right answers, and how dark it is."""
+    """A cell: its text, whether it is of answers that are right, most of them at least, and how dark it is."""
 
     text: str
     right: bool
@@ -124,11 +124,14 @@ def _cells(shown: Matrix, place: int) -> tuple[MatrixCell, ...]:
     row, total = shown.rows[place], sum(shown.rows[place])
     mixed = place == len(shown.labels)  # right and wrong answers among the others share a cell
 
+    def is_right(column: int, count: int) -> bool:
+        return column == place and (not mixed or 2 * shown.others_right >= count)
+
     def text(column: int, count: int) -> str:
         return f"{count} ({shown.others_right} right)" if mixed and column == place and count else str(count or "")
 
     return tuple(
-        MatrixCell(text(column, count), column == place, -(-SHADES * count // total) if total else 0)
+        MatrixCell(text(column, count), is_right(column, count), -(-SHADES * count // total) if total else 0)
         for column, count in enumerate(row)
     )
 

@@ -144,11 +144,19 @@ def _score_line(look: Style, scores: Series, latest: int | None) -> Line:
 
 
 def advice_charts(task: Task, steps: Steps, looks: Sequence[Style]) -> list[Chart]:
-    """Draw how far each adviser was believed over time, the mean over sequences, for methods that go by advice."""
+    """Draw how far each adviser was believed over time, the mean over sequences, for methods that go by advice.
+
+    An adviser that is no method of the run, as the model is where advice alone was asked for, has a look of its own.
+    """
     charts: list[Chart] = []
-    for method, columns in tabulate(task, steps).methods.items():
+    methods = tabulate(task, steps).methods
+    known = {look.method for look in looks}
+    heard = dict.fromkeys(adviser for columns in methods.values() for _, adviser in columns.advice)
+    others = (adviser for adviser in heard if adviser not in known)
+    all_looks = [*looks, *(Style(name, i % COLOURS, dashed=False) for i, name in enumerate(others, len(looks)))]
+    for method, columns in methods.items():
         for field in task.answer:
-            lines = [Line(look, points) for look in looks if (points := _weights(columns, field.name, look.method))]
+            lines = [Line(look, points) for look in all_looks if (points := _weights(columns, field.name, look.method))]
             if lines:
                 title = f"{method}: who was believed in {field.name}"
                 svg = line_chart(lines, title, upper=1.0)

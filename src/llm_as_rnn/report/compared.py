@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -111,4 +112,9 @@ def _differences(info: RunInfo, infos: Sequence[RunInfo]) -> str:
     """Say in what settings a run differs from others."""
     named = info.spec.named
     names = [name for name in named if any(other.spec.named[name] != named[name] for other in infos)]
-    return "".join(f", {name} {named[name]}" for name in names if not name.endswith("_digest"))
+    return "".join(f", {name} {_written(named[name])}" for name in names if not name.endswith("_digest"))
+
+
+def _written(value: Any) -> str:
+    """Write a setting as a command line would take it."""
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

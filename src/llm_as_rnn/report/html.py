@@ -150,7 +150,7 @@ def render_report(
         over_steps=any(one.interval.over == "steps" for s in summaries for one in s.scores.values() if one.interval),
         differences=tables.differences(task, table, summaries),
         corrections=tables.corrections(task, summaries),
-        sequences=table.sequences,
+        sequences=table.scored_sequences,
         few_sequences=FEW_SEQUENCES,
         looks=looks,
         charts=[

@@ -76,7 +76,8 @@ def of_intervals(summaries: Sequence[MethodSummary]) -> list[str]:
     over = {score.interval.over for score in scores if score.interval}
     found = []
     if "sequences" in over:
-        found.append("in brackets: 95 % bootstrap intervals over sequences")
+        lone = ", and over stretches of a lone one, not over others" if "steps" in over else ""
+        found.append(f"in brackets: 95 % bootstrap intervals over sequences{lone}")
     elif "steps" in over:
         found.append("in brackets: 95 % bootstrap intervals over stretches of the one sequence, not over others")
     elif scores and any(summary.sequences > 1 for summary in summaries):

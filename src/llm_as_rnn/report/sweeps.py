@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from llm_as_rnn.core.extras import Metric
+from llm_as_rnn.core.figures import mean
 from llm_as_rnn.metrics.bands import band
 from llm_as_rnn.metrics.comparisons import across, corrected, difference
 from llm_as_rnn.metrics.curves import Scores, running, strongest
@@ -206,6 +207,20 @@ def together(seeds: Sequence[Scores]) -> Scores:
     return found
 
 
+def over_seeds(seeds: Sequence[Scores]) -> Scores:
+    """Give each step's mean over the seeds that have it, so that a sequence is drawn as one, however many they are.
+
+    >>> over_seeds([{"a": {0: 1.0}}, {"a": {0: 0.0}, "b": {0: 1.0}}])
+    {'a': {0: 0.5}, 'b': {0: 1.0}}
+    """
+    found: dict[str, dict[int, list[float]]] = {}
+    for scores in seeds:
+        for sequence, own in scores.items():
+            for t, score in own.items():
+                found.setdefault(sequence, {}).setdefault(t, []).append(score)
+    return {sequence: {t: mean(own) for t, own in steps.items()} for sequence, steps in found.items()}
+
+
 def sweep_table(outcome: Outcome) -> Results:
     """Lay out a sweep: a row for each method and model, a column for each main metric of each run.
 
@@ -343,8 +358,7 @@ def charts(outcome: Outcome) -> list[Chart]:
     for column in outcome.columns:
         lines = []
         for place, row in enumerate(outcome.cells[:MOST_LINES]):
-            seeds = outcome.scores(row, column)
-            tracks = running({f"{name} {n}": own for n, scores in enumerate(seeds) for name, own in scores.items()})
+            tracks = running(over_seeds(outcome.scores(row, column)))
             if tracks.rows:
                 lines.append(Line(Style(outcome.name(row), place, dashed=False), tracks.curve, band(tracks)))
         if lines:

@@ -15,7 +15,7 @@ from llm_as_rnn.core.extras import Metric
 from llm_as_rnn.core.figures import shown
 from llm_as_rnn.core.records import Status
 from llm_as_rnn.core.task import Task
-from llm_as_rnn.metrics.estimates import Gain, PairedDifference
+from llm_as_rnn.metrics.estimates import Gain, Interval, PairedDifference
 from llm_as_rnn.metrics.scores import task_metrics
 from llm_as_rnn.metrics.summary import MethodSummary, Score
 
@@ -328,10 +328,15 @@ def difference_cell(found: PairedDifference | None) -> Cell:
         return Cell(NONE)
     digits = _digits(abs(found.mean))
     ends = found.interval
-    details = [f"[{_signed(ends.low, digits)}, {_signed(ends.high, digits)}]"] if ends else []
+    details = [f"[{', '.join(_end(end, ends, digits) for end in (ends.low, ends.high))}]"] if ends else []
     p = found.p if found.p_holm is None else found.p_holm
     details += [] if p is None else [p_value(p)]
     return Cell(_signed(found.mean, digits), " ".join(details), ends is not None and ends.without_zero)
+
+
+def _end(end: float, of: Interval, digits: int) -> str:
+    """Show an end of an interval; where zero lies just outside, its sign says so."""
+    return _minus(f"{end:+.{digits}f}") if of.without_zero else _signed(end, digits)
 
 
 def p_value(p: float) -> str:
@@ -353,7 +358,7 @@ def _evidence_cell(found: PairedDifference | Gain | None) -> Cell:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:+.0f}".replace("-", "\N{MINUS SIGN}")
+    return _minus(f"{100 * share:+.0f}")
 
 
 def _correction_cell(summary: MethodSummary, metric: Metric) -> Cell:
@@ -363,4 +368,8 @@ def _correction_cell(summary: MethodSummary, metric: Metric) -> Cell:
 
 def _signed(value: float, digits: int) -> str:
     text = f"{value:+.{digits}f}"
-    return text.replace("-", "\N{MINUS SIGN}") if float(text) else f"{0:.{digits}f}"
+    return _minus(text) if float(text) else f"{0:.{digits}f}"
+
+
+def _minus(text: str) -> str:
+    return text.replace("-", "\N{MINUS SIGN}")

@@ -12,6 +12,7 @@ from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.bands import band
 from llm_as_rnn.metrics.curves import Scores, by_sequence, less, running
+from llm_as_rnn.metrics.estimates import PairedDifference
 from llm_as_rnn.metrics.scores import task_metrics
 from llm_as_rnn.metrics.summary import MethodSummary, by_method
 from llm_as_rnn.report.charts import COLOURS, Chart, Line, Style, line_chart
@@ -103,11 +104,14 @@ def pairs(runs: Sequence[Compared]) -> list[Pair]:
     return found
 
 
-def paired_results(task: Task, runs: Sequence[Compared]) -> Results:
-    """Lay out the differences of all pairs, with intervals, and p values that are corrected for each other."""
+Differences = Mapping[tuple[Pair, str], PairedDifference]
+"""Of each pair in each metric on which it has common steps."""
+
+
+def paired(task: Task, runs: Sequence[Compared]) -> Differences:
+    """Compare all pairs in all metrics, with intervals, and p values that are corrected for each other."""
     from llm_as_rnn.metrics.comparisons import corrected, difference  # noqa: PLC0415 - they bring numpy
 
-    metrics = task_metrics(task)
     steps = [by_method(run.records) for run in runs]
     compared = {
         (pair, metric.name): difference(
@@ -116,9 +120,14 @@ def paired_results(task: Task, runs: Sequence[Compared]) -> Results:
             f"1 {pair.counterpart}",
         )
         for pair in pairs(runs)
-        for metric in metrics
+        for metric in task_metrics(task)
     }
-    shown = corrected({place: found for place, found in compared.items() if found})
+    return corrected({place: found for place, found in compared.items() if found})
+
+
+def paired_results(task: Task, runs: Sequence[Compared], compared: Differences | None = None) -> Results:
+    """Lay out the differences of all pairs; ``compared`` is what `paired` gives, where it is there already."""
+    metrics, shown = task_metrics(task), paired(task, runs) if compared is None else compared
     rows = tuple(
         Row(str(pair), tuple(difference_cell(shown.get((pair, metric.name))) for metric in metrics), is_reference=False)
         for pair in pairs(runs)
@@ -166,13 +175,14 @@ def render_comparison(
     credentialed : bool
         Whether the data may not be passed on; the page then says so.
     """
+    compared = paired(task, runs)
     return environment.get_template("comparison.html.j2").render(
         task=task,
         runs=runs,
         credentialed=credentialed,
         results=results(task, rows),
-        differences=paired_results(task, runs),
-        sequences=len({record.sequence for record in runs[0].records}),
+        differences=paired_results(task, runs, compared),
+        sequences=sorted(found.sequences for found in compared.values()) or [0],
         charts=difference_charts(task, runs),
         looks=[Style(str(pair), place % COLOURS, dashed=False) for place, pair in enumerate(pairs(runs))],
         style=asset(*STYLES),

@@ -228,7 +228,7 @@ def interval(
         low, high = min(low, field.low), max(high, field.high)
     if not reach.is_outside:
         low, high = max(low, min(field.low, first)), min(high, max(field.high, last))
-    return float(low), float(high)
+    return low + 0.0, high + 0.0  # a zero has no minus before it
 
 
 def reached(field: Number, reach: Reach, answer: float | None, outcome: float) -> Reach:

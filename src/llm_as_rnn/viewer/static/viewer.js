@@ -265,7 +265,11 @@ export async function makeViewer(root, source) {
       return;
     }
     const parts = [...predictedWith(memory), element("h3", {}, "Memory after this step", element("span", { class: "status" }, `version ${memory.version}`))];
-    if (memory.before !== undefined) parts.push(element("p", { class: "note" }, `Its outcome came late, when the memory was at version ${memory.before}: what is marked changed from there.`));
+    if (memory.before !== undefined) {
+      const came = step.answers.some((answer) => answer.came !== undefined);
+      const when = came ? "Its outcome came late, when" : "No outcome came, as was seen when";
+      parts.push(element("p", { class: "note" }, `${when} the memory was at version ${memory.before}: what is marked changed from there.`));
+    }
     if (memory.tokens !== undefined) parts.push(...fillBar(memory.tokens));
     for (const [name, items] of memory.sections) parts.push(element("p", { class: "section-name" }, name), memoryItems(items, pooled));
     fill(byId("memory"), ...parts);
