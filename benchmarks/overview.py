@@ -17,6 +17,7 @@ from llm_as_rnn.metrics.curves import Scores, by_sequence
 from llm_as_rnn.metrics.estimates import Gain, Interval, PairedDifference
 from llm_as_rnn.metrics.summary import MethodSummary, by_method
 from llm_as_rnn.recurrence.cell import Recurrent
+from llm_as_rnn.report.sweeps import TOGETHER
 from llm_as_rnn.report.tables import (
     NONE,
     Cell,
@@ -178,7 +179,7 @@ def whole(lines: Sequence[Line]) -> Results:
                 *(score_of(line, name) for name in (ADVISED, CARRIED, Recurrent.name)),
                 *(score_of(line, name, named=True) for name in (line.baseline, line.reference)),
                 score_of(line, FREE_ADVICE),
-                difference_cell(line.compared(MODEL_ADDS)),
+                difference_cell(line.metric, line.compared(MODEL_ADDS)),
             ),
             is_reference=False,
         )
@@ -280,7 +281,7 @@ def told_together(together: Together, comparison: Comparison) -> str:
         f"{cell.text} {cell.detail} with {model} ({one.sequences} sequences)"
         for (model, of), one in sorted(together.items())
         if of == comparison
-        for cell in [difference_cell(one)]
+        for cell in [difference_cell(TOGETHER.metric, one)]
     ]
     return f" Together: {'; '.join(said)}." if said else ""
 

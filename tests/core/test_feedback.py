@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
+from llm_as_rnn.core.fields import Number
 from llm_as_rnn.core.outcomes import facts
 from llm_as_rnn.core.records import Observation, Prediction, Status, Target
 from llm_as_rnn.core.task import Task
@@ -70,6 +72,12 @@ def test_chained_requests_go_on_with_the_conversation(weather: Task, days: list[
     assert reflect.messages[:2] == predict.messages
     assert update.messages[:4] == reflect.messages
     assert update.prompt.startswith(predict.prompt)
+
+
+def test_a_scorecard_of_small_numbers_has_their_digits(weather: Task) -> None:
+    rate = msgspec.structs.replace(weather, answer=(Number("rate", low=0.0, high=0.1, decimals=4),))
+    card = add(empty(rate), rate, Observation("s", 0, {}), {"rate": 0.0123}, {"rate": 0.0128})
+    assert to_text(card, rate) == "rate: answers 0.0005 too low on average; mean error 0.0005"
 
 
 def test_the_scorecard_needs_no_call(weather: Task, days: list[Sequence]) -> None:

@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
+from llm_as_rnn.core.extras import Metric
 from llm_as_rnn.core.records import Status
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.estimates import Gain, Interval, PairedDifference
@@ -22,9 +23,13 @@ from llm_as_rnn.report.tables import (
     plain_table,
     results,
     results_table,
+    score_cells,
 )
 from tests.metrics.steps import call, step, track
 from tests.report.journal import METHODS, weather_journal
+
+ACCURACY = Metric("a", "a", "a", "a", "")
+ERROR = Metric("e", "e", "e", "e", "", higher_is_better=False)
 
 
 def printed(task: Task, summaries: list[MethodSummary], width: int, *, color: bool = False) -> list[str]:
@@ -141,8 +146,37 @@ def test_an_empty_journal_has_an_empty_table(weather: Task) -> None:
 def test_an_interval_that_leaves_out_zero_does_not_seem_to_end_there(
     low: float, high: float, shown: str, clear: bool
 ) -> None:
-    cell = difference_cell(PairedDifference(-0.1, Interval(low, high), 10, 7))
+    cell = difference_cell(ACCURACY, PairedDifference(-0.1, Interval(low, high), 10, 7))
     assert (cell.detail, cell.best) == (shown, clear)
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (PairedDifference(0.0012, Interval(0.0004, 0.002), 10, 7), "+0.0012 [+0.0004, +0.0020]"),
+        (PairedDifference(0.004, Interval(-0.2, 0.3), 10, 7), "0.00 [~0.20, +0.30]"),
+        (PairedDifference(-23.4, Interval(-30.0, -12.0), 10, 7), "~23.4 [~30.0, ~12.0]"),
+    ],
+)
+def test_a_difference_of_errors_has_the_digits_that_its_size_needs(found: PairedDifference, said: str) -> None:
+    cell = difference_cell(ERROR, found)
+    assert f"{cell.text} {cell.detail}" == said.replace("~", "\N{MINUS SIGN}")
+    assert difference_cell(ACCURACY, found).text.endswith(f"{abs(found.mean):.2f}"), "shares have two decimals"
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ((0.0041, 0.0042, 0.0052), ["0.0041", "0.0042", "0.0052"]),
+        ((0.61, 0.58, 4021.7), ["0.61", "0.58", "4021.70"]),  # one that failed: the others still have their digits
+        ((412.4, 398.2), ["412", "398"]),
+        ((0.0, 0.0), ["0.00", "0.00"]),
+    ],
+)
+def test_errors_of_any_size_can_be_told_apart(values: tuple[float, ...], said: list[str]) -> None:
+    cells = score_cells(ERROR, [Score(value) for value in values])
+    assert [cell.text for cell in cells] == said
+    assert [cell.best for cell in cells] == [value == min(values) for value in values]
 
 
 def test_differences_are_against_the_first_method_that_asks_a_model(weather: Task) -> None:

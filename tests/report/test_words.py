@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from msgspec import UNSET
 
 from llm_as_rnn.core.engine import EngineInfo
+from llm_as_rnn.core.fields import Number
 from llm_as_rnn.core.records import Status
 from llm_as_rnn.core.settings import Settings
 from llm_as_rnn.core.task import load_task
@@ -63,6 +64,16 @@ def test_who_won_is_said_with_what_may_be_chance(difference: PairedDifference, s
     (line, *_) = in_short(info(), [method("recurrent", 0.8, difference), REFERENCE])
     assert line.startswith("content accuracy: ")
     assert line.replace("\N{MINUS SIGN}", "~").endswith(said)
+
+
+def test_errors_in_a_small_unit_are_not_told_as_equal() -> None:
+    task = msgspec.structs.replace(load_task("weather"), answer=(Number("rate", low=0.0, high=0.1, decimals=4),))
+    score = Score(0.0031, None, 40, PairedDifference(-0.0008, Interval(-0.0011, -0.0004), 40, 6, "repeat_last", 0.03))
+    ours = method("recurrent", 0.0, beyond(0.1, 0.0, 0.2), scores={"rate.mae": score})
+    free = method("repeat_last", 0.0, scores={"rate.mae": Score(0.0039, None, 40)})
+    said = in_short(msgspec.structs.replace(info(), task=task), [ours, free])[0]
+    assert "recurrent has 0.0031, better than repeat_last (no model) by 0.0008" in said
+    assert "0.0011" in said
 
 
 def test_a_difference_without_an_interval_may_be_chance() -> None:

@@ -27,7 +27,7 @@ from rich.text import Text
 
 from llm_as_rnn.catalogue import asks_model
 from llm_as_rnn.cli.process import ReaderGoneError, printable
-from llm_as_rnn.core.figures import time_span
+from llm_as_rnn.core.figures import shown, time_span
 from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.engines.patience import Pause
@@ -309,7 +309,10 @@ class RunProgress(Bars):
 
     def _score(self, name: str) -> str:
         scores = self._scores[name]
-        return f"{self._metric.title} {sum(scores) / len(scores):.2f}" if scores else ""
+        if not scores:
+            return ""
+        found = sum(scores) / len(scores)
+        return f"{self._metric.title} {shown(found, self._metric.decimals(found))}"
 
 
 class Pace:

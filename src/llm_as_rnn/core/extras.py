@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llm_as_rnn.core.above import above
+from llm_as_rnn.core.figures import decimals
 
 if TYPE_CHECKING:  # the root imports this module, and the command line's help need not wait for more
     from llm_as_rnn.core.records import Value
@@ -55,6 +56,15 @@ class Metric(NamedTuple):
     def is_share(self) -> bool:
         """Whether a step's score is 1 for a right answer and 0 for a wrong one."""
         return self.higher_is_better and self.best == 1
+
+    def decimals(self, size: float) -> int:
+        """Give the decimals with which scores of about a size are written: shares have two, errors what they need.
+
+        >>> error = Metric("rate.abs_error", "rate.mae", "rate MAE", "rate", "", higher_is_better=False)
+        >>> error.decimals(0.0042), error.decimals(12.5)
+        (4, 1)
+        """
+        return 2 if self.is_share else decimals(size)
 
 
 class Extra(NamedTuple):

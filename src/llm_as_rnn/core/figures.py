@@ -55,6 +55,20 @@ def shown(number: float, decimals: int, plain: float = 1e12) -> str:
     return f"{number:.{decimals}f}" if abs(number) <= plain else f"{number:.6g}"
 
 
+def decimals(size: float) -> int:
+    """Give the decimals with which a figure is written: three digits in all, and two of one that is small.
+
+    >>> [decimals(size) for size in (250, 12.5, 0.65, 0.042, 0.00042, 0)]
+    [0, 1, 2, 3, 5, 2]
+    """
+    size = abs(size)
+    if size >= 100:  # noqa: PLR2004
+        return 0
+    if size >= 10:  # noqa: PLR2004
+        return 1
+    return 2 if size >= 0.1 or not size else 1 - math.floor(math.log10(size))  # noqa: PLR2004
+
+
 def in_full(number: float) -> str:
     """Write a number with all the digits that people gave it, so that who goes by it goes by the number itself.
 

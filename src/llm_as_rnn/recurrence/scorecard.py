@@ -121,15 +121,16 @@ def _label_line(field: Field, tally: Tally) -> str:
     return f"{field.name}: right {tally.right} of {tally.steps}{repeat}"
 
 
-def _number_line(field: Field, tally: Tally) -> str:
-    repeat = f"; repeating the last {shown(tally.repeat_abs_error / tally.repeated, 1)}" if tally.repeated else ""
+def _number_line(field: Number, tally: Tally) -> str:
+    digits = max(field.decimals, 1)  # means of whole numbers have one
+    repeat = f"; repeating the last {shown(tally.repeat_abs_error / tally.repeated, digits)}" if tally.repeated else ""
     if not tally.answered:
         return f"{field.name}: no usable answers{repeat}"
     bias = tally.error / tally.answered
     way = "too high" if bias > 0 else "too low"
     return (
-        f"{field.name}: answers {shown(abs(bias), 1)} {way} on average; "
-        f"mean error {shown(tally.abs_error / tally.answered, 1)}{repeat}"
+        f"{field.name}: answers {shown(abs(bias), digits)} {way} on average; "
+        f"mean error {shown(tally.abs_error / tally.answered, digits)}{repeat}"
     )
 
 

@@ -310,7 +310,11 @@ def against_table(outcome: Outcome, against: Against) -> Results:
     """Lay the differences to the best out, a row for each cell."""
 
     def cell(row: _Row, column: _Column) -> Cell:
-        return Cell(BEST) if against.best[column] == row else difference_cell(against.found.get((row, column)))
+        return (
+            Cell(BEST)
+            if against.best[column] == row
+            else difference_cell(column.metric, against.found.get((row, column)))
+        )
 
     return Results(
         tuple(Column(column.title, column.metric.about) for column in against.best),

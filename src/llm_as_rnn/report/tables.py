@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import groupby
+from statistics import median_low
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import UNSET
@@ -137,7 +138,7 @@ def evidence(task: Task, summaries: Sequence[MethodSummary]) -> Results | None:
         *((f"{summary.method}, gain", cells) for summary, cells in zip(summaries, gains, strict=True)),
     ]
     rows = tuple(
-        Row(name, tuple(map(_evidence_cell, cells)), is_reference=False)
+        Row(name, tuple(map(_evidence_cell, metrics, cells)), is_reference=False)
         for name, cells in named
         if any(one is not None for one in cells)
     )
@@ -233,7 +234,7 @@ def differences(task: Task, steps: Steps, summaries: Sequence[MethodSummary]) ->
     rows = tuple(
         Row(
             other.method,
-            tuple(difference_cell(shown.get((other.method, metric.name))) for metric in metrics),
+            tuple(difference_cell(metric, shown.get((other.method, metric.name))) for metric in metrics),
             other.is_reference,
         )
         for other in others
@@ -280,7 +281,7 @@ def _cell_text(cell: Cell) -> Text:
 def score_cells(metric: Metric, scores: Sequence[Score | None]) -> list[Cell]:
     """Show one metric of all methods, with three digits at most; what looks equal to the best is marked like it."""
     values = [score.value for score in scores if score]
-    digits = _digits(max(values, default=0.0))
+    digits = usual_decimals(metric, values)
     best = shown((max if metric.higher_is_better else min)(values, default=0.0), digits)
     rivals = len(values) > 1
     return [_score_cell(score, digits, best if rivals else "") for score in scores]
@@ -293,9 +294,9 @@ def _score_cell(score: Score | None, digits: int, best: str) -> Cell:
     return Cell(text, f"[{shown(ends.low, digits)}, {shown(ends.high, digits)}]" if ends else "", text == best)
 
 
-def _digits(largest: float) -> int:
-    """Give the decimals that make three digits of a number."""
-    return 2 if largest < 10 else 1 if largest < 100 else 0  # noqa: PLR2004
+def usual_decimals(metric: Metric, values: Collection[float]) -> int:
+    """Give the decimals with which all of some scores are written, by what most are like: one alone may be far off."""
+    return metric.decimals(median_low(values) if values else 0.0)
 
 
 def _cost_cells(summary: MethodSummary) -> tuple[Cell, ...]:
@@ -322,16 +323,27 @@ def _scored(summary: MethodSummary) -> str:
     return str(most) if fewest == most else f"{fewest}\N{EN DASH}{most}"
 
 
-def difference_cell(found: PairedDifference | None) -> Cell:
+def difference_cell(metric: Metric, found: PairedDifference | None) -> Cell:
     """Show a difference with its interval and its p value, corrected if it was; the best have no zero in it."""
     if found is None:
         return Cell(NONE)
-    digits = _digits(abs(found.mean))
     ends = found.interval
+    digits = difference_decimals(metric, found)
     details = [f"[{', '.join(_end(end, ends, digits) for end in (ends.low, ends.high))}]"] if ends else []
     p = found.p if found.p_holm is None else found.p_holm
     details += [] if p is None else [p_value(p)]
     return Cell(_signed(found.mean, digits), " ".join(details), ends is not None and ends.without_zero)
+
+
+def difference_decimals(metric: Metric, found: PairedDifference) -> int:
+    """Give the decimals of a difference: those of its size, but no more than its interval has any use for."""
+    ends = found.interval
+    reach = max(abs(ends.low), abs(ends.high)) if ends else 0.0
+    return metric.decimals(max(abs(found.mean), min(reach, ROUGH)))
+
+
+ROUGH = 0.1
+"""The size of figures that two decimals are enough for."""
 
 
 def _end(end: float, of: Interval, digits: int) -> str:
@@ -348,13 +360,13 @@ def p_value(p: float) -> str:
     return f"p {p:.2g}" if p >= 0.001 else "p <0.001"  # noqa: PLR2004
 
 
-def _evidence_cell(found: PairedDifference | Gain | None) -> Cell:
+def _evidence_cell(metric: Metric, found: PairedDifference | Gain | None) -> Cell:
     if isinstance(found, Gain):
         ends = found.interval
         detail = f"[{_percent(ends.low)}, {_percent(ends.high)}] " if ends else ""
         clear = ends is not None and ends.without_zero
         return Cell(f"{_percent(found.value)} %", f"{detail}over {found.strongest}", clear)
-    return difference_cell(found)
+    return difference_cell(metric, found)
 
 
 def _percent(share: float) -> str:

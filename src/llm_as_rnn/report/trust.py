@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from llm_as_rnn.core.fields import Field, Number
-from llm_as_rnn.core.figures import shown
+from llm_as_rnn.core.figures import decimals, shown
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.curves import running
 from llm_as_rnn.metrics.estimates import Trusted
@@ -107,7 +107,7 @@ def trust_table(task: Task, summaries: Sequence[MethodSummary]) -> Results | Non
                 continue
             columns.append(Column(f"{field.name} {title}", about))
             for row, one in zip(cells, found, strict=True):
-                row.append(NO_CELL if one is None else _cell(one.whole, one.later, name))
+                row.append(NO_CELL if one is None else _cell(field, one.whole, one.later, name))
     rows = [Row(one.method, tuple(row), one.is_reference) for one, row in zip(summaries, cells, strict=True)]
     rows = [row for row in rows if any(cell != NO_CELL for cell in row.cells)]
     return Results(tuple(columns), tuple(sorted(rows, key=lambda row: row.is_reference))) if rows else None
@@ -116,15 +116,16 @@ def trust_table(task: Task, summaries: Sequence[MethodSummary]) -> Results | Non
 NO_CELL = Cell(NONE)
 
 
-def _cell(whole: Trusted, later: Trusted, name: str) -> Cell:
+def _cell(field: Field, whole: Trusted, later: Trusted, name: str) -> Cell:
     value, then = getattr(whole, name), getattr(later, name)
     if value is None:
         return NO_CELL
-    return Cell(_figure(value), "" if then is None else f"then {_figure(then)}")
+    digits = decimals(value) if isinstance(field, Number) and name in IN_ITS_UNIT else 2
+    return Cell(shown(value, digits), "" if then is None else f"then {shown(then, digits)}")
 
 
-def _figure(value: float) -> str:
-    return shown(value, 2 if abs(value) < 100 else 0)  # noqa: PLR2004 - three digits or so
+IN_ITS_UNIT = frozenset({"width", "interval_score", "risk"})
+"""What is in a number's own unit, and may be of any size."""
 
 
 def trust_charts(

@@ -129,7 +129,11 @@ def paired_results(task: Task, runs: Sequence[Compared], compared: Differences |
     """Lay out the differences of all pairs; ``compared`` is what `paired` gives, where it is there already."""
     metrics, shown = task_metrics(task), paired(task, runs) if compared is None else compared
     rows = tuple(
-        Row(str(pair), tuple(difference_cell(shown.get((pair, metric.name))) for metric in metrics), is_reference=False)
+        Row(
+            str(pair),
+            tuple(difference_cell(metric, shown.get((pair, metric.name))) for metric in metrics),
+            is_reference=False,
+        )
         for pair in pairs(runs)
     )
     return Results(tuple(Column(metric.title, metric.about) for metric in metrics), rows)

@@ -18,7 +18,7 @@ from llm_as_rnn.engines.spending import Price
 from llm_as_rnn.metrics.estimates import Interval, PairedDifference
 from llm_as_rnn.metrics.scores import field_metrics
 from llm_as_rnn.metrics.summary import MethodSummary
-from llm_as_rnn.report.tables import p_value
+from llm_as_rnn.report.tables import difference_decimals, p_value, usual_decimals
 from llm_as_rnn.runs.directory import RunInfo
 
 CLEARLY_FAILED = 0.1
@@ -87,12 +87,13 @@ def _won(metric: Metric, summaries: Sequence[MethodSummary]) -> str:
     best, asking = _best(metric, summaries), _best(metric, _asking(summaries))
     if best is None:
         return ""
-    digits = _digits(best.scores[metric.mean].value)
+    digits = usual_decimals(metric, [one.scores[metric.mean].value for one in summaries if metric.mean in one.scores])
     if asking is None or (compared := _beyond(metric, asking)) is None:
         only = sum(metric.mean in one.scores for one in summaries) == 1
         return f"{metric.title}: {best.method} {'has' if only else 'is best with'} {_value(metric, best, digits)}"
     ahead = compared.mean if metric.higher_is_better else -compared.mean
-    figure, ends = shown(abs(compared.mean), digits), _ends(compared.interval, digits)
+    apart = difference_decimals(metric, compared)
+    figure, ends = shown(abs(compared.mean), apart), _ends(compared.interval, apart)
     has = f"{metric.title}: {asking.method} has {_value(metric, asking, digits)}"
     if float(figure) == 0:
         return f"{has}, as {compared.other} has without a model{ends}"
@@ -104,10 +105,6 @@ def _won(metric: Metric, summaries: Sequence[MethodSummary]) -> str:
 
 def _value(metric: Metric, one: MethodSummary, digits: int) -> str:
     return shown(one.scores[metric.mean].value, digits)
-
-
-def _digits(value: float) -> int:
-    return 2 if abs(value) < 100 else 0  # noqa: PLR2004 - as the table shows it, or nearly so
 
 
 def _ends(ends: Interval | None, digits: int) -> str:
