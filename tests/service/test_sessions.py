@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -28,7 +27,6 @@ from llm_as_rnn.service.errors import (
     UnfitError,
 )
 from llm_as_rnn.service.learning import Learning
-from llm_as_rnn.service.retention import retain
 from llm_as_rnn.service.schema import metadata, outcomes
 from llm_as_rnn.service.sessions import Sessions
 from llm_as_rnn.service.store import Store
@@ -173,81 +171,6 @@ def test_an_outcome_counts_once_and_can_be_corrected(database: str) -> None:
     in_house(database, work)
 
 
-def test_a_notebooks_learner_goes_in_and_comes_back(database: str, tmp_path: Path) -> None:
-    engine = ScriptedEngine(answer)
-    learner = Learner("weather", engine=engine, sequence="seattle", **SETTINGS)
-    for number in range(6):
-        learner.predict_one(day(number), id=number if number == 4 else None)
-        if number < 4:
-            learner.learn_one(f"#{number}", came(number))
-    learner.save(tmp_path / "before")
-
-    async def work(one: House) -> None:
-        view = await one.sessions.load(one.me, (tmp_path / "before").read_bytes())
-        assert (view.id, view.steps, view.waiting) == ("seattle", 6, 2)
-        assert (await one.sessions.memory(one.me, "seattle")).text == str(learner.memory)
-        with pytest.raises(ConflictError):
-            await one.sessions.load(one.me, (tmp_path / "before").read_bytes())
-        with pytest.raises(NotFoundError):
-            await one.tell("nobody's", came(0))
-        with pytest.raises(ConflictError, match="'#1' was learned before the session came here"):
-            await one.tell("#1", came(1))
-        await one.tell("4", came(4))
-        with pytest.raises(ConflictError, match="still to be learned"):
-            await one.sessions.dump(one.me, "seattle")
-        assert await one.learn() == 1
-        (tmp_path / "after").write_bytes(await one.sessions.dump(one.me, "seattle"))
-
-    in_house(database, work)
-    learner.learn_one(4, came(4))
-    back = Learner.load(tmp_path / "after", engine=engine)
-    assert str(back.memory) == str(learner.memory)
-    assert [waiting.id for waiting in back.waiting] == ["#5"]
-    assert back.versions == learner.versions
-    assert back.predict_one(day(6)).values == learner.predict_one(day(6)).values
-    assert back.learn_one("#2", came(2)).fate == "duplicate"
-    back.close()
-    learner.close()
-
-
-@pytest.mark.parametrize("name", ["my stream", "a/b", "import", "", "n" * 300])
-def test_a_stream_that_is_called_as_no_session_can_be_gets_another_name(
-    database: str, tmp_path: Path, name: str
-) -> None:
-    with Learner("weather", engine=ScriptedEngine(answer), sequence=name, **SETTINGS) as learner:
-        learner.save(tmp_path / "learner")
-
-    async def work(one: House) -> None:
-        content = (tmp_path / "learner").read_bytes()
-        with pytest.raises(UnfitError, match=r"is called '.*', and a session cannot be"):
-            await one.sessions.load(one.me, content)
-        assert await one.sessions.list(one.me) == []
-        assert (await one.sessions.load(one.me, content, "mine")).id == "mine"
-
-    in_house(database, work)
-
-
-def test_a_file_of_a_session_whose_old_steps_were_deleted_knows_that_there_were_more(
-    database: str, tmp_path: Path
-) -> None:
-    async def work(one: House) -> None:
-        await one.begin()
-        for number in range(4):
-            await one.predict(number)
-            if number < 3:
-                await one.tell(f"#{number}", came(number))
-        await one.learn()
-        await retain(one.sessions.store, 0)
-        (tmp_path / "kept").write_bytes(await one.sessions.dump(one.me, "seattle"))
-
-    in_house(database, work)
-    back = Learner.load(tmp_path / "kept", engine=ScriptedEngine(answer))
-    assert back.stream.forgotten == 3
-    assert back.learn_one("#1", came(1)).fate == "duplicate"
-    assert [waiting.id for waiting in back.waiting] == ["#3"]
-    back.close()
-
-
 def test_a_closed_database_says_so(database: str) -> None:
     async def work() -> None:
         store = await Store.open(database)
@@ -328,79 +251,6 @@ def test_what_the_model_gave_no_answer_to_is_made_again_until_its_outcome_is_tol
         assert len(one.engine.requests) == asked
 
     in_house(database, work)
-
-
-@pytest.mark.parametrize("policy", ["apply", "replay"])
-def test_a_session_moves_to_a_version_of_its_task_with_other_advisers(
-    database: str, tmp_path: Path, policy: str
-) -> None:
-    path = tmp_path / "learner.json"
-
-    async def work(one: House) -> None:
-        settings = SETTINGS | {"policy": policy}
-        await one.sessions.create(one.me, NewSession(task="weather", id="seattle", method="advised", settings=settings))
-        for number in range(4):
-            await one.predict(number)
-        for number in (1, 2):
-            await one.tell(f"#{number}", came(number))
-        await one.learn()
-        before = await one.sessions.memory(one.me, "seattle")
-        task: Any = (await one.sessions.task(one.me, "weather")).content
-        high = task["answer"][1] | {"low": -45.0, "high": 45.0}
-        await one.sessions.put_task(one.me, "weather", task | {"answer": [task["answer"][0], high]})
-        assert (await one.sessions.move(one.me, "seattle")).task_version == 2
-        assert (await one.sessions.move(one.me, "seattle")).task_version == 2
-        assert (await one.predict(4)).values
-        for number in (0, 3, 4):
-            await one.tell(f"#{number}", came(number))
-        assert await one.learn() == 3
-        assert (await one.sessions.get(one.me, "seattle")).waiting == 0
-        assert (await one.sessions.memory(one.me, "seattle")).revision > before.revision
-        path.write_bytes(await one.sessions.dump(one.me, "seattle"))
-        with Learner.load(path, engine=ScriptedEngine(answer)) as learner:
-            assert learner.stream.state.own.advisers[-1] == "zero"
-            assert learner.predict_one(day(5)).values
-        assert (await one.sessions.move(one.me, "seattle", 1)).task_version == 1
-        assert (await one.predict(5)).values
-
-    in_house(database, work)
-
-
-def test_sums_take_back_what_they_were_given_whatever_the_task_is_by_now(database: str) -> None:
-    """A corrected outcome was scored with other options and another range than there are when it is corrected."""
-
-    async def work(one: House) -> None:
-        await one.begin()
-        numbers = []
-        for number in range(3):
-            await one.predict(number, str(number))
-            numbers.append((await one.tell(str(number), {"sky": "snow", "high": 30.0})).number)
-        await one.learn()
-        scored = (await one.sessions.scores(one.me, "seattle")).total
-        task: Any = (await one.sessions.task(one.me, "weather")).content
-        sky, high = task["answer"]
-        fewer = [sky | {"options": ["sun", "rain", "hail"]}, high | {"low": -200.0, "high": 100.0}]
-        await one.sessions.put_task(one.me, "weather", task | {"answer": fewer})
-        await one.sessions.move(one.me, "seattle")
-        await _require_curves_come_to(one, scored)
-        for number, told in enumerate(numbers):
-            numbers[number] = (await one.tell(str(number), {"high": 1.0}, replaces=told)).number
-        await _require_curves_come_to(one, scored)  # no correction was learned yet
-        await one.learn()
-        only = (await one.sessions.scores(one.me, "seattle")).total
-        assert {name for name, (count, _) in only.items() if count} == {name for name in scored if "high" in name}
-        assert all(value == pytest.approx(0.0, abs=1e-9) for count, value in only.values() if not count)
-        await _require_curves_come_to(one, only)
-
-    in_house(database, work)
-
-
-async def _require_curves_come_to(one: House, total: dict[str, tuple[int, float]]) -> None:
-    blocks = (await one.sessions.curves(one.me, "seattle")).blocks.values()
-    for name, (count, value) in total.items():
-        parts = [block.get(name, (0, 0.0)) for block in blocks]
-        assert sum(part[0] for part in parts) == count, name
-        assert sum(part[1] for part in parts) == pytest.approx(value, abs=1e-9), name
 
 
 def test_a_version_is_put_back_while_outcomes_are_learned(database: str) -> None:
