@@ -37,6 +37,9 @@ PUBLISHED = "streaming_icl"
 MADE_UP = "probe-"
 """How the names of streams begin that this project made up."""
 
+TEXTS = ("banking77", "ddxplus", "finer", "intents")
+"""The streams whose observations are texts in words of their own: what a model adds is looked for there."""
+
 AIM = 0.13
 """Twice the paper's gain over the strongest baseline."""
 
@@ -259,31 +262,41 @@ def counts(found: Iterable[Interval | None]) -> tuple[int, int]:
     return sum(ends.low > 0 for ends in there), sum(ends.high < 0 for ends in there)
 
 
-Together = dict[tuple[str, Comparison], PairedDifference]
-"""By model and comparison."""
+ALL, TEXTS_ALONE = "Together", f"On texts alone ({', '.join(TEXTS)})"
+"""Which streams are compared together, and how that is said."""
+
+Place = tuple[str, Comparison, str]
+"""A model, what is compared, and on which streams."""
+
+Together = dict[Place, PairedDifference]
+"""What that comes to."""
 
 
 def all_streams(lines: Sequence[Line]) -> Together:
-    """Compare on the labels of all streams together that are not made up, with p values corrected for each other."""
-    found: dict[tuple[str, Comparison], list[tuple[Scores, Scores]]] = {}
+    """Compare on the labels of all streams together that are not made up, with p values corrected for each other.
+
+    What the model adds is looked at on texts alone as well.
+    """
+    found: dict[Place, list[tuple[Scores, Scores]]] = {}
     real = [line for line in lines if line.metric.is_share and not line.is_made_up]
     for line, comparison in product(real, (*(one for _, one in COMPARED), *GAINS)):
         scores = line.scores(comparison)
+        kinds = [ALL, *[TEXTS_ALONE] * (comparison == MODEL_ADDS and line.part.origin.stream in TEXTS)]
         if scores:
-            found.setdefault((line.part.origin.label, comparison), []).append(scores)
+            for kind in kinds:
+                found.setdefault((line.part.origin.label, comparison, kind), []).append(scores)
     several = {key: across(pairs) for key, pairs in found.items() if len(pairs) > 1}
     return corrected({key: one for key, one in several.items() if one})
 
 
 def told_together(together: Together, comparison: Comparison) -> str:
-    """Say what a comparison comes to on all streams together, model by model."""
-    said = [
-        f"{cell.text} {cell.detail} with {model} ({one.sequences} sequences)"
-        for (model, of), one in sorted(together.items())
-        if of == comparison
-        for cell in [difference_cell(TOGETHER.metric, one)]
-    ]
-    return f" Together: {'; '.join(said)}." if said else ""
+    """Say what a comparison comes to on several streams together, model by model."""
+    said: dict[str, list[str]] = {}
+    for (model, of, kind), one in sorted(together.items()):
+        if of == comparison:
+            cell = difference_cell(TOGETHER.metric, one)
+            said.setdefault(kind, []).append(f"{cell.text} {cell.detail} with {model} ({one.sequences} sequences)")
+    return "".join(f" {kind}: {'; '.join(said[kind])}." for kind in (ALL, TEXTS_ALONE) if kind in said)
 
 
 def gains(comparison: Comparison, lines: Sequence[Line]) -> str:

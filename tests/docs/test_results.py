@@ -218,8 +218,8 @@ def test_streams_are_compared_together_but_those_that_are_made_up(overview: Any,
     lines = [overview.Line(part, metric) for part in read for metric in part.main_metrics]
     together = overview.all_streams(lines)
     measured = (overview.AGAINST_FREE, overview.ALONE_AGAINST_FREE, overview.MODEL_ADDS)
-    assert set(together) == {("small", one) for one in measured}
-    found, alone = together["small", overview.MODEL_ADDS], lines[0].compared(overview.MODEL_ADDS)
+    assert set(together) == {("small", one, overview.ALL) for one in measured}
+    found, alone = together["small", overview.MODEL_ADDS, overview.ALL], lines[0].compared(overview.MODEL_ADDS)
     assert (found.sequences, found.steps) == (2 * alone.sequences, 2 * alone.steps), "the probe is not in it"
     assert found.mean == pytest.approx(alone.mean)
     assert found.p_holm >= found.p
