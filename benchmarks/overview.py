@@ -14,7 +14,7 @@ from llm_as_rnn.core.extras import Metric
 from llm_as_rnn.core.figures import shown
 from llm_as_rnn.metrics.comparisons import across, corrected
 from llm_as_rnn.metrics.curves import Scores, by_sequence
-from llm_as_rnn.metrics.estimates import Gain, Interval, PairedDifference
+from llm_as_rnn.metrics.estimates import Gain, Interval, PairedDifference, Trust
 from llm_as_rnn.metrics.summary import MethodSummary, by_method
 from llm_as_rnn.recurrence.cell import Recurrent
 from llm_as_rnn.report.sweeps import TOGETHER
@@ -381,25 +381,35 @@ def failures(read: Sequence[Table]) -> str:
 
 def trustworthy(read: Sequence[Table]) -> str:
     """Say whether intervals and chances held, after the first third of each sequence."""
-    found = [
-        trust.later
-        for part in read
-        for one in part.summaries
-        if one.method == ADVISED
-        for trust in (getattr(one, "trust", UNSET) or {}).values()
-    ]
+    found = [one.later for one in trusts(read, ADVISED)]
     covered = [one.coverage for one in found if one.coverage is not None]
     off = [one.calibration_error for one in found if one.calibration_error is not None]
     if not covered and not off:
         return "Nothing is said of intervals and chances: these steps were predicted without them."
     alone = [one.calibration_by_chance for one in found if one.calibration_by_chance is not None]
-    within = sum(0.88 <= share <= 0.92 for share in covered)
+    carried = [one.whole.coverage for one in trusts(read, CARRIED) if one.whole.coverage is not None]
+    whole = (
+        f" Of `{CARRIED}`, to which all sequences of a table are one long stream, over all its steps: in "
+        f"{within(carried)} of {len(carried)}."
+    )
     below = sum(error < 0.05 for error in off)
     return (
-        f"Of `{ADVISED}`, after the first third: intervals and sets that should hold 0.9 hold 0.88 to 0.92 in {within} "
-        f"of {len(covered)}; the calibration error of chances is under 0.05 in {below} of {len(off)} (with so few "
-        f"answers chances that are all right would have {_range(alone)} on average)."
+        f"Of `{ADVISED}`, after the first third: intervals and sets that should hold 0.9 hold 0.88 to 0.92 in "
+        f"{within(covered)} of {len(covered)}; the calibration error of chances is under 0.05 in {below} of {len(off)} "
+        f"(with so few answers chances that are all right would have {_range(alone)} on average)."
+        f"{whole if carried else ''}"
     )
+
+
+def trusts(read: Sequence[Table], method: str) -> list[Trust]:
+    """Give what a method's predictions could be trusted for, field by field."""
+    found = (one for part in read for one in part.summaries if one.method == method)
+    return [trust for one in found for trust in (one.trust or {}).values()]
+
+
+def within(covered: Iterable[float]) -> int:
+    """Count the shares that are as they should be, or nearly."""
+    return sum(0.88 <= share <= 0.92 for share in covered)
 
 
 def _range(figures: Sequence[float]) -> str:
