@@ -99,7 +99,8 @@ class AnswerSpec(Record, frozen=True, dict=True):
             }[self.notation]
             if field.options:
                 found.append(Place(field.name, lead, field.options, self.notation == "json"))
-            before += f"{field.regex()},\\s*"
+            # Any other value ends at its first comma, where the line is split when it is read (`BaseField.first_of`).
+            before += f"(?:{field.regex()}|[^,\\n]*),\\s*" if field.options else "[^,\\n]*,\\s*"
         return tuple(found)
 
     def describe(self) -> str:

@@ -36,6 +36,9 @@ MATTERS = 0.05
 UNLISTED = 0.5
 """A token that is not listed is less likely than the least of those that are: by this much, at a guess."""
 
+BYTES = "surrogateescape"
+"""How bytes that are no letters are read, so that they can be given back."""
+
 
 class Token(NamedTuple):
     """A token that a model wrote.
@@ -78,12 +81,13 @@ def read_chances(places: Sequence[Place], tokens: Sequence[Token]) -> dict[str, 
     >>> {option: round(chance, 3) for option, chance in read_chances([sky], said)["sky"].items()}
     {'rain': 0.75, 'sun': 0.125, 'snow': 0.125}
     """
-    written = b"".join(token.text for token in tokens)
+    # By letters, as answers are read, and not by bytes; one that was cut in two stays as it is.
+    written = b"".join(token.text for token in tokens).decode(errors=BYTES)
     found = {}
     for place in places:
-        lead = re.compile(place.lead.encode()).search(written)
+        lead = re.search(place.lead, written, re.ASCII)
         if lead is not None and lead.end() < len(written):
-            spread = _spread(_notation(place), _from(tokens, lead.end()))
+            spread = _spread(_notation(place), _from(tokens, len(written[: lead.end()].encode(errors=BYTES))))
             kept = likeliest(spread) if math.fsum(spread.values()) > 0 else {}
             if kept:
                 found[place.name] = kept
@@ -230,18 +234,42 @@ def _notation(place: Place) -> dict[str, bytes]:
 
 
 def _spread(options: Mapping[str, bytes], rest: _Rest) -> dict[str, float]:
+    """Share out what is known of an answer from where an option stands in it."""
+    tokens = rest.tokens
+    if not tokens or tokens[0].text.strip():
+        return _down(options, rest).chances
+    # A blank of its own may have been on the way to an option, or to begin something else: a grammar then has the model
+    # write an option that it would not have gone on with. So there are two ways, without the blank and behind it, and
+    # each counts as far as the model would have gone it.
+    blank, behind = tokens[0], _down(options, _Rest(rest.before, tokens[1:]))
+    instead = _branches(blank, b"", options)
+    mass = max(blank.chance, blank.others.get(blank.text, 0.0)) * behind.known if behind.chances else 0.0
+    whole = math.fsum(branch.chance for branch in instead.values()) + mass
+    if not instead or not whole:
+        return behind.chances
+    return _shared(instead, {option: mass / whole * behind.chances.get(option, 0.0) for option in options}, 1 / whole)
+
+
+class _Way(NamedTuple):
+    """What an answer tells of the options.
+
+    Attributes
+    ----------
+    chances : dict of str to float
+        Theirs; empty where it tells none of them from another.
+    known : float
+        How likely the first token of any of them was.
+    """
+
+    chances: dict[str, float]
+    known: float
+
+
+def _down(options: Mapping[str, bytes], rest: _Rest) -> _Way:
     """Go down the tree along what was written, and share out at each token what leaves the path there."""
     chances = dict.fromkeys(options, 0.0)
-    left, mass = dict(options), 1.0  # what is still to write of each option that the answer may yet be
-    tokens = rest.tokens
-    if tokens and not tokens[0].text.strip():
-        # A grammar lets a model write a blank that was to begin something else, and then an option that it would not
-        # have gone on with. The options that it named at the blank's own place tell what it thinks; few or none may.
-        instead = _branches(tokens[0], b"", left)
-        if instead:
-            return _shared(instead, chances, 1 / math.fsum(branch.chance for branch in instead.values()))
-        tokens = tokens[1:]
-    for number, token in enumerate(tokens[:MOST_DEEP]):
+    left, mass, known = dict(options), 1.0, 0.0  # what is still to write of each option that the answer may yet be
+    for number, token in enumerate(rest.tokens[:MOST_DEEP]):
         before = None if number else rest.before
         branches = _branches(token, before, left)
         on = _bare(token.text, before)
@@ -249,17 +277,18 @@ def _spread(options: Mapping[str, bytes], rest: _Rest) -> dict[str, float]:
             break
         taken = branches.pop(on)
         whole = math.fsum(branch.chance for branch in (taken, *branches.values()))
+        known = known if number else whole
         chances = _shared(branches, chances, mass / whole)
         mass *= taken.chance / whole
         left = {option: left[option][len(on) :] for option in taken.options}
         if len(left) == 1:
             break
     if len(left) == len(options):  # the answer tells none of them from another
-        return {}
+        return _Way({}, known)
     ended = [option for option in left if not left[option]] or list(left)
     for option in ended:
         chances[option] += mass / len(ended)
-    return chances
+    return _Way(chances, known)
 
 
 def _shared(branches: Mapping[bytes, _Branch], chances: Mapping[str, float], scale: float) -> dict[str, float]:
