@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from llm_as_rnn.core.records import Style
 from llm_as_rnn.engines.dialects import Dialect
 from llm_as_rnn.engines.fields import parts, request_fields
 from llm_as_rnn.engines.logprobs import told_chances
+from llm_as_rnn.engines.replies import read_reply
 from tests.engines.test_refused_parts import Strict, ask, having
 
 ASKED = AnswerFormat("sky", gbnf='root ::= "sun"', places=(Place("sky", r"^\s*", ("sun", "fog")),))
@@ -61,6 +63,31 @@ def test_nothing_is_read_where_nobody_asked_or_thoughts_stand_in_the_way() -> No
 )  # fmt: skip
 def test_what_is_broken_tells_nothing_and_spoils_nothing(told: Any) -> None:
     assert told_chances(request(), {"logprobs": told}) == {}
+
+
+def tokens(*texts: str) -> dict[str, Any]:
+    return {"content": [listed(text, -0.1, top_logprobs=[listed(text, -0.1), listed("fog", -3.0)]) for text in texts]}
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ({"content": '{"sky": "fog"}', "reasoning_content": 'A draft: {"sky": "sun"}'}, 'A draft: {"sky": "sun"}'),
+        ({"content": '<think>A draft: {"sky": "sun"}</think>{"sky": "fog"}'}, '<think>A draft: {"sky": "sun"}</think>'),
+    ],
+    ids=["apart", "within"],
+)
+def test_thoughts_that_nobody_asked_for_stand_in_the_way_as_well(message: dict[str, Any], said: str) -> None:
+    """A model that thinks by itself may name any option there, and answer otherwise."""
+    place = Place("sky", '"sky"\\s*:\\s*"', ("sun", "fog"), quoted=True)
+    before, draft, after = said.partition("sun")
+    told = tokens(before, draft, after, '{"sky": "', "fog", '"}')
+    reply = {"choices": [{"message": message, "logprobs": told, "finish_reason": "stop"}]}
+    one = request(answer=AnswerFormat("sky", places=(place,)))
+    read = read_reply(msgspec.json.encode(reply), one, "the server").completion
+    assert (read.text, read.chances) == ('{"sky": "fog"}', {})
+    plain = {"choices": [{"message": {"content": '{"sky": "fog"}'}, "logprobs": tokens('{"sky": "', "fog", '"}')}]}
+    assert read_reply(msgspec.json.encode(plain), one, "the server").completion.chances["sky"]["fog"] > 0.9
 
 
 anything = st.recursive(
