@@ -14,7 +14,7 @@ import pytest
 from msgspec.structs import replace
 
 from llm_as_rnn.core.calls import Completion, Message, Request, Sampling
-from llm_as_rnn.core.engine import Engine, EngineInfo
+from llm_as_rnn.core.engine import Engine, EngineInfo, Tokenizer
 from llm_as_rnn.core.errors import EngineError, EngineUnavailableError, UsageError
 from llm_as_rnn.engines.cache import CachedEngine, CacheMode
 from llm_as_rnn.engines.resolve import resolve
@@ -289,3 +289,30 @@ def test_a_disk_that_fills_leaves_no_half_entry(tmp_path: Path, monkeypatch: pyt
 def test_recording_needs_an_engine(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no engine"):
         CachedEngine("openai:m", tmp_path, "record")
+
+
+@pytest.mark.parametrize("kind", ["estimate", "lost"])
+def test_an_estimate_is_replayed_and_never_taken_for_a_count(tmp_path: Path, kind: Tokenizer) -> None:
+    """A server may fail to count tokens, or stop to, in one run and count them in the next."""
+    tokens = 0
+
+    class Fixed(Counting):
+        async def count_tokens(self, text: str) -> int:
+            return tokens
+
+    async def counted(figure: int, text: str, tokenizer: Tokenizer) -> int:
+        nonlocal tokens
+        tokens = figure
+        cached = CachedEngine("openai:m", tmp_path, "record", Fixed(echo, replace(INFO, tokenizer=tokenizer)))
+        await cached.open()
+        return await cached.count_tokens(text)
+
+    async def replayed(text: str) -> int:
+        cached = CachedEngine("openai:m", tmp_path, "replay")
+        await cached.open()
+        return await cached.count_tokens(text)
+
+    assert asyncio.run(counted(5, "known", "exact")) == 5
+    assert asyncio.run(counted(9, "known", kind)) == 5, "a count is one, whoever counts today"
+    assert asyncio.run(counted(9, "new", kind)) == asyncio.run(replayed("new")) == 9
+    assert asyncio.run(counted(6, "new", "exact")) == asyncio.run(replayed("new")) == 6

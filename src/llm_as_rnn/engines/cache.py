@@ -113,12 +113,15 @@ class CachedEngine:
 
     async def count_tokens(self, text: str) -> int:
         """Give the count that is kept; else ask for it, and keep it."""
-        path = self._path(text)
-        entry = _read(path, _Count)
-        if entry is not None and entry.text == text:
-            return entry.tokens
+        counted, estimated = self._path(text), self._path(["estimate", text])
+        # What was estimated while nobody counted is no count for who can ask for one.
+        asks = self._engine is not None and self.info.tokenizer == "exact"
+        for path in (counted,) if asks else (counted, estimated):
+            entry = _read(path, _Count)
+            if entry is not None and entry.text == text:
+                return entry.tokens
         tokens = await self._ask("a token count").count_tokens(text)
-        _write(path, _Count(text, tokens))
+        _write(counted if self.info.tokenizer == "exact" else estimated, _Count(text, tokens))
         return tokens
 
     async def close(self) -> None:
@@ -126,7 +129,7 @@ class CachedEngine:
         if self._engine is not None:
             await self._engine.close()
 
-    def _path(self, what: Request | str) -> Path:
+    def _path(self, what: Request | str | list[str]) -> Path:
         key = _key([self._names(self.info.model), self.info.digest, what])
         return self.folder / key[:2] / f"{key[2:]}.json"
 
