@@ -130,6 +130,29 @@ def test_each_dialect_is_asked_as_it_takes_it(dialect: Dialect, style: Style, fi
 
 
 @pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (400, "Requested sample logprobs of 20, which is greater than max allowed: 5"),
+        (422, {"error": "Input validation error: `top_n_tokens` must be >= 0 and <= 5. Given: 20"}),
+        (400, "top_logprobs must be less than or equal to 5"),
+        (400, "Bad request"),
+    ],
+)
+@pytest.mark.parametrize("style", ["chat", "completion"])
+def test_a_server_that_tells_fewer_chances_is_asked_for_fewer(status: int, said: Any, style: Style) -> None:
+    def complains(body: dict[str, Any]) -> tuple[int, Any] | None:
+        return (status, said) if max(body.get("logprobs", 0), body.get("top_logprobs", 0)) > 5 else None
+
+    server = Strict(complains, "vllm")
+    _, info = ask(server, request(style), request(style))
+    assert info.left_out == ("logprobs.many",)
+    asked = server.requests[-1].body
+    assert asked["top_logprobs" if style == "chat" else "logprobs"] == 5
+    assert server.refused <= 6
+    assert "logprobs.many" not in parts(request_fields(request(style), "vllm", info.left_out))
+
+
+@pytest.mark.parametrize(
     "said",
     [
         "Unsupported parameter: 'logprobs' is not supported with this model.",
