@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from llm_as_rnn.core.calls import AnswerFormat, Message, Place, Request, Sampling
 from llm_as_rnn.core.records import Style
@@ -16,6 +17,7 @@ from llm_as_rnn.engines.fields import parts, request_fields
 from llm_as_rnn.engines.logprobs import told_chances
 from llm_as_rnn.engines.replies import read_reply
 from tests.engines.test_refused_parts import Strict, ask, having
+from tests.fake_server import FakeServer
 
 ASKED = AnswerFormat("sky", gbnf='root ::= "sun"', places=(Place("sky", r"^\s*", ("sun", "fog")),))
 PLAIN = AnswerFormat("sky", gbnf='root ::= "sun"')
@@ -127,6 +129,26 @@ def test_each_dialect_is_asked_as_it_takes_it(dialect: Dialect, style: Style, fi
     ), request_fields(request(style, thinking=9), dialect, ())):  # fmt: skip
         assert not any("logprobs" in name for name in silent)
     assert "logprobs" in parts(sent)
+
+
+def test_a_long_answer_and_its_chances_are_read() -> None:
+    """A reply has an end: where the answer may be long, fewer alternatives of each token are asked for."""
+    letters = "\u092c\u093e\u0930"
+
+    def answer(body: dict[str, Any]) -> dict[str, Any]:
+        one = {"id": 123456, "token": letters, "bytes": list(letters.encode()), "logprob": -12.345678}
+        told = {
+            "content": [{**one, "top_logprobs": [one] * body.get("top_logprobs", 0)}]
+            * (body["max_tokens"] if "logprobs" in body else 0)
+        }
+        return {"choices": [{"message": {"content": "fine"}, "finish_reason": "stop", "logprobs": told}]}
+
+    for tokens in (400, 2000, 30_000):
+        long = replace(request(), sampling=Sampling(max_tokens=tokens))
+        server = FakeServer("llamacpp", answer=answer)
+        (completion,), _ = ask(server, long)
+        assert completion.text == "fine"
+        assert server.requests[-1].body.get("top_logprobs") == {400: 50, 2000: 12}.get(tokens)
 
 
 @pytest.mark.parametrize(

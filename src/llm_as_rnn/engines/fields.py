@@ -49,6 +49,8 @@ ASKED: dict[Dialect, int] = {"llamacpp": 50}
 """Alternatives whose chances are asked for at each token; `USUAL` of servers that are not named."""
 USUAL = 20
 """The most that OpenAI's own service tells, and vLLM by default."""
+MOST_TOLD = 24_000
+"""The most alternatives of a whole answer, at some 128 bytes each: a reply that is longer than 4 MiB is not read."""
 LEGACY = 5
 """The most that it tells of a text that is to be gone on with, and others of any."""
 
@@ -63,7 +65,7 @@ def request_fields(request: Request, dialect: Dialect, refused: Collection[str])
         BOUND: sampling.max_tokens + sampling.thinking,
         "seed": sampling.seed,
         **without_keywords(answer_fields(dialect, request.style, answer), keywords),
-        **({} if LOGPROBS in refused else _logprobs(dialect, request, LEGACY if MANY in refused else None)),
+        **({} if LOGPROBS in refused else _logprobs(dialect, request, LEGACY if MANY in refused else MOST_TOLD)),
     }
     if sampling.stop and not sampling.thinking:  # it would end the thinking too: see `cut_answer`
         fields["stop"] = list(sampling.stop)
@@ -76,16 +78,17 @@ def request_fields(request: Request, dialect: Dialect, refused: Collection[str])
     return {name: value for name, value in fields.items() if name not in refused}
 
 
-def _logprobs(dialect: Dialect, request: Request, most: int | None) -> dict[str, Any]:
+def _logprobs(dialect: Dialect, request: Request, most: int) -> dict[str, Any]:
     """Build the fields that ask for the chances of tokens; none where nobody wants to know.
 
     The thoughts of a reasoning model may hold any option's name, and its chances at that place mean nothing.
     """
-    if not request.answer.places or request.sampling.thinking:
+    most = min(most, MOST_TOLD // max(request.sampling.max_tokens, 1))
+    if not request.answer.places or request.sampling.thinking or not most:
         return {}
     if request.style == "chat":
-        return {LOGPROBS: True, TOP: most or ASKED.get(dialect, USUAL)}
-    return {LOGPROBS: most or ASKED.get(dialect, LEGACY if dialect == "other" else USUAL)}
+        return {LOGPROBS: True, TOP: min(most, ASKED.get(dialect, USUAL))}
+    return {LOGPROBS: min(most, ASKED.get(dialect, LEGACY if dialect == "other" else USUAL))}
 
 
 def parts(fields: Mapping[str, Any]) -> list[str]:
