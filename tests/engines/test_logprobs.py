@@ -67,6 +67,15 @@ def test_what_is_broken_tells_nothing_and_spoils_nothing(told: Any) -> None:
     assert told_chances(request(), {"logprobs": told}) == {}
 
 
+def test_numbers_of_tokens_are_no_options() -> None:
+    """Some servers list them so in place of texts."""
+    level = AnswerFormat("level", places=(Place("level", r"^\s*", ("15", "16", "17")),))
+    told = {"tokens": [16, 198], "token_logprobs": [-0.3, -0.1], "top_logprobs": [{"16": -0.3, "17": -1.5}, {}]}
+    assert told_chances(request(answer=level), {"logprobs": told}) == {}
+    told["tokens"] = ["16", "\n"]
+    assert told_chances(request(answer=level), {"logprobs": told})["level"]["16"] > 0.6
+
+
 def tokens(*texts: str) -> dict[str, Any]:
     return {"content": [listed(text, -0.1, top_logprobs=[listed(text, -0.1), listed("fog", -3.0)]) for text in texts]}
 
