@@ -61,6 +61,19 @@ def test_an_option_that_another_begins_with() -> None:
     assert chances(place, ("rainy", {"rainy": 0.8, "sun": 0.2})) == {}
 
 
+def test_an_option_that_another_begins_with_and_each_is_a_token() -> None:
+    place = Place("sky", r"^\s*", ("rain", "rainy", "sun"))
+    first = {" sun": 0.5, " rain": 0.45, " rainy": 0.05}
+    expected = {"sun": 0.5, "rain": 0.45, "rainy": 0.05}
+    for written, *then in ((" sun",), (" rainy",), (" rain", ("\n", {"\n": 1.0}))):
+        assert chances(place, (written, first), *then) == pytest.approx(expected, abs=0.01), written
+
+
+def test_a_longer_token_that_is_written_without_the_blank_takes_nothing() -> None:
+    found = chances(FIRST, (" rain", {" rain": 0.6, " s": 0.3, "snow": 0.001, " fog": 0.1}))
+    assert found["snow"] > found["sun"] > 0.14
+
+
 def test_an_option_that_another_begins_with_ends_where_nothing_more_is_written() -> None:
     """As llama.cpp writes the token that ends a text: as nothing, with what else might have stood there."""
     place = Place("sky", "^", ("rain", "rain and wind", "sun"))

@@ -292,17 +292,31 @@ def _down(options: Mapping[str, bytes], rest: _Rest) -> _Way:
 
 
 def _shared(branches: Mapping[bytes, _Branch], chances: Mapping[str, float], scale: float) -> dict[str, float]:
-    """Share the chance of each branch out among its options."""
+    """Share the chance of each branch out among the options that are likely meant by it."""
     shared = dict(chances)
     for branch in branches.values():
-        for option in branch.options:
-            shared[option] += scale * branch.chance / len(branch.options)
+        for option in branch.meant:
+            shared[option] += scale * branch.chance / len(branch.meant)
     return shared
 
 
 class _Branch(NamedTuple):
+    """What may stand at a token's place.
+
+    Attributes
+    ----------
+    chance : float
+        How likely.
+    options : list of str
+        Those that go on so.
+    meant : list of str
+        Those of them for which no longer token is listed: who means ``rainy`` and has that word for a token does not
+        write ``rain`` first.
+    """
+
     chance: float
     options: list[str]
+    meant: list[str]
 
 
 def _branches(token: Token, before: bytes | None, left: Mapping[str, bytes]) -> dict[bytes, _Branch]:
@@ -311,21 +325,26 @@ def _branches(token: Token, before: bytes | None, left: Mapping[str, bytes]) -> 
     # written as nothing: an option ends there as it does before the end of a line.
     may_end = before is None and bool(token.others)
     chances: dict[bytes, float] = {}
+    leads: dict[bytes, set[bytes]] = {}
     for text, chance in {**token.others, token.text: max(token.chance, token.others.get(token.text, 0.0))}.items():
         bare = _bare(text, before)
         chances[bare] = chances.get(bare, 0.0) + chance
+        leads.setdefault(bare, set()).add(text[: len(text) - len(bare)])
     found = {}
     for text, chance in chances.items():
         options = _going_on(left, text) if text else [option for option, rest in left.items() if may_end and not rest]
         if options and chance > 0:
-            found[text] = _Branch(chance, options)
+            # With a blank before it a word has other tokens than without: a longer one of the same kind counts alone.
+            longer = [one for one in chances if one.startswith(text) and one != text and leads[text] <= leads[one]]
+            meant = [option for option in options if not left[option].startswith(tuple(longer))]
+            found[text] = _Branch(chance, options, meant or options)
     reached = {option for branch in found.values() for option in branch.options}
     missing = [option for option, rest in left.items() if found and rest and option not in reached]
     # No likelier than the least that is listed, and all of them together no more than what the listed ones leave.
     unlisted = max(1.0 - math.fsum(token.others.values()), LEAST**2) / max(len(missing), 1)
     least = min(UNLISTED * min(token.others.values(), default=token.chance), unlisted)
     for option in missing if least > 0 else ():
-        found[left[option]] = _Branch(least, [option])
+        found[left[option]] = _Branch(least, [option], [option])
     return found
 
 
