@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from llm_as_rnn.core.answers import AnswerSpec
 from llm_as_rnn.core.calls import Place
 from llm_as_rnn.core.chances import LEAST, MOST_KEPT, Token, Untold, full, likeliest, read_chances, shared_out, untold
-from llm_as_rnn.core.fields import Label, Number, Ranked
+from llm_as_rnn.core.fields import Label, Number, Ranked, Text
 
 SKIES = ("rain", "sun", "snow", "fog")
 SKY = Label("sky", options=SKIES)
@@ -61,6 +61,19 @@ def test_an_option_that_another_begins_with() -> None:
     assert chances(place, ("rainy", {"rainy": 0.8, "sun": 0.2})) == {}
 
 
+def test_an_option_that_another_begins_with_and_each_is_a_token() -> None:
+    place = Place("sky", r"^\s*", ("rain", "rainy", "sun"))
+    first = {" sun": 0.5, " rain": 0.45, " rainy": 0.05}
+    expected = {"sun": 0.5, "rain": 0.45, "rainy": 0.05}
+    for written, *then in ((" sun",), (" rainy",), (" rain", ("\n", {"\n": 1.0}))):
+        assert chances(place, (written, first), *then) == pytest.approx(expected, abs=0.01), written
+
+
+def test_a_longer_token_that_is_written_without_the_blank_takes_nothing() -> None:
+    found = chances(FIRST, (" rain", {" rain": 0.6, " s": 0.3, "snow": 0.001, " fog": 0.1}))
+    assert found["snow"] > found["sun"] > 0.14
+
+
 def test_an_option_that_another_begins_with_ends_where_nothing_more_is_written() -> None:
     """As llama.cpp writes the token that ends a text: as nothing, with what else might have stood there."""
     place = Place("sky", "^", ("rain", "rain and wind", "sun"))
@@ -81,6 +94,16 @@ def test_a_blank_of_its_own_that_was_to_begin_something_else() -> None:
     assert found["sun"] > found["fog"] > full(SKIES, found)["rain"]
     nothing = chances(FIRST, (" ", {" ": 0.9, " 1": 0.1}), ("rain", {"rain": 0.6, "sun": 0.4}))
     assert nothing["rain"] > nothing["sun"] > full(SKIES, nothing)["fog"]
+
+
+def test_a_blank_of_its_own_is_one_of_two_ways_to_an_option() -> None:
+    """As in languages where few letters have a token that begins with a blank."""
+    place = Place("sky", r"^\s*", ("晴", "雨", "阴"))
+    first = (" ", {" ": 0.9, " 雨": 0.04, "雨": 0.02, "\n": 0.04})
+    found = chances(place, first, ("晴", {"晴": 0.6, "雨": 0.3, "阴": 0.1}))
+    whole = 0.9 + 0.06
+    expected = {"晴": 0.9 * 0.6 / whole, "雨": (0.9 * 0.3 + 0.06) / whole, "阴": 0.9 * 0.1 / whole}
+    assert found == pytest.approx(expected, abs=0.002)
 
 
 def test_letters_that_tokens_cut_in_two() -> None:
@@ -111,6 +134,27 @@ def test_a_field_behind_others_and_a_list() -> None:
     json = AnswerSpec("a", spec.fields, "json")
     found = read_chances(json.places, said(('{"high":"1","codes":["', {}), ("c", {"c": 0.5, "a": 0.5}), ('"]}', {})))
     assert found["codes"] == pytest.approx({"a b": 0.5, "c": 0.5})
+
+
+@pytest.mark.parametrize("why", ["wet", "बादल छाए हुए हैं और बारिश होगी"])
+@pytest.mark.parametrize("free", [Text("why", max_chars=40), Ranked("why", top=1)], ids=["text", "list"])
+def test_a_field_behind_free_words_and_before_another(free: Text | Ranked, why: str) -> None:
+    """Their letters count as letters, and a line is split at their first comma as when it is read."""
+    spec = AnswerSpec("a", (free, SKY, Number("high", low=0, high=99)), "line")
+    written = said(
+        (why, {}), (",", {}), (" rain", {" rain": 0.6, " sun": 0.2, " fog": 0.1, " snow": 0.1}), (", 12", {})
+    )
+    assert read_chances(spec.places, written) == {"sky": {"rain": 0.6, "sun": 0.2, "snow": 0.1, "fog": 0.1}}
+
+
+def test_a_field_behind_a_value_that_is_not_as_it_was_asked_for() -> None:
+    fields = (Label("mood", options=("so, so", "good")), Number("high", low=0, high=9), SKY)
+    spec = AnswerSpec("a", fields, "line")
+    for mood, high in (("so, so", "5"), ("Good", "5"), ("good", "+123.456")):
+        found = read_chances(
+            spec.places, said((f"{mood}, {high}", {}), (",", {}), (" rain", {" rain": 0.6, " sun": 0.2}))
+        )
+        assert found["sky"]["rain"] > found["sky"]["sun"] > 0
 
 
 def test_quoted_options_stand_as_json_writes_them() -> None:

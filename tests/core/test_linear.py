@@ -10,16 +10,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from typing import get_args
 
 import msgspec
 import pytest
 
 from llm_as_rnn.cases import blanks, case, recall
 from llm_as_rnn.core import alignment, changes, hygiene
-from llm_as_rnn.core.answers import AnswerSpec, read_object
+from llm_as_rnn.core.answers import AnswerSpec, Notation, read_object
 from llm_as_rnn.core.calls import Completion, Message, Request
+from llm_as_rnn.core.chances import Token, read_chances
 from llm_as_rnn.core.errors import LlmAsRnnError
-from llm_as_rnn.core.fields import NoteField, Ranked, whole_words
+from llm_as_rnn.core.fields import Label, NoteField, Number, Ranked, whole_words
 from llm_as_rnn.core.hygiene import defuse, steers
 from llm_as_rnn.core.records import Memory, Section
 from llm_as_rnn.core.task import load_task
@@ -64,6 +66,13 @@ def of_sky(text: str) -> object:
     return task.spec("line").read(text), task.spec("json").read(text)
 
 
+def chances_of_sky(text: str) -> object:
+    fields = (Number("low", low=0, high=9), Number("high", low=0, high=9), Label("sky", options=("rain", "sun")))
+    said = {"line": f",{text},{text}", "json": f'"sky"{text}"sky":{text}[{text}', "block": f"sky:{text}sky:{text}"}
+    specs = [AnswerSpec("forecast", fields, notation) for notation in get_args(Notation)]
+    return [read_chances(spec.places, [Token(said[spec.notation].encode(), 0.5, {})]) for spec in specs]
+
+
 READERS: dict[str, Callable[[str], object]] = {
     "reply": lambda text: read_reply(reply(text), Request("predict", ()), "the server"),
     "reply that is none": lambda text: read_reply(text.encode(), Request("predict", ()), "the server"),
@@ -75,6 +84,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "answer in a line": lambda text: TASK.spec("line").read(text),
     "answer as JSON": lambda text: TASK.spec("json").read(text),
     "answer of one label": of_sky,
+    "chances of one label": chances_of_sky,
     "answer in a block": lambda text: feedback.read_judgement(BLOCK, f"critique: a\nsuggestion: b\nscore: 4\n{text}"),
     "note": NOTE.read,
     "list": Ranked("codes").read,

@@ -8,13 +8,13 @@ import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from msgspec.structs import replace
 
 from llm_as_rnn.core.calls import Completion, Message, Request, Sampling
-from llm_as_rnn.core.engine import Engine, EngineInfo
+from llm_as_rnn.core.engine import Engine, EngineInfo, Tokenizer
 from llm_as_rnn.core.errors import EngineError, EngineUnavailableError, UsageError
 from llm_as_rnn.engines.cache import CachedEngine, CacheMode
 from llm_as_rnn.engines.resolve import resolve
@@ -289,3 +289,74 @@ def test_a_disk_that_fills_leaves_no_half_entry(tmp_path: Path, monkeypatch: pyt
 def test_recording_needs_an_engine(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no engine"):
         CachedEngine("openai:m", tmp_path, "record")
+
+
+@pytest.mark.parametrize("kind", ["estimate", "lost"])
+def test_an_estimate_is_replayed_and_never_taken_for_a_count(tmp_path: Path, kind: Tokenizer) -> None:
+    """A server may fail to count tokens, or stop to, in one run and count them in the next."""
+    tokens = 0
+
+    class Fixed(Counting):
+        async def count_tokens(self, text: str) -> int:
+            return tokens
+
+    async def counted(figure: int, text: str, tokenizer: Tokenizer) -> int:
+        nonlocal tokens
+        tokens = figure
+        cached = CachedEngine("openai:m", tmp_path, "record", Fixed(echo, replace(INFO, tokenizer=tokenizer)))
+        await cached.open()
+        return await cached.count_tokens(text)
+
+    async def replayed(text: str) -> int:
+        cached = CachedEngine("openai:m", tmp_path, "replay")
+        await cached.open()
+        return await cached.count_tokens(text)
+
+    assert asyncio.run(counted(5, "known", "exact")) == 5
+    assert asyncio.run(counted(9, "known", kind)) == 5, "a count is one, whoever counts today"
+    assert asyncio.run(counted(9, "new", kind)) == asyncio.run(replayed("new")) == 9
+    assert asyncio.run(counted(6, "new", "exact")) == asyncio.run(replayed("new")) == 6
+
+
+class Waiting(Counting):
+    """Answers in another way each time, and not at once."""
+
+    async def complete(self, request: Request) -> Completion:
+        number = len(self.requests)
+        self.requests.append(request)
+        for _ in range(3 + number):
+            await asyncio.sleep(0)
+        return Completion(f"answer {number}")
+
+
+@pytest.mark.parametrize("caches", [1, 2], ids=["one process", "two processes"])
+def test_what_is_asked_twice_at_once_has_one_answer(tmp_path: Path, caches: int) -> None:
+    async def run() -> tuple[set[str], int]:
+        engine = Waiting(echo)
+        cached = [CachedEngine("openai:m", tmp_path, "record", engine) for _ in range(caches)]
+        for one in cached:
+            await one.open()
+        said = await asyncio.gather(*(cached[number % caches].complete(SUN) for number in range(4)))
+        return {one.text for one in said}, len(engine.requests)
+
+    said, times = asyncio.run(run())
+    assert times == caches
+    assert said == {one.text for one in replayed(tmp_path, SUN)} == {"answer 0"}
+
+
+def test_who_waits_for_an_answer_asks_when_there_is_none(tmp_path: Path) -> None:
+    class Failing(Waiting):
+        async def complete(self, request: Request) -> Completion:
+            completion = await super().complete(request)
+            if completion.text == "answer 0":
+                raise EngineError("it broke")
+            return completion
+
+    async def run() -> tuple[Any, Any]:
+        cached = CachedEngine("openai:m", tmp_path, "record", Failing(echo))
+        await cached.open()
+        return await asyncio.gather(cached.complete(SUN), cached.complete(SUN), return_exceptions=True)
+
+    broken, answered = asyncio.run(run())
+    assert isinstance(broken, EngineError)
+    assert answered.text == "answer 1"

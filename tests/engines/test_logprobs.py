@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from llm_as_rnn.core.calls import AnswerFormat, Message, Place, Request, Sampling
 from llm_as_rnn.core.records import Style
 from llm_as_rnn.engines.dialects import Dialect
 from llm_as_rnn.engines.fields import parts, request_fields
 from llm_as_rnn.engines.logprobs import told_chances
+from llm_as_rnn.engines.replies import read_reply
 from tests.engines.test_refused_parts import Strict, ask, having
+from tests.fake_server import FakeServer
 
 ASKED = AnswerFormat("sky", gbnf='root ::= "sun"', places=(Place("sky", r"^\s*", ("sun", "fog")),))
 PLAIN = AnswerFormat("sky", gbnf='root ::= "sun"')
@@ -63,6 +67,40 @@ def test_what_is_broken_tells_nothing_and_spoils_nothing(told: Any) -> None:
     assert told_chances(request(), {"logprobs": told}) == {}
 
 
+def test_numbers_of_tokens_are_no_options() -> None:
+    """Some servers list them so in place of texts."""
+    level = AnswerFormat("level", places=(Place("level", r"^\s*", ("15", "16", "17")),))
+    told = {"tokens": [16, 198], "token_logprobs": [-0.3, -0.1], "top_logprobs": [{"16": -0.3, "17": -1.5}, {}]}
+    assert told_chances(request(answer=level), {"logprobs": told}) == {}
+    told["tokens"] = ["16", "\n"]
+    assert told_chances(request(answer=level), {"logprobs": told})["level"]["16"] > 0.6
+
+
+def tokens(*texts: str) -> dict[str, Any]:
+    return {"content": [listed(text, -0.1, top_logprobs=[listed(text, -0.1), listed("fog", -3.0)]) for text in texts]}
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ({"content": '{"sky": "fog"}', "reasoning_content": 'A draft: {"sky": "sun"}'}, 'A draft: {"sky": "sun"}'),
+        ({"content": '<think>A draft: {"sky": "sun"}</think>{"sky": "fog"}'}, '<think>A draft: {"sky": "sun"}</think>'),
+    ],
+    ids=["apart", "within"],
+)
+def test_thoughts_that_nobody_asked_for_stand_in_the_way_as_well(message: dict[str, Any], said: str) -> None:
+    """A model that thinks by itself may name any option there, and answer otherwise."""
+    place = Place("sky", '"sky"\\s*:\\s*"', ("sun", "fog"), quoted=True)
+    before, draft, after = said.partition("sun")
+    told = tokens(before, draft, after, '{"sky": "', "fog", '"}')
+    reply = {"choices": [{"message": message, "logprobs": told, "finish_reason": "stop"}]}
+    one = request(answer=AnswerFormat("sky", places=(place,)))
+    read = read_reply(msgspec.json.encode(reply), one, "the server").completion
+    assert (read.text, read.chances) == ('{"sky": "fog"}', {})
+    plain = {"choices": [{"message": {"content": '{"sky": "fog"}'}, "logprobs": tokens('{"sky": "', "fog", '"}')}]}
+    assert read_reply(msgspec.json.encode(plain), one, "the server").completion.chances["sky"]["fog"] > 0.9
+
+
 anything = st.recursive(
     st.none() | st.booleans() | st.floats() | st.text(max_size=4) | st.sampled_from(["sun", " fog"]),
     lambda inner: (
@@ -100,6 +138,49 @@ def test_each_dialect_is_asked_as_it_takes_it(dialect: Dialect, style: Style, fi
     ), request_fields(request(style, thinking=9), dialect, ())):  # fmt: skip
         assert not any("logprobs" in name for name in silent)
     assert "logprobs" in parts(sent)
+
+
+def test_a_long_answer_and_its_chances_are_read() -> None:
+    """A reply has an end: where the answer may be long, fewer alternatives of each token are asked for."""
+    letters = "\u092c\u093e\u0930"
+
+    def answer(body: dict[str, Any]) -> dict[str, Any]:
+        one = {"id": 123456, "token": letters, "bytes": list(letters.encode()), "logprob": -12.345678}
+        told = {
+            "content": [{**one, "top_logprobs": [one] * body.get("top_logprobs", 0)}]
+            * (body["max_tokens"] if "logprobs" in body else 0)
+        }
+        return {"choices": [{"message": {"content": "fine"}, "finish_reason": "stop", "logprobs": told}]}
+
+    for tokens in (400, 2000, 30_000):
+        long = replace(request(), sampling=Sampling(max_tokens=tokens))
+        server = FakeServer("llamacpp", answer=answer)
+        (completion,), _ = ask(server, long)
+        assert completion.text == "fine"
+        assert server.requests[-1].body.get("top_logprobs") == {400: 50, 2000: 12}.get(tokens)
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (400, "Requested sample logprobs of 20, which is greater than max allowed: 5"),
+        (422, {"error": "Input validation error: `top_n_tokens` must be >= 0 and <= 5. Given: 20"}),
+        (400, "top_logprobs must be less than or equal to 5"),
+        (400, "Bad request"),
+    ],
+)
+@pytest.mark.parametrize("style", ["chat", "completion"])
+def test_a_server_that_tells_fewer_chances_is_asked_for_fewer(status: int, said: Any, style: Style) -> None:
+    def complains(body: dict[str, Any]) -> tuple[int, Any] | None:
+        return (status, said) if max(body.get("logprobs", 0), body.get("top_logprobs", 0)) > 5 else None
+
+    server = Strict(complains, "vllm")
+    _, info = ask(server, request(style), request(style))
+    assert info.left_out == ("logprobs.many",)
+    asked = server.requests[-1].body
+    assert asked["top_logprobs" if style == "chat" else "logprobs"] == 5
+    assert server.refused <= 6
+    assert "logprobs.many" not in parts(request_fields(request(style), "vllm", info.left_out))
 
 
 @pytest.mark.parametrize(

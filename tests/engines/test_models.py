@@ -340,6 +340,15 @@ class TestHub:
         with pytest.raises(ModelError, match=r"the connection closed early|less than what is here"):
             pull("tiny")
 
+    def test_a_server_that_never_ends_and_does_not_say_so(self, folder: Path, hub: Hub) -> None:
+        hub.lengths = False
+        hub.content = CONTENT * 4
+        told: list[int] = []
+        with pytest.raises(ModelError, match=f"has more than {len(CONTENT)} bytes"):
+            pull("tiny", lambda done, total: told.append(done))
+        assert max(told) < 2 * len(CONTENT)
+        assert not list(folder.glob(".tiny.gguf.*.part"))
+
     def test_endless_breaks_without_gain(self, folder: Path, hub: Hub) -> None:
         hub.cuts = [0] * 20
         with pytest.raises(ModelError, match=r"hub somebody/tiny: "):

@@ -122,6 +122,17 @@ def test_odd_figures_are_unknown(figure: Any, count: int) -> None:
     assert got.cached_tokens == (count or None)
 
 
+def test_what_is_counted_apart_belongs_to_the_whole() -> None:
+    usage = {
+        "prompt_tokens": 10,
+        "completion_tokens": 9,
+        "prompt_tokens_details": {"cached_tokens": 1000},
+        "completion_tokens_details": {"reasoning_tokens": 200},
+    }
+    got = read(body({"content": "rain"}, usage), Request("predict", ASKED.messages, Sampling(max_tokens=500)))
+    assert (got.prompt_tokens, got.cached_tokens, got.completion_tokens, got.reasoning_tokens) == (1010, 1000, 209, 200)
+
+
 @pytest.mark.parametrize(
     "usage", [None, [], "none", 7, {}, {"prompt_tokens_details": [], "completion_tokens_details": "x"}]
 )

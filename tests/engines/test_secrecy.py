@@ -265,6 +265,21 @@ class TestEngine:
             assert "YW5u" not in text
         assert "does not list" in said
 
+    def test_a_key_in_a_query_is_in_no_log_of_the_client(self, caplog: pytest.LogCaptureFixture) -> None:
+        caplog.set_level(logging.DEBUG)
+
+        async def run(url: str) -> None:
+            engine = OpenAICompatibleEngine("fake", base_url=url)
+            await engine.open()
+            await engine.complete(REQUEST)
+            await engine.close()
+
+        with FakeServer("openai") as server:
+            asyncio.run(run(f"{server.url}?api-key={KEY}&v=2"))
+        assert "chat/completions?api-key=***&v=2" in caplog.text
+        assert KEY not in caplog.text
+        assert not logging.getLogger("httpx2").filters
+
     @pytest.mark.parametrize("url", ["ann:secret-pw@host/v1", "ftp://ann:secret-pw@host", "http://ann:secret-pw@/v1"])
     def test_an_address_that_is_none(self, url: str) -> None:
         with pytest.raises(EngineUnavailableError, match="is no address") as caught:

@@ -10,6 +10,7 @@ import pytest
 from llm_as_rnn.core.calls import Completion, Message, Request
 from llm_as_rnn.core.engine import EngineInfo
 from llm_as_rnn.core.errors import EngineUnavailableError, UsageError
+from llm_as_rnn.engines.estimate import estimate_tokens
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.engines.spending import Limits, Meter, Price, read_prices
 
@@ -54,6 +55,18 @@ def test_nothing_is_sent_once_a_limit_is_reached(limits: Limits, answers: int, s
         with pytest.raises(EngineUnavailableError) as reached:
             meter.require_some_left()
         assert str(reached.value).startswith(says)
+
+
+def test_a_limit_holds_where_an_engine_gives_no_figures() -> None:
+    class Silent(ScriptedEngine):
+        async def complete(self, request: Request) -> Completion:
+            self.requests.append(request)
+            return Completion("rain, 9.5")
+
+    a_call = estimate_tokens(REQUEST.prompt) + estimate_tokens("rain, 9.5")
+    meter = Meter(Limits(tokens=3 * a_call), {})
+    inner = Silent(lambda request: "", EngineInfo("openai:m"))
+    assert asked(meter, inner, 9) == 3 == len(inner.requests)
 
 
 def test_a_limit_holds_over_all_models_of_a_command() -> None:
@@ -104,3 +117,4 @@ def test_cached_tokens_cost_what_their_price_says(tmp_path: Path) -> None:
     assert read_prices(path) == PRICES
     assert PRICES["openai:m"].of(90, 50, 10) == pytest.approx((40 + 25 + 40) / 1e6)
     assert Price(1.0, 4.0).of(90, 50, 10) == pytest.approx(130 / 1e6)
+    assert PRICES["openai:m"].of(90, 500, 0) == PRICES["openai:m"].of(90, 90, 0) > 0

@@ -88,18 +88,20 @@ class AnswerSpec(Record, frozen=True, dict=True):
         r"""Where values stand that are one of a few options, or of a list the first.
 
         >>> AnswerSpec("forecast", (Label("sky", options=("rain", "sun")),), "json").places[0].lead
-        '"sky"\\s*:\\s*\\[?\\s*"'
+        '"sky"\\s*+:\\s*+\\[?\\s*+"'
         """
-        found, before = [], "^\\s*"
+        # What is passed over is never tried again in another way (`*+`): a server may send blanks without end.
+        found, before = [], "^\\s*+"
         for field in self.fields:
             lead = {
-                "json": f'"{field.name}"\\s*:\\s*\\[?\\s*"',
+                "json": f'"{field.name}"\\s*+:\\s*+\\[?\\s*+"',
                 "line": before,
                 "block": f"(?m:^){field.name}: *",
             }[self.notation]
             if field.options:
                 found.append(Place(field.name, lead, field.options, self.notation == "json"))
-            before += f"{field.regex()},\\s*"
+            # Any other value ends at its first comma, where the line is split when it is read (`BaseField.first_of`).
+            before += f"(?:{field.regex()}|[^,\\n]*+),\\s*+" if field.options else "[^,\\n]*+,\\s*+"
         return tuple(found)
 
     def describe(self) -> str:

@@ -36,6 +36,9 @@ MATTERS = 0.05
 UNLISTED = 0.5
 """A token that is not listed is less likely than the least of those that are: by this much, at a guess."""
 
+BYTES = "surrogateescape"
+"""How bytes that are no letters are read, so that they can be given back."""
+
 
 class Token(NamedTuple):
     """A token that a model wrote.
@@ -78,12 +81,13 @@ def read_chances(places: Sequence[Place], tokens: Sequence[Token]) -> dict[str, 
     >>> {option: round(chance, 3) for option, chance in read_chances([sky], said)["sky"].items()}
     {'rain': 0.75, 'sun': 0.125, 'snow': 0.125}
     """
-    written = b"".join(token.text for token in tokens)
+    # By letters, as answers are read, and not by bytes; one that was cut in two stays as it is.
+    written = b"".join(token.text for token in tokens).decode(errors=BYTES)
     found = {}
     for place in places:
-        lead = re.compile(place.lead.encode()).search(written)
+        lead = re.search(place.lead, written, re.ASCII)
         if lead is not None and lead.end() < len(written):
-            spread = _spread(_notation(place), _from(tokens, lead.end()))
+            spread = _spread(_notation(place), _from(tokens, len(written[: lead.end()].encode(errors=BYTES))))
             kept = likeliest(spread) if math.fsum(spread.values()) > 0 else {}
             if kept:
                 found[place.name] = kept
@@ -230,18 +234,42 @@ def _notation(place: Place) -> dict[str, bytes]:
 
 
 def _spread(options: Mapping[str, bytes], rest: _Rest) -> dict[str, float]:
+    """Share out what is known of an answer from where an option stands in it."""
+    tokens = rest.tokens
+    if not tokens or tokens[0].text.strip():
+        return _down(options, rest).chances
+    # A blank of its own may have been on the way to an option, or to begin something else: a grammar then has the model
+    # write an option that it would not have gone on with. So there are two ways, without the blank and behind it, and
+    # each counts as far as the model would have gone it.
+    blank, behind = tokens[0], _down(options, _Rest(rest.before, tokens[1:]))
+    instead = _branches(blank, b"", options)
+    mass = max(blank.chance, blank.others.get(blank.text, 0.0)) * behind.known if behind.chances else 0.0
+    whole = math.fsum(branch.chance for branch in instead.values()) + mass
+    if not instead or not whole:
+        return behind.chances
+    return _shared(instead, {option: mass / whole * behind.chances.get(option, 0.0) for option in options}, 1 / whole)
+
+
+class _Way(NamedTuple):
+    """What an answer tells of the options.
+
+    Attributes
+    ----------
+    chances : dict of str to float
+        Theirs; empty where it tells none of them from another.
+    known : float
+        How likely the first token of any of them was.
+    """
+
+    chances: dict[str, float]
+    known: float
+
+
+def _down(options: Mapping[str, bytes], rest: _Rest) -> _Way:
     """Go down the tree along what was written, and share out at each token what leaves the path there."""
     chances = dict.fromkeys(options, 0.0)
-    left, mass = dict(options), 1.0  # what is still to write of each option that the answer may yet be
-    tokens = rest.tokens
-    if tokens and not tokens[0].text.strip():
-        # A grammar lets a model write a blank that was to begin something else, and then an option that it would not
-        # have gone on with. The options that it named at the blank's own place tell what it thinks; few or none may.
-        instead = _branches(tokens[0], b"", left)
-        if instead:
-            return _shared(instead, chances, 1 / math.fsum(branch.chance for branch in instead.values()))
-        tokens = tokens[1:]
-    for number, token in enumerate(tokens[:MOST_DEEP]):
+    left, mass, known = dict(options), 1.0, 0.0  # what is still to write of each option that the answer may yet be
+    for number, token in enumerate(rest.tokens[:MOST_DEEP]):
         before = None if number else rest.before
         branches = _branches(token, before, left)
         on = _bare(token.text, before)
@@ -249,31 +277,46 @@ def _spread(options: Mapping[str, bytes], rest: _Rest) -> dict[str, float]:
             break
         taken = branches.pop(on)
         whole = math.fsum(branch.chance for branch in (taken, *branches.values()))
+        known = known if number else whole
         chances = _shared(branches, chances, mass / whole)
         mass *= taken.chance / whole
         left = {option: left[option][len(on) :] for option in taken.options}
         if len(left) == 1:
             break
     if len(left) == len(options):  # the answer tells none of them from another
-        return {}
+        return _Way({}, known)
     ended = [option for option in left if not left[option]] or list(left)
     for option in ended:
         chances[option] += mass / len(ended)
-    return chances
+    return _Way(chances, known)
 
 
 def _shared(branches: Mapping[bytes, _Branch], chances: Mapping[str, float], scale: float) -> dict[str, float]:
-    """Share the chance of each branch out among its options."""
+    """Share the chance of each branch out among the options that are likely meant by it."""
     shared = dict(chances)
     for branch in branches.values():
-        for option in branch.options:
-            shared[option] += scale * branch.chance / len(branch.options)
+        for option in branch.meant:
+            shared[option] += scale * branch.chance / len(branch.meant)
     return shared
 
 
 class _Branch(NamedTuple):
+    """What may stand at a token's place.
+
+    Attributes
+    ----------
+    chance : float
+        How likely.
+    options : list of str
+        Those that go on so.
+    meant : list of str
+        Those of them for which no longer token is listed: who means ``rainy`` and has that word for a token does not
+        write ``rain`` first.
+    """
+
     chance: float
     options: list[str]
+    meant: list[str]
 
 
 def _branches(token: Token, before: bytes | None, left: Mapping[str, bytes]) -> dict[bytes, _Branch]:
@@ -282,21 +325,26 @@ def _branches(token: Token, before: bytes | None, left: Mapping[str, bytes]) -> 
     # written as nothing: an option ends there as it does before the end of a line.
     may_end = before is None and bool(token.others)
     chances: dict[bytes, float] = {}
+    leads: dict[bytes, set[bytes]] = {}
     for text, chance in {**token.others, token.text: max(token.chance, token.others.get(token.text, 0.0))}.items():
         bare = _bare(text, before)
         chances[bare] = chances.get(bare, 0.0) + chance
+        leads.setdefault(bare, set()).add(text[: len(text) - len(bare)])
     found = {}
     for text, chance in chances.items():
         options = _going_on(left, text) if text else [option for option, rest in left.items() if may_end and not rest]
         if options and chance > 0:
-            found[text] = _Branch(chance, options)
+            # With a blank before it a word has other tokens than without: a longer one of the same kind counts alone.
+            longer = [one for one in chances if one.startswith(text) and one != text and leads[text] <= leads[one]]
+            meant = [option for option in options if not left[option].startswith(tuple(longer))]
+            found[text] = _Branch(chance, options, meant or options)
     reached = {option for branch in found.values() for option in branch.options}
     missing = [option for option, rest in left.items() if found and rest and option not in reached]
     # No likelier than the least that is listed, and all of them together no more than what the listed ones leave.
     unlisted = max(1.0 - math.fsum(token.others.values()), LEAST**2) / max(len(missing), 1)
     least = min(UNLISTED * min(token.others.values(), default=token.chance), unlisted)
     for option in missing if least > 0 else ():
-        found[left[option]] = _Branch(least, [option])
+        found[left[option]] = _Branch(least, [option], [option])
     return found
 
 

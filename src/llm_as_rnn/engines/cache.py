@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal, TypeVar
+from weakref import WeakValueDictionary
 
 import msgspec
 from msgspec.structs import replace
@@ -47,6 +50,8 @@ class CachedEngine:
     An entry is found by what decides an answer: the model string, the server's address and account, what the server
     says of itself (the model's digest), and the request with its sampling and seed. What a call cost (tokens, seconds,
     retries) is kept with its answer, so that a replayed run reports what the recorded one did. Errors are never kept.
+    What is asked twice at the same time, as by two methods whose first steps are alike, is asked once: with two answers
+    a replay could give but one of them.
     An entry that cannot be read counts as missing. The cache holds what the model was shown, which may be anything: its
     folders and files are for their owner only.
     """
@@ -68,6 +73,7 @@ class CachedEngine:
         self.folder = folder / f"{re.sub('[^A-Za-z0-9.]+', '-', model)[-60:]}-{_key(self._names(model))[:12]}"
         self._engine = engine if mode == "record" else None
         self._known = EngineInfo(model, host="")  # to replay sends nothing anywhere
+        self._asking: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
 
     @property
     def info(self) -> EngineInfo:
@@ -103,22 +109,35 @@ class CachedEngine:
     async def complete(self, request: Request) -> Completion:
         """Give the answer that is kept; else ask for it, and keep it."""
         path = self._path(request)
-        entry = _read(path, _Answer)
-        if entry is not None and entry.request == request:
-            return entry.completion
-        completion = await self._ask(f"a {request.role!r} call").complete(request)
-        if completion.finish_reason != "error":
+
+        def kept() -> Completion | None:
+            entry = _read(path, _Answer)
+            return entry.completion if entry is not None and entry.request == request else None
+
+        if (known := kept()) is not None:
+            return known
+        async with self._alone(path):
+            if (known := kept()) is not None:
+                return known
+            completion = await self._ask(f"a {request.role!r} call").complete(request)
+            if completion.finish_reason == "error":
+                return completion
+            if (known := kept()) is not None:  # another process was first: what it got is what can be replayed
+                return known
             _write(path, _Answer(request, completion))
-        return completion
+            return completion
 
     async def count_tokens(self, text: str) -> int:
         """Give the count that is kept; else ask for it, and keep it."""
-        path = self._path(text)
-        entry = _read(path, _Count)
-        if entry is not None and entry.text == text:
-            return entry.tokens
+        counted, estimated = self._path(text), self._path(["estimate", text])
+        # What was estimated while nobody counted is no count for who can ask for one.
+        asks = self._engine is not None and self.info.tokenizer == "exact"
+        for path in (counted,) if asks else (counted, estimated):
+            entry = _read(path, _Count)
+            if entry is not None and entry.text == text:
+                return entry.tokens
         tokens = await self._ask("a token count").count_tokens(text)
-        _write(path, _Count(text, tokens))
+        _write(counted if self.info.tokenizer == "exact" else estimated, _Count(text, tokens))
         return tokens
 
     async def close(self) -> None:
@@ -126,7 +145,14 @@ class CachedEngine:
         if self._engine is not None:
             await self._engine.close()
 
-    def _path(self, what: Request | str) -> Path:
+    @asynccontextmanager
+    async def _alone(self, path: Path) -> AsyncIterator[None]:
+        """Let nobody else ask for the same meanwhile: who wants to waits, and finds the answer."""
+        lock = self._asking.setdefault(path, asyncio.Lock())
+        async with lock:
+            yield
+
+    def _path(self, what: Request | str | list[str]) -> Path:
         key = _key([self._names(self.info.model), self.info.digest, what])
         return self.folder / key[:2] / f"{key[2:]}.json"
 

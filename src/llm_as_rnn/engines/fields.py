@@ -1,7 +1,7 @@
 """The fields of a request that an answer can do without, and which of them a server's refusal is about.
 
-A part that can be left out has a name: that of its field (``seed``), ``strict``, or ``schema.`` and a keyword of JSON
-schema (``schema.pattern``).
+A part that can be left out has a name: that of its field (``seed``), ``strict``, ``schema.`` and a keyword of JSON
+schema (``schema.pattern``), or `MANY`.
 """
 
 from __future__ import annotations
@@ -36,17 +36,23 @@ _UNNAMED = (
     *("grammar", "json_schema", "regex", "cache_prompt"),
 )
 """What is left out where a server does not say what it refuses, in this order, after what holds an answer to a form."""
+MANY = f"{LOGPROBS}.many"
+"""The chances of more alternatives than any server tells that tells chances: some tell no more (`LEGACY`)."""
 ALL = "all"
 """Stands beside all parts together, once each was left out in vain."""
 _WHOLE = re.compile(r"unsupported|not support|unavailable|unrecognized|unknown|extra", re.IGNORECASE)
 _OF_SCHEMA = re.compile(r"schema|response_format|keyword|structured", re.IGNORECASE)
 
+TOP, TOP_OF_TGI = f"top_{LOGPROBS}", "top_n_tokens"
+"""What says how many alternatives, and what Text Generation Inference calls it when it refuses so many."""
 ASKED: dict[Dialect, int] = {"llamacpp": 50}
 """Alternatives whose chances are asked for at each token; `USUAL` of servers that are not named."""
 USUAL = 20
 """The most that OpenAI's own service tells, and vLLM by default."""
+MOST_TOLD = 24_000
+"""The most alternatives of a whole answer, at some 128 bytes each: a reply that is longer than 4 MiB is not read."""
 LEGACY = 5
-"""The most that it tells of a text that is to be gone on with."""
+"""The most that it tells of a text that is to be gone on with, and others of any."""
 
 
 def request_fields(request: Request, dialect: Dialect, refused: Collection[str]) -> dict[str, Any]:
@@ -59,7 +65,7 @@ def request_fields(request: Request, dialect: Dialect, refused: Collection[str])
         BOUND: sampling.max_tokens + sampling.thinking,
         "seed": sampling.seed,
         **without_keywords(answer_fields(dialect, request.style, answer), keywords),
-        **({} if LOGPROBS in refused else _logprobs(dialect, request)),
+        **({} if LOGPROBS in refused else _logprobs(dialect, request, LEGACY if MANY in refused else MOST_TOLD)),
     }
     if sampling.stop and not sampling.thinking:  # it would end the thinking too: see `cut_answer`
         fields["stop"] = list(sampling.stop)
@@ -72,16 +78,17 @@ def request_fields(request: Request, dialect: Dialect, refused: Collection[str])
     return {name: value for name, value in fields.items() if name not in refused}
 
 
-def _logprobs(dialect: Dialect, request: Request) -> dict[str, Any]:
+def _logprobs(dialect: Dialect, request: Request, most: int) -> dict[str, Any]:
     """Build the fields that ask for the chances of tokens; none where nobody wants to know.
 
     The thoughts of a reasoning model may hold any option's name, and its chances at that place mean nothing.
     """
-    if not request.answer.places or request.sampling.thinking:
+    most = min(most, MOST_TOLD // max(request.sampling.max_tokens, 1))
+    if not request.answer.places or request.sampling.thinking or not most:
         return {}
     if request.style == "chat":
-        return {LOGPROBS: True, f"top_{LOGPROBS}": ASKED.get(dialect, USUAL)}
-    return {LOGPROBS: ASKED.get(dialect, LEGACY if dialect == "other" else USUAL)}
+        return {LOGPROBS: True, TOP: min(most, ASKED.get(dialect, USUAL))}
+    return {LOGPROBS: min(most, ASKED.get(dialect, LEGACY if dialect == "other" else USUAL))}
 
 
 def parts(fields: Mapping[str, Any]) -> list[str]:
@@ -92,7 +99,8 @@ def parts(fields: Mapping[str, Any]) -> list[str]:
         found += [f"{SCHEMA}{name}" for name in KEYWORDS if without_keywords(schema, {name}) != schema]
         found += ["strict"] if "strict" in schema else []
         found.append("response_format")
-    return found + [name for name in _UNNAMED if name in fields]
+    many = fields.get(TOP, fields.get(LOGPROBS, 0)) > LEGACY
+    return found + ([MANY] if many else []) + [name for name in _UNNAMED if name in fields]
 
 
 def suspects(refusal: Refusal, fields: Mapping[str, Any], cleared: Collection[str], *, guess: bool) -> frozenset[str]:
@@ -135,9 +143,11 @@ def named(refusal: Refusal, fields: Mapping[str, Any]) -> frozenset[str]:
 
 
 def _words(refusal: Refusal) -> set[str]:
-    """Give the words of a refusal; what asks for the chances of tokens are two fields, and one part."""
+    """Give the words of a refusal; what asks for the chances of tokens has several names, and is many or any."""
     words = {*re.findall(r"\w+", refusal.said), *refusal.blamed}
-    return words | {LOGPROBS} if f"top_{LOGPROBS}" in words else words
+    if words & {LOGPROBS, TOP}:
+        return words | {LOGPROBS, MANY}
+    return words | {MANY} if TOP_OF_TGI in words else words
 
 
 def _keywords(there: list[str]) -> set[str]:

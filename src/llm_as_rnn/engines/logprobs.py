@@ -57,14 +57,18 @@ def _listed(content: Any) -> list[Token | None]:
 
 
 def _parallel(told: Mapping[str, Any]) -> list[Token | None]:
-    """Read the form of text completions: lists of equal length."""
+    """Read the form of text completions: lists of equal length.
+
+    Some servers list the tokens' numbers in place of their texts, which may look as an option does.
+    """
     texts, chances, others = (told.get(name) for name in ("tokens", f"token_{LOGPROBS}", f"top_{LOGPROBS}"))
     found: list[Token | None] = []
-    for place, text in enumerate(texts[:MOST_TOKENS] if isinstance(texts, list) else []):
+    texts = texts[:MOST_TOKENS] if isinstance(texts, list) else []
+    for place, text in enumerate(texts if all(isinstance(text, str) for text in texts) else []):
         listed = _at(others, place)
         pairs = islice(listed.items(), MOST_OTHERS) if isinstance(listed, dict) else ()
         known = _summed((str(other).encode("utf-8", "replace"), _chance(value)) for other, value in pairs)
-        said = str(text).encode("utf-8", "replace")
+        said = text.encode("utf-8", "replace")
         found.append(Token(said, _chance(_at(chances, place)) or known.get(said, 0.0), known))
     return found
 

@@ -185,10 +185,8 @@ class OpenAICompatibleEngine:
             answer = await self._create(request)
         reply = await beside(answer.content, read_reply, answer.content, request, self.where, self._wire.hide)
         completion = await self._account(reply) if reply.uncounted else reply.completion
-        # Most servers count what their cache holds along: where it is more than they read, they count it apart.
-        cached = completion.cached_tokens or 0
-        read = completion.prompt_tokens + (cached if cached > completion.prompt_tokens else 0)
-        if cut := await self._cuts.saw(request.prompt, read, exact=self._server.counts_tokens):
+        read, exact = completion.prompt_tokens, self._server.counts_tokens
+        if cut := await self._cuts.saw(request.prompt, read, exact=exact):
             self._remark(f"{self.where} cuts prompts: {cut}")
         # Where the server said something instead of the model, that is the reason why there is no text.
         error = answer.refusal.said if answer.refusal is not None and not completion.text else ""

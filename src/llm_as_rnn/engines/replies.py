@@ -77,8 +77,8 @@ def read_reply(content: bytes, request: Request, where: str, hide: Redactor = _N
         sent = one_line(hide(content[:_QUOTED].decode("utf-8", "replace")))
         raise EngineError(f"{where} sent no answer, but {sent or 'nothing'}")
     choice, usage = choices[0], _dict(_dict(body).get("usage"))
-    completion_tokens = _count(usage.get("completion_tokens")) or 0
-    full = completion_tokens >= request.sampling.max_tokens + request.sampling.thinking
+    spent = _spent(usage)
+    full = spent.written >= request.sampling.max_tokens + request.sampling.thinking
     reason = _str(choice.get("finish_reason")).casefold()
     finish_reason = _FINISH_REASONS.get(reason, "length" if full else "stop")
     if finish_reason == "error":
@@ -90,17 +90,42 @@ def read_reply(content: bytes, request: Request, where: str, hide: Redactor = _N
         thinking = ""
     if request.sampling.thinking:
         answer, finish_reason = cut_answer(answer, request.sampling.stop, finish_reason)
-    counted = _count(_dict(usage.get("completion_tokens_details")).get("reasoning_tokens"))
     completion = Completion(
         text=hide.answer((said.refusal or answer)[: 2 * MOST_TEXT]),  # more is never kept
         finish_reason="content_filter" if said.refusal else finish_reason,
-        prompt_tokens=_count(usage.get("prompt_tokens")) or 0,
-        completion_tokens=completion_tokens,
-        cached_tokens=_count(_dict(usage.get("prompt_tokens_details")).get("cached_tokens")),
-        reasoning_tokens=counted or 0,
-        chances=told_chances(request, choice),
+        prompt_tokens=spent.read,
+        completion_tokens=spent.written,
+        cached_tokens=spent.cached,
+        reasoning_tokens=spent.thought or 0,
+        # Of a thoughtful answer they tell little: all but settled by the thoughts, which hold options' names as well.
+        chances={} if thinking else told_chances(request, choice),
     )
-    return Reply(completion, "" if counted else thinking)
+    return Reply(completion, "" if spent.thought else thinking)
+
+
+class _Spent(NamedTuple):
+    """Tokens of a call: cached ones are among those that were read, thoughts among those that were written."""
+
+    read: int
+    written: int
+    cached: int | None
+    thought: int | None
+
+
+def _spent(usage: Mapping[str, Any]) -> _Spent:
+    """Read a reply's figures.
+
+    Most servers count what their cache holds, and what was thought, along with the rest; some count it apart. More of
+    it than of the whole can only be that.
+    """
+    read, written = (_count(usage.get(f"{of}_tokens")) or 0 for of in ("prompt", "completion"))
+    cached = _count(_dict(usage.get("prompt_tokens_details")).get("cached_tokens"))
+    thought = _count(_dict(usage.get("completion_tokens_details")).get("reasoning_tokens"))
+    return _Spent(_with(read, cached), _with(written, thought), cached, thought)
+
+
+def _with(whole: int, part: int | None) -> int:
+    return whole + part if part is not None and part > whole else whole
 
 
 _THINKING = ("reasoning_content", "reasoning", "reasoning_details", "thinking")

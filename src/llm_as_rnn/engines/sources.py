@@ -233,6 +233,11 @@ def _stream(client: httpx2.Client, url: str, wanted: Wanted, part: Path, progres
                 file.write(chunk)
                 start += len(chunk)
                 progress(start, total)
+                if start > wanted.size:  # it did not say how long it is, and may never end
+                    break
+    if start > wanted.size:
+        part.unlink()
+        raise SourceError(f"the file there has more than {wanted.size} bytes")
     if start < wanted.size:
         raise _TryAgainError("the connection closed early")
 

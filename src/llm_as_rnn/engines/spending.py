@@ -8,12 +8,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from llm_as_rnn.core.calls import Completion, Request
 from llm_as_rnn.core.engine import Engine, EngineInfo
 from llm_as_rnn.core.errors import EngineUnavailableError, UsageError
 from llm_as_rnn.core.files import read_file
 from llm_as_rnn.core.records import Record
+from llm_as_rnn.engines.estimate import estimate_tokens
 
 A_MILLION = 1_000_000
 
@@ -39,13 +41,14 @@ class Price(Record, frozen=True, forbid_unknown_fields=True):
             raise ValueError("a price is a number from 0 on")
 
     def of(self, prompt: float, cached: float, completion: float) -> float:
-        """Give what tokens cost; the cached ones are among those of prompts.
+        """Give what tokens cost; the cached ones are among those of prompts, and no more of them count.
 
         Examples
         --------
         >>> Price(prompt=2.0, completion=8.0, cached=0.5).of(1_000_000, 800_000, 100_000)
         1.6
         """
+        cached = min(cached, prompt)
         rate = self.prompt if self.cached is None else self.cached
         return ((prompt - cached) * self.prompt + cached * rate + completion * self.completion) / A_MILLION
 
@@ -170,6 +173,17 @@ class Meter:
             raise EngineUnavailableError(self.reached, "go on with --resume")
 
 
+def _counted(request: Request, completion: Completion) -> Completion:
+    """Estimate the figures that an engine does not give: a limit must hold there, too."""
+    if completion.finish_reason == "error":
+        return completion
+    return replace(
+        completion,
+        prompt_tokens=completion.prompt_tokens or estimate_tokens(request.prompt),
+        completion_tokens=completion.completion_tokens or estimate_tokens(completion.text),
+    )
+
+
 class MeteredEngine:
     """Hands calls on to an engine as long as there is something left to spend.
 
@@ -213,7 +227,7 @@ class MeteredEngine:
         """
         self._meter.require_some_left()
         completion = await self._engine.complete(request)
-        self._meter.count(self.info.model, completion)
+        self._meter.count(self.info.model, _counted(request, completion))
         return completion
 
     async def count_tokens(self, text: str) -> int:

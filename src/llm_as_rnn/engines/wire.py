@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import json
+import logging
 import os
 import random
 import ssl
@@ -50,6 +51,9 @@ FIRST_WAIT = 0.5
 """Seconds before the second attempt; twice as long before each further one."""
 LONGEST_WAIT = 5.0
 """Seconds that are waited here at the most."""
+
+CLIENTS_LOG = "httpx2"
+"""The log of the HTTP client."""
 
 
 class Answer(NamedTuple):
@@ -126,6 +130,7 @@ class Connection:
         self._most = most
         self._proxies = proxies
         self._client: httpx2.AsyncClient | None = None
+        self._logged = _Logged(self.hide)
 
     async def open(self) -> None:
         """Make ready to connect.
@@ -158,6 +163,8 @@ class Connection:
                 auth=self.address.login,
                 headers={"User-Agent": f"llm-as-rnn/{__version__}", "Accept-Encoding": "gzip"},
             )
+        if self.address.query:
+            logging.getLogger(CLIENTS_LOG).addFilter(self._logged)
 
     async def ask(
         self,
@@ -191,6 +198,7 @@ class Connection:
         """Close the connections."""
         client, self._client = self._client, None
         if client is not None:
+            logging.getLogger(CLIENTS_LOG).removeFilter(self._logged)
             await client.aclose()
 
     async def _read(self, reply: httpx2.Response) -> bytes:
@@ -337,6 +345,18 @@ class Wire(Connection):
         body = self.hide.body(reply.content)
         refusal = await beside(body, read_refusal, reply.status, body, self.hide)
         return Answer(body, refusal, retry_after(reply.headers), failed)
+
+
+class _Logged(logging.Filter):
+    """Takes secrets out of what the HTTP client logs, which is the whole address of every request."""
+
+    def __init__(self, hide: Redactor) -> None:
+        super().__init__()
+        self._hide = hide
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = self._hide(record.getMessage()), ()
+        return True
 
 
 async def beside(content: bytes, read: Callable[..., T], *arguments: Any) -> T:
