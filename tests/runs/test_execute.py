@@ -193,6 +193,27 @@ def test_advice_that_comes_to_a_run_goes_no_further_than_who_gives_it(
     assert failures == {f"recurrent/{one}": why, f"advised/{one}": why}
 
 
+def test_advice_that_is_carried_on_waits_behind_a_sequence_that_ended_early(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    carrying = run_options(**WANTED, methods=("recurrent", "advised"), carry=True)
+    go(tmp_path / "whole", carrying)
+    _, second, third = sorted({record.sequence for record in content(tmp_path / "whole")})
+    learn = Recurrent.learn
+
+    def broken(self: Recurrent, state: Any, observation: Any, *more: Any) -> Any:
+        if (observation.sequence, observation.t) == (second, 2):
+            raise RuntimeError("a fault of the method")
+        return (yield from learn(self, state, observation, *more))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Recurrent, "learn", broken)
+        failures = go(tmp_path / "run", carrying).failures
+    assert set(failures) == {f"recurrent/{second}", f"advised/{second}", f"advised/{third}"}
+    assert go(tmp_path / "run", carrying, resume=True).status == "finished"
+    assert content(tmp_path / "run") == content(tmp_path / "whole")
+
+
 def test_a_method_that_was_asked_for_advice_already_cannot_come_to_a_run(tmp_path: Path) -> None:
     begun = run_options(**WANTED, methods=("advised",))
     before = go(tmp_path / "run", begun)

@@ -411,6 +411,10 @@ async def _in_order(
     failures = {**failures, **await go([method for method in methods if not advice[method.name]], sequences)}
     for method in methods:
         ended = _ended_early(advice[method.name], sequences, failures)
+        if method.shares and ended:  # those after the first would learn from less than they should
+            first, why = next(iter(ended.items()))
+            names = [sequence.info.id for sequence in sequences]
+            ended = {name: ended.get(name, why) for name in names[names.index(first) :]}
         failures |= {f"{method.name}/{name}": why for name, why in ended.items()}
         if advice[method.name]:
             failures |= await go([method], [one for one in sequences if one.info.id not in ended])
