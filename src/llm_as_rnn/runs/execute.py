@@ -93,6 +93,11 @@ class Options(Record, frozen=True):
     data: Path | None = None
     allow_remote_data: bool = False
 
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The methods and settings that were asked for by name (see `RunSpec.as_begun`)."""
+        return (*self.methods, *(name for name, value in self.settings.items() if value is not None))
+
 
 class Watcher(Protocol):
     """Is told how a run goes on: a progress display, say."""
@@ -297,7 +302,7 @@ async def execute(
         spec = make_spec(options, task, prompts, engine.info, table, found.digest)
         before = directory.info() if resume and directory.holds_run else None
         if before:
-            spec = spec.as_begun(before.spec, (*options.methods, *_named(options.settings)))
+            spec = spec.as_begun(before.spec, options.named)
         sequences = cut(spec.selection)
         cast = _cast(task, spec, prompts)
         if needs_model(spec.methods):
@@ -314,10 +319,6 @@ async def execute(
         return await _run(info, directory, cast, sequences, workers, watcher, scored, before)
     finally:
         await engine.close()
-
-
-def _named(settings: Mapping[str, Any]) -> list[str]:
-    return [name for name, value in settings.items() if value is not None]
 
 
 def _cast(task: Task, spec: RunSpec, prompts: Prompts) -> Cast:
