@@ -361,6 +361,12 @@ def test_a_folder_with_a_run_or_other_things_is_left_alone(tmp_path: Path) -> No
     assert [path.name for path in (tmp_path / "other").iterdir()] == ["thesis.tex"]
 
 
+def test_a_run_that_was_killed_as_it_began_begins_in_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/.run.json.x_bybij5.writing").touch()  # as `files.replacing` calls it
+    assert go(tmp_path / "run", resume=True).status == "finished"
+
+
 @pytest.mark.parametrize("delay", [1, 2, 3, 4, 9])
 def test_late_outcomes_are_predicted_without(tmp_path: Path, delay: int) -> None:
     """The memory that predicts step t has learned the outcomes before t - delay + 1, and no others."""

@@ -31,7 +31,7 @@ from llm_as_rnn.cli.running import (
 )
 from llm_as_rnn.cli.showing import show
 from llm_as_rnn.core.errors import EngineError, RunError, UsageError
-from llm_as_rnn.core.files import make_folder, write_atomically
+from llm_as_rnn.core.files import holds_files, make_folder, write_atomically
 from llm_as_rnn.core.knobs import wanted
 from llm_as_rnn.core.prompts import EVERY_ROOM, Prompts
 from llm_as_rnn.core.settings import Settings
@@ -206,7 +206,7 @@ def _jobs(planned: Sequence[Planned], models: Sequence[str]) -> list[_Job]:
 
 def _require_free(how: _How) -> None:
     """Refuse a folder that holds a sweep, unless that is to go on."""
-    if not how.resume and how.out.is_dir() and any(how.out.iterdir()):
+    if not how.resume and holds_files(how.out):
         raise RunError(f"{how.out} is not empty", "add --resume to go on with the sweep there, or choose another --out")
 
 
