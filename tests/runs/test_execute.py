@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import shutil
 import zlib
 from collections.abc import Sequence as Many
 from contextlib import nullcontext
@@ -33,6 +34,8 @@ from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.recurrence.cell import Recurrent
 from llm_as_rnn.runs.directory import RunDirectory, RunInfo
 from llm_as_rnn.runs.execute import Options, execute, make_spec
+from llm_as_rnn.runs.journal import CHECKED, STEPS, read_journal
+from llm_as_rnn.runs.writing import whole as whole_journal
 from tests.helpers import LINES, content, run_options
 
 INFO = EngineInfo("scripted:test", digest="d", form="line", style="completion", slots=3)
@@ -211,6 +214,20 @@ def test_advice_that_is_carried_on_waits_behind_a_sequence_that_ended_early(
         failures = go(tmp_path / "run", carrying).failures
     assert set(failures) == {f"recurrent/{second}", f"advised/{second}", f"advised/{third}"}
     assert go(tmp_path / "run", carrying, resume=True).status == "finished"
+    assert content(tmp_path / "run") == content(tmp_path / "whole")
+
+
+def test_advice_that_comes_to_a_run_of_before_hears_what_its_journal_holds(tmp_path: Path) -> None:
+    few, more = (run_options(**WANTED, methods=names) for names in (("recurrent",), ("recurrent", "advised")))
+    go(tmp_path / "run", few)
+    begun = RunDirectory(tmp_path / "run")
+    begun.journal.write_bytes(whole_journal(read_journal(begun.journal)[:5], STEPS, CHECKED))
+    shutil.copytree(tmp_path / "run", tmp_path / "whole")
+    go(tmp_path / "whole", more, resume=True)
+    for crash_after in (20, 45):
+        with pytest.raises(RunError, match="a crash"):
+            go(tmp_path / "run", more, resume=True, crash_after=crash_after)
+    assert go(tmp_path / "run", more, resume=True).status == "finished"
     assert content(tmp_path / "run") == content(tmp_path / "whole")
 
 

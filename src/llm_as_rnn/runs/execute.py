@@ -372,7 +372,8 @@ async def _run(
         commits = Commits(journal, told, grouped=workers.executor.elsewhere)
 
         async def commit(record: StepRecord) -> None:
-            await commits.keep(scored(record))
+            # Advice hears what a resumed run would hear, and no more.
+            await commits.keep(journal.kept(scored(record)))
 
         try:
             walking = partial(workers.executor.go, keep=commit, hear=journal.hear)

@@ -93,6 +93,11 @@ class Journal:
             os.close(self._file)
             self._lock.release()
 
+    def kept(self, record: T) -> T:
+        """Give as much of a record as will be read again: earlier formats have no place for some of it."""
+        kept: T = self._lines.kept(record)
+        return kept
+
     def append(self, record: Record, *, durably: bool = True) -> None:
         """Commit one record: when this returns, it is on the disk, and what is read there is what was given.
 
