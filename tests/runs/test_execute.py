@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import shutil
 import zlib
 from collections.abc import Sequence as Many
 from contextlib import nullcontext
@@ -33,6 +34,8 @@ from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.recurrence.cell import Recurrent
 from llm_as_rnn.runs.directory import RunDirectory, RunInfo
 from llm_as_rnn.runs.execute import Options, execute, make_spec
+from llm_as_rnn.runs.journal import CHECKED, STEPS, read_journal
+from llm_as_rnn.runs.writing import whole as whole_journal
 from tests.helpers import LINES, content, run_options
 
 INFO = EngineInfo("scripted:test", digest="d", form="line", style="completion", slots=3)
@@ -193,6 +196,41 @@ def test_advice_that_comes_to_a_run_goes_no_further_than_who_gives_it(
     assert failures == {f"recurrent/{one}": why, f"advised/{one}": why}
 
 
+def test_advice_that_is_carried_on_waits_behind_a_sequence_that_ended_early(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    carrying = run_options(**WANTED, methods=("recurrent", "advised"), carry=True)
+    go(tmp_path / "whole", carrying)
+    _, second, third = sorted({record.sequence for record in content(tmp_path / "whole")})
+    learn = Recurrent.learn
+
+    def broken(self: Recurrent, state: Any, observation: Any, *more: Any) -> Any:
+        if (observation.sequence, observation.t) == (second, 2):
+            raise RuntimeError("a fault of the method")
+        return (yield from learn(self, state, observation, *more))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Recurrent, "learn", broken)
+        failures = go(tmp_path / "run", carrying).failures
+    assert set(failures) == {f"recurrent/{second}", f"advised/{second}", f"advised/{third}"}
+    assert go(tmp_path / "run", carrying, resume=True).status == "finished"
+    assert content(tmp_path / "run") == content(tmp_path / "whole")
+
+
+def test_advice_that_comes_to_a_run_of_before_hears_what_its_journal_holds(tmp_path: Path) -> None:
+    few, more = (run_options(**WANTED, methods=names) for names in (("recurrent",), ("recurrent", "advised")))
+    go(tmp_path / "run", few)
+    begun = RunDirectory(tmp_path / "run")
+    begun.journal.write_bytes(whole_journal(read_journal(begun.journal)[:5], STEPS, CHECKED))
+    shutil.copytree(tmp_path / "run", tmp_path / "whole")
+    go(tmp_path / "whole", more, resume=True)
+    for crash_after in (20, 45):
+        with pytest.raises(RunError, match="a crash"):
+            go(tmp_path / "run", more, resume=True, crash_after=crash_after)
+    assert go(tmp_path / "run", more, resume=True).status == "finished"
+    assert content(tmp_path / "run") == content(tmp_path / "whole")
+
+
 def test_a_method_that_was_asked_for_advice_already_cannot_come_to_a_run(tmp_path: Path) -> None:
     begun = run_options(**WANTED, methods=("advised",))
     before = go(tmp_path / "run", begun)
@@ -338,6 +376,12 @@ def test_a_folder_with_a_run_or_other_things_is_left_alone(tmp_path: Path) -> No
     with pytest.raises(LlmAsRnnError, match="not empty"):
         go(tmp_path / "other")
     assert [path.name for path in (tmp_path / "other").iterdir()] == ["thesis.tex"]
+
+
+def test_a_run_that_was_killed_as_it_began_begins_in_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/.run.json.x_bybij5.writing").touch()  # as `files.replacing` calls it
+    assert go(tmp_path / "run", resume=True).status == "finished"
 
 
 @pytest.mark.parametrize("delay", [1, 2, 3, 4, 9])

@@ -14,8 +14,8 @@ from llm_as_rnn.engines.estimate import estimate_tokens
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.engines.spending import Price
 from llm_as_rnn.runs.forecast import Outlook, forecast
-from tests.helpers import content
-from tests.runs.test_execute import INFO, OPTIONS, answer, go
+from tests.helpers import content, run_options
+from tests.runs.test_execute import INFO, OPTIONS, WANTED, answer, go
 
 ASKING = ("zero_shot", "full_history", "memprompt", "recurrent", "streaming_icl")
 RUN = msgspec.structs.replace(OPTIONS, methods=(*ASKING, "advised"))
@@ -59,3 +59,16 @@ def test_advice_alone_asks_what_its_advisers_ask() -> None:
     assert [one.method for one in alone.methods] == ["advised"]
     together = {one.method: one for one in foreseen(ScriptedEngine(answer, INFO), 0).methods}
     assert alone.methods[0].calls == together["recurrent"].calls
+
+
+@pytest.mark.parametrize("beside", ["recurrent", "zero_shot"])
+@pytest.mark.parametrize("measure", [0, 2])
+def test_advice_asks_only_those_who_do_not_run_themselves(tmp_path: Path, beside: str, measure: int) -> None:
+    run = run_options(**WANTED, methods=("advised", beside), bare=True)
+    engine = ScriptedEngine(answer, INFO)
+    outlook = asyncio.run(forecast(run, engine, measure))
+    go(tmp_path / "run", run)
+    made = Counter(record.method for record in content(tmp_path / "run") for _ in record.calls)
+    assert [one.method for one in outlook.methods] == ["advised", beside]
+    assert {one.method: one.calls for one in outlook.methods} == dict(made)
+    assert outlook.measured == len([request for request in engine.requests if request.role != "count"])

@@ -368,6 +368,32 @@ def test_a_full_disk_leaves_whole_lines(tmp_path: Path, monkeypatch: pytest.Monk
     assert read_journal(path) == [record(0), record(1)]
 
 
+def test_nothing_is_written_behind_what_could_not_be_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "steps.jsonl"
+    write = os.write
+
+    def half(file: int, content: bytes) -> int:
+        write(file, content[:50])
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    def stuck(file: int, length: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with Journal(path) as journal:
+        journal.append(record(0))
+        with monkeypatch.context() as failing:
+            failing.setattr(os, "write", half)
+            failing.setattr(os, "ftruncate", stuck)
+            with pytest.raises(RunError, match="cannot be written"):
+                journal.append(record(1))
+        with pytest.raises(RunError, match="cannot be written"):  # as other sequences try meanwhile
+            journal.append(record(1))
+    assert read_journal(path) == [record(0)]
+    with Journal(path) as journal:
+        journal.append(record(1))
+    assert read_journal(path) == [record(0), record(1)]
+
+
 def test_options_of_sets_are_named_by_their_places_once_they_were_named() -> None:
     writing, reading = StepLines(), StepLines()
     tags = tuple(f"tag of a long name {number}" for number in range(100))

@@ -30,8 +30,8 @@ from llm_as_rnn.cli.running import (
     words_to_judge,
 )
 from llm_as_rnn.cli.showing import show
-from llm_as_rnn.core.errors import RunError, UsageError
-from llm_as_rnn.core.files import make_folder, write_atomically
+from llm_as_rnn.core.errors import EngineError, RunError, UsageError
+from llm_as_rnn.core.files import holds_files, make_folder, write_atomically
 from llm_as_rnn.core.knobs import wanted
 from llm_as_rnn.core.prompts import EVERY_ROOM, Prompts
 from llm_as_rnn.core.settings import Settings
@@ -78,6 +78,8 @@ class _How(NamedTuple):
     cache_reuse: int
     meter: Meter
     notice: PauseNotice
+    lost: dict[str, EngineError]
+    """Models, judges among them, that could not be reached, and why: they are not tried again at the next run."""
 
 
 class _Job(NamedTuple):
@@ -147,6 +149,7 @@ def sweep(  # noqa: PLR0913, PLR0917 - one argument an option
         cache_reuse=cache_reuse,
         meter=meter,
         notice=notice,
+        lost={},
     )
     jobs = _jobs(here, models or found.models or (DEFAULT_MODEL,))
     _say_refusals(jobs)
@@ -161,7 +164,7 @@ def sweep(  # noqa: PLR0913, PLR0917 - one argument an option
             return SOME_FAILED
         if not _make(job, how):
             return INTERRUPTED
-    return _conclude(found, planned, jobs, folder)
+    return _conclude(found, planned, jobs, how)
 
 
 def _say_refusals(jobs: Sequence[_Job]) -> None:
@@ -203,7 +206,7 @@ def _jobs(planned: Sequence[Planned], models: Sequence[str]) -> list[_Job]:
 
 def _require_free(how: _How) -> None:
     """Refuse a folder that holds a sweep, unless that is to go on."""
-    if not how.resume and how.out.is_dir() and any(how.out.iterdir()):
+    if not how.resume and holds_files(how.out):
         raise RunError(f"{how.out} is not empty", "add --resume to go on with the sweep there, or choose another --out")
 
 
@@ -241,14 +244,32 @@ def _make(job: _Job, how: _How) -> bool:
     say(f"\n{job.folder}/{job.planned.folder}")
     if how.resume and is_finished(job.planned, job.model, directory) and not _to_retry(directory, how):
         say("it is finished already")
-    elif not _run(job, how, directory):
-        return False
-    if judge is None or how.meter.reached:
+    elif job.model in how.lost:
+        say("it is left out as well")
+        return True
+    else:
+        try:
+            if not _run(job, how, directory):
+                return False
+        except EngineError as error:  # the other models' runs are still to be made
+            _lose(job.model, error, how)
+            return True
+    if judge is None or how.meter.reached or judging in how.lost:
         show(directory)
         return True
     words = words_to_judge(directory, judging or "", ways, base_url, options.prompts)
     prompts = Prompts.with_folder(options.prompts, EVERY_ROOM)
-    return judge_and_show(directory, judge, ways, prompts, how.notice, words) is not None
+    try:
+        return judge_and_show(directory, judge, ways, prompts, how.notice, words) is not None
+    except EngineError as error:
+        _lose(judging or "", error, how)
+        show(directory)
+        return True
+
+
+def _lose(model: str, error: EngineError, how: _How) -> None:
+    how.lost[model] = error
+    say(f"{model} cannot be reached: {error}")
 
 
 def _to_retry(directory: RunDirectory, how: _How) -> bool:
@@ -291,12 +312,25 @@ def _show_outlooks(jobs: Sequence[_Job], how: _How, spending: Spending) -> None:
     console.print(f"\nin all: {whole.calls:,.0f} calls, {whole.prompt + whole.completion:,.0f} tokens", style="bold")
 
 
-def _conclude(found: Sweep, planned: Sequence[Planned], jobs: Sequence[_Job], out: Path) -> int:
-    """Show the table of a whole sweep, and write it down."""
+def _conclude(found: Sweep, planned: Sequence[Planned], jobs: Sequence[_Job], how: _How) -> int:
+    """Show the table of a whole sweep, and write it down; of a model that was never reached nothing is in it.
+
+    Raises
+    ------
+    EngineError
+        If none was.
+    """
+    out, there = how.out, [job for job in jobs if _directory(job, how).holds_run]
+    if not there:
+        raise next(iter(how.lost.values()))
     with waiting("making the table"):
-        done = [_done(job, out) for job in jobs]
+        done = [_done(job, out) for job in there]
         outcome = Outcome(found, planned, done)
-        content, said, against = sweep_table(outcome), remarks(outcome, planned), against_best(outcome)
+        content, against = sweep_table(outcome), against_best(outcome)
+        said = [
+            *(f"{model} could not be reached: {why}" for model, why in how.lost.items()),
+            *remarks(outcome, planned),
+        ]
         compared = against_table(outcome, against) if against else None
     console.print(f"\n{found.title}", style="bold")
     console.print(plain_table(content, "method"))
@@ -319,13 +353,13 @@ def _conclude(found: Sweep, planned: Sequence[Planned], jobs: Sequence[_Job], ou
     except OSError as error:
         raise RunError(f"the table cannot be written to {out}: {error.strerror}", "make room there") from error
     console.print(f"table: {out / 'sweep.md'}, page: {out / 'sweep.html'}", soft_wrap=True)
-    return DONE if all(one.info.status == "finished" for one in done) else SOME_FAILED
+    return SOME_FAILED if how.lost or any(one.info.status != "finished" for one in done) else DONE
 
 
 def _done(job: _Job, out: Path) -> Done:
     folder = f"{job.folder}/{job.planned.folder}"
     directory = RunDirectory(out / folder)
-    info = directory.info()
+    info = directory.current()
     table = tabulate(info.task, directory.steps())
     summaries = summarise(info.task, table, info.spec.settings.coverage)
     return Done(job.planned, job.model, folder, info, summaries, scores_of(table))

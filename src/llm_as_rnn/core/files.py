@@ -259,6 +259,11 @@ def make_folder(folder: Path, mode: int = 0o777) -> None:
         sync(each.parent)
 
 
+def holds_files(folder: Path) -> bool:
+    """Tell whether there is anything in a folder but what killed writers left; nothing is in one that is not there."""
+    return folder.is_dir() and any(not _UNFINISHED.fullmatch(path.name) for path in folder.iterdir())
+
+
 def make_private(folder: Path) -> None:
     """Make a folder that only its owner can look into, whatever the umask says; one that is there becomes so.
 

@@ -326,7 +326,8 @@ def remarks(outcome: Outcome, planned: Iterable[Planned]) -> list[str]:
     """Say what a reader of the table should know: what was left out, what did not end well, whose figures these are."""
     sweep, left_out = outcome.sweep, {plan.run.name: plan.missing for plan in planned if plan.missing}
     said = [f"{name} was left out: {why}" for name, why in left_out.items()]
-    said += [f"{one.folder} is not complete: it has {one.info.status}" for one in outcome.done if _is_failed(one)]
+    ends = {"failed": "it has failed", "running": "it is going on", "interrupted": "it was interrupted"}
+    said += [f"{one.folder} is not complete: {ends[why]}" for one in outcome.done if (why := one.info.status) in ends]
     seeds = {name: number for name in (plan.run.name for plan in outcome.plans) if (number := outcome.seeds(name)) > 1}
     said += [f"{name}: the runs of {number} seeds together" for name, number in seeds.items()]
     said.append("ours: means over all steps with an outcome, in brackets 95 % bootstrap intervals")
@@ -334,10 +335,6 @@ def remarks(outcome: Outcome, planned: Iterable[Planned]) -> list[str]:
         sources = dict.fromkeys(one.source or sweep.source for one in sweep.published)
         said.append(f"{PUBLISHED}: {'; '.join(filter(None, sources))}; nothing of it was measured here")
     return [*said, *sweep.notes]
-
-
-def _is_failed(one: Done) -> bool:
-    return one.info.status == "failed"
 
 
 AGAINST = (

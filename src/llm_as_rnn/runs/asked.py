@@ -98,6 +98,10 @@ class RunJournal:
             named = {message.digest: message for message in request.messages}
             self._heard.update({name: message for name, message in named.items() if name not in self._known})
 
+    def kept(self, record: StepRecord) -> StepRecord:
+        """Give a step as it will be read again (see `writing.Journal.kept`)."""
+        return self._steps.kept(record)
+
     def append(self, record: StepRecord, *, durably: bool = True) -> None:
         """Commit a step: when this returns, it is on the disk; what was asked at it was written before.
 

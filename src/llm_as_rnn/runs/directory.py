@@ -18,7 +18,7 @@ import msgspec
 from llm_as_rnn._version import __version__
 from llm_as_rnn.core.engine import EngineInfo
 from llm_as_rnn.core.errors import LlmAsRnnError, RunError
-from llm_as_rnn.core.files import make_folder, make_private, read_file, write_atomically
+from llm_as_rnn.core.files import holds_files, make_folder, make_private, read_file, write_atomically
 from llm_as_rnn.core.records import Record, Status
 from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import Task
@@ -129,7 +129,7 @@ class RunDirectory:
             spec.require_same(info.spec)
             spec.require_addable(info.spec, task)
             return msgspec.structs.replace(info, status="running", failures={}, remote_data=remote_data)
-        if self.path.is_dir() and any(self.path.iterdir()):
+        if holds_files(self.path):  # one that was killed as it began has left an unfinished run.json
             raise RunError(f"{self.path} is not empty and holds no run", "choose another --out")
         credentialed = is_credentialed(task)
         try:

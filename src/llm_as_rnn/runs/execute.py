@@ -93,6 +93,11 @@ class Options(Record, frozen=True):
     data: Path | None = None
     allow_remote_data: bool = False
 
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The methods and settings that were asked for by name (see `RunSpec.as_begun`)."""
+        return (*self.methods, *(name for name, value in self.settings.items() if value is not None))
+
 
 class Watcher(Protocol):
     """Is told how a run goes on: a progress display, say."""
@@ -297,7 +302,7 @@ async def execute(
         spec = make_spec(options, task, prompts, engine.info, table, found.digest)
         before = directory.info() if resume and directory.holds_run else None
         if before:
-            spec = spec.as_begun(before.spec, (*options.methods, *_named(options.settings)))
+            spec = spec.as_begun(before.spec, options.named)
         sequences = cut(spec.selection)
         cast = _cast(task, spec, prompts)
         if needs_model(spec.methods):
@@ -314,10 +319,6 @@ async def execute(
         return await _run(info, directory, cast, sequences, workers, watcher, scored, before)
     finally:
         await engine.close()
-
-
-def _named(settings: Mapping[str, Any]) -> list[str]:
-    return [name for name, value in settings.items() if value is not None]
 
 
 def _cast(task: Task, spec: RunSpec, prompts: Prompts) -> Cast:
@@ -371,7 +372,8 @@ async def _run(
         commits = Commits(journal, told, grouped=workers.executor.elsewhere)
 
         async def commit(record: StepRecord) -> None:
-            await commits.keep(scored(record))
+            # Advice hears what a resumed run would hear, and no more.
+            await commits.keep(journal.kept(scored(record)))
 
         try:
             walking = partial(workers.executor.go, keep=commit, hear=journal.hear)
@@ -411,6 +413,10 @@ async def _in_order(
     failures = {**failures, **await go([method for method in methods if not advice[method.name]], sequences)}
     for method in methods:
         ended = _ended_early(advice[method.name], sequences, failures)
+        if method.shares and ended:  # those after the first would learn from less than they should
+            first, why = next(iter(ended.items()))
+            names = [sequence.info.id for sequence in sequences]
+            ended = {name: ended.get(name, why) for name in names[names.index(first) :]}
         failures |= {f"{method.name}/{name}": why for name, why in ended.items()}
         if advice[method.name]:
             failures |= await go([method], [one for one in sequences if one.info.id not in ended])

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from llm_as_rnn.catalogue import advisers, asks_model, build
+from llm_as_rnn.catalogue import advised, advisers, asks_model, build
 from llm_as_rnn.core.alignment import beginning_of
 from llm_as_rnn.core.calls import Call, Completion, Request
 from llm_as_rnn.core.engine import Engine, EngineInfo
@@ -33,9 +33,13 @@ from llm_as_rnn.runs.defaults import MEASURED
 from llm_as_rnn.runs.execute import Options, gather, make_spec
 from llm_as_rnn.runs.spec import RunSpec
 from llm_as_rnn.runs.walk import walk
+from llm_as_rnn.trust.advised import Recorded
 
 WALKED = 3
 """Sequences that are walked through; the others are taken to be like them."""
+
+_Said = dict[tuple[str, str, int], StepRecord]
+"""What was said so far, by method, sequence and timestep."""
 
 NOTE = "it often comes so again"
 """Stands for what a model writes of its own."""
@@ -110,6 +114,7 @@ async def forecast(options: Options, engine: Engine, measure: int = MEASURED) ->
     found = gather(options)
     require_local(found.task, engine.info, options.allow_remote_data, ())
     calls: dict[str, list[Call]] = {}
+    asked: _Said = {}
     if measure:
         await engine.open()
     try:
@@ -117,38 +122,46 @@ async def forecast(options: Options, engine: Engine, measure: int = MEASURED) ->
         sequences = found.cut(spec.selection)
         # Advice takes what others of the run say, and asks nobody; alone it asks what its advisers ask.
         names = [name for name in spec.methods if asks_model(name) and not _is_told(name, found.task, spec)]
+        in_turn = sorted(names, key=lambda name: bool(advisers(name, found.task, spec.settings)))
         if measure:
             first = msgspec.structs.replace(sequences[0], steps=sequences[0].steps[:measure])
-            for name in names:
-                calls[name] = await _calls(name, [first], found.task, spec, found.prompts, engine)
+            for name in in_turn:
+                calls[name] = await _calls(name, [first], found.task, spec, found.prompts, engine, asked)
     finally:
         if measure:
             await engine.close()
-    made = []
-    for name in names:
-        imagined = _Imagined(engine.info)
+    made: dict[str, Forecast] = {}
+    imagined: _Said = {}
+    for name in in_turn:
         few = sequences[:WALKED]
-        guessed = await _calls(name, few, found.task, spec, found.prompts, imagined.engine)
+        guessed = await _calls(name, few, found.task, spec, found.prompts, _Imagined(engine.info).engine, imagined)
         share = sum(len(one.steps) for one in sequences) / sum(len(one.steps) for one in few)
         beginning = guessed[: len(calls.get(name, ()))]
-        made.append(_forecast(name, sequences, guessed, share, calls.get(name, []), beginning))
+        made[name] = _forecast(name, sequences, guessed, share, calls.get(name, []), beginning)
     slots = engine.info.slots if engine.info.host else 1
-    return Outlook(spec, made, sum(map(len, calls.values())), slots)
+    return Outlook(spec, [made[name] for name in names], sum(map(len, calls.values())), slots)
 
 
 def _is_told(name: str, task: Task, spec: RunSpec) -> bool:
-    asked = [adviser for adviser in advisers(name, task, spec.settings) if asks_model(adviser)]
+    asked = _asked(name, task, spec)
     return bool(asked) and set(asked) <= set(spec.methods)
 
 
+def _asked(name: str, task: Task, spec: RunSpec) -> list[str]:
+    """Name those who ask the model for the advice that a method takes."""
+    return [adviser for adviser in advisers(name, task, spec.settings) if asks_model(adviser)]
+
+
 async def _calls(
-    name: str, sequences: Many[Sequence], task: Task, spec: RunSpec, prompts: Prompts, engine: Engine
+    name: str, sequences: Many[Sequence], task: Task, spec: RunSpec, prompts: Prompts, engine: Engine, said: _Said
 ) -> list[Call]:
-    """Walk through sequences, and give the calls that were made."""
-    method = build(name, task, spec.settings, prompts)
+    """Walk through sequences, and give the calls that were made; who gives advice in the run is not asked again."""
+    heard = {one: Recorded(one, said) for one in _asked(name, task, spec) if one in spec.methods}
+    method = advised(name, task, spec.settings, prompts, heard) if heard else build(name, task, spec.settings, prompts)
     made: list[Call] = []
 
     def keep(record: StepRecord) -> None:
+        said[record.method, record.sequence, record.t] = record
         made.extend(record.calls)
 
     for sequence in sequences:

@@ -412,6 +412,6 @@ def is_finished(planned: Planned, model: str, directory: RunDirectory) -> bool:
     prompts = Prompts.with_folder(planned.options.prompts)
     # What the engine said of itself then stands for what it would say now.
     spec = make_spec(planned.options, planned.task, prompts, info.engine, table, source.digest if source else "")
-    spec = spec.as_begun(info.spec, planned.options.methods)
+    spec = spec.as_begun(info.spec, planned.options.named)
     spec.require_same(info.spec)
     return set(spec.methods) == set(info.spec.methods)

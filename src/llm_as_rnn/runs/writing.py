@@ -62,6 +62,7 @@ class Journal:
         mode = OWNER_FILE if private else 0o644
         self._lock = FileLock(path.with_suffix(LOCK), timeout=0, mode=mode)
         self._behind = False  # whether the disk may lack what was written last
+        self._torn: OSError | None = None  # why the file ends with the beginning of a line
 
     def __enter__(self) -> Self:
         try:
@@ -92,6 +93,11 @@ class Journal:
         finally:
             os.close(self._file)
             self._lock.release()
+
+    def kept(self, record: T) -> T:
+        """Give as much of a record as will be read again: earlier formats have no place for some of it."""
+        kept: T = self._lines.kept(record)
+        return kept
 
     def append(self, record: Record, *, durably: bool = True) -> None:
         """Commit one record: when this returns, it is on the disk, and what is read there is what was given.
@@ -164,6 +170,8 @@ class Journal:
 
     def _write(self, content: bytes, *, durably: bool = True) -> None:
         """Write at the end wholly, or not at all."""
+        if self._torn:  # the beginning of a line is dropped on resume as long as nothing stands behind it
+            raise self._torn
         end = os.fstat(self._file).st_size
         try:
             written = 0
@@ -172,9 +180,11 @@ class Journal:
             if durably:
                 os.fsync(self._file)
             self._behind = not durably
-        except OSError:
-            with suppress(OSError):  # what cannot even be cut off is a torn line, which is dropped on resume
+        except OSError as error:
+            try:
                 os.ftruncate(self._file, end)
+            except OSError:
+                self._torn = error
             raise
 
 

@@ -1,0 +1,57 @@
+"""Sweeps where a model cannot be reached, and those that are given again with more said than at first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llm_as_rnn.core.engine import EngineInfo
+from llm_as_rnn.core.errors import EngineUnavailableError
+from llm_as_rnn.engines.scripted import ScriptedEngine
+from llm_as_rnn.runs.directory import RunDirectory
+from tests.cli.commands import command
+from tests.cli.test_sweep import MINE, SMALL, answer, finished
+
+
+class Gone(ScriptedEngine):
+    """A model that is not there."""
+
+    async def open(self) -> None:
+        raise EngineUnavailableError("nothing answers at its address", "start it")
+
+
+@pytest.fixture
+def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Have every model be a script, but those called gone; give a sweep file."""
+
+    def script(model: str, **_server: Any) -> ScriptedEngine:
+        return (Gone if "gone" in model else ScriptedEngine)(answer, EngineInfo(model, "d"))
+
+    monkeypatch.setattr("llm_as_rnn.cli.running.resolve", script)
+    monkeypatch.setattr("llm_as_rnn.cli.judge.resolve", script)
+    monkeypatch.chdir(tmp_path)
+    Path("mine.yaml").write_text(MINE)
+    return "mine.yaml"
+
+
+def test_a_model_that_is_not_there_costs_the_others_nothing(mine: str) -> None:
+    both = (mine, "-m", "openai:gone", "-m", "openai:whole", "--out", "out")
+    why = "openai:gone cannot be reached: nothing answers at its address (start it)"
+    assert finished(*both, code=1).stderr.count(why) == 1
+    assert RunDirectory(Path("out/openai-whole/b")).info().status == "finished"
+    assert "openai:gone could not be reached" in Path("out/sweep.md").read_text(encoding="utf-8")
+    assert "it is finished already" in finished(*both, "--resume", code=1).stderr
+    alone = command("sweep", mine, "-m", "openai:gone", "--out", "alone")
+    assert (alone.returncode, alone.stderr.splitlines()[-1]) == (2, "error: nothing answers at its address (start it)")
+    words = (*SMALL, "--budget", "256", "--judge", "openai:gone", "--out", "judged")
+    assert why in finished("paper", "-m", "openai:whole", "--only", "weather", *words, code=1).stderr
+    assert RunDirectory(Path("judged/openai-whole/weather")).info().status == "finished"
+
+
+def test_a_finished_sweep_is_not_taken_for_one_with_what_was_off_then(mine: str) -> None:
+    words = (mine, "-m", "openai:one", "--out", "out")
+    finished(*words, "--no-calibrate")
+    assert "it is finished already" in finished(*words, "--resume").stderr
+    assert "calibrate was False, now True" in finished(*words, "--resume", "--calibrate", code=2).stderr
