@@ -16,7 +16,7 @@ import msgspec
 
 from llm_as_rnn.baselines.playbook import Addition, PlaybookState
 from llm_as_rnn.baselines.window import Messages, fitted
-from llm_as_rnn.cases.case import came, case, parse
+from llm_as_rnn.cases.case import came, case, line_of, parse
 from llm_as_rnn.cases.recall import Resemblance
 from llm_as_rnn.core.answers import object_schema, read_object
 from llm_as_rnn.core.calls import AnswerFormat, Message
@@ -171,7 +171,7 @@ class Ace(Apart):
         if self.settings.form == "json":
             numbers = _numbers(prediction.raw, self.used_key)
             return [note for note, tally in state.numbered().tallies.items() if tally.number in numbers]
-        line = self.task.show(observation, "case", state.sequence.about)
+        line = line_of(self.task, observation, state.sequence)
         memory = Resemblance(state.notes)
         closest = memory.same(line) or memory.closest(line, 1)
         return list(dict.fromkeys(note for note in state.notes if note in closest or not parse(note).came))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from llm_as_rnn.cases.case import line_of
 from llm_as_rnn.core.method import Asker, Calls, Learned, count_tokens
 from llm_as_rnn.core.outcomes import facts, is_told
 from llm_as_rnn.core.prompts import Prompts
@@ -139,7 +140,7 @@ class Recurrent:
         if not self.shares:
             return self.start(sequence)
         first = Lessons(initial_memory(self.task)) if lessons is None else lessons
-        return msgspec.structs.replace(self.start(sequence), lessons=first)
+        return msgspec.structs.replace(self.start(sequence), lessons=first, ledger=dict(first.ledger))
 
     def conclude(self, state: RecurrentState, last: Observation) -> Calls[tuple[Lessons | None, Update | None]]:
         """Give what the sequence leaves to later ones, and what became of the lessons."""
@@ -241,7 +242,7 @@ class Recurrent:
         past = state.past.after(step.error, step.surprise)
         if step.target is None:
             return msgspec.structs.replace(state, past=past, now=step.now)
-        line = self.task.show(step.observation, "case", state.sequence.about)
+        line = line_of(self.task, step.observation, state.sequence)
         return msgspec.structs.replace(
             state,
             past=past,
