@@ -15,7 +15,7 @@ from llm_as_rnn.recurrence import scorecard
 from llm_as_rnn.recurrence.budget import measured
 from llm_as_rnn.recurrence.choosing import Choice, choose, learned
 from llm_as_rnn.recurrence.feedback import Reflection
-from llm_as_rnn.recurrence.guard import Seen, refusal, trial_by_replay
+from llm_as_rnn.recurrence.guard import Seen, flaw_of, refusal, trial_by_replay
 from llm_as_rnn.recurrence.lessons import Lessons, Teacher
 from llm_as_rnn.recurrence.memory import initial_memory
 from llm_as_rnn.recurrence.notes import LATEST, Credit, credit, foretold, has_changed
@@ -194,9 +194,14 @@ class Recurrent:
         """Give h_t within the budget, or h_{t-1} where the new one is not fit to be kept: a transaction."""
         before = msgspec.structs.replace(step.memory, tokens=(yield from measured(step.memory)))
         proposal = yield from self.rule.propose(step, feedback, state.ledger)
+        flaw = "" if proposal.sections is None else flaw_of(before, proposal.sections)
+        if flaw:
+            proposal = Proposal(None, Why("invalid", flaw), consolidated=proposal.consolidated)
         proposal = yield from held(self.items, before, proposal, state.ledger, step.now)
         if proposal.sections is None:
             return before, Update("kept", *proposal.why), proposal
+        # Whoever wrote the rule: what is accepted was counted here.
+        proposal = proposal._replace(tokens=(yield from count_tokens(str(Memory(proposal.sections)))))
         reason = refusal(before, proposal.sections, proposal.tokens, self.task, self.settings.budget)
         after = _next(before, proposal)
         if not reason and self.settings.recheck:

@@ -71,6 +71,19 @@ def refusal(before: Memory, after: tuple[Section, ...], tokens: int, task: Task,
     return None
 
 
+def flaw_of(before: Memory, after: tuple[Section, ...]) -> str:
+    """Say what keeps sections from being a memory, whichever rule proposes them; nothing where they are one.
+
+    >>> flaw_of(Memory((Section("Notes", ()),)), (Section("Other", ()),))
+    'it has the sections Other, and a memory of this task has Notes'
+    """
+    names, own = ([section.name for section in sections] for sections in (after, before.sections))
+    if names != own:
+        return f"it has the sections {', '.join(names) or 'none'}, and a memory of this task has {', '.join(own)}"
+    odd = next((item for section in after for item in section.items if len(item.splitlines()) != 1), None)
+    return "" if odd is None else f"a note must be one line, not {odd[:40]!r}"
+
+
 def _is_copied(item: str, task: Task) -> bool:
     words = fold(item)
     told = fold(" ".join([task.instructions, *(section.about for section in task.memory)]))
