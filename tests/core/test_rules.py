@@ -421,3 +421,13 @@ def test_code_does_without_the_model(rule: str) -> None:
     for step in range(4):
         stage.meet(f"alpha{step} bravo{step}", "sun")
     assert stage.log == []
+
+
+def test_append_makes_room_among_what_a_person_wrote_into_another_section() -> None:
+    written = tuple(f"a long note that somebody put here, number {n}" for n in range(4))
+    budget = size("x", sections=("Notes", "More")) + count("\n".join(written))
+    stage = Stage("append", task=sky_task("Notes", "More"), budget=budget).holding(*written, section=1)
+    for day in range(3):
+        assert stage.meet(f"day {day} with rain and wind", "sun").update.outcome == "accepted"
+        assert f"day {day} with rain and wind -> sun" in stage.items
+        assert count(str(stage.state.memory)) <= budget
