@@ -117,7 +117,8 @@ class Recurrent:
         self.asker = Asker(task, settings, prompts)
         self.writer = Writer(self.asker, task, settings)
         self.reflection = Reflection(self.writer)
-        self.teacher = Teacher(self.asker, task, settings, keeps_cases=about.keeps_cases)
+        self.keeps_cases = about.keeps_cases
+        self.teacher = Teacher(self.asker, task, settings, keeps_cases=self.keeps_cases)
         self.rule = build_rule(settings.rule, self.writer)
         self.items = Itemised(self.writer)
         told = knows_outcomes(settings.feedback) and is_told(task, settings.form)
@@ -202,7 +203,9 @@ class Recurrent:
             return before, Update("kept", *proposal.why), proposal
         # Whoever wrote the rule: what is accepted was counted here.
         proposal = proposal._replace(tokens=(yield from count_tokens(str(Memory(proposal.sections)))))
-        reason = refusal(before, proposal.sections, proposal.tokens, self.task, self.settings.budget)
+        reason = refusal(
+            before, proposal.sections, proposal.tokens, self.task, self.settings.budget, by_code=self.keeps_cases
+        )
         after = _next(before, proposal)
         if not reason and self.settings.recheck:
             reason = yield from trial_by_replay(

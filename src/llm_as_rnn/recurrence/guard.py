@@ -37,7 +37,9 @@ Trial = Callable[[Memory, Observation], Calls[Prediction]]
 """Predicts a step with a memory."""
 
 
-def refusal(before: Memory, after: tuple[Section, ...], tokens: int, task: Task, budget: int) -> Why | None:
+def refusal(
+    before: Memory, after: tuple[Section, ...], tokens: int, task: Task, budget: int, *, by_code: bool = False
+) -> Why | None:
     """Say why a candidate is not fit to be kept, by what can be seen of it; None if it is.
 
     Parameters
@@ -52,13 +54,16 @@ def refusal(before: Memory, after: tuple[Section, ...], tokens: int, task: Task,
         Whose words a note must not be a copy of.
     budget : int
         lambda, in tokens.
+    by_code : bool
+        Whether code decided of each note why it goes: what is much shorter then, as many cases are that became one note
+        with a blank, has not collapsed.
     """
     if after == before.sections:
         return Why("unchanged")
     if tokens > budget:  # a section's "nothing is known" may be longer than the note that was dropped
         return Why("over_budget", f"{tokens} tokens")
     size = before.tokens or 0
-    if size >= WORTH_GUARDING * budget and tokens < COLLAPSE * size:
+    if not by_code and size >= WORTH_GUARDING * budget and tokens < COLLAPSE * size:
         return Why("collapsed", f"from {size} to {tokens} tokens")
     old = {item for section in before.sections for item in section.items}
     new = [item for section in after for item in section.items if item not in old]
