@@ -72,7 +72,7 @@ class History(Apart):
 
     def predict(self, state: HistoryState, observation: Observation) -> Calls[Prediction]:
         """Predict from the past entries, then x_t."""
-        messages, dropped = yield from self._context(state, observation, self.asker.answer.max_tokens())
+        messages, dropped = yield from self._context(state, observation)
         prediction = yield from self.asker.predict(messages, observation)
         if not dropped:
             return prediction
@@ -81,18 +81,18 @@ class History(Apart):
         return msgspec.structs.replace(prediction, notes=(note,))
 
     def _context(
-        self, state: HistoryState, observation: Observation, answer: int, turns: tuple[Message, ...] = ()
+        self, state: HistoryState, observation: Observation, turns: tuple[Message, ...] = (), answer: int = 0
     ) -> Calls[tuple[tuple[Message, ...], int]]:
         """Build the prompt with as many of the last entries as fit, and say how many of the first were dropped.
 
-        It goes on with ``turns``, and leaves room for an answer of so many tokens.
+        It goes on with ``turns``, and leaves room for an answer of so many tokens, the task's where none are named.
         """
         return (
             yield from fitted(
                 lambda dropped: (*self._messages(state, observation, dropped), *turns),
                 len(self._entries(state, observation)),
                 self.settings.window,
-                answer,
+                answer or self.asker.answer.max_tokens(),
             )
         )
 
@@ -184,5 +184,5 @@ class MemPrompt(History):
             return Message("system", self.task.instructions.strip()), Message("user", prompt)
         # With the question behind it, and a longer answer, fewer entries may fit than the prediction was shown.
         turns = (said(prediction.raw), Message("user", prompt))
-        messages, _ = yield from self._context(state, observation, answer, turns)
+        messages, _ = yield from self._context(state, observation, turns, answer)
         return messages

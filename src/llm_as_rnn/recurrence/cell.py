@@ -202,10 +202,9 @@ class Recurrent:
         if proposal.sections is None:
             return before, Update("kept", *proposal.why), proposal
         # Whoever wrote the rule: what is accepted was counted here.
-        proposal = proposal._replace(tokens=(yield from count_tokens(str(Memory(proposal.sections)))))
-        reason = refusal(
-            before, proposal.sections, proposal.tokens, self.task, self.settings.budget, by_code=self.keeps_cases
-        )
+        tokens = yield from count_tokens(str(Memory(proposal.sections)))
+        reason = refusal(before, proposal.sections, tokens, self.task, self.settings.budget, by_code=self.keeps_cases)
+        proposal = proposal._replace(tokens=tokens)
         after = _next(before, proposal)
         if not reason and self.settings.recheck:
             reason = yield from trial_by_replay(
