@@ -320,7 +320,9 @@ class AceBudget(Ace):
         return kept, Why(code, f"{gone} retired" if gone else "") if new or gone else None
 
     def _length(self, state: PlaybookState) -> Calls[int]:
-        return (yield from count_tokens(state.text(self.settings.form)))
+        """Count the playbook as it is shown, and as a memory's text form: of some tokenizers, either may be longer."""
+        shown = yield from count_tokens(state.text(self.settings.form))
+        return max(shown, (yield from count_tokens(str(state.playbook))))
 
     def _tokens(self, state: PlaybookState) -> Calls[int | None]:
         return (yield from count_tokens(str(state.playbook)))
