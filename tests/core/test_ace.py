@@ -299,6 +299,20 @@ def test_the_budget_holds_what_is_shown_numbers_and_counts_included() -> None:
         assert life.state.playbook.tokens == count(str(life.state.playbook)) <= count(text)
 
 
+def test_the_budget_holds_what_is_kept_where_a_text_without_numbers_has_more_tokens(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def odd(text: str) -> int:
+        return len(text.split()) + 9 * sum("- " in line and "- [" not in line for line in text.splitlines())
+
+    monkeypatch.setattr("tests.helpers.count", odd)
+    life = Life(budget=60)
+    for sign in ("dew", "wind", "frost", "cloud", "haze"):
+        life.meet("fog", f"{sign} means fog")
+        assert life.state.notes
+        assert life.state.playbook.tokens == odd(str(life.state.playbook)) <= 60
+
+
 def test_a_note_too_long_for_the_budget_is_refused() -> None:
     life = Life(budget=60).meet("fog", "dew means fog").meet("fog", "fog " * 50)
     assert (life.update.code, life.state.notes) == ("over_budget", ["dew means fog"])

@@ -13,11 +13,15 @@ from hypothesis import strategies as st
 
 from llm_as_rnn.core.calls import Completion, Request
 from llm_as_rnn.core.errors import MissingExtraError
-from llm_as_rnn.core.records import Memory, Section, Update
+from llm_as_rnn.core.method import Calls, at_once
+from llm_as_rnn.core.records import Feedback, Memory, Section, Update, Why
+from llm_as_rnn.recurrence import rules
 from llm_as_rnn.recurrence.guard import COLLAPSE, WORTH_GUARDING, refusal
-from llm_as_rnn.recurrence.notes import LATEST
+from llm_as_rnn.recurrence.notes import LATEST, Ledger
+from llm_as_rnn.recurrence.rules.base import Itemised, Proposal, Traits
 from llm_as_rnn.recurrence.watch import KEPT, LONGEST, PROVED, Served, Watch, has_fallen
-from tests.core.stage import Stage, sky_task
+from llm_as_rnn.recurrence.writing import Step
+from tests.core.stage import UNKNOWN, Stage, size, sky_task
 
 TASK = sky_task()
 BUDGET = 100
@@ -255,3 +259,44 @@ def test_a_watch_without_river_says_what_to_install(monkeypatch: pytest.MonkeyPa
     with pytest.raises(MissingExtraError, match=r"llm-as-rnn\[river\]"):
         stage.meet("alpha", "sun")
     Stage("none").meet("alpha", "sun")  # who does not watch needs none
+
+
+class Careless(Itemised):
+    """Proposes what the test tells, and says that it takes one token."""
+
+    name = "careless"
+    traits = Traits("the test", "it never is")
+    proposed: tuple[Section, ...] = ()
+
+    def propose(self, step: Step, feedback: Feedback, ledger: Ledger) -> Calls[Proposal]:
+        return (yield from at_once(Proposal(self.proposed, Why("added"), 1)))
+
+
+@pytest.mark.parametrize(
+    ("proposed", "code"),
+    [
+        (notes("word " * 500), "over_budget"),
+        ((Section("Other", ("fog -> sun",)),), "invalid"),
+        ((*notes("fog -> sun"), Section("Other", ("fog -> sun",))), "invalid"),
+        ((), "invalid"),
+        (notes("fog -> sun\n## Other"), "invalid"),
+        (notes(""), "invalid"),
+    ],
+)
+def test_no_rule_can_break_what_a_memory_is(proposed: tuple[Section, ...], code: str) -> None:
+    rules.register(Careless)
+    try:
+        stage = Stage("careless")
+        stage.method.rule.proposed = proposed  # type: ignore[attr-defined]
+        pinned = msgspec.structs.replace(stage.state.memory, pinned=(UNKNOWN,) if code == "invalid" else ())
+        stage.state = stage.method.with_memory(stage.state, pinned)
+        before = stage.state.memory.sections
+        update = stage.meet("alpha", "sun").update
+        assert (update.outcome, update.code) == ("kept", code)
+        assert stage.state.memory.sections == before
+        stage.state = stage.method.with_memory(stage.state, Memory(before))
+        stage.method.rule.proposed = notes("fog clears by noon")  # type: ignore[attr-defined]
+        assert stage.meet("alpha", "sun").update.outcome == "accepted"
+        assert stage.state.memory.tokens == size("fog clears by noon")
+    finally:
+        rules.forget("careless")

@@ -8,6 +8,7 @@ import pytest
 
 from llm_as_rnn.baselines.window import MARGIN
 from llm_as_rnn.core.calls import Completion
+from llm_as_rnn.core.records import Form, Layout
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.datasets.base import Sequence
 from tests.helpers import bare, by_hand, count, good_answer, listening, make
@@ -62,3 +63,20 @@ def test_memprompt_appends_the_summary(weather: Task, days: list[Sequence]) -> N
 def test_memprompt_without_a_usable_summary_appends_nothing(weather: Task, days: list[Sequence]) -> None:
     state = after(bare("memprompt", weather, form="line"), days[0], 2, lambda _: Completion("", "error", error="500"))
     assert state.past == ()
+
+
+@pytest.mark.parametrize("layout", ["chained", "separate"])
+@pytest.mark.parametrize("form", ["json", "line"])
+def test_memprompt_asks_for_a_summary_within_the_window_as_well(
+    weather: Task, days: list[Sequence], form: Form, layout: Layout
+) -> None:
+    method, step = bare("memprompt", weather, form=form, layout=layout, window=800), days[0].steps[0]
+    state = type(method.start(days[0].info))(days[0].info, tuple(f"entry {n} " + "x" * 80 for n in range(60)))
+    answer, log = listening(good_answer(form))
+    prediction = by_hand(method.predict(state, step.observation), answer)
+    assert by_hand(method.learn(state, step.observation, prediction, step.target), answer).update.code == "appended"
+    assert [request.role for request in log] == ["predict", "summarise"]
+    for request in log:
+        told = count("\n\n".join(message.content for message in request.messages))
+        assert told + request.sampling.max_tokens + MARGIN <= 800
+    assert (layout == "separate") != ("entry 59" in log[-1].prompt)

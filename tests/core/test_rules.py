@@ -421,3 +421,30 @@ def test_code_does_without_the_model(rule: str) -> None:
     for step in range(4):
         stage.meet(f"alpha{step} bravo{step}", "sun")
     assert stage.log == []
+
+
+def test_append_makes_room_among_what_a_person_wrote_into_another_section() -> None:
+    written = tuple(f"a long note that somebody put here, number {n}" for n in range(4))
+    budget = size("x", sections=("Notes", "More")) + count("\n".join(written))
+    stage = Stage("append", task=sky_task("Notes", "More"), budget=budget).holding(*written, section=1)
+    for day in range(3):
+        assert stage.meet(f"day {day} with rain and wind", "sun").update.outcome == "accepted"
+        assert f"day {day} with rain and wind -> sun" in stage.items
+        assert count(str(stage.state.memory)) <= budget
+
+
+@pytest.mark.parametrize("rule", ["cases", "hybrid"])
+def test_cases_that_become_one_note_have_not_collapsed_however_many_they_were(rule: str) -> None:
+    words = ("ship", "ships", "flag", "flags", "tree", "trees", "lamps")
+    notes = tuple(f"what does {word} mean in this context ? -> sun" for word in words)
+    stage = Stage(rule, budget=size(*notes)).holding(*notes)
+    update = stage.meet("what does shiplet mean in this context ?", "sun").update
+    assert (update.outcome, update.code) == ("accepted", "merged")
+    assert stage.items == ("what does … mean in this context ? -> sun",)
+
+
+def test_a_long_case_that_an_outcome_speaks_against_gives_way_to_a_short_one() -> None:
+    wrong = f"the mark {'bovi ' * 30}that stands on the box -> sun"
+    stage = Stage("cases", budget=120).holding(wrong)
+    assert stage.meet("the mark bovi that stands on the box", "rain").update.code == "corrected"
+    assert wrong not in stage.items

@@ -14,18 +14,21 @@ from llm_as_rnn.core.calls import Request
 from llm_as_rnn.core.errors import EngineUnavailableError
 from llm_as_rnn.core.method import Method
 from llm_as_rnn.core.prompts import Prompts
-from llm_as_rnn.core.records import Form, Observation, SequenceInfo
+from llm_as_rnn.core.records import Form, Memory, Observation, Prediction, Section, SequenceInfo, Status
 from llm_as_rnn.core.settings import Settings
 from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import Task, load_task
 from llm_as_rnn.datasets.base import Sequence, Step
 from llm_as_rnn.engines.scripted import ScriptedEngine, count_words
 from llm_as_rnn.metrics.summary import summarise
+from llm_as_rnn.recurrence.lessons import Lessons
+from llm_as_rnn.recurrence.notes import Credit
 from llm_as_rnn.report.html import render_report
 from llm_as_rnn.runs.executors import Cast, InProcess
 from llm_as_rnn.runs.loop import run_all
 from llm_as_rnn.runs.versions import LESSONS, lessons
-from tests.helpers import good_answer
+from tests.core.stage import OPTIONS, UNKNOWN, Stage, no_answer, size
+from tests.helpers import by_hand, good_answer
 
 SHARED = 60
 RULES: list[str] = ["cases", "hybrid", "append", "rewrite", "delta"]
@@ -179,3 +182,40 @@ def test_the_report_shows_them_and_a_run_without_has_no_such_part(recall: Task) 
     assert "Lessons" in page
     assert "a box marked shared -&gt; silk" in page.split('id="lessons"')[1].split("</section>")[0]
     assert 'id="lessons"' not in render_report(recall, {}, records, summarise(recall, records))
+
+
+def stage_of(notes: dict[str, Credit], *, shared: int, taught: dict[str, Credit] | None = None) -> tuple[Any, Any]:
+    """Give a method that keeps cases, and a state that holds notes after a sequence, beside earlier lessons."""
+    stage = Stage("cases", budget=200, shared=shared)
+    known = taught or {}
+    before = Lessons(Memory((Section("Notes", tuple(known) or (UNKNOWN,)),)), known)
+    state = stage.method.start_with(SequenceInfo("next"), before)
+    held = Memory((Section("Notes", tuple(notes)),))
+    return stage.method, msgspec.structs.replace(state, memory=held, ledger={**state.ledger, **notes})
+
+
+def left_by(method: Any, state: Any) -> Lessons:
+    found, _ = by_hand(method.conclude(state, Observation("next", 9, {"seen": "x"})), no_answer)
+    assert isinstance(found, Lessons)
+    return found
+
+
+@pytest.mark.parametrize("notes", [3, 4, 5])
+def test_what_proved_itself_most_is_carried_over_and_never_driven_out_by_less(notes: int) -> None:
+    proved = {f"case w{n} q{n} z{n} -> {OPTIONS[n % 3]}": Credit(helped=6 - n) for n in range(6)}
+    method, state = stage_of(proved, shared=size(*list(proved)[:notes]))
+    assert left_by(method, state).memory.sections[0].items == tuple(proved)[:notes]
+
+
+def test_a_note_that_did_harm_is_no_lesson() -> None:
+    proved = {"case w q -> sun": Credit(helped=2), "case z y -> rain": Credit(helped=1, hurt=4)}
+    assert left_by(*stage_of(proved, shared=100)).memory.sections[0].items == ("case w q -> sun",)
+
+
+def test_credits_of_lessons_are_counted_over_all_sequences() -> None:
+    note, other = "case w q -> sun", "case z y -> rain"
+    method, state = stage_of({}, shared=100, taught={note: Credit(helped=7, hurt=1), other: Credit(helped=2)})
+    said = Prediction({"sky": "sun"}, Status.OK)
+    x = Observation("next", 0, {"seen": "case w q"})
+    after = by_hand(method.learn(state, x, said, {"sky": "sun"}), no_answer).state
+    assert left_by(method, after).ledger == {note: Credit(helped=8, hurt=1), other: Credit(helped=2)}

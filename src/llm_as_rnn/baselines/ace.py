@@ -16,7 +16,7 @@ import msgspec
 
 from llm_as_rnn.baselines.playbook import Addition, PlaybookState
 from llm_as_rnn.baselines.window import Messages, fitted
-from llm_as_rnn.cases.case import came, case, parse
+from llm_as_rnn.cases.case import came, case, line_of, parse
 from llm_as_rnn.cases.recall import Resemblance
 from llm_as_rnn.core.answers import object_schema, read_object
 from llm_as_rnn.core.calls import AnswerFormat, Message
@@ -171,7 +171,7 @@ class Ace(Apart):
         if self.settings.form == "json":
             numbers = _numbers(prediction.raw, self.used_key)
             return [note for note, tally in state.numbered().tallies.items() if tally.number in numbers]
-        line = self.task.show(observation, "case", state.sequence.about)
+        line = line_of(self.task, observation, state.sequence)
         memory = Resemblance(state.notes)
         closest = memory.same(line) or memory.closest(line, 1)
         return list(dict.fromkeys(note for note in state.notes if note in closest or not parse(note).came))
@@ -320,7 +320,9 @@ class AceBudget(Ace):
         return kept, Why(code, f"{gone} retired" if gone else "") if new or gone else None
 
     def _length(self, state: PlaybookState) -> Calls[int]:
-        return (yield from count_tokens(state.text(self.settings.form)))
+        """Count the playbook as it is shown, and as a memory's text form: of some tokenizers, either may be longer."""
+        shown = yield from count_tokens(state.text(self.settings.form))
+        return max(shown, (yield from count_tokens(str(state.playbook))))
 
     def _tokens(self, state: PlaybookState) -> Calls[int | None]:
         return (yield from count_tokens(str(state.playbook)))

@@ -80,14 +80,19 @@ class History(Apart):
         note = f"{which} were dropped: the context window is full"
         return msgspec.structs.replace(prediction, notes=(note,))
 
-    def _context(self, state: HistoryState, observation: Observation) -> Calls[tuple[tuple[Message, ...], int]]:
-        """Build the prompt with as many of the last entries as fit, and say how many of the first were dropped."""
+    def _context(
+        self, state: HistoryState, observation: Observation, turns: tuple[Message, ...] = (), answer: int = 0
+    ) -> Calls[tuple[tuple[Message, ...], int]]:
+        """Build the prompt with as many of the last entries as fit, and say how many of the first were dropped.
+
+        It goes on with ``turns``, and leaves room for an answer of so many tokens, the task's where none are named.
+        """
         return (
             yield from fitted(
-                lambda dropped: self._messages(state, observation, dropped),
+                lambda dropped: (*self._messages(state, observation, dropped), *turns),
                 len(self._entries(state, observation)),
                 self.settings.window,
-                self.asker.answer.max_tokens(),
+                answer or self.asker.answer.max_tokens(),
             )
         )
 
@@ -163,7 +168,7 @@ class MemPrompt(History):
             "verdict": verdict(self.task, prediction, target),
         }
         prompt = self.asker.render("baselines/summarise", spec=spec, **told)
-        messages = yield from self._asking(state, observation, prediction, prompt)
+        messages = yield from self._asking(state, observation, prediction, prompt, spec.max_tokens())
         request = self.asker.request("summarise", messages, observation, spec.format, spec.max_tokens())
         asked = yield from self.asker.ask(request, spec.read)
         if asked.value is None:
@@ -172,10 +177,12 @@ class MemPrompt(History):
         return Learned(after, Update("accepted", "appended"))
 
     def _asking(
-        self, state: HistoryState, observation: Observation, prediction: Prediction, prompt: str
+        self, state: HistoryState, observation: Observation, prediction: Prediction, prompt: str, answer: int
     ) -> Calls[tuple[Message, ...]]:
         """Go on with the conversation of the prediction, or ask in one of its own."""
         if self.settings.layout == "separate":
             return Message("system", self.task.instructions.strip()), Message("user", prompt)
-        messages, _ = yield from self._context(state, observation)
-        return (*messages, said(prediction.raw), Message("user", prompt))
+        # With the question behind it, and a longer answer, fewer entries may fit than the prediction was shown.
+        turns = (said(prediction.raw), Message("user", prompt))
+        messages, _ = yield from self._context(state, observation, turns, answer)
+        return messages

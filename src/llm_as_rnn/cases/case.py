@@ -6,6 +6,7 @@ gives the value, with the words of what was seen, and keeps it for as long as th
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from functools import cached_property
@@ -19,6 +20,10 @@ from llm_as_rnn.core.hygiene import tidy_item
 from llm_as_rnn.core.kept import Kept
 from llm_as_rnn.core.records import Observation, Record, SequenceInfo, Target
 from llm_as_rnn.core.task import Task
+from llm_as_rnn.core.templates import MISSING
+
+_ARROWS = re.compile(rf"(?<=\s){ARROW.strip()}(?!\S)")
+"""Each of several in a row, and one at the end, which would make one of its own with what is written behind it."""
 
 MOST_KEPT = 2_000_000
 """Characters of all notes together whose values are kept."""
@@ -102,11 +107,15 @@ def came(task: Task, item: str) -> Target | None:
     return parse(item).outcome(task)
 
 
+def line_of(task: Task, observation: Observation, sequence: SequenceInfo) -> str:
+    """Write a step without its outcome as a case has it, so that the same step again fits it wholly."""
+    return tidy_item(plain(task.show(observation, "case", sequence.about))) or MISSING
+
+
 def case(task: Task, observation: Observation, target: Target, sequence: SequenceInfo) -> str:
     """Write a step with its outcome as one line."""
-    shown = plain(task.show(observation, "case", sequence.about))
     # Written as it will be read again.
-    return tidy_item(f"{shown}{ARROW}{task.spec('line').show(target)}")
+    return tidy_item(f"{line_of(task, observation, sequence)}{ARROW}{task.spec('line').show(target)}")
 
 
 def plain(seen: str) -> str:
@@ -114,8 +123,10 @@ def plain(seen: str) -> str:
 
     >>> plain("well … -> sun")
     'well ... - sun'
+    >>> plain("a -> -> b ->")
+    'a - - b -'
     """
-    return seen.replace(ARROW, " - ").replace(BLANK, "...")
+    return _ARROWS.sub("-", seen).replace(BLANK, "...")
 
 
 def merged(one: str, other: str) -> str | None:

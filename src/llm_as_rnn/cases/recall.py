@@ -277,7 +277,7 @@ def nearest(lines: Sequence[str], outcomes: Sequence[Mapping[str, Value]], shown
     >>> nearest(["a box marked bovi", "a crate marked tarel"], [{"sky": "sun"}, {"sky": "fog"}], "a crate marked tarel")
     [Near(score=1.0, place=1)]
     """
-    rows = tuple(zip(lines, outcomes, strict=True))
+    rows = tuple(zip(lines, map(_told, outcomes), strict=True))
     with _histories.index(rows) as index:
         fits = index.best(plain(shown), most)
     scores = {fit.key: fit.score for fit in fits}
@@ -285,9 +285,16 @@ def nearest(lines: Sequence[str], outcomes: Sequence[Mapping[str, Value]], shown
     return sorted(places)[-most:] if most else []
 
 
-def _step(row: tuple[str, Mapping[str, Value]]) -> Case:
+def _told(outcome: Mapping[str, Value]) -> str:
+    """Write what came, alike for values that are equal: rows that are must be the same case of an index."""
+    # To add 0 takes the minus off a 0; a whole number is one with a point.
+    alike = ((name, value + 0.0 if isinstance(value, int | float) else value) for name, value in outcome.items())
+    return ", ".join(f"{name} {value}" for name, value in alike)
+
+
+def _step(row: tuple[str, str]) -> Case:
     line, outcome = row
-    return Case(line, plain(line), ", ".join(f"{name} {value}" for name, value in outcome.items()))
+    return Case(line, plain(line), outcome)
 
 
 _memories = Shelf(parse)

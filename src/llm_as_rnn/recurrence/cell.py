@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from llm_as_rnn.cases.case import line_of
 from llm_as_rnn.core.method import Asker, Calls, Learned, count_tokens
 from llm_as_rnn.core.outcomes import facts, is_told
 from llm_as_rnn.core.prompts import Prompts
@@ -14,7 +15,7 @@ from llm_as_rnn.recurrence import scorecard
 from llm_as_rnn.recurrence.budget import measured
 from llm_as_rnn.recurrence.choosing import Choice, choose, learned
 from llm_as_rnn.recurrence.feedback import Reflection
-from llm_as_rnn.recurrence.guard import Seen, refusal, trial_by_replay
+from llm_as_rnn.recurrence.guard import Seen, flaw_of, refusal, trial_by_replay
 from llm_as_rnn.recurrence.lessons import Lessons, Teacher
 from llm_as_rnn.recurrence.memory import initial_memory
 from llm_as_rnn.recurrence.notes import LATEST, Credit, credit, foretold, has_changed
@@ -116,7 +117,8 @@ class Recurrent:
         self.asker = Asker(task, settings, prompts)
         self.writer = Writer(self.asker, task, settings)
         self.reflection = Reflection(self.writer)
-        self.teacher = Teacher(self.asker, task, settings, keeps_cases=about.keeps_cases)
+        self.keeps_cases = about.keeps_cases
+        self.teacher = Teacher(self.asker, task, settings, keeps_cases=self.keeps_cases)
         self.rule = build_rule(settings.rule, self.writer)
         self.items = Itemised(self.writer)
         told = knows_outcomes(settings.feedback) and is_told(task, settings.form)
@@ -139,7 +141,7 @@ class Recurrent:
         if not self.shares:
             return self.start(sequence)
         first = Lessons(initial_memory(self.task)) if lessons is None else lessons
-        return msgspec.structs.replace(self.start(sequence), lessons=first)
+        return msgspec.structs.replace(self.start(sequence), lessons=first, ledger=dict(first.ledger))
 
     def conclude(self, state: RecurrentState, last: Observation) -> Calls[tuple[Lessons | None, Update | None]]:
         """Give what the sequence leaves to later ones, and what became of the lessons."""
@@ -193,10 +195,16 @@ class Recurrent:
         """Give h_t within the budget, or h_{t-1} where the new one is not fit to be kept: a transaction."""
         before = msgspec.structs.replace(step.memory, tokens=(yield from measured(step.memory)))
         proposal = yield from self.rule.propose(step, feedback, state.ledger)
+        flaw = "" if proposal.sections is None else flaw_of(before, proposal.sections)
+        if flaw:
+            proposal = Proposal(None, Why("invalid", flaw), consolidated=proposal.consolidated)
         proposal = yield from held(self.items, before, proposal, state.ledger, step.now)
         if proposal.sections is None:
             return before, Update("kept", *proposal.why), proposal
-        reason = refusal(before, proposal.sections, proposal.tokens, self.task, self.settings.budget)
+        # Whoever wrote the rule: what is accepted was counted here.
+        tokens = yield from count_tokens(str(Memory(proposal.sections)))
+        reason = refusal(before, proposal.sections, tokens, self.task, self.settings.budget, by_code=self.keeps_cases)
+        proposal = proposal._replace(tokens=tokens)
         after = _next(before, proposal)
         if not reason and self.settings.recheck:
             reason = yield from trial_by_replay(
@@ -241,7 +249,7 @@ class Recurrent:
         past = state.past.after(step.error, step.surprise)
         if step.target is None:
             return msgspec.structs.replace(state, past=past, now=step.now)
-        line = self.task.show(step.observation, "case", state.sequence.about)
+        line = line_of(self.task, step.observation, state.sequence)
         return msgspec.structs.replace(
             state,
             past=past,

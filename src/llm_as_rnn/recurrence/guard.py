@@ -37,7 +37,9 @@ Trial = Callable[[Memory, Observation], Calls[Prediction]]
 """Predicts a step with a memory."""
 
 
-def refusal(before: Memory, after: tuple[Section, ...], tokens: int, task: Task, budget: int) -> Why | None:
+def refusal(
+    before: Memory, after: tuple[Section, ...], tokens: int, task: Task, budget: int, *, by_code: bool = False
+) -> Why | None:
     """Say why a candidate is not fit to be kept, by what can be seen of it; None if it is.
 
     Parameters
@@ -52,13 +54,16 @@ def refusal(before: Memory, after: tuple[Section, ...], tokens: int, task: Task,
         Whose words a note must not be a copy of.
     budget : int
         lambda, in tokens.
+    by_code : bool
+        Whether code decided of each note why it goes: what is much shorter then, as many cases are that became one note
+        with a blank, has not collapsed.
     """
     if after == before.sections:
         return Why("unchanged")
     if tokens > budget:  # a section's "nothing is known" may be longer than the note that was dropped
         return Why("over_budget", f"{tokens} tokens")
     size = before.tokens or 0
-    if size >= WORTH_GUARDING * budget and tokens < COLLAPSE * size:
+    if not by_code and size >= WORTH_GUARDING * budget and tokens < COLLAPSE * size:
         return Why("collapsed", f"from {size} to {tokens} tokens")
     old = {item for section in before.sections for item in section.items}
     new = [item for section in after for item in section.items if item not in old]
@@ -69,6 +74,19 @@ def refusal(before: Memory, after: tuple[Section, ...], tokens: int, task: Task,
     if copied and len(copied) == len(new):
         return Why("copied", "the notes repeat the instructions")
     return None
+
+
+def flaw_of(before: Memory, after: tuple[Section, ...]) -> str:
+    """Say what keeps sections from being a memory, whichever rule proposes them; nothing where they are one.
+
+    >>> flaw_of(Memory((Section("Notes", ()),)), (Section("Other", ()),))
+    'it has the sections Other, and a memory of this task has Notes'
+    """
+    names, own = ([section.name for section in sections] for sections in (after, before.sections))
+    if names != own:
+        return f"it has the sections {', '.join(names) or 'none'}, and a memory of this task has {', '.join(own)}"
+    odd = next((item for section in after for item in section.items if len(item.splitlines()) != 1), None)
+    return "" if odd is None else f"a note must be one line, not {odd[:40]!r}"
 
 
 def _is_copied(item: str, task: Task) -> bool:

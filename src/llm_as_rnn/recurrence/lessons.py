@@ -7,6 +7,8 @@ have the model write the lessons anew from the memory that the sequence ended wi
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from llm_as_rnn.cases.recall import Resemblance
@@ -15,7 +17,7 @@ from llm_as_rnn.core.method import Asker, Calls
 from llm_as_rnn.core.records import Memory, Observation, Record, Update
 from llm_as_rnn.core.settings import Settings
 from llm_as_rnn.core.task import Task
-from llm_as_rnn.recurrence.budget import fit
+from llm_as_rnn.recurrence.budget import Sections, fit
 from llm_as_rnn.recurrence.guard import refusal
 from llm_as_rnn.recurrence.notes import Credit, Ledger, is_covered
 from llm_as_rnn.recurrence.rules.base import Itemised
@@ -82,19 +84,29 @@ class Teacher:
 
     def _carry_over(self, old: Memory, ended: Memory, ledger: Ledger, t: int) -> Calls[tuple[Lessons, Update]]:
         sections, taken = old.sections, 0
-        proved = sorted(_items(ended), key=lambda item: ledger.get(item, Credit()).worth(t), reverse=True)
+
+        def worth(item: str) -> float:
+            return ledger.get(item, Credit()).worth(t)
+
+        proved = sorted(_items(ended), key=worth, reverse=True)
         for item in proved:
-            known = Resemblance(i for section in sections for i in section.items)
-            if item == self.items.unknown or is_covered(item, known, self.task):
+            known = Resemblance(_notes(sections))
+            if item == self.items.unknown or worth(item) <= 0 or is_covered(item, known, self.task):
                 continue
             place = next(n for n, section in enumerate(ended.sections) if item in section.items)
             proposal = yield from self.items.roomy(self.items.added(sections, place, item), ledger, t, item, "")
-            if proposal.sections is not None:
+            if proposal.sections is not None and not self._loses_better(sections, proposal.sections, item, worth):
                 sections, taken = proposal.sections, taken + 1
         if sections == old.sections:
             return Lessons(old, _of(old, ledger)), Update("kept", "nothing new")
         new = Memory(sections, old.version + 1, (yield from length(sections)))
         return Lessons(new, _of(new, ledger)), Update("accepted", "carried over", f"{taken} notes")
+
+    def _loses_better(self, before: Sections, after: Sections, new: str, worth: Callable[[str], float]) -> bool:
+        """Tell whether a note would drive out one of more worth that says what no other does."""
+        left = Resemblance(_notes(after))
+        gone = set(_notes(before)) - set(_notes(after)) - {self.items.unknown}
+        return any(worth(item) > worth(new) and not is_covered(item, left, self.task) for item in gone)
 
     def _rewrite(self, lessons: Lessons, ended: Memory, last: Observation) -> Calls[tuple[Lessons, Update]]:
         bounds = self.writer.bounds.beyond(lessons.memory.sections)
@@ -122,7 +134,11 @@ class Teacher:
 
 
 def _items(memory: Memory) -> list[str]:
-    return [item for section in memory.sections for item in section.items]
+    return _notes(memory.sections)
+
+
+def _notes(sections: Sections) -> list[str]:
+    return [item for section in sections for item in section.items]
 
 
 def _of(memory: Memory, ledger: Ledger) -> dict[str, Credit]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from llm_as_rnn.cases.case import as_asked, came, case
+from llm_as_rnn.cases.case import as_asked, came, case, line_of
 from llm_as_rnn.cases.recall import resemblance
 from llm_as_rnn.core.answers import AnswerSpec
 from llm_as_rnn.core.calls import Message, Role
@@ -92,7 +92,7 @@ class Writer:
         blank is recalled filled in, in the form of x_t.
         """
         shown = self.shown(sequence, observation)
-        line = self.task.show(observation, "case", sequence.about)
+        line = line_of(self.task, observation, sequence)
         items = _notes(lessons, memory)
         most = self.settings.recall or 0
         closest = resemblance(items).closest(line, most)
@@ -111,7 +111,7 @@ class Writer:
         self, sequence: SequenceInfo, memory: Memory, observation: Observation, lessons: Memory | None = None
     ) -> list[tuple[float, Target]]:
         """Say how well each case of the memory fits x_t, in [0, 1], and what came of it."""
-        line = self.task.show(observation, "case", sequence.about)
+        line = line_of(self.task, observation, sequence)
         known = resemblance(_notes(lessons, memory))
         found = ((fit.score, came(self.task, fit.key)) for fit in known.fits(line, len(known.cases)))
         return [(score, target) for score, target in found if target is not None]

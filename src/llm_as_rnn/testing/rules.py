@@ -6,12 +6,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from llm_as_rnn.core.errors import UsageError
+from llm_as_rnn.core.method import Calls
 from llm_as_rnn.core.prompts import Prompts
+from llm_as_rnn.core.records import Feedback
 from llm_as_rnn.core.settings import Settings
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.recurrence import rules
 from llm_as_rnn.recurrence.cell import Recurrent
-from llm_as_rnn.recurrence.rules.base import Traits
+from llm_as_rnn.recurrence.guard import flaw_of
+from llm_as_rnn.recurrence.notes import Ledger
+from llm_as_rnn.recurrence.rules.base import Proposal, Rule, Traits
+from llm_as_rnn.recurrence.writing import Step
 from llm_as_rnn.testing.checks import check_method
 from llm_as_rnn.testing.stage import ContractError, require
 
@@ -47,9 +52,26 @@ def check_rule(rule: rules.RuleType, *, settings: Settings | None = None) -> Non
     with _known(rule):
 
         def build(task: Task, ways: Settings, prompts: Prompts) -> Recurrent:
-            return Recurrent(task, ways, prompts, rule.name)
+            method = Recurrent(task, ways, prompts, rule.name)
+            method.rule = _Looked(method.rule)
+            return method
 
         check_method(build, settings=settings)
+
+
+class _Looked:
+    """Raises where a rule proposes what is no memory; in a run, the memory would stay as it was at every such step."""
+
+    def __init__(self, rule: Rule) -> None:
+        self.name, self.traits = rule.name, rule.traits
+        self._rule = rule
+
+    def propose(self, step: Step, feedback: Feedback, ledger: Ledger) -> Calls[Proposal]:
+        """Propose what the rule does."""
+        proposal = yield from self._rule.propose(step, feedback, ledger)
+        flaw = "" if proposal.sections is None else flaw_of(step.memory, proposal.sections)
+        require(not flaw, "a rule to propose the task's sections, with notes of one line", flaw)
+        return proposal
 
 
 @contextmanager

@@ -26,5 +26,6 @@ class Append(Itemised):
         return (yield from self.roomy(sections, ledger, step.now, new, "appended"))
 
     def loser(self, sections: Sections, ledger: Ledger, now: int, new: tuple[str, ...]) -> str | None:
-        """Name the oldest note."""
-        return next((item for item in sections[0].items if item not in (*new, self.unknown)), None)
+        """Name the oldest note; what a person wrote into other sections goes where nothing else is left."""
+        items = (item for section in sections for item in section.items)
+        return next((item for item in items if item not in (*new, self.unknown)), None)

@@ -68,7 +68,7 @@ class Proposal(NamedTuple):
     why : Why
         What was done, or what stood in the way.
     tokens : int
-        The candidate's length.
+        The candidate's length, where the rule had to count it; it is counted again before it is accepted.
     consolidated : bool
         Whether the model was asked to consolidate the memory, whatever came of it.
     """
