@@ -19,6 +19,7 @@ from llm_as_rnn.engines.openai_compatible import OpenAICompatibleEngine
 from llm_as_rnn.engines.resolve import resolve
 from llm_as_rnn.engines.secrecy import HIDDEN, Redactor, address, credentials
 from llm_as_rnn.engines.sources import HubFile, SourceError, Wanted
+from llm_as_rnn.engines.wire import CLIENTS_LOG
 from tests.fake_server import FakeServer, Fault, refuse
 
 KEY = "sk-proj-4Zk1Qw9XbT7mVn2LrY8s"
@@ -266,7 +267,7 @@ class TestEngine:
         assert "does not list" in said
 
     def test_a_key_in_a_query_is_in_no_log_of_the_client(self, caplog: pytest.LogCaptureFixture) -> None:
-        caplog.set_level(logging.DEBUG)
+        caplog.set_level(logging.DEBUG, CLIENTS_LOG)  # the command line makes it quiet
 
         async def run(url: str) -> None:
             engine = OpenAICompatibleEngine("fake", base_url=url)
@@ -278,7 +279,7 @@ class TestEngine:
             asyncio.run(run(f"{server.url}?api-key={KEY}&v=2"))
         assert "chat/completions?api-key=***&v=2" in caplog.text
         assert KEY not in caplog.text
-        assert not logging.getLogger("httpx2").filters
+        assert not logging.getLogger(CLIENTS_LOG).filters
 
     @pytest.mark.parametrize("url", ["ann:secret-pw@host/v1", "ftp://ann:secret-pw@host", "http://ann:secret-pw@/v1"])
     def test_an_address_that_is_none(self, url: str) -> None:

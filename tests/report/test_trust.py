@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from llm_as_rnn.core.fields import Label, Number
+from llm_as_rnn.core.figures import decimals
 from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.core.task import Task
 from llm_as_rnn.metrics.confusion import confusion
@@ -55,7 +56,9 @@ def test_the_table_tells_scores_of_all_steps_and_of_later_ones(weather: Task, su
         assert cells["sky coverage"].detail == f"then {sky.later.coverage:.2f}"
         assert cells["sky ECE"].text == f"{sky.whole.calibration_error:.2f}"
         assert cells["sky kept"].text == f"{sky.whole.kept:.2f}"
-        assert cells["high interval score"].text == f"{high.whole.interval_score:.1f}", "three digits, as scores have"
+        score = high.whole.interval_score
+        assert score is not None
+        assert cells["high interval score"].text == f"{score:.{decimals(score)}f}", "three digits, as scores have"
     assert "high kept" not in titles
     assert "high ECE" not in titles
     assert trust_table(weather, summarise(weather, weather_journal(["zero_shot"], 1, 4))) is None
