@@ -308,12 +308,23 @@ def gains(comparison: Comparison, lines: Sequence[Line]) -> str:
     values = [gain.value for gain, _ in found]
     real = [gain.value for gain, made_up in found if not made_up]
     clear = sum(gain.interval is not None and gain.interval.low > 0 for gain, _ in found)
-    aim = f" (the aim was {AIM:.0%})" if method == ADVISED else ""
-    without = f", {mean(real):+.0%} without the probes, which are made up" if 0 < len(real) < len(found) else ""
+    aim = f" (the aim was {percent(AIM)})" if method == ADVISED else ""
+    without = f", {percent(mean(real))} without the probes, which are made up" if 0 < len(real) < len(found) else ""
     return (
-        f"`{method}` gains {mean(values):+.0%} over the strongest LLM baseline on average{aim}, {median(values):+.0%} "
-        f"in the middle (median){without}; the interval is above 0 in {clear} of {len(found)}."
+        f"`{method}` gains {percent(mean(values))} over the strongest LLM baseline on average{aim}, "
+        f"{percent(median(values))} in the middle (median){without}; "
+        f"the interval is above 0 in {clear} of {len(found)}."
     )
+
+
+def percent(share: float) -> str:
+    """Write a gain in percent.
+
+    >>> percent(0.142), percent(-0.001), percent(-0.05).isascii()
+    ('+14 %', '0 %', False)
+    """
+    rounded = round(100 * share)
+    return f"{rounded:+d} %".replace("-", "\N{MINUS SIGN}") if rounded else "0 %"
 
 
 def memories(read: Sequence[Table], lines: Sequence[Line]) -> str:
