@@ -340,7 +340,7 @@ def remarks(outcome: Outcome, planned: Iterable[Planned]) -> list[str]:
 AGAINST = (
     "Each minus the best of its column, on the steps that both have. Brackets: 95 % interval; p: sign-flip test, "
     "corrected for the whole table by Holm's method. The best was chosen on these very steps, so that differences to "
-    "it are somewhat too large."
+    "it are somewhat too large. A column called together, if there is one, is over all runs, each counting alike."
 )
 
 
