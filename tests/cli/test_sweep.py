@@ -366,11 +366,11 @@ title: Which method?
 methods: [zero_shot, full_history]
 runs:
   - {name: a, task: weather, sequences: 4, steps: 4, metrics: [sky.accuracy, high.mae]}
+  - {name: late, task: weather, sequences: 4, steps: 4, delay: 2, metrics: [sky.accuracy]}
   - name: b
-    task: weather
+    task: probe-recall
     sequences: 3
     steps: 6
-    metrics: [sky.accuracy]
     methods: [zero_shot, full_history, memprompt]
   - {name: c, task: weather, sequences: 2, steps: 2, metrics: [high.mae], methods: [memprompt]}
 """
@@ -412,10 +412,10 @@ def test_a_grid_is_one_table_of_its_cells_over_all_seeds(here: Path, engines: li
 
 def varied(request: Request) -> str:
     """Answer one thing to prompts of one length and another to others: methods come to different scores."""
-    found = sample(request.answer.schema or {})
-    if "sky" in found:
-        found["sky"] = ("sun", "rain", "fog")[sum(len(message.content) for message in request.messages) % 3]
-    return json.dumps(found)
+    schema: dict[str, Any] = request.answer.schema or {}
+    length = sum(len(message.content) for message in request.messages)
+    options = {name: part["enum"] for name, part in schema.get("properties", {}).items() if "enum" in part}
+    return json.dumps(sample(schema) | {name: each[length % len(each)] for name, each in options.items()})
 
 
 def test_shares_of_right_answers_are_compared_over_all_runs_together(
@@ -430,15 +430,18 @@ def test_shares_of_right_answers_are_compared_over_all_runs_together(
     assert compared["memprompt"][column] == NONE, "it is not in both runs"
     told = json.loads((here / "out/sweep.json").read_text())
     (found,) = (one for one in told["against_best"] if one["run"] == "together")
-    means = {
-        (run["name"], one["method"]): one["scores"]["sky.accuracy"]["value"]
-        for run in told["runs"]
-        for one in run["methods"]
-    }
-    apart = [means[run, found["method"]] - means[run, found["best"]["method"]] for run in ("a", "b")]
+    scores = {(run["name"], one["method"]): one["scores"] for run in told["runs"] for one in run["methods"]}
+    ours, best = found["method"], found["best"]["method"]
+
+    def apart(run: str, score: str) -> tuple[float, int]:
+        one, other = scores[run, ours][score], scores[run, best][score]
+        return (one["value"] - other["value"]) * one["steps"], one["steps"]
+
+    of_a, of_late, of_b = apart("a", "sky.accuracy"), apart("late", "sky.accuracy"), apart("b", "content.accuracy")
+    days = (of_a[0] + of_late[0]) / (of_a[1] + of_late[1])
     assert found["difference"]["mean"] < 0
-    assert found["difference"]["mean"] == pytest.approx(sum(apart) / 2)
-    assert found["difference"]["sequences"] == 7
+    assert found["difference"]["mean"] == pytest.approx((days + of_b[0] / of_b[1]) / 2)
+    assert found["difference"]["sequences"] == 4 + 3, "the days of both runs are the same"
     assert found["difference"]["p_holm"] >= found["difference"]["p"]
     assert column in (here / "out/sweep.html").read_text(encoding="utf-8")
 

@@ -114,6 +114,7 @@ def across(streams: Iterable[tuple[Scores, Scores]], level: float = LEVEL) -> Pa
     ----------
     streams : iterable of pairs of scores
         For each stream the scores of both methods, in the same unit; the difference is the first less the other.
+        Sequences of one are taken to be independent of those of another, so runs on the same data are one stream.
         Streams of which both have fewer than two sequences are left out.
     level : float
         Between 0 and 1: how often such intervals should hold the truth.

@@ -39,6 +39,9 @@ BEST = "best"
 STRIDE = 1_000_000
 """What the timesteps of one seed's run are apart from those of the next, where both are put together."""
 
+FAR = 1_000_000 * STRIDE
+"""The same of runs, each of which may have several seeds."""
+
 MOST_LINES = COLOURS
 """Cells that one chart shows: each needs a colour and a marker of its own."""
 
@@ -102,8 +105,8 @@ class _Column(NamedTuple):
         return f"{self.run}: {self.metric.title}"
 
 
-TOGETHER = _Column("together", Metric("accuracy", "accuracy", "accuracy", "", "over all runs, each counting alike"))
-"""Stands for the shares of right answers of all runs."""
+TOGETHER = _Column("together", Metric("accuracy", "accuracy", "accuracy", "", "over all data, each counting alike"))
+"""Stands for the shares of right answers on all data."""
 
 
 class Outcome:
@@ -157,6 +160,11 @@ class Outcome:
         """Tell with how many seeds a run was made."""
         return len({one.planned.folder for one in self.done if one.planned.run.name == run})
 
+    def data(self, run: str) -> tuple[str, str]:
+        """Tell what a run's data is: the dataset, and the fingerprint of the user's own."""
+        info = next(one.info for one in self.done if one.planned.run.name == run)
+        return info.task.dataset, info.spec.data_digest
+
     def published(self, row: _Row, column: _Column) -> Published | None:
         """Give the figure that others published."""
         place = (column.run, column.metric.mean, row.method, row.model)
@@ -191,8 +199,8 @@ def _metrics(plan: Planned) -> list[Metric]:
     return [there[name] for name in plan.run.metrics or there]
 
 
-def together(seeds: Sequence[Scores]) -> Scores:
-    """Put the scores of several seeds' runs together.
+def together(seeds: Sequence[Scores], apart: int = STRIDE) -> Scores:
+    """Put the scores of several seeds' runs together, whose timesteps are then so far apart.
 
     What a sequence has under one seed and under another stays one sequence, and so one unit that is resampled: the data
     may be the same.
@@ -203,7 +211,7 @@ def together(seeds: Sequence[Scores]) -> Scores:
     found: dict[str, dict[int, float]] = {}
     for number, scores in enumerate(seeds):
         for sequence, own in scores.items():
-            found.setdefault(sequence, {}).update({t + number * STRIDE: score for t, score in own.items()})
+            found.setdefault(sequence, {}).update({t + number * apart: score for t, score in own.items()})
     return found
 
 
@@ -272,7 +280,7 @@ def against_best(outcome: Outcome) -> Against | None:
             compared = difference(own, scores[column][first], outcome.name(first)) if row != first else None
             if compared:
                 found[row, column] = compared
-    first_of_all, behind = _together(outcome, scores)
+    first_of_all, behind = _over_all(outcome, scores)
     if first_of_all:
         best[TOGETHER] = first_of_all
         found |= {(row, TOGETHER): one for row, one in behind.items()}
@@ -284,24 +292,28 @@ def _scores(outcome: Outcome, column: _Column) -> dict[_Row, Scores]:
     return {row: together(seeds) for row in outcome.cells if (seeds := outcome.scores(row, column)) and any(seeds)}
 
 
-def _together(
+def _over_all(
     outcome: Outcome, scores: Mapping[_Column, Mapping[_Row, Scores]]
 ) -> tuple[_Row | None, dict[_Row, PairedDifference]]:
-    """Compare over all runs that have a share of right answers, by their first one: give the best cell, and the others.
+    """Compare over all data by each run's first share of right answers: give the best cell, and the others.
 
-    Cells that are not in all of these runs are left out: means of other runs are no better or worse.
+    Runs of the same data are one stream: their sequences are the same, and say less than others would. Cells that are
+    not in all of these runs are left out: means of other runs are no better or worse.
     """
     shares: dict[str, Mapping[_Row, Scores]] = {}
     for column, found in scores.items():
         if column.metric.is_share:
             shares.setdefault(column.run, found)
-    runs = list(shares.values())
-    rows = [row for row in outcome.cells if all(row in found for found in runs)]
+    rows = [row for row in outcome.cells if all(row in found for found in shares.values())]
+    runs: dict[tuple[str, str], list[Mapping[_Row, Scores]]] = {}
+    for name, found in shares.items():
+        runs.setdefault(outcome.data(name), []).append(found)
     if len(runs) < 2 or len(rows) < 2:  # noqa: PLR2004 - several are two at least
         return None, {}
-    means = {row: sum(mean_of(Series.of(found[row]).figures) for found in runs) for row in rows}
+    streams = {row: [together([found[row] for found in same], FAR) for same in runs.values()] for row in rows}
+    means = {row: sum(mean_of(Series.of(own).figures) for own in each) for row, each in streams.items()}
     first = max(rows, key=lambda row: means[row])
-    compared = {row: across((found[row], found[first]) for found in runs) for row in rows if row != first}
+    compared = {row: across(zip(streams[row], streams[first], strict=True)) for row in rows if row != first}
     behind = {row: msgspec.structs.replace(one, other=outcome.name(first)) for row, one in compared.items() if one}
     return (first, behind) if behind else (None, {})
 
@@ -340,7 +352,7 @@ def remarks(outcome: Outcome, planned: Iterable[Planned]) -> list[str]:
 AGAINST = (
     "Each minus the best of its column, on the steps that both have. Brackets: 95 % interval; p: sign-flip test, "
     "corrected for the whole table by Holm's method. The best was chosen on these very steps, so that differences to "
-    "it are somewhat too large. A column called together, if there is one, is over all runs, each counting alike."
+    "it are somewhat too large. A column called together, if there is one, is over all data, each counting alike."
 )
 
 
