@@ -27,7 +27,8 @@ def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Have every model be a script, but those called gone; give a sweep file."""
 
     def script(model: str, **_server: Any) -> ScriptedEngine:
-        return (Gone if "gone" in model else ScriptedEngine)(answer, EngineInfo(model, "d"))
+        room = 3000 if "short" in model else 8192
+        return (Gone if "gone" in model else ScriptedEngine)(answer, EngineInfo(model, "d", context_window=room))
 
     monkeypatch.setattr("llm_as_rnn.cli.running.resolve", script)
     monkeypatch.setattr("llm_as_rnn.cli.judge.resolve", script)
@@ -38,7 +39,7 @@ def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def test_a_model_that_is_not_there_costs_the_others_nothing(mine: str) -> None:
     both = (mine, "-m", "openai:gone", "-m", "openai:whole", "--out", "out")
-    why = "openai:gone cannot be reached: nothing answers at its address (start it)"
+    why = "openai:gone could not be reached: nothing answers at its address (start it)"
     assert finished(*both, code=1).stderr.count(why) == 1
     assert RunDirectory(Path("out/openai-whole/b")).info().status == "finished"
     assert "openai:gone could not be reached" in Path("out/sweep.md").read_text(encoding="utf-8")
@@ -48,6 +49,24 @@ def test_a_model_that_is_not_there_costs_the_others_nothing(mine: str) -> None:
     words = (*SMALL, "--budget", "256", "--judge", "openai:gone", "--out", "judged")
     assert why in finished("paper", "-m", "openai:whole", "--only", "weather", *words, code=1).stderr
     assert RunDirectory(Path("judged/openai-whole/weather")).info().status == "finished"
+
+
+def test_a_model_whose_context_is_too_short_for_a_run_costs_other_runs_and_models_nothing(mine: str) -> None:
+    Path(mine).write_text(MINE.replace("budget: 60", "budget: 2000"))
+    both = (mine, "-m", "openai:short", "-m", "openai:whole", "--out", "out")
+    why = "openai-short/b could not be asked: a budget of 2000 tokens needs a larger context window than 3000 tokens"
+    assert finished(*both, code=1).stderr.count(why) == 1
+    assert why in Path("out/sweep.md").read_text(encoding="utf-8")
+    assert {str(path.parent) for path in Path("out").glob("*/*/run.json")} == {
+        "out/openai-short/a",
+        "out/openai-whole/a",
+        "out/openai-whole/b",
+    }
+    alone = command("sweep", mine, "-m", "openai:short", "--only", "b", "--out", "alone")
+    assert (alone.returncode, alone.stderr.splitlines()[-1].partition(" (")[0]) == (2, f"error: {why.split(': ')[1]}")
+    words = (*SMALL, "--budget", "256", "--judge", "openai:short", "--thinking", "4000", "--out", "judged")
+    told = finished("paper", "-m", "openai:whole", "--only", "weather", *words, code=1).stderr
+    assert "the judge of openai-whole/weather could not be asked: 4000 tokens of thinking do not fit" in told
 
 
 def test_a_finished_sweep_is_not_taken_for_one_with_what_was_off_then(mine: str) -> None:

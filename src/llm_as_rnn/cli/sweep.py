@@ -30,7 +30,7 @@ from llm_as_rnn.cli.running import (
     words_to_judge,
 )
 from llm_as_rnn.cli.showing import show
-from llm_as_rnn.core.errors import EngineError, RunError, UsageError
+from llm_as_rnn.core.errors import EngineError, LlmAsRnnError, RunError, UnsuitedModelError, UsageError
 from llm_as_rnn.core.files import holds_files, make_folder, write_atomically
 from llm_as_rnn.core.knobs import wanted
 from llm_as_rnn.core.prompts import EVERY_ROOM, Prompts
@@ -78,8 +78,9 @@ class _How(NamedTuple):
     cache_reuse: int
     meter: Meter
     notice: PauseNotice
-    lost: dict[str, EngineError]
-    """Models, judges among them, that could not be reached, and why: they are not tried again at the next run."""
+    lost: dict[str, LlmAsRnnError]
+    """What is left out, and why: models, judges among them, that could not be reached, which are not tried again at the
+    next run, and runs that a model could not be asked for as they are."""
 
 
 class _Job(NamedTuple):
@@ -239,9 +240,10 @@ def _make(job: _Job, how: _How) -> bool:
     judging = how.judge if judged_fields(job.planned.task) else None
     ways = judge_options(options, how.judge_times)
     judge, base_url = None, how.servers[0] if how.servers else None
+    name = f"{job.folder}/{job.planned.folder}"
     if judging:
         judge = judge_of(job.planned.task, judging, ways, directory, {"base_url": base_url, **how.server})
-    say(f"\n{job.folder}/{job.planned.folder}")
+    say(f"\n{name}")
     if how.resume and is_finished(job.planned, job.model, directory) and not _to_retry(directory, how):
         say("it is finished already")
     elif job.model in how.lost:
@@ -251,8 +253,8 @@ def _make(job: _Job, how: _How) -> bool:
         try:
             if not _run(job, how, directory):
                 return False
-        except EngineError as error:  # the other models' runs are still to be made
-            _lose(job.model, error, how)
+        except (EngineError, UnsuitedModelError) as error:  # the other models' runs are still to be made
+            _lose(job.model, name, error, how)
             return True
     if judge is None or how.meter.reached or judging in how.lost:
         show(directory)
@@ -261,15 +263,21 @@ def _make(job: _Job, how: _How) -> bool:
     prompts = Prompts.with_folder(options.prompts, EVERY_ROOM)
     try:
         return judge_and_show(directory, judge, ways, prompts, how.notice, words) is not None
-    except EngineError as error:
-        _lose(judging or "", error, how)
+    except (EngineError, UnsuitedModelError) as error:
+        _lose(judging or "", f"the judge of {name}", error, how)
         show(directory)
         return True
 
 
-def _lose(model: str, error: EngineError, how: _How) -> None:
-    how.lost[model] = error
-    say(f"{model} cannot be reached: {error}")
+def _lose(model: str, run: str, error: EngineError | UnsuitedModelError, how: _How) -> None:
+    """Say who or what is left out: a model that cannot be asked for one run may well be for another."""
+    what = model if isinstance(error, EngineError) else run
+    how.lost[what] = error
+    say(_why_left_out(what, error))
+
+
+def _why_left_out(what: str, error: LlmAsRnnError) -> str:
+    return f"{what} could not be {'reached' if isinstance(error, EngineError) else 'asked'}: {error}"
 
 
 def _to_retry(directory: RunDirectory, how: _How) -> bool:
@@ -317,8 +325,8 @@ def _conclude(found: Sweep, planned: Sequence[Planned], jobs: Sequence[_Job], ho
 
     Raises
     ------
-    EngineError
-        If none was.
+    EngineError, UnsuitedModelError
+        If none was, or none could be asked: why the first could not.
     """
     out, there = how.out, [job for job in jobs if _directory(job, how).holds_run]
     if not there:
@@ -328,7 +336,7 @@ def _conclude(found: Sweep, planned: Sequence[Planned], jobs: Sequence[_Job], ho
         outcome = Outcome(found, planned, done)
         content, against = sweep_table(outcome), against_best(outcome)
         said = [
-            *(f"{model} could not be reached: {why}" for model, why in how.lost.items()),
+            *(_why_left_out(what, why) for what, why in how.lost.items()),
             *remarks(outcome, planned),
         ]
         compared = against_table(outcome, against) if against else None

@@ -9,6 +9,7 @@
     │   ├── DatasetError        a data source is missing or broken
     │   ├── PromptError         a prompt template is missing or broken
     │   ├── ModelError          a model's name, file or download
+    │   ├── UnsuitedModelError  a model that is there, and cannot be asked as is wanted
     │   └── MissingExtraError   an optional package is not installed
     ├── RunError                a run directory cannot be used or written
     │   └── SpecMismatchError   a resumed run differs from what was begun
@@ -94,6 +95,10 @@ class PromptError(UsageError):
 
 class ModelError(UsageError):
     """A model's name is unknown, or its file is missing, corrupt or out of reach."""
+
+
+class UnsuitedModelError(UsageError):
+    """A model that is there cannot be asked as is wanted: its context has no room for the budget, say."""
 
 
 class MissingExtraError(UsageError):

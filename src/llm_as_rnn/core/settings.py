@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from llm_as_rnn.core.engine import EngineInfo
-from llm_as_rnn.core.errors import UsageError
+from llm_as_rnn.core.errors import UnsuitedModelError, UsageError
 from llm_as_rnn.core.knobs import knob, knobs, wanted
 from llm_as_rnn.core.records import Form, Layout, Record, Style
 
@@ -383,8 +383,9 @@ def resolve(choices: Mapping[str, Any], engine: EngineInfo) -> Settings:
     Raises
     ------
     UsageError
-        If there is no such setting, a value does not fit, or the engine cannot do it: its context window has no room
-        for the budget, say.
+        If there is no such setting, or a value does not fit.
+    UnsuitedModelError
+        If the engine cannot do it: its context window has no room for the budget, say.
 
     Examples
     --------
@@ -429,7 +430,7 @@ def _window(engine: EngineInfo, thinking: int) -> int:
     """Leave room in an engine's context window for a reasoning model to think."""
     window = engine.context_window - thinking
     if window < 1:
-        raise UsageError(
+        raise UnsuitedModelError(
             f"{thinking} tokens of thinking do not fit into a context window of {engine.context_window}",
             "allow fewer, or use a larger context",
         )
@@ -439,7 +440,7 @@ def _window(engine: EngineInfo, thinking: int) -> int:
 def _budget(asked: int | None, engine: EngineInfo, window: int) -> int:
     most = largest_budget(window)
     if asked is not None and asked > most:
-        raise UsageError(
+        raise UnsuitedModelError(
             f"a budget of {asked} tokens needs a larger context window than {window} tokens",
             f"use a budget of {most} or less, or a larger context",
         )
@@ -448,7 +449,7 @@ def _budget(asked: int | None, engine: EngineInfo, window: int) -> int:
 
 def _style(asked: Style | None, engine: EngineInfo) -> Style:
     if asked == "chat" and not engine.chats:
-        raise UsageError(
+        raise UnsuitedModelError(
             f"{engine.model} is a base model: it has no chat template", "leave the style out, or use completion"
         )
     return asked or engine.style
