@@ -9,6 +9,7 @@ import pytest
 
 from llm_as_rnn.core.calls import Completion, Request
 from llm_as_rnn.core.engine import Engine, EngineInfo
+from llm_as_rnn.core.errors import EngineError
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.engines.spending import Meter
 from llm_as_rnn.runs.directory import RunDirectory
@@ -68,6 +69,47 @@ def test_a_dry_run_says_what_it_would_cost_and_makes_nothing(asked: list[Request
     assert float(row[5]) == pytest.approx((2 * int(row[2]) + 8 * 80) / 1e6, rel=0.01)
     assert len(asked) == 1
     assert not Path("run").exists()
+
+
+def test_a_dry_run_of_a_run_that_goes_on_says_what_is_left(asked: list[Request]) -> None:
+    run("--out", "run", "--max-tokens", "330", code=1)
+    assert len(asked) == 3
+    going_on = ("--out", "run", "--resume", "--dry-run", "--measure", "0")
+    told = run(*going_on).stdout
+    assert calls(told) == {"zero_shot": 5}
+    assert "3 steps of methods that ask the model are done already" in told
+    assert calls(run(*going_on, "--methods", "zero_shot,memprompt").stdout) == {
+        "zero_shot": 5,
+        "memprompt": 16,
+        "all": 21,
+    }
+    assert "calibrate was True, now False" in run(*going_on, "--no-calibrate", code=2).stderr
+    assert len(asked) == 3
+    run("--out", "run", "--resume")
+    assert "nothing is left to be asked" in run(*going_on).stdout
+    assert calls(run(*going_on, "--methods", "zero_shot,memprompt").stdout) == {"memprompt": 16}
+
+
+def calls(told: str) -> dict[str, int]:
+    rows = [line.split() for line in told.splitlines()]
+    return {row[0]: int(row[1]) for row in rows if len(row) == 7 and row[0].isidentifier() and row[1].isdecimal()}
+
+
+def test_steps_that_are_to_be_asked_again_are_left(asked: list[Request], monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(model: str, **_server: Any) -> Engine:
+        return ScriptedEngine(answered, EngineInfo(model, slots=1, host=""))
+
+    def answered(request: Request) -> str:
+        asked.append(request)
+        if len(asked) == 2:
+            raise EngineError("it stumbled")
+        return '{"sky": "sun", "high": "12.0"}'
+
+    monkeypatch.setattr("llm_as_rnn.cli.running.resolve", fails)
+    run("--out", "run", "--concurrency", "1")
+    going_on = ("--out", "run", "--resume", "--dry-run", "--measure", "0")
+    assert "nothing is left to be asked" in run(*going_on).stdout
+    assert calls(run(*going_on, "--retry-failed").stdout) == {"zero_shot": 3}
 
 
 def test_a_dry_run_of_references_costs_nothing(asked: list[Request]) -> None:

@@ -62,11 +62,17 @@ def test_a_model_whose_context_is_too_short_for_a_run_costs_other_runs_and_model
         "out/openai-whole/a",
         "out/openai-whole/b",
     }
+    told = finished(*both, "--dry-run", code=1)
+    assert why in told.stderr
+    assert "in all: 12 calls" in told.stdout
+    left = finished(*both, "--resume", "--dry-run", code=1)
+    assert left.stderr.count("it is finished already") == 3
+    assert "in all: 0 calls" in left.stdout
     alone = command("sweep", mine, "-m", "openai:short", "--only", "b", "--out", "alone")
     assert (alone.returncode, alone.stderr.splitlines()[-1].partition(" (")[0]) == (2, f"error: {why.split(': ')[1]}")
     words = (*SMALL, "--budget", "256", "--judge", "openai:short", "--thinking", "4000", "--out", "judged")
-    told = finished("paper", "-m", "openai:whole", "--only", "weather", *words, code=1).stderr
-    assert "the judge of openai-whole/weather could not be asked: 4000 tokens of thinking do not fit" in told
+    judged = finished("paper", "-m", "openai:whole", "--only", "weather", *words, code=1).stderr
+    assert "the judge of openai-whole/weather could not be asked: 4000 tokens of thinking do not fit" in judged
 
 
 def test_a_finished_sweep_is_not_taken_for_one_with_what_was_off_then(mine: str) -> None:

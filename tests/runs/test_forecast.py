@@ -10,9 +10,11 @@ import msgspec
 import pytest
 
 from llm_as_rnn.core.calls import Completion, Request
+from llm_as_rnn.core.errors import SpecMismatchError
 from llm_as_rnn.engines.estimate import estimate_tokens
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.engines.spending import Price
+from llm_as_rnn.runs.directory import RunDirectory
 from llm_as_rnn.runs.forecast import Outlook, forecast
 from tests.helpers import content, run_options
 from tests.runs.test_execute import INFO, OPTIONS, WANTED, answer, go
@@ -71,4 +73,22 @@ def test_advice_asks_only_those_who_do_not_run_themselves(tmp_path: Path, beside
     made = Counter(record.method for record in content(tmp_path / "run") for _ in record.calls)
     assert [one.method for one in outlook.methods] == ["advised", beside]
     assert {one.method: one.calls for one in outlook.methods} == dict(made)
+    assert outlook.measured == len([request for request in engine.requests if request.role != "count"])
+
+
+@pytest.mark.parametrize("measure", [0, 2])
+def test_what_is_done_is_not_counted_though_others_go_by_it(tmp_path: Path, measure: int) -> None:
+    begun = run_options(**WANTED, methods=("zero_shot",), bare=True)
+    go(tmp_path / "run", begun)
+    more = msgspec.structs.replace(begun, methods=("zero_shot", "advised"))
+    directory = RunDirectory(tmp_path / "run")
+    engine = ScriptedEngine(answer, INFO)
+    outlook = asyncio.run(forecast(more, engine, measure, directory))
+    before = sum(len(record.calls) for record in content(tmp_path / "run"))
+    go(tmp_path / "run", more, resume=True)
+    made = sum(len(record.calls) for record in content(tmp_path / "run")) - before
+    assert {one.method: one.calls for one in outlook.methods} == {"advised": made}
+    assert outlook.kept == before > 0
+    with pytest.raises(SpecMismatchError, match="recurrent cannot come to this run"):
+        asyncio.run(forecast(msgspec.structs.replace(more, methods=(*more.methods, "recurrent")), engine, 0, directory))
     assert outlook.measured == len([request for request in engine.requests if request.role != "count"])

@@ -38,8 +38,10 @@ def together(methods: Sequence[Forecast]) -> Forecast:
 def outlook_remarks(outlook: Outlook, price: Price | None) -> Iterator[str]:
     """Say in words what the figures are, and what they are not."""
     spec = outlook.spec
+    if outlook.kept:
+        yield f"{outlook.kept:,} steps of methods that ask the model are done already, and are not counted"
     if not outlook.methods:
-        yield "no method of this run asks a model: it costs nothing"
+        yield "nothing is left to be asked" if outlook.kept else "no method of this run asks a model: it costs nothing"
         return
     yield (
         f"{spec.sequences} sequences of at most {spec.steps} steps with {spec.model}; references, and advice by "

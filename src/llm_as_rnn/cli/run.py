@@ -90,7 +90,8 @@ def run(  # noqa: PLR0913, PLR0917 - one argument an option
     more = {"cache": cache, "context": context, "cache_reuse": cache_reuse, "slots": concurrency, **server}
     engine, executor = workers_of(placing, model, options, servers, **more)
     if spending.dry_run:
-        show_outlook(options, engine, model, spending)
+        begun = RunDirectory(out) if resume and out else None
+        show_outlook(options, engine, model, spending, begun, retry_failed=retry_failed)
         return DONE
     directory = RunDirectory(out or _new_folder(loaded.name, engine.info.model))
     how = judge_options(options, judge_times)

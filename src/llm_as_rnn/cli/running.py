@@ -74,12 +74,20 @@ def going_on(out: Path) -> str:
     return f"To go on:\n{indent(given_again([*words, '--resume']), '  ')}"
 
 
-def show_outlook(options: Options, engine: Engine, model: str, spending: Spending) -> list[Forecast]:
-    """Show what a run would take, and give it."""
+def show_outlook(
+    options: Options,
+    engine: Engine,
+    model: str,
+    spending: Spending,
+    directory: RunDirectory | None,
+    *,
+    retry_failed: bool,
+) -> list[Forecast]:
+    """Show what a run would take, or what is left of the one in a folder, and give it."""
     from llm_as_rnn.cli.outlook import outlook_remarks, outlook_table  # noqa: PLC0415 - most runs are made at once
 
     with waiting("walking through the run"):
-        outlook = asyncio.run(forecast(options, engine, spending.measure))
+        outlook = asyncio.run(forecast(options, engine, spending.measure, directory, retry_failed=retry_failed))
     price = spending.meter.prices.get(model)
     if outlook.methods:
         console.print(outlook_table(outlook, price))

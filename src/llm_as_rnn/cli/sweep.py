@@ -90,6 +90,11 @@ class _Job(NamedTuple):
     model: str
     folder: str
 
+    @property
+    def name(self) -> str:
+        """What it is called: where it lies in the sweep's folder."""
+        return f"{self.folder}/{self.planned.folder}"
+
 
 def sweep(  # noqa: PLR0913, PLR0917 - one argument an option
     name: str,
@@ -157,7 +162,7 @@ def sweep(  # noqa: PLR0913, PLR0917 - one argument an option
     _require_allowed(jobs, how)
     if spending.dry_run:
         _show_outlooks(jobs, how, spending)
-        return DONE
+        return SOME_FAILED if how.lost else DONE
     _require_free(how)
     for job in jobs:
         if meter.reached:
@@ -222,7 +227,7 @@ def _require_allowed(jobs: Sequence[_Job], how: _How) -> None:
 
 
 def _directory(job: _Job, how: _How) -> RunDirectory:
-    return RunDirectory(how.out / job.folder / job.planned.folder)
+    return RunDirectory(how.out / job.name)
 
 
 def _workers(job: _Job, how: _How) -> Workers:
@@ -240,11 +245,10 @@ def _make(job: _Job, how: _How) -> bool:
     judging = how.judge if judged_fields(job.planned.task) else None
     ways = judge_options(options, how.judge_times)
     judge, base_url = None, how.servers[0] if how.servers else None
-    name = f"{job.folder}/{job.planned.folder}"
     if judging:
         judge = judge_of(job.planned.task, judging, ways, directory, {"base_url": base_url, **how.server})
-    say(f"\n{name}")
-    if how.resume and is_finished(job.planned, job.model, directory) and not _to_retry(directory, how):
+    say(f"\n{job.name}")
+    if _is_done(job, how, directory):
         say("it is finished already")
     elif job.model in how.lost:
         say("it is left out as well")
@@ -254,7 +258,7 @@ def _make(job: _Job, how: _How) -> bool:
             if not _run(job, how, directory):
                 return False
         except (EngineError, UnsuitedModelError) as error:  # the other models' runs are still to be made
-            _lose(job.model, name, error, how)
+            _lose(job.model, job.name, error, how)
             return True
     if judge is None or how.meter.reached or judging in how.lost:
         show(directory)
@@ -264,7 +268,7 @@ def _make(job: _Job, how: _How) -> bool:
     try:
         return judge_and_show(directory, judge, ways, prompts, how.notice, words) is not None
     except (EngineError, UnsuitedModelError) as error:
-        _lose(judging or "", f"the judge of {name}", error, how)
+        _lose(judging or "", f"the judge of {job.name}", error, how)
         show(directory)
         return True
 
@@ -280,8 +284,11 @@ def _why_left_out(what: str, error: LlmAsRnnError) -> str:
     return f"{what} could not be {'reached' if isinstance(error, EngineError) else 'asked'}: {error}"
 
 
-def _to_retry(directory: RunDirectory, how: _How) -> bool:
-    return how.retry_failed and bool(directory.info().reasons)
+def _is_done(job: _Job, how: _How, directory: RunDirectory) -> bool:
+    """Tell whether a sweep that goes on has nothing more to ask for a run."""
+    if not how.resume or not is_finished(job.planned, job.model, directory):
+        return False
+    return not (how.retry_failed and directory.info().reasons)
 
 
 def _run(job: _Job, how: _How, directory: RunDirectory) -> bool:
@@ -310,14 +317,27 @@ def _run(job: _Job, how: _How, directory: RunDirectory) -> bool:
 
 
 def _show_outlooks(jobs: Sequence[_Job], how: _How, spending: Spending) -> None:
-    """Show what each run would take, and all of them."""
-    every: list[Forecast] = []
-    for job in jobs:
-        if needs_model(job.planned.options.methods):
-            say(f"\n{job.folder}/{job.planned.folder}")
-            every += show_outlook(job.planned.options, _workers(job, how).engine, job.model, spending)
+    """Show what each run would take, or what is left of it, and all of them."""
+    every = [one for job in jobs if needs_model(job.planned.options.methods) for one in _outlook(job, how, spending)]
     whole = together(every)
     console.print(f"\nin all: {whole.calls:,.0f} calls, {whole.prompt + whole.completion:,.0f} tokens", style="bold")
+
+
+def _outlook(job: _Job, how: _How, spending: Spending) -> list[Forecast]:
+    directory, retry = _directory(job, how), how.retry_failed
+    say(f"\n{job.name}")
+    if _is_done(job, how, directory):
+        say("it is finished already")
+    elif job.model in how.lost:
+        say("it is left out as well")
+    else:
+        begun = directory if how.resume else None
+        engine = _workers(job, how).engine
+        try:
+            return show_outlook(job.planned.options, engine, job.model, spending, begun, retry_failed=retry)
+        except (EngineError, UnsuitedModelError) as error:
+            _lose(job.model, job.name, error, how)
+    return []
 
 
 def _conclude(found: Sweep, planned: Sequence[Planned], jobs: Sequence[_Job], how: _How) -> int:
@@ -365,9 +385,8 @@ def _conclude(found: Sweep, planned: Sequence[Planned], jobs: Sequence[_Job], ho
 
 
 def _done(job: _Job, out: Path) -> Done:
-    folder = f"{job.folder}/{job.planned.folder}"
-    directory = RunDirectory(out / folder)
+    directory = RunDirectory(out / job.name)
     info = directory.current()
     table = tabulate(info.task, directory.steps())
     summaries = summarise(info.task, table, info.spec.settings.coverage)
-    return Done(job.planned, job.model, folder, info, summaries, scores_of(table))
+    return Done(job.planned, job.model, job.name, info, summaries, scores_of(table))

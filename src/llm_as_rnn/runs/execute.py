@@ -49,7 +49,7 @@ from llm_as_rnn.runs.directory import RunDirectory, RunInfo, RunStatus
 from llm_as_rnn.runs.executors import Cast, Executor, InProcess
 from llm_as_rnn.runs.journal import Expected, read_journal
 from llm_as_rnn.runs.loop import run_all
-from llm_as_rnn.runs.retry import set_aside_failed
+from llm_as_rnn.runs.retry import set_aside_failed, ties
 from llm_as_rnn.runs.spec import RunSpec
 from llm_as_rnn.runs.walk import walk
 from llm_as_rnn.trust.advised import Recorded
@@ -304,15 +304,14 @@ async def execute(
         if before:
             spec = spec.as_begun(before.spec, options.named)
         sequences = cut(spec.selection)
-        cast = _cast(task, spec, prompts)
+        cast = make_cast(task, spec, prompts)
         if needs_model(spec.methods):
             least = min(own_settings(name, spec.settings).budget for name in spec.methods)
             await drive(require_room(task, least), engine)
         await _rehearse(task, spec, prompts, sequences[0])
         info = directory.begin(spec, task, engine.info, resume=resume, remote_data=confirmed)
         if retry_failed:
-            by_advice = {name: advisers(name, task, spec.settings) for name in spec.methods}
-            aside = set_aside_failed(directory, _sharing(cast.methods), by_advice, private=info.credentialed)
+            aside = set_aside_failed(directory, *ties(cast, spec.settings), private=info.credentialed)
             watcher.set_aside(aside)
         scored = _by_data(task, source)
         workers = _Workers(engine, executor or InProcess(engine), options.concurrency)
@@ -321,7 +320,7 @@ async def execute(
         await engine.close()
 
 
-def _cast(task: Task, spec: RunSpec, prompts: Prompts) -> Cast:
+def make_cast(task: Task, spec: RunSpec, prompts: Prompts) -> Cast:
     """Build a run's methods; one that goes by advice takes what others of the run said, and asks nobody again."""
     said: dict[tuple[str, str, int], StepRecord] = {}
     recorded = {name: Recorded(name, said) for name in spec.methods}
@@ -431,10 +430,6 @@ def _ended_early(names: Many[str], sequences: Many[Sequence], failures: Mapping[
         if whys:
             found[sequence.info.id] = whys[0]
     return found
-
-
-def _sharing(methods: Many[Method]) -> set[str]:
-    return {method.name for method in methods if method.shares}
 
 
 def _met(before: EngineInfo, now: EngineInfo) -> EngineInfo:

@@ -7,7 +7,7 @@ its tokens compare with the estimate, how long its answers are, and how long the
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from collections.abc import Sequence as Many
 from statistics import fmean
@@ -30,7 +30,10 @@ from llm_as_rnn.engines.filling import fill
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.engines.spending import Price
 from llm_as_rnn.runs.defaults import MEASURED
-from llm_as_rnn.runs.execute import Options, gather, make_spec
+from llm_as_rnn.runs.directory import RunDirectory, RunInfo
+from llm_as_rnn.runs.execute import Material, Options, gather, make_cast, make_spec
+from llm_as_rnn.runs.journal import read_journal
+from llm_as_rnn.runs.retry import before_failures, ties
 from llm_as_rnn.runs.spec import RunSpec
 from llm_as_rnn.runs.walk import walk
 from llm_as_rnn.trust.advised import Recorded
@@ -53,7 +56,7 @@ class Forecast(NamedTuple):
     method : str
         Which.
     steps : int
-        In all sequences.
+        In all sequences, without those that were done before.
     calls, prompt, cached, completion : float
         Calls, and tokens that are read, that are read from a cache, and that are written.
     seconds : float or None
@@ -86,16 +89,26 @@ class Outlook(NamedTuple):
         Calls to the model that were made to find out.
     slots : int
         Calls that are answered at the same time without taking each other's time: 1 on this machine.
+    kept : int
+        Steps of methods that ask the model which are in the run's folder already; they are in no forecast.
     """
 
     spec: RunSpec
     methods: list[Forecast]
     measured: int
     slots: int
+    kept: int = 0
 
 
-async def forecast(options: Options, engine: Engine, measure: int = MEASURED) -> Outlook:
-    """Say what a run would take.
+async def forecast(
+    options: Options,
+    engine: Engine,
+    measure: int = MEASURED,
+    directory: RunDirectory | None = None,
+    *,
+    retry_failed: bool = False,
+) -> Outlook:
+    """Say what a run would take, or what is left of one.
 
     Parameters
     ----------
@@ -105,24 +118,36 @@ async def forecast(options: Options, engine: Engine, measure: int = MEASURED) ->
         Who would answer; opened, asked and closed here if anything is to be measured.
     measure : int
         Steps of one sequence that are asked of each method; 0 for no call at all.
+    directory : RunDirectory, optional
+        The run that would be gone on with; where it holds none, one would begin.
+    retry_failed : bool
+        As for `execute`.
 
     Raises
     ------
     LlmAsRnnError
-        If the run could not be begun.
+        If the run could not be begun, or gone on with so.
     """
     found = gather(options)
-    require_local(found.task, engine.info, options.allow_remote_data, ())
+    before = directory.info() if directory and directory.holds_run else None
+    require_local(found.task, engine.info, options.allow_remote_data, before.remote_data if before else ())
     calls: dict[str, list[Call]] = {}
     asked: _Said = {}
     if measure:
         await engine.open()
     try:
-        spec = make_spec(options, found.task, found.prompts, engine.info, found.table, found.digest)
+        spec = _spec(options, found, engine.info, before, opened=bool(measure))
+        kept = _kept(directory, found, spec, retry_failed=retry_failed) if directory and before else Counter()
         sequences = found.cut(spec.selection)
+        whole = sum(len(one.steps) for one in sequences)
         # Advice takes what others of the run say, and asks nobody; alone it asks what its advisers ask.
-        names = [name for name in spec.methods if asks_model(name) and not _is_told(name, found.task, spec)]
-        in_turn = sorted(names, key=lambda name: bool(advisers(name, found.task, spec.settings)))
+        asking = [name for name in spec.methods if asks_model(name) and not _is_told(name, found.task, spec)]
+        names = [name for name in asking if kept[name] < whole]
+        heard = {adviser for name in names for adviser in _asked(name, found.task, spec)}
+        in_turn = sorted(
+            (name for name in asking if name in heard.union(names)),
+            key=lambda name: bool(advisers(name, found.task, spec.settings)),
+        )
         if measure:
             first = msgspec.structs.replace(sequences[0], steps=sequences[0].steps[:measure])
             for name in in_turn:
@@ -132,14 +157,37 @@ async def forecast(options: Options, engine: Engine, measure: int = MEASURED) ->
             await engine.close()
     made: dict[str, Forecast] = {}
     imagined: _Said = {}
+    few = sequences[:WALKED]
+    walked = sum(len(one.steps) for one in few)
     for name in in_turn:
-        few = sequences[:WALKED]
         guessed = await _calls(name, few, found.task, spec, found.prompts, _Imagined(engine.info).engine, imagined)
-        share = sum(len(one.steps) for one in sequences) / sum(len(one.steps) for one in few)
         beginning = guessed[: len(calls.get(name, ()))]
-        made[name] = _forecast(name, sequences, guessed, share, calls.get(name, []), beginning)
+        made[name] = _forecast(name, whole - kept[name], guessed, walked, calls.get(name, []), beginning)
     slots = engine.info.slots if engine.info.host else 1
-    return Outlook(spec, [made[name] for name in names], sum(map(len, calls.values())), slots)
+    measured = sum(map(len, calls.values()))
+    return Outlook(spec, [made[name] for name in names], measured, slots, sum(kept[name] for name in asking))
+
+
+def _spec(options: Options, found: Material, info: EngineInfo, before: RunInfo | None, *, opened: bool) -> RunSpec:
+    """Make the run's spec, and refuse to go on with one that was begun otherwise.
+
+    What an engine that was not opened would say of itself now, it said when the run was begun.
+    """
+    known = info if opened or before is None else msgspec.structs.replace(before.engine, model=info.model)
+    spec = make_spec(options, found.task, found.prompts, known, found.table, found.digest)
+    if before is not None:
+        spec = spec.as_begun(before.spec, options.named)
+        spec.require_same(before.spec)
+        spec.require_addable(before.spec, found.task)
+    return spec
+
+
+def _kept(directory: RunDirectory, found: Material, spec: RunSpec, *, retry_failed: bool) -> Counter[str]:
+    """Count the steps of each method that a run that goes on would not do again."""
+    steps = read_journal(directory.journal)
+    if retry_failed:
+        steps = before_failures(steps, *ties(make_cast(found.task, spec, found.prompts), spec.settings))
+    return Counter(step.method for step in steps)
 
 
 def _is_told(name: str, task: Task, spec: RunSpec) -> bool:
@@ -190,19 +238,20 @@ class _Imagined:
 
 def _forecast(
     name: str,
-    sequences: Many[Sequence],
+    steps: int,
     guessed: Many[Call],
-    share: float,
+    walked: int,
     measured: Many[Call],
     beginning: Many[Call],
 ) -> Forecast:
-    """Put together what was imagined and what was measured."""
+    """Put together what was imagined, of so many steps, and what was measured."""
+    share = steps / walked
     longer = _ratio(sum(call.prompt_tokens for call in measured), sum(call.prompt_tokens for call in beginning))
     written = _by_role(measured)
     lasting = fmean(call.seconds for call in measured) if measured else None
     return Forecast(
         name,
-        sum(len(one.steps) for one in sequences),
+        steps,
         share * len(guessed),
         share * longer * sum(call.prompt_tokens for call in guessed),
         share * longer * sum(call.cached_tokens or 0 for call in guessed),

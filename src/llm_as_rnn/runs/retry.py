@@ -13,13 +13,30 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
+from llm_as_rnn.catalogue import advisers
 from llm_as_rnn.core.errors import RunError
 from llm_as_rnn.core.files import write_atomically
 from llm_as_rnn.core.records import Status
+from llm_as_rnn.core.settings import Settings
 from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.runs.directory import RunDirectory
+from llm_as_rnn.runs.executors import Cast
 from llm_as_rnn.runs.journal import STEPS, read_journal
 from llm_as_rnn.runs.writing import Journal, whole
+
+
+def ties(cast: Cast, settings: Settings) -> tuple[frozenset[str], Mapping[str, Collection[str]]]:
+    """Say which methods of a run depend on what else is in its journal, as `before_failures` has to know it.
+
+    Returns
+    -------
+    shared : set of str
+        Methods whose sequences share lessons.
+    by_advice : mapping of str to collection of str
+        Methods that go by what others of the run said, with the names of these.
+    """
+    shared = frozenset(method.name for method in cast.methods if method.shares)
+    return shared, {method.name: advisers(method.name, cast.task, settings) for method in cast.methods}
 
 
 def set_aside_failed(
@@ -38,10 +55,8 @@ def set_aside_failed(
     ----------
     directory : RunDirectory
         A run that is to be resumed.
-    shared : collection of str
-        Methods whose sequences share lessons.
-    by_advice : mapping of str to collection of str
-        Methods that go by what others of the run said, with the names of these.
+    shared, by_advice
+        As `ties` gives them.
     private : bool
         Whether the files are for their owner only.
 
