@@ -251,7 +251,7 @@ def tally(found: Sequence[tuple[Interval | None, bool]]) -> str:
     sure, surely_not = counts([ends for ends, told in found if told])
     return (
         f"by its interval better in {ahead}, worse in {behind}, not to be told apart in "
-        f"{len(found) - ahead - behind} of {len(found)}; told from chance, with all comparisons of its page taken into "
+        f"{len(found) - ahead - behind} of {len(found)}; told from chance, with all comparisons of its run taken into "
         f"account, better in {sure}, worse in {surely_not}"
     )
 

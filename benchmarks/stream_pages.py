@@ -62,7 +62,13 @@ def stream_page(parts: Sequence[Table]) -> str:
         )
         compared = evidence(task, part.summaries)
         if compared:
-            lines += ["What that shows, on the same steps:", markdown(compared, "difference")]
+            lines += [
+                "What that shows, on the same steps: each minus who is named above its column, or as its row says. In "
+                "brackets: 95 % intervals, bold where they leave out 0. p: sign-flip test, corrected for all "
+                "differences of the table by Holm's method; of few sequences it cannot be small, however clear a "
+                "difference looks ([how](../statistics.md)).",
+                markdown(compared, "difference"),
+            ]
         cases = followed(part.summaries)
         if cases:
             lines += [
@@ -73,10 +79,17 @@ def stream_page(parts: Sequence[Table]) -> str:
             ]
         trusted = trust_table(part)
         if trusted:
-            lines += ["Whether predictions can be taken at their word:", markdown(trusted)]
-        for metric, _ in pictures(part):
-            alt = f"{metric.title} of every method against the timestep; the figures are in the table above"
-            lines.append(f"![{alt}]({picture_name(part, metric)})")
+            lines += [
+                "Whether predictions can be taken at their word, after the first third of each sequence:",
+                markdown(trusted),
+            ]
+        curves = [(metric.title, picture_name(part, metric)) for metric, _ in pictures(part)]
+        if curves:
+            lines.append(
+                "Over time, as running means in which each sequence weighs alike. In the table each step does: where "
+                "sequences are of different length, lines end elsewhere than its figures."
+            )
+        lines += [f"![{title} of every method against the timestep]({name})" for title, name in curves]
     return "\n\n".join(lines) + "\n"
 
 

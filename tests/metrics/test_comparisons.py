@@ -238,3 +238,22 @@ def test_what_no_stream_has_two_sequences_of_is_not_compared() -> None:
     found = across([(scored([[1.0], [1.0]]), scored([[0.0], [0.0]]))])
     assert found is not None
     assert (found.mean, found.interval, found.p) == (1.0, None, 0.5)
+
+
+@given(st.lists(st.lists(st.integers(1, 4), min_size=2, max_size=5), min_size=1, max_size=3))
+def test_streams_whose_sequences_all_agree_have_no_interval_however_sums_are_rounded(streams: list[list[int]]) -> None:
+    told = [
+        (scored([[1.0, 0.0, 1.0] * length for length in one]), scored([[0.0] * 3 * length for length in one]))
+        for one in streams
+    ]
+    found = across(told)
+    assert found is not None
+    assert (found.mean, found.interval) == (pytest.approx(2 / 3), None)
+
+
+def test_of_scores_that_may_be_below_nothing_there_is_no_gain() -> None:
+    rising, falling = [[0.2, 0.3], [0.1, 0.4]], [[-1.0, 0.1], [-2.0, 0.3]]
+    for metric in (ACCURACY, ERROR):
+        assert gain(scored(rising), {"a": scored(rising)}, metric) is not None
+        assert gain(scored(falling), {"a": scored(rising)}, metric) is None
+        assert gain(scored(rising), {"a": scored(rising), "b": scored(falling)}, metric) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import accumulate, pairwise
 from typing import Any
 
 import msgspec
@@ -138,6 +139,27 @@ def test_bins_hold_about_as_many_and_never_part_what_is_as_sure() -> None:
     (one,) = reliability(columns(SKY, same), bins=5)
     assert one == pytest.approx((0.7, 1.0, 20))
     assert reliability(columns(SKY, [step()])) == [] and calibration_error([]) is None
+
+
+def test_answers_of_two_chances_are_in_two_bins_wherever_the_bins_would_end() -> None:
+    sure, unsure = {"sun": 0.9, "rain": 0.1}, {"sun": 0.55, "rain": 0.45}
+    steps = [label(t, "sun" if t < 50 else "rain", unsure) for t in range(55)]
+    steps += [label(55 + t, "sun" if t < 20 else "rain", sure) for t in range(45)]
+    bins = reliability(columns(SKY, steps))
+    assert bins == [pytest.approx((0.55, 50 / 55, 55)), pytest.approx((0.9, 20 / 45, 45))]
+    assert calibration_error(bins) == pytest.approx((abs(50 - 0.55 * 55) + abs(20 - 0.9 * 45)) / 100)
+
+
+@given(st.lists(st.sampled_from([0.4, 0.5, 0.6, 0.7, 0.8, 0.9]) | st.floats(0.4, 1), min_size=1), st.integers(1, 12))
+def test_a_bin_holds_more_than_its_share_only_by_what_is_as_sure_as_its_last(chances: list[float], most: int) -> None:
+    steps = [label(t, "sun", {"sun": chance}) for t, chance in enumerate(chances)]
+    bins = reliability(columns(SKY, steps), bins=most)
+    assert len(bins) <= most and sum(one.steps for one in bins) == len(chances)
+    places = [0, *accumulate(one.steps for one in bins)]
+    for begin, end in pairwise(places):
+        own = sorted(chances)[begin:end]
+        assert end == len(chances) or own[-1] < sorted(chances)[end]
+        assert len(own) - own.count(own[-1]) <= -(-len(chances) // most)
 
 
 def test_the_surest_answers_are_kept_first() -> None:

@@ -101,6 +101,13 @@ def test_no_tick_is_a_score_that_cannot_be() -> None:
         assert all(0 <= tick <= 1 for tick in ticks)
 
 
+@given(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6))
+def test_scores_beyond_what_is_usual_are_drawn_with_ticks_all_the_same(first: float, last: float) -> None:
+    chart = parse(line_chart([Line(style(0), [(0, first), (1, last)])], "log score", upper=1.0))
+    assert chart.findall("text[@text-anchor='end']")
+    assert all(TOP - 0.1 <= float(circle.attrib["cy"]) <= HEIGHT - BOTTOM + 0.1 for circle in chart.findall("circle"))
+
+
 def test_methods_differ_by_more_than_colour_and_references_are_dashed(weather: Task) -> None:
     looks = styles(summarise(weather, weather_journal(steps=2)))
     assert [look.method for look in looks] == list(METHODS)

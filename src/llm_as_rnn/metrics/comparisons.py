@@ -78,6 +78,10 @@ def difference(
     )
 
 
+AGREEING = 1e-9
+"""A spread of so small a part of what is spread comes from rounding."""
+
+
 class _Stream(NamedTuple):
     """What one stream of several says of two methods.
 
@@ -159,7 +163,8 @@ def _stream(ours: Scores, theirs: Scores) -> _Stream | None:
 def _ends_across(streams: Sequence[_Stream], mean: float, level: float) -> Interval | None:
     variances = np.array([one.variance for one in streams]) / len(streams) ** 2
     total = variances.sum()
-    if not total:
+    # Sums of the same values in another order differ in their last digits: what is left of these is no variance.
+    if total <= (AGREEING * max(np.abs(one.parts).max() for one in streams)) ** 2:
         return None
     freedom = total**2 / np.sum(variances**2 / [one.freedom for one in streams])
     reach = float(stdtrit(freedom, (1 + level) / 2) * np.sqrt(total))
@@ -191,8 +196,9 @@ def gain(
     Returns
     -------
     Gain or None
-        None if they share no scored step, or the strongest has a score of 0, of which nothing is a share. It has no
-        interval where that may happen in a resample, nor where few sequences agree by chance (see
+        None if they share no scored step, the strongest has a score of 0, of which nothing is a share, or any step's
+        score is below 0, as the logarithm of a chance is: then 0 is not the least that there is to have a share of. It
+        has no interval where a score of 0 may happen in a resample, nor where few sequences agree by chance (see
         `resampling.undecided`).
     """
     names = [name for name, scores in others.items() if scores]
@@ -202,7 +208,7 @@ def gain(
         return None
     means = aligned.values.mean(axis=0)
     chosen = int(np.argmax(means[1:]) if metric.higher_is_better else np.argmin(means[1:]))
-    if means[1 + chosen] <= 0:
+    if means[1 + chosen] <= 0 or (aligned.values < 0).any():
         return None
     value = float(_over_each(means[None, :], metric)[0, chosen])
     return Gain(names[chosen], finite(value), _ends_of_gain(aligned, metric, draws, seed), steps, sequences)

@@ -15,7 +15,7 @@ from llm_as_rnn.metrics.traces import Held
 
 
 class Following(Record, frozen=True):
-    """What became of a memory's cases; each is a share of the one before it, None where that is none.
+    """What became of a memory's cases, as shares of steps; None where there are no such steps.
 
     Attributes
     ----------

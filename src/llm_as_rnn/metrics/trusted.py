@@ -155,7 +155,8 @@ def reliability(own: FieldColumns, where: Flags | None = None, bins: int = BINS,
 
     Every bin has about as many answers as the others. With bins of equal width most answers of a model that is sure of
     itself would be in one, and the others would show noise. Answers of one chance are never parted: which of them came
-    first means nothing.
+    first means nothing. Those behind them are in a bin of their own, since what many of one chance are worth would hide
+    what the others are.
 
     Parameters
     ----------
@@ -174,10 +175,9 @@ def reliability(own: FieldColumns, where: Flags | None = None, bins: int = BINS,
     found, right = chances[there], 1.0 - own.error[there]
     order = np.lexsort((right, found))
     found, right = found[order], right[order]
-    place, size = np.arange(len(found)), max(len(found), 1)
-    begins = place * bins // size != (place - 1) * bins // size
-    begins[1:] &= found[1:] != found[:-1]
-    starts = np.flatnonzero(begins).tolist()
+    # All answers of one chance are where the first of them is: who comes behind many of them begins anew.
+    places = np.searchsorted(found, found) * bins // max(len(found), 1)
+    starts = np.flatnonzero(np.diff(places, prepend=-1)).tolist()
     parts = [slice(begin, end) for begin, end in pairwise([*starts, len(found)])]
     return [Bin(mean_of(found[part]), mean_of(right[part]), part.stop - part.start) for part in parts]
 

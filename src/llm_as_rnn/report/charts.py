@@ -200,7 +200,7 @@ def line_chart(
     name : str
         What the values are.
     upper, lower : float
-        The highest and the lowest possible value.
+        The highest and the lowest value that is usual: bands and ticks end there, unless a line goes beyond.
     axis : Axis
         What they are drawn over.
     ideal : sequence of (float, float)
@@ -209,6 +209,8 @@ def line_chart(
         How many points of a line tell their value at most.
     """
     values = [value for line in lines for _, value in (*line.points, *ideal)]
+    # Scores of other packages may be below 0, as the logarithm of a chance is, and need not say what is best.
+    lower, upper = min(lower, *values), max(upper, *values)
     values += [min(max(end, lower), upper) for line in lines for _, *ends in line.band for end in ends]
     steps = [t for line in lines for t, _ in (*line.points, *ideal)]
     values = list(map(drawable, values))

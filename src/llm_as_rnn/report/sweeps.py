@@ -158,7 +158,7 @@ class Outcome:
 
     def seeds(self, run: str) -> int:
         """Tell with how many seeds a run was made."""
-        return len({one.planned.folder for one in self.done if one.planned.run.name == run})
+        return len(self._folders(run))
 
     def data(self, run: str) -> tuple[str, str]:
         """Tell what a run's data is: the dataset, and the fingerprint of the user's own."""
@@ -175,22 +175,27 @@ class Outcome:
         """Give our figure: over the steps of all seeds."""
         found = self._of(row, column)
         if len(found) > 1:
-            return score_of(together([run.scores[row.method, column.metric.name] for run in found]))
-        summaries = (one for run in found for one in run.summaries if one.method == row.method)
+            return score_of(of_seeds(self.scores(row, column)))
+        summaries = (one for run in found.values() for one in run.summaries if one.method == row.method)
         return next((one.scores.get(column.metric.mean) for one in summaries), None)
 
     def scores(self, row: _Row, column: _Column) -> list[Scores]:
-        """Give every step's score, seed by seed."""
-        return [run.scores[row.method, column.metric.name] for run in self._of(row, column)]
+        """Give every step's score, seed by seed, the same seeds for all cells of a run: none where a cell lacks one."""
+        found, key = self._of(row, column), (row.method, column.metric.name)
+        return [found[folder].scores[key] if folder in found else {} for folder in self._folders(column.run)]
 
-    def _of(self, row: _Row, column: _Column) -> list[Done]:
-        """Give the runs that a cell is made of, one a seed: references say the same beside every model."""
+    def _folders(self, run: str) -> list[str]:
+        """Name the folders of a run, one a seed."""
+        return list(dict.fromkeys(one.planned.folder for one in self.done if one.planned.run.name == run))
+
+    def _of(self, row: _Row, column: _Column) -> dict[str, Done]:
+        """Give the runs that a cell is made of, by folder, one a seed: references say the same beside every model."""
         found: dict[str, Done] = {}
         for run in self.done:
             mine = run.planned.run.name == column.run and (row.is_reference or run.model == row.model)
             if mine and not row.is_published and (row.method, column.metric.name) in run.scores:
                 found.setdefault(run.planned.folder, run)
-        return list(found.values())
+        return found
 
 
 def _metrics(plan: Planned) -> list[Metric]:
@@ -213,6 +218,18 @@ def together(seeds: Sequence[Scores], apart: int = STRIDE) -> Scores:
         for sequence, own in scores.items():
             found.setdefault(sequence, {}).update({t + number * apart: score for t, score in own.items()})
     return found
+
+
+def of_seeds(seeds: Sequence[Scores]) -> Scores:
+    """Put the scores of several seeds' runs together; of one sequence that is all there is, give each step's mean.
+
+    The steps of a lone sequence are what is resampled. Under another seed they are no further stretches of it.
+
+    >>> of_seeds([{"a": {0: 1.0}}, {"a": {0: 0.0}}])
+    {'a': {0: 0.5}}
+    """
+    several = len({sequence for scores in seeds for sequence in scores}) > 1
+    return together(seeds) if several else over_seeds(seeds)
 
 
 def over_seeds(seeds: Sequence[Scores]) -> Scores:
@@ -289,7 +306,7 @@ def against_best(outcome: Outcome) -> Against | None:
 
 def _scores(outcome: Outcome, column: _Column) -> dict[_Row, Scores]:
     """Give the scores of a column's cells, those of all seeds together."""
-    return {row: together(seeds) for row in outcome.cells if (seeds := outcome.scores(row, column)) and any(seeds)}
+    return {row: of_seeds(seeds) for row in outcome.cells if any(seeds := outcome.scores(row, column))}
 
 
 def _over_all(
