@@ -205,8 +205,8 @@ def beliefs(read: Sequence[Table], lines: Sequence[Line]) -> Iterator[str]:
     yield (
         f"What follows is of {counted(len(streams), 'stream')} and {counted(len(models), 'model')} "
         f"({', '.join(sorted(models))}), {steps} steps of each method in all, {counted(len(lines), 'score')}; counts "
-        f"below are of scores. *Together* is the mean difference in accuracy over all streams but the probes, which "
-        "are made up: each counts alike, and p is corrected for all that is compared so here "
+        f"below are of scores. *Together* is the mean difference in accuracy over all streams that a model "
+        "was asked on but the probes, which are made up: each counts alike, and p is corrected for all that is compared so here "
         f"([how](../statistics.md)). {best_references(lines)}"
     )
     together = all_streams(lines)
@@ -262,7 +262,7 @@ def counts(found: Iterable[Interval | None]) -> tuple[int, int]:
     return sum(ends.low > 0 for ends in there), sum(ends.high < 0 for ends in there)
 
 
-ALL, TEXTS_ALONE = "Together", f"On texts alone ({', '.join(TEXTS)})"
+ALL, TEXTS_ALONE = "Together", f"On texts alone (of {', '.join(TEXTS)})"
 """Which streams are compared together, and how that is said."""
 
 Place = tuple[str, Comparison, str]
@@ -285,8 +285,8 @@ def all_streams(lines: Sequence[Line]) -> Together:
         if scores:
             for kind in kinds:
                 found.setdefault((line.part.origin.label, comparison, kind), []).append(scores)
-    several = {key: across(pairs) for key, pairs in found.items() if len(pairs) > 1}
-    return corrected({key: one for key, one in several.items() if one})
+    several = {key: one for key, pairs in found.items() if (one := across(pairs))}
+    return corrected({key: one for key, one in several.items() if one.streams != 1})
 
 
 def told_together(together: Together, comparison: Comparison) -> str:
@@ -295,7 +295,9 @@ def told_together(together: Together, comparison: Comparison) -> str:
     for (model, of, kind), one in sorted(together.items()):
         if of == comparison:
             cell = difference_cell(TOGETHER.metric, one)
-            said.setdefault(kind, []).append(f"{cell.text} {cell.detail} with {model} ({one.sequences} sequences)")
+            said.setdefault(kind, []).append(
+                f"{cell.text} {cell.detail} with {model} ({one.sequences} sequences of {one.streams} streams)"
+            )
     return "".join(f" {kind}: {'; '.join(said[kind])}." for kind in (ALL, TEXTS_ALONE) if kind in said)
 
 

@@ -223,7 +223,9 @@ def test_streams_are_compared_together_but_those_that_are_made_up(overview: Any,
     assert (found.sequences, found.steps) == (2 * alone.sequences, 2 * alone.steps), "the probe is not in it"
     assert found.mean == pytest.approx(alone.mean)
     assert found.p_holm >= found.p
-    assert overview.told_together(together, overview.MODEL_ADDS).startswith(" Together: ")
+    said = overview.told_together(together, overview.MODEL_ADDS)
+    assert said.startswith(" Together: ")
+    assert f"({found.sequences} sequences of 2 streams)" in said, "a model may have been asked on few of them"
     assert not overview.told_together(together, overview.CARRIED_AGAINST_FREE)
     assert not overview.all_streams([line for line in lines if line.part.origin.stream != "other"]), (
         "one is not several"

@@ -146,6 +146,7 @@ def across(streams: Iterable[tuple[Scores, Scores]], level: float = LEVEL) -> Pa
         sum(one.steps for one in found),
         len(parts),
         p=None if tested is None else float(tested[0]),
+        streams=len(found),
     )
 
 

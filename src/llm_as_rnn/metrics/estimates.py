@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from msgspec import UNSET, UnsetType
+
 from llm_as_rnn.core.records import Record
 
 Over = Literal["sequences", "steps"]
@@ -48,6 +50,8 @@ class PairedDifference(Record, frozen=True):
         Two-sided p value of the sign-flip test (see `resampling.sign_flip`); None for one sequence of too few steps.
     p_holm : float or None
         The same, corrected for all the comparisons of its table (see `resampling.holm`).
+    streams : int, optional
+        How many streams it is of, where several are compared together (see `comparisons.across`).
     """
 
     mean: float
@@ -57,6 +61,7 @@ class PairedDifference(Record, frozen=True):
     other: str = ""
     p: float | None = None
     p_holm: float | None = None
+    streams: int | UnsetType = UNSET
 
 
 class Gain(Record, frozen=True):
