@@ -204,10 +204,10 @@ def beliefs(read: Sequence[Table], lines: Sequence[Line]) -> Iterator[str]:
     steps = sum(part.summaries[0].steps for part in read)
     yield (
         f"What follows is of {counted(len(streams), 'stream')} and {counted(len(models), 'model')} "
-        f"({', '.join(sorted(models))}), {steps} steps of each method in all, {counted(len(lines), 'score')}; counts "
-        f"below are of scores. *Together* is the mean difference in accuracy over all streams that a model "
-        "was asked on but the probes, which are made up: each counts alike, and p is corrected for all that is compared so here "
-        f"([how](../statistics.md)). {best_references(lines)}"
+        f"({', '.join(sorted(models))}), {steps} steps in all of each method that is in all tables, "
+        f"{counted(len(lines), 'score')}; counts below are of scores. *Together* is the mean difference in accuracy "
+        "over all streams that a model was asked on but the probes, which are made up: each counts alike, and p is "
+        f"corrected for all that is compared so here ([how](../statistics.md)). {best_references(lines)}"
     )
     together = all_streams(lines)
     for said, comparison in COMPARED:
