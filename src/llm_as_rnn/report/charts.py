@@ -210,7 +210,7 @@ def line_chart(
     """
     values = [value for line in lines for _, value in (*line.points, *ideal)]
     # Scores of other packages may be below 0, as the logarithm of a chance is, and need not say what is best.
-    lower, upper = min(lower, *values), max(upper, *values)
+    lower, upper = min([lower, *values]), max([upper, *values])
     values += [min(max(end, lower), upper) for line in lines for _, *ends in line.band for end in ends]
     steps = [t for line in lines for t, _ in (*line.points, *ideal)]
     values = list(map(drawable, values))
