@@ -110,6 +110,7 @@ def bag(text: str, field: Field) -> Bag:
 
     >>> sorted(bag("high 12.84", Number("high", low=-20, high=45)))
     ['12.8', 'high']
+    >>> from llm_as_rnn.core.fields import Label
     >>> sorted(bag(">50K", Label("income", options=("<=50K", ">50K"))))
     ['50k', '>']
     """

@@ -158,18 +158,18 @@ def make_spec(
         split=options.split,
         prompts_digest=prompts.digest,
         settings=resolve(options.settings, engine),
-        delay=max(options.delay, _rows_later(task, table)),
+        delay=_delay(options, task, table),
         data_digest=table.digest if table else digest,
     )
 
 
-def _rows_later(task: Task, table: Table | None) -> int:
-    """Say how late outcomes come by a table's own account: nobody knows a row's value before that row is there.
+def _delay(options: Options, task: Task, table: Table | None) -> int:
+    """Say how late outcomes come: as was asked, and no sooner than their rows, whose values nobody knows before.
 
     The next row's value is there when that row is predicted, as it is without a delay.
     """
     later = 0 if table is None or task.data is UNSET else task.data.later
-    return later if later > 1 else 0
+    return max(options.delay, later) if options.delay >= 0 and later > 1 else options.delay
 
 
 class Material(NamedTuple):
