@@ -12,8 +12,10 @@ import pytest
 from llm_as_rnn.cli.main import main
 from llm_as_rnn.cli.progress import RunProgress
 from llm_as_rnn.core.records import Status
+from llm_as_rnn.core.settings import Settings
 from llm_as_rnn.core.steps import StepRecord
 from llm_as_rnn.runs.directory import RunDirectory
+from llm_as_rnn.runs.spec import RunSpec
 from tests.helpers import LINES
 
 ROOT = Path(__file__).parents[2]
@@ -271,3 +273,61 @@ def test_an_empty_text_reads_unknown_and_not_none(folder: Path, capsys: pytest.C
     (folder / "data.csv").write_text(DATA.replace(",good,", ", ,"))
     assert run("data", "show", "task.yaml", "--data", "data.csv", "--steps", "1") == 0
     assert capsys.readouterr().out.splitlines()[1].startswith("  unknown -> ")
+
+
+AHEAD = """\
+name: load
+title: Load
+instructions: Predict.
+observation: "{{ y }}"
+line: "{{ y }}"
+answer:
+  - {name: y, kind: number, low: 0, high: 100, last: y}
+memory:
+  - {name: Notes, about: anything}
+data:
+  order: hour
+  outcome: {y: y}
+  ahead: 3
+"""
+
+
+@pytest.mark.parametrize(("said", "delay"), [((), 3), (("--delay", "1"), 3), (("--delay", "5"), 5)])
+def test_no_value_is_learned_before_its_row_is_there(
+    folder: Path, said: tuple[str, ...], delay: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is predicted three rows ahead is not known in the next row."""
+    Path("load.yaml").write_text(AHEAD, encoding="utf-8")
+    Path("load.csv").write_text("hour,y\n" + "".join(f"{n},{3 * n}\n" for n in range(24)), encoding="utf-8")
+    line = ("run", "load.yaml", "--data", "load.csv", "--methods", "majority", *said, "--out", "out")
+    assert run(*line) == 0
+    assert "outcomes stand 3 rows ahead, so a run tells each of them that many steps after" in capsys.readouterr().err
+    assert RunDirectory(Path("out")).info().spec.delay == delay
+    steps = [record for record in records(Path("out")) if record.method == "majority"]
+    for step in steps:
+        seen = [float(str(other.target["y"])) for other in steps if other.target and other.t <= step.t - delay]
+        if seen:
+            assert (step.prediction or {})["y"] == pytest.approx(sum(seen) / len(seen), abs=0.05)
+        else:
+            assert step.prediction == steps[0].prediction
+    assert run(*line, "--resume") == 0
+
+
+def test_a_run_of_rows_ahead_goes_on_as_it_was_begun() -> None:
+    """What was begun without a delay would have other steps with one."""
+    spec = RunSpec("load", "t", "m", "d", ("majority",), 1, 9, "development", "p", Settings(), delay=3)
+    begun = msgspec.structs.replace(spec, delay=0)
+    assert spec.as_begun(begun, ()).delay == 0
+    assert spec.as_begun(begun, ("delay",)).delay == 3
+    assert spec.as_begun(spec, ()).delay == 3
+
+
+def test_all_of_one_sequence_is_checked(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its halves are too short to tell a leak from luck, and the whole is not."""
+    Path("load.yaml").write_text(
+        AHEAD.replace("  ahead: 3\n", "").replace(", last: y", "").replace("{{ y }}", "{{ x }}")
+    )
+    rows = "".join(f"{n},{7 * n % 31},{7 * n % 31}\n" for n in range(26))
+    Path("load.csv").write_text(f"hour,y,x\n{rows}", encoding="utf-8")
+    assert run("data", "check", "load.yaml", "--data", "load.csv") == 1
+    assert "holds the outcome" in capsys.readouterr().out

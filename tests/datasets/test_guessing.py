@@ -290,6 +290,33 @@ def test_a_range_has_room_for_all_that_came_and_for_an_answer(tmp_path: Path, va
     assert all(field.low <= field.answer_near(value) <= field.high for value in values)
 
 
+@pytest.mark.parametrize("small", [5e-310, 3e-9])
+def test_numbers_as_programs_write_very_small_ones_are_numbers(tmp_path: Path, small: float) -> None:
+    texts = [f"{small}", f"{small * 1.5}", "0.25"]
+    rows = [{"x": "ab"[number % 2], "y": texts[number % 3]} for number in range(1, 40)]
+    found, table = guess(tmp_path, rows)
+    field = found.task.answer[0]
+    assert isinstance(field, Number)
+    assert field.low <= small < 0.25 <= field.high
+    assert first(table).steps[1].target == {"y": 0.25}
+    assert isinstance(guess(tmp_path, [row for row in rows if row["y"] != "0.25"])[0].task.answer[0], Number)
+
+
+@pytest.mark.parametrize("decimal", [".", ","])
+def test_a_minus_of_printed_texts_is_one(tmp_path: Path, decimal: str) -> None:
+    rows = [{"x": "ab"[number % 2], "y": f"\u2212{number}.5".replace(".", decimal)} for number in range(1, 20)]
+    found, table = guess(tmp_path, rows)
+    assert isinstance(found.task.answer[0], Number)
+    assert first(table).steps[0].target == {"y": -1.5}
+    assert all(type(step.observation.fields["x"]) is str for step in first(table).steps)
+
+
+def test_the_first_day_that_there_is_puts_rows_in_order(tmp_path: Path) -> None:
+    """It is what some programs write for none; no time zone of a machine has a name for it."""
+    rows = [{"day": f"0001-01-0{number}", "y": number * number} for number in range(1, 8)]
+    assert data(guess(tmp_path, rows)[0]).order == "day"
+
+
 def test_no_more_digits_are_asked_for_than_anybody_knows(tmp_path: Path) -> None:
     rows = [{"x": "ab"[number % 2], "y": 1000.12345 * number} for number in range(1, 40)]
     field = guess(tmp_path, rows)[0].task.answer[0]
@@ -484,6 +511,10 @@ def test_a_figure_that_may_be_two_is_named_and_settled(tmp_path: Path) -> None:
         ("x,y\n1,a\n2,a\n", {"outcome": ("z",)}, "no column 'z'"),
         ("x,y\n1,a\n2,a\n", {"outcome": ("y",)}, "same in every row"),
         ("id,y\na1,k\na2,k\n", {}, "no column could be an outcome"),
+        ("z,y\na,1\nb,2\n", {"order": "z"}, "z cannot be the order: it holds neither numbers nor dates"),
+        ("day,y\n2024-01-01,1\n,2\n2024-01-03,3\n", {"order": "day"}, "day cannot be the order: row 2 has no place"),
+        ("day,y\n2024-01-01,1\n7,2\n", {"order": "day"}, "day cannot be the order: it holds neither"),
+        ("x,y\na,-1.7e308\nb,1.7e308\n", {"outcome": ("y",)}, "y cannot be an outcome: .* further apart"),
         ("day,y\n2024-01-01,a\n2024-01-02,b\n", {"outcome": ("day",)}, ""),
     ],
 )

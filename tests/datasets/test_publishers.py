@@ -141,6 +141,11 @@ def test_rows_whose_outcome_is_no_option_are_left_out_and_named(tmp_path: Path) 
 
 BROKEN: dict[str, tuple[str, bytes, str]] = {
     "another publisher's": ("finer", b'{"tokens": ["a"], "ner_tags": [0]}', r"is not FiNER as ACE .*'context', but 't"),
+    "a list for a question": (
+        "ddxplus",
+        b'AGE,SEX,English Pathology,English Evidences\n30,F,Anemia,"{[1]: 2}"\n',
+        r"line 2: 'English Evidences' is no mapping",
+    ),
     "too few tags": ("finer", json.dumps(finer_line(["1", "2"], ["Goodwill"])).encode(), "line 1: .* 2 figures.* 1"),
     "no figure": ("finer", b'{"context": "Hello", "target": "Goodwill"}', "line 1: it asks for the tag of no figure"),
     "figure not there": (
@@ -181,6 +186,8 @@ def test_a_file_that_is_not_the_publishers_gets_one_line(tmp_path: Path, slip: s
     ("line", "templates", "says"),
     [
         (question("a", "syn9"), published.TEMPLATES, "line 1: there is no template 'syn9'"),
+        ({**question("a"), "template_id": ["syn0"]}, published.TEMPLATES, r"line 1: there is no template \['syn0'\]"),
+        ({**question("a"), "type": ["syn"]}, published.TEMPLATES, r"intent \"\['syn'\]\" \(1\) is none of the 5"),
         ({**question("a"), "meta": {"x": 1}}, published.TEMPLATES, "line 1: 'meta' names no word"),
         ({"question": "a"}, published.TEMPLATES, "is not a task file of MemPrompt"),
         (question("a"), "templates = {", "cannot be read as a Python file"),

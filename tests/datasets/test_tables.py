@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llm_as_rnn.core.columns import Columns
-from llm_as_rnn.core.errors import DatasetError, MissingExtraError
+from llm_as_rnn.core.errors import DatasetError, MissingExtraError, TaskError
 from llm_as_rnn.core.fields import Field, Label, Number, Ranked, Text
 from llm_as_rnn.core.task import MemorySection, Task
 from llm_as_rnn.datasets.base import Selection, Sequence, Split, Step
@@ -458,3 +458,42 @@ def test_a_parquet_file_over_which_polars_panics_is_refused(monkeypatch: pytest.
     monkeypatch.setattr(polars, "read_parquet", panics)
     with pytest.raises(DatasetError, match="not a Parquet file"):
         read_rows(Path("day.parquet"), b"PAR1...PAR1")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("t.tsv", "a, first\tb\n1\t2\n"),
+        ("t.csv", "a, first;b, last;c\n1;2;3\n"),
+        ("t.csv", "a, first;b\n1,5;2\n"),
+        ("t.csv", 'a; first,b\n"x;\ny",2\n'),
+    ],
+)
+def test_names_of_columns_may_hold_what_separates_others(name: str, content: str) -> None:
+    separator = {"t.tsv": "\t"}.get(name, "," if "; first," in content else ";")
+    table = read_rows(Path(name), content.encode())
+    assert table.columns == tuple(content.splitlines()[0].split(separator))
+
+
+def test_a_row_that_a_template_cannot_show_is_named_before_anything_is_asked(tmp_path: Path) -> None:
+    columns = Columns({"mood": "y"}, order="o")
+    plain = msgspec.structs.replace(TASK, answer=TASK.answer[:1], data=columns)
+    for line, cell, says in (
+        ('{{ x.split(" ") | first }}', "a b", "what is missing has no 'split'"),
+        ("{{ x * 2 }}", 2, ""),
+    ):
+        rows = [{"o": n, "x": None if n == 7 else cell, "y": "good"} for n in range(9)]
+        with pytest.raises(TaskError, match=f"step 7 of all: task t, template line: {says}") as caught:
+            read(tmp_path, "t.jsonl", as_json_lines(rows), msgspec.structs.replace(plain, line=line))
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 7])
+def test_what_is_one_sequence_can_be_had_undivided(tmp_path: Path, rows: int) -> None:
+    task = msgspec.structs.replace(TASK, answer=TASK.answer[:1], data=Columns({"mood": "y"}, order="o"))
+    lines = [{"o": n, "x": n, "y": "good"} for n in range(rows)]
+    (whole,) = read(tmp_path, "t.jsonl", as_json_lines(lines), task).whole
+    assert [(step.observation.t, step.observation.fields["x"]) for step in whole.steps] == [(n, n) for n in range(rows)]
+    apart = msgspec.structs.replace(task, data=Columns({"mood": "y"}, order="o", fields=("x",), sequence="x"))
+    found = read(tmp_path, "t.jsonl", as_json_lines(lines), apart)
+    assert {sequence.info.id for sequence in found.whole} == {str(n) for n in range(rows)}

@@ -15,7 +15,7 @@ from llm_as_rnn.baselines.history import FullHistory, HistoryState, ZeroShot
 from llm_as_rnn.catalogue import METHODS, REFERENCES, advisers
 from llm_as_rnn.core.calls import AnswerFormat, Message
 from llm_as_rnn.core.errors import TaskError, UsageError
-from llm_as_rnn.core.fields import Ranked, Text
+from llm_as_rnn.core.fields import Label, Ranked, Text
 from llm_as_rnn.core.method import Calls, Learned
 from llm_as_rnn.core.prompts import Prompts, shipped_prompts
 from llm_as_rnn.core.records import Form, Observation, Prediction, Target
@@ -27,6 +27,7 @@ from llm_as_rnn.datasets.registry import DATASETS, dataset
 from llm_as_rnn.engines.drive import drive_walk
 from llm_as_rnn.engines.scripted import ScriptedEngine
 from llm_as_rnn.leakage.check import EVERY_METHOD, Factory, Leak, Look, _Runs, _watch, check, examine, plant
+from llm_as_rnn.leakage.foresight import foreknown
 from llm_as_rnn.runs.walk import walk
 
 PROMPTS = Prompts()
@@ -219,6 +220,57 @@ def test_a_text_that_holds_the_outcome_is_found(weather: Task, weeks: list[Seque
     data = with_fields(weeks, lambda sequence, i: {"note": f"Reached {(sequence.steps[i].target or {})['high']} then."})
     leaks = check(weather, data, PROMPTS, {"zero_shot": ZeroShot})
     assert found(leaks) == {("outcome_in_observation", EVERY_METHOD, "note", 0)}
+
+
+@pytest.mark.parametrize(
+    "options", [("<=50K", ">50K"), ("A-", "A", "A+"), ("+", "-"), ("C", "C++", "C#"), ("1.0", "1"), ("up", "not up")]
+)
+def test_labels_that_signs_alone_tell_apart_are_found(options: tuple[str, ...], weeks: list[Sequence]) -> None:
+    task = Task.classify("Which one?", labels=options)
+    (name,) = (field.name for field in task.answer)
+    outcomes = [options[(i * i + i // 3) % len(options)] for i in range(24)]
+    labelled = [
+        msgspec.structs.replace(step, target={name: outcome})
+        for step, outcome in zip((step for week in weeks for step in week.steps), outcomes, strict=True)
+    ]
+    data = [msgspec.structs.replace(weeks[0], steps=tuple(labelled))]
+    assert foreknown(task, data) == []
+    data = with_fields(data, lambda sequence, i: {"note": f"it was: {outcomes[i]}, they say"})
+    assert [(fact.name, fact.hits) for fact in foreknown(task, data)] == [("note", 24)]
+
+
+@pytest.mark.parametrize("options", [("<=50K", ">50K"), ("high risk", "low risk")])
+def test_a_method_that_knows_labels_with_something_in_common_is_found(
+    weather: Task, weeks: list[Sequence], options: tuple[str, str]
+) -> None:
+    task = msgspec.structs.replace(weather, answer=(Label("income", options=options),))
+    outcomes = {(week.info.id, i): options[(i * i + i // 3) % 2] for week in weeks for i in range(len(week.steps))}
+    data = [
+        msgspec.structs.replace(
+            week,
+            steps=tuple(
+                msgspec.structs.replace(step, target={"income": outcomes[week.info.id, i]})
+                for i, step in enumerate(week.steps)
+            ),
+        )
+        for week in weeks
+    ]
+    leaks = check(task, data, PROMPTS, {"cheat": sees(lambda x: outcomes[x.sequence, x.t])})
+    assert {leak.kind for leak in leaks} == {"outcome_in_prompt"}
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1e22])
+def test_very_small_and_large_numbers_are_found(weeks: list[Sequence], scale: float) -> None:
+    task = Task.forecast("How much?", low=-100 * scale, high=100 * scale, unit="g", decimals=11)
+    (name,) = (field.name for field in task.answer)
+    values = [scale * (i * 7 % 11 + 0.5) for i in range(12)] * 2
+    steps = tuple(
+        msgspec.structs.replace(step, target={name: value})
+        for step, value in zip(weeks[0].steps * 2, values, strict=True)
+    )
+    data = [msgspec.structs.replace(weeks[0], steps=steps)]
+    (fact,) = foreknown(task, with_fields(data, lambda sequence, i: {"amount": values[i]}))
+    assert fact.name == "amount"
 
 
 @pytest.mark.parametrize("ahead", [1, 2, 3])

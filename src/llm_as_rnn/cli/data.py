@@ -127,8 +127,7 @@ def _sequences(task: Task, file: Path | None, seed: int) -> list[Sequence]:
         if table is None:
             return shipped_data(file, task).load(Selection(*usual_size(task), seed))
     _tell(table)
-    # A table that is one sequence has a half of it in either split, by the same name: one of them is enough.
-    return list({sequence.info.id: sequence for split in table.splits.values() for sequence in split}.values())
+    return list(table.whole)
 
 
 def _tell(table: Data) -> None:

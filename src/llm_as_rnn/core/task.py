@@ -26,7 +26,7 @@ from llm_as_rnn.core.hygiene import defuse
 from llm_as_rnn.core.records import Form, Observation, Record, Target
 from llm_as_rnn.core.shapes import fields_of
 from llm_as_rnn.core.sketch import content_of, made, options_of
-from llm_as_rnn.core.templates import ALL, MISSING, render, with_missing
+from llm_as_rnn.core.templates import ALL, MISSING, Missing, render, with_missing
 
 SHIPPED = Path(__file__).parents[1] / "tasks"
 
@@ -293,6 +293,11 @@ class Task(Record, frozen=True, dict=True):
         elif error.lacks and (error.of is None or error.of is given[ALL]):
             what = f"the observation has no field {error.lacks!r}, which the task {self.name} shows"
             hint = "give it, as null where it is not known"
+        elif error.lacks and isinstance(error.of, Missing):
+            what = (
+                f"task {self.name}, template {error.message.partition(':')[0]}: what is missing has no {error.lacks!r}"
+            )
+            return TaskError(what, "say in the template what stands there instead: {{ ... if x else 'none' }}")
         found = TaskError(what, hint)
         found.lacks = error.lacks
         return found

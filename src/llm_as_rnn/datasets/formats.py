@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import math
 import re
 from collections import Counter
@@ -188,8 +189,7 @@ def _csv_records(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
     # Python's own limit for a cell is one of caution; the file is in memory already.
     csv.field_size_limit(max(csv.field_size_limit(), len(text)))
     named = _SEPARATOR.fullmatch(first)
-    # Unless it is named, the separator is the one that cuts the first line into most pieces.
-    delimiter = named[2] if named else max(",;\t", key=lambda char: _pieces(first, char))
+    delimiter = named[2] if named else _likeliest(text)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     line = 1
     try:
@@ -204,11 +204,23 @@ def _csv_records(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
         raise DatasetError(f"{path}, line {line}: {error}", "check the quotes in this line") from error
 
 
-def _pieces(line: str, separator: str) -> int:
+def _likeliest(text: str) -> str:
+    """Give the separator that cuts the first record into most pieces, and the second one into as many.
+
+    Names of columns may hold another one: with semicolons, ``Weight, net;Weight, gross;Day``. Where both would do, it
+    is not the comma, which is seen in names and before decimals.
+    """
+    return max(",;\t", key=lambda char: _pieces(text, char))
+
+
+def _pieces(text: str, separator: str) -> tuple[bool, int, bool]:
+    """Count the pieces of the first record, and say whether the second one has as many, and if they show anything."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     try:
-        return len(next(csv.reader([line], delimiter=separator)))
-    except csv.Error:  # what is wrong with it is told where the line is read
-        return 0
+        first, *rest = (len(cells) for cells in itertools.islice(filter(None, reader), 2))
+    except (csv.Error, ValueError):  # what is wrong with it is told where the line is read
+        return False, 0, False
+    return first > 1 and rest == [first], first, first > 1 and separator != ","
 
 
 def _with_numbers(columns: Iterable[str], rows: Iterable[Row], notation: Notation) -> Iterator[Row]:

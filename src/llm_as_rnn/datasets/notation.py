@@ -15,7 +15,7 @@ BLANKS = str.maketrans({"\u00a0": " ", "\u202f": " ", "\u2009": " ", "\u2019": "
 
 
 class Notation(Record, frozen=True, dict=True):
-    """How numbers are written.
+    r"""How numbers are written.
 
     Attributes
     ----------
@@ -31,6 +31,8 @@ class Notation(Record, frozen=True, dict=True):
     >>> german = Notation(",", ".", ("€",))
     >>> german.pointed("-1.234,50 €"), german.pointed("€ 12"), german.pointed("1.23,4")
     ('-1234.50', '12', '')
+    >>> german.pointed("5e-05"), Notation().pointed("\u22125.5")
+    ('5e-05', '-5.5')
     """
 
     decimal: str = "."
@@ -45,12 +47,13 @@ class Notation(Record, frozen=True, dict=True):
     def pointed(self, text: str) -> str:
         """Write a number's text with a decimal point and digits alone; empty where it is none in this notation."""
         bare = text.strip()
+        if not bare.isascii():
+            bare = bare.translate(BLANKS)
         if self.is_plain:
             return bare
         if self.signs:
-            bare = self._around.sub(r"\1\2", bare.translate(BLANKS)).strip()
+            bare = self._around.sub(r"\1\2", bare).strip()
         if self.thousands:
-            bare = bare.translate(BLANKS)
             if not self._grouped.fullmatch(bare):
                 return ""
             bare = bare.replace(self.thousands, "")
@@ -78,9 +81,9 @@ class Notation(Record, frozen=True, dict=True):
 
     @cached_property
     def _grouped(self) -> re.Pattern[str]:
-        """Match a figure whose thousands are set off, or none of them is."""
+        """Match a figure whose thousands are set off, or none of them is; very small ones have an exponent."""
         decimals = rf"(?:{re.escape(self.decimal)}\d*)?"
-        return re.compile(rf"[-+]?(?:\d{{1,3}}(?:{re.escape(self.thousands)}\d{{3}})+|\d*){decimals}")
+        return re.compile(rf"[-+]?(?:\d{{1,3}}(?:{re.escape(self.thousands)}\d{{3}})+|\d*){decimals}(?:[eE][-+]?\d+)?")
 
 
 def notation_of(columns: Columns) -> Notation:

@@ -57,6 +57,14 @@ class Table(Record, frozen=True):
     splits: dict[Split, tuple[Sequence, ...]]
     notices: tuple[str, ...] = ()
 
+    @property
+    def whole(self) -> tuple[Sequence, ...]:
+        """All sequences, whichever part they are in; a table that is one sequence has it undivided."""
+        every = tuple(sequence for part in self.splits.values() for sequence in part)
+        if not self._is_one_sequence:
+            return every
+        return (Sequence(every[0].info, _renumbered(tuple(step for half in every for step in half.steps))),)
+
     def count(self, split: Split) -> int:
         """Give the number of sequences in a part.
 
@@ -144,7 +152,7 @@ def read_table(path: Path, task: Task) -> Table:
     rows = read_rows(path, content, _text_columns(task, task.data), notation_of(task.data), task.data.says_nothing)
     reader = _Reader(path, task, task.data, rows.columns)
     sequences = reader.sequences(rows)
-    reader.require_templates(sequences[0])
+    reader.require_templates(sequences)
     return Table(path, hashlib.sha256(content).hexdigest()[:16], _split(sequences), reader.notices())
 
 
@@ -203,6 +211,11 @@ class _Reader:
                     f"{self._path}, column {column!r}: {len(rows)} outcomes lie outside of {low} to {high}, which no "
                     f"answer can, first in line {rows[0].line}: they are learned and scored"
                 )
+        if self._columns.later > 1:
+            found.append(
+                f"{self._path}: outcomes stand {self._columns.later} rows ahead, so a run tells each of them that many "
+                "steps after its prediction"
+            )
         return tuple(found)
 
     def sequences(self, rows: Rows) -> list[Sequence]:
@@ -331,14 +344,28 @@ class _Reader:
                 )
         return first.cells[column]
 
-    def require_templates(self, sequence: Sequence) -> None:
-        """Fill all templates once, so that a column that is not there is named before anything is asked."""
+    def require_templates(self, sequences: list[Sequence]) -> None:
+        """Fill all templates before anything is asked, so that a column that is not there is named.
+
+        Once for each column with something in it and with nothing, and for texts and numbers: a template may be right
+        for the one and not for the other.
+        """
+        shown: set[tuple[str, type]] = set()
+        for sequence in sequences:
+            for step in sequence.steps:
+                kinds = {(name, _kind(cell)) for name, cell in step.observation.fields.items()}
+                if not kinds <= shown or not shown:
+                    self._require_shown(sequence, step)
+                    shown |= kinds
+
+    def _require_shown(self, sequence: Sequence, step: Step) -> None:
         for form in ("line", "case", "json"):
             try:
-                self._task.show(sequence.steps[0].observation, form, sequence.info.about)
+                self._task.show(step.observation, form, sequence.info.about)
             except TaskError as error:
                 if not error.lacks:
-                    raise
+                    where = f"{self._path}, step {step.observation.t} of {sequence.info.id}"
+                    raise TaskError(f"{where}: {error.message}", error.hint) from None
                 what = f"{self._path} has no column {error.lacks!r} to show, which task {self._task.name}"
                 raise TaskError(
                     f"{what} names in its template {form if form != 'json' else 'observation'}",
@@ -398,6 +425,11 @@ def _outcome_hint(field: Field, cell: Any) -> str:
     if isinstance(field, Number) and isinstance(cell, str) and re.fullmatch(r"[-+0-9.]+,[0-9]+", cell.strip()):
         return 'say decimal: "," under data, if that is what a comma means here, and write no points before it'
     return "correct the cell, or leave it empty"
+
+
+def _kind(cell: Any) -> type:
+    """Give the type of a cell; of numbers, one for all."""
+    return float if isinstance(cell, int) else type(cell)
 
 
 def _text(cell: Any) -> str:

@@ -447,6 +447,9 @@ def _hunt(looks: Many[Look], planted: Planted, task: Task, sequences: Many[Seque
         keys = [key for key in words if field.name in targets[key]]
         bags = [bag(" ".join(words[key] - static), field) for key in keys]
         outcomes = [bag(field.show(targets[key][field.name]), field) for key in keys]
+        # What all outcomes have in common ("high risk", "low risk") all requests may have, and then none of its own.
+        common = frozenset[str]().union(*outcomes).intersection(*outcomes)
+        outcomes = [outcome - common for outcome in outcomes]
         if tells(bags, outcomes):
             first = next(key for key, own, outcome in zip(keys, bags, outcomes, strict=True) if outcome <= own)
             truth = f"the true outcome {field.show(targets[first][field.name])}"
@@ -460,7 +463,7 @@ def _own_words(look: Look, planted: Planted) -> Counter[str]:
     for (sequence, t), shown in planted.shown.items():
         if sequence == now.sequence and t <= now.t:
             text = text.replace(shown, " ")
-    return Counter(tokens(text))
+    return Counter(tokens(text, signs=True))
 
 
 def _predicts(look: Look) -> bool:

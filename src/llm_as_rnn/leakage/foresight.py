@@ -6,6 +6,7 @@ import itertools
 import re
 from collections.abc import Iterator, Mapping
 from collections.abc import Sequence as Many
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from llm_as_rnn.core.fields import Field, Number
@@ -27,7 +28,8 @@ SHIFTS = 24
 Bag = frozenset[str]
 """The words and numbers of a text, in lower case."""
 
-_TOKEN = re.compile(r"-?\w+(?:\.\w+)*")
+_WORD = r"-?(?:\d+(?:\.\d+)?e[-+]?\d+(?!\w)|\w+(?:\.\w+)*)"
+_TOKEN, _TOKEN_OR_SIGN = re.compile(_WORD), re.compile(rf"{_WORD}|[^\w\s]")
 
 
 class Foreknown(NamedTuple):
@@ -92,22 +94,36 @@ def foreknown(task: Task, sequences: Many[Sequence]) -> list[Foreknown]:
     return found
 
 
-def tokens(text: str) -> list[str]:
-    """List the words and numbers of a text, in lower case.
+def tokens(text: str, *, signs: bool = False) -> list[str]:
+    """List the words and numbers of a text, in lower case, and its signs as well if these are wanted.
 
-    >>> tokens("Sky: rain, high 12.8;")
-    ['sky', 'rain', 'high', '12.8']
+    >>> tokens("Sky: rain, high 12.8;"), tokens("1.5e-05 <= 2", signs=True)
+    (['sky', 'rain', 'high', '12.8'], ['1.5e-05', '<', '=', '2'])
     """
-    return _TOKEN.findall(text.casefold())
+    return (_TOKEN_OR_SIGN if signs else _TOKEN).findall(text.casefold())
 
 
 def bag(text: str, field: Field) -> Bag:
     """Give the words of a text, numbers among them as the field shows them.
 
+    Where options are told apart by signs alone, these count as words, and numbers as they are written.
+
     >>> sorted(bag("high 12.84", Number("high", low=-20, high=45)))
     ['12.8', 'high']
+    >>> from llm_as_rnn.core.fields import Label
+    >>> sorted(bag(">50K", Label("income", options=("<=50K", ">50K"))))
+    ['50k', '>']
     """
+    if _by_signs(field.options):
+        return frozenset(tokens(text, signs=True))
     return frozenset(_plain(token, field) for token in tokens(text))
+
+
+@lru_cache(maxsize=64)
+def _by_signs(options: tuple[str, ...]) -> bool:
+    """Tell whether the words of options are no words at all, or those of others too."""
+    words = [frozenset(map(_figure, tokens(option))) for option in options]
+    return len(set(words)) < len(words) or frozenset() in words
 
 
 def tells(bags: Many[Bag], outcomes: Many[Bag]) -> bool:
@@ -155,10 +171,16 @@ def _rows(sequences: Many[Sequence], field: Field, lead: int) -> Iterator[_Row]:
 
 def _plain(token: str, field: Field) -> str:
     try:
-        number = float(token)
+        return field.show(float(token)) if isinstance(field, Number) else _figure(token)
     except ValueError:
         return token
-    return field.show(number) if isinstance(field, Number) else f"{number:g}"
+
+
+def _figure(token: str) -> str:
+    try:
+        return f"{float(token):g}"
+    except ValueError:
+        return token
 
 
 def _mean(hits: Iterator[bool]) -> float:

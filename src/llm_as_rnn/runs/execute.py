@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
+from msgspec import UNSET
 
 from llm_as_rnn.catalogue import (
     DEFAULT_METHODS,
@@ -72,7 +73,7 @@ class Options(Record, frozen=True):
         How the model is asked and how it learns: values of `settings.Settings` by name. What is None or left out is
         chosen to suit the model.
     delay : int
-        How late outcomes come, in steps (see `walk.schedule`).
+        How late outcomes come, in steps (see `walk.schedule`); never sooner than a table has them (``ahead``).
     prompts : Path, optional
         A folder of templates that replace shipped ones.
     concurrency : int, optional
@@ -95,8 +96,9 @@ class Options(Record, frozen=True):
 
     @property
     def named(self) -> tuple[str, ...]:
-        """The methods and settings that were asked for by name (see `RunSpec.as_begun`)."""
-        return (*self.methods, *(name for name, value in self.settings.items() if value is not None))
+        """The methods and settings that were asked for by name, a delay among them (see `RunSpec.as_begun`)."""
+        late = ("delay",) if self.delay else ()
+        return (*self.methods, *(name for name, value in self.settings.items() if value is not None), *late)
 
 
 class Watcher(Protocol):
@@ -156,9 +158,18 @@ def make_spec(
         split=options.split,
         prompts_digest=prompts.digest,
         settings=resolve(options.settings, engine),
-        delay=options.delay,
+        delay=_delay(options, task, table),
         data_digest=table.digest if table else digest,
     )
+
+
+def _delay(options: Options, task: Task, table: Table | None) -> int:
+    """Say how late outcomes come: as was asked, and no sooner than their rows, whose values nobody knows before.
+
+    The next row's value is there when that row is predicted, as it is without a delay.
+    """
+    later = 0 if table is None or task.data is UNSET else task.data.later
+    return max(options.delay, later) if options.delay >= 0 and later > 1 else options.delay
 
 
 class Material(NamedTuple):

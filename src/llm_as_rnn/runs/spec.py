@@ -78,7 +78,8 @@ class RunSpec(Record, frozen=True):
     def as_begun(self, begun: RunSpec, asked: Collection[str]) -> RunSpec:
         """Leave out what every run has by now and one begun before does not: references, and settings that are on now.
 
-        Methods and settings that were ``asked`` for by name stay.
+        So it is with the delay that outcomes of later rows come with. Methods and settings that were ``asked`` for by
+        name stay.
         """
         new = set(REFERENCES) - set(begun.methods) - set(asked)
         off = {name: False for name in LATER if name not in asked and not getattr(begun.settings, name)}
@@ -86,6 +87,7 @@ class RunSpec(Record, frozen=True):
             self,
             methods=tuple(name for name in self.methods if name not in new),
             settings=msgspec.structs.replace(self.settings, **off),
+            delay=self.delay if "delay" in asked else min(self.delay, begun.delay),
         )
 
     def require_same(self, begun: RunSpec) -> None:

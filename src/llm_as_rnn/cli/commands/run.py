@@ -52,7 +52,13 @@ from llm_as_rnn.engines.naming import DEFAULT_MODEL
     show_default=True,
     help="Which part of the data: tune on development alone, and report on held_out.",
 )
-@click.option("--delay", type=int, default=0, show_default=True, help="How late outcomes come, in steps.")
+@click.option(
+    "--delay",
+    type=int,
+    default=0,
+    show_default=True,
+    help="How late outcomes come, in steps; no sooner than a table has them (ahead).",
+)
 @setting_options(Settings)
 @prompts_option
 @servers_options

@@ -6,7 +6,9 @@ import math
 import re
 import unicodedata
 from collections.abc import Collection
+from fractions import Fraction
 
+from llm_as_rnn.core.errors import UsageError
 from llm_as_rnn.core.fields import Field, Label, Number, Ranked, Text
 from llm_as_rnn.core.folding import clash
 from llm_as_rnn.datasets.guessing.columns import Column
@@ -68,13 +70,20 @@ def answer_field(column: Column, taken: Collection[str], last: str, about: str) 
 
 
 def _number(name: str, about: str, column: Column, last: str) -> Number:
-    low, high = plausible([float(cell) for cell in column.there])
+    values = [float(cell) for cell in column.there]
+    if not math.isfinite(2 * (max(values) - min(values))):
+        raise UsageError(
+            f"{column.name} cannot be an outcome: its numbers lie further apart than a range can tell",
+            "name another one, or write them in another unit",
+        )
+    low, high = plausible(values)
     if set(column.signs) & SHARES and low >= 0 and high > MOST_OF_IT:
         high = max(100.0, *column.there)
     before = len(f"{max(abs(low), abs(high)):.0f}")
     written = max((_decimals(float(cell)) for cell in column.there), default=0)
     decimals = max(min(written, MOST_DECIMALS, MOST_DIGITS - before), 0)
-    while math.ceil(low * 10**decimals) > math.floor(high * 10**decimals):
+    low_, high_ = Fraction(low), Fraction(high)  # exact, as floats have no room for so small numbers times so many tens
+    while math.ceil(low_ * 10**decimals) > math.floor(high_ * 10**decimals):
         decimals += 1  # of numbers as small as that, no answer could be written in fewer
     unit = column.signs[0] if column.signs else ""
     return Number(name, about, unit=unit, low=low, high=high, decimals=decimals, last=last)

@@ -27,6 +27,7 @@ SHARES = frozenset({"%", "‰"})
 
 _FIGURE = re.compile(
     r"(?P<minus>[-+]?) ?(?P<before>[^\d\s.,'+-][^\d\s,'+-]{0,3})? ?(?P<sign>[-+]?)(?P<figure>\d[\d.,' ]*?|[.,]\d+)"
+    r"(?P<exponent>[eE][-+]?\d{1,3})?"
     r" ?(?P<behind>[^\d\s.,'+-][^\d\s]{0,11})?"
 )
 _CODE = re.compile(r"0\d")

@@ -189,7 +189,7 @@ class _Proposer:
 
     def _find_order(self) -> Column | None:
         if self._wishes.order is not None:
-            return self._all.by_name.get(self._wishes.order)
+            return roles.named_order(self._all.by_name[self._wishes.order]) if self._wishes.order else None
         taken = {*(self._wishes.outcome or ()), *(self._wishes.sequence or ())}
         return roles.find_order(column for column in self._columns if column.name not in taken)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import itertools
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence, Set
+from datetime import UTC
 from typing import Any
 
+from llm_as_rnn.core.errors import UsageError
 from llm_as_rnn.datasets.guessing.columns import Column, Kind
 from llm_as_rnn.datasets.guessing.words import CODES, IDS, LIKELY, NEXT, OUTCOMES, PLACES, REMARKS, SEQUENCES
 
@@ -47,9 +49,34 @@ def find_order(columns: Iterable[Column]) -> Column | None:
     return next((column for column in numbered if all(isinstance(cell, int | float) for cell in column.cells)), None)
 
 
+def named_order(column: Column) -> Column:
+    """Give a column that somebody named for the order.
+
+    Raises
+    ------
+    UsageError
+        If it cannot put rows in order.
+    """
+    if not column.is_whole:
+        row = column.filled.index(False) + 1
+        raise UsageError(
+            f"{column.name} cannot be the order: row {row} has no place in it", "fill it in, or name another"
+        )
+    if not column.when and not all(
+        isinstance(cell, int | float) and not isinstance(cell, bool) for cell in column.cells
+    ):
+        what = f"{column.name} cannot be the order: it holds neither numbers nor dates of one kind alone"
+        raise UsageError(what, "name another, or say with --dates how its dates are written")
+    return column
+
+
 def _when(column: Column) -> tuple[bool, float]:
     """Give the middle of a column of dates, as a number."""
-    times = sorted(value.timestamp() for value in column.when if value is not None)
+    # Without a time zone of its own a date counts as one of UTC: that of this machine would choose otherwise elsewhere,
+    # and has no seconds for the first day that there is, which programs write for none.
+    times = sorted(
+        (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp() for value in column.when if value is not None
+    )
     return any(value is not None and value.tzinfo is None for value in column.when), times[len(times) // 2]
 
 

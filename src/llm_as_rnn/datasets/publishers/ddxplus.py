@@ -47,7 +47,7 @@ def findings(evidences: str) -> str:
     """
     try:
         answers = ast.literal_eval(evidences)  # text only: nothing of it is run
-    except (ValueError, SyntaxError, RecursionError, MemoryError):
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):  # TypeError: a list for a question
         return ""
     if not isinstance(answers, dict):
         return ""

@@ -52,10 +52,10 @@ def _question(file: Brought, row: Row, known: Phrases) -> Row:
     word = (meta.get("word") or meta.get("word1")) if isinstance(meta, dict) else None
     if not isinstance(word, str):
         raise wrong(file, row.line, "'meta' names no word")
-    if template not in known:
+    if not isinstance(template, str) or template not in known:
         raise wrong(file, row.line, f"there is no template {template!r}")
-    phrase = known[template]
-    return Row(row.line, {"question": f"{phrase.before}{word}{phrase.after}", "intent": KINDS.get(kind, str(kind))})
+    phrase, kind = known[template], str(kind)
+    return Row(row.line, {"question": f"{phrase.before}{word}{phrase.after}", "intent": KINDS.get(kind, kind)})
 
 
 def phrases(file: Brought) -> dict[str, Phrases]:
