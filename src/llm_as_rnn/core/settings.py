@@ -198,6 +198,9 @@ class Settings(Record, frozen=True):
         Whether a prediction is shown only those sections of the memory that say something.
     bare : bool
         Whether advice is also taken of the model without a memory, so that no memory can do lasting harm.
+    carry : bool
+        Whether methods that go by advice begin each sequence with what earlier ones showed: whom to believe, and how
+        far answers can be trusted.
     branches : int
         How many further calls a label may take to tell apart options that begin alike and that the answer did not
         take; 0 to let them share their chance alike.
