@@ -328,8 +328,8 @@ class Settings(Record, frozen=True):
         return PRESETS[self.sampling]
 
 
-BETWEEN_SEQUENCES = ("shared", "carry")
-"""Settings for what one sequence leaves to the next: streams, which are one sequence, have none of it."""
+BETWEEN_SEQUENCES = {"shared": "there is none to share lessons with", "carry": "there is none before it"}
+"""Settings for what one sequence leaves to the next: why streams, which are one sequence, have none of it."""
 
 
 def require_one_sequence(choices: Mapping[str, Any], who: str) -> None:
@@ -345,11 +345,11 @@ def require_one_sequence(choices: Mapping[str, Any], who: str) -> None:
     >>> require_one_sequence({"shared": 0, "carry": True}, "a learner")
     Traceback (most recent call last):
         ...
-    llm_as_rnn.core.errors.UsageError: a learner has one sequence: there is none to share lessons with (leave carry out)
+    llm_as_rnn.core.errors.UsageError: a learner has one sequence: there is none before it (leave carry out)
     """
-    for name in BETWEEN_SEQUENCES:
+    for name, why in BETWEEN_SEQUENCES.items():
         if choices[name]:
-            raise UsageError(f"{who} has one sequence: there is none to share lessons with", f"leave {name} out")
+            raise UsageError(f"{who} has one sequence: {why}", f"leave {name} out")
 
 
 def require_sound(settings: Settings) -> Settings:
