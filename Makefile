@@ -10,6 +10,7 @@ export PIP_NO_COMPILE = 1
 
 help:
 	@echo "make demo        install, fetch the default model (98 MB), then learn made-up associations and forecast weather"
+	@echo "make install     .venv with everything, the tools of tests and checks too"
 	@echo "make test        install, and run the tests, but for the long ones"
 	@echo "make test-all    the long ones too: more random cases, and whole products of what is tried in part before"
 	@echo "make check       every check of style, types, imports and packaging"

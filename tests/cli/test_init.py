@@ -51,6 +51,12 @@ def test_what_is_written_can_be_run_checked_and_predicted_with(folder: Path) -> 
     assert json.loads(predicted.stdout)["prediction"]["queue"] in ("billing", "technical")
 
 
+def test_a_file_that_is_not_there_is_named_before_a_terminal_that_is_not_there(folder: Path) -> None:
+    ended = init("tikets.csv")
+    assert (ended.returncode, ended.stderr) == (2, "error: data file tikets.csv does not exist (check the path)\n")
+    assert not (folder / "tikets.yaml").exists()
+
+
 def test_nothing_is_written_over_unless_it_is_said(folder: Path) -> None:
     (folder / "tickets.yaml").write_text("mine", "utf-8")
     ended = init("tickets.csv", "--yes")

@@ -176,6 +176,8 @@ def test_no_date_is_shown() -> None:
 def test_too_many_sequences_are_refused_with_what_there_is() -> None:
     with pytest.raises(DatasetError, match="at most 69 sequences"):
         load(Selection(70, 30))
+    with pytest.raises(DatasetError, match=r"5000 steps \(ask for fewer steps\)"):
+        load(Selection(1, 5000))
 
 
 def test_a_broken_file_is_named_with_its_line(tmp_path: Path) -> None:

@@ -46,6 +46,11 @@ def test_too_many_sequences_are_refused_with_what_there_is() -> None:
         load(Selection(24, 30))
 
 
+def test_steps_that_no_part_is_long_enough_for_are_refused_without_an_offer_of_no_sequence() -> None:
+    with pytest.raises(DatasetError, match=r"too few for 1 sequences of 5000 steps \(ask for fewer steps\)"):
+        load(Selection(1, 5000))
+
+
 def test_a_broken_file_is_named_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "weather.csv"
     path.write_text(

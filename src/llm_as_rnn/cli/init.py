@@ -41,12 +41,12 @@ def init(
     """Do what ``llm-as-rnn init`` is told to."""
     out = out or Path(f"{data.stem}.yaml")
     _require_writable(out, force=force)
+    with waiting("reading the data"):
+        table = read_cells(data, read_data(data))
     if not yes and not can_ask():
         raise UsageError(
             "there is no terminal to ask on", "add --yes to take the proposal, with --outcome and the like"
         )
-    with waiting("reading the data"):
-        table = read_cells(data, read_data(data))
     wishes = Wishes(outcome or None, _none(order, table), _sequence(sequence, table), **said)
     proposal = _proposed(data, table, wishes)
     _show(proposal)

@@ -198,6 +198,9 @@ class Settings(Record, frozen=True):
         Whether a prediction is shown only those sections of the memory that say something.
     bare : bool
         Whether advice is also taken of the model without a memory, so that no memory can do lasting harm.
+    carry : bool
+        Whether methods that go by advice begin each sequence with what earlier ones showed: whom to believe, and how
+        far answers can be trusted.
     branches : int
         How many further calls a label may take to tell apart options that begin alike and that the answer did not
         take; 0 to let them share their chance alike.
@@ -325,8 +328,8 @@ class Settings(Record, frozen=True):
         return PRESETS[self.sampling]
 
 
-BETWEEN_SEQUENCES = ("shared", "carry")
-"""Settings for what one sequence leaves to the next: streams, which are one sequence, have none of it."""
+BETWEEN_SEQUENCES = {"shared": "there is none to share lessons with", "carry": "there is none before it"}
+"""Settings for what one sequence leaves to the next: why streams, which are one sequence, have none of it."""
 
 
 def require_one_sequence(choices: Mapping[str, Any], who: str) -> None:
@@ -342,11 +345,11 @@ def require_one_sequence(choices: Mapping[str, Any], who: str) -> None:
     >>> require_one_sequence({"shared": 0, "carry": True}, "a learner")
     Traceback (most recent call last):
         ...
-    llm_as_rnn.core.errors.UsageError: a learner has one sequence: there is none to share lessons with (leave carry out)
+    llm_as_rnn.core.errors.UsageError: a learner has one sequence: there is none before it (leave carry out)
     """
-    for name in BETWEEN_SEQUENCES:
+    for name, why in BETWEEN_SEQUENCES.items():
         if choices[name]:
-            raise UsageError(f"{who} has one sequence: there is none to share lessons with", f"leave {name} out")
+            raise UsageError(f"{who} has one sequence: {why}", f"leave {name} out")
 
 
 def require_sound(settings: Settings) -> Settings:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
+from llm_as_rnn.core.errors import DatasetError
 from llm_as_rnn.core.extras import Extra, Score
 from llm_as_rnn.core.records import Observation, Record, SequenceInfo, Value
+
+T = TypeVar("T")
 
 Split = Literal["development", "held_out"]
 """Prompts are tuned on ``development`` alone; ``held_out`` is for figures that are reported."""
@@ -58,6 +62,38 @@ class Selection(Record, frozen=True):
     steps: int
     seed: int = 0
     split: Split = "development"
+
+
+def stretches(name: str, days: list[T], selection: Selection, length: int) -> list[list[T]]:
+    """Cut as many stretches of consecutive days as a selection wants, none of which overlap.
+
+    Parameters
+    ----------
+    name : str
+        The dataset's, for messages.
+    days : list
+        All days of the part.
+    selection : Selection
+        How many, and which.
+    length : int
+        Days in each stretch.
+
+    Raises
+    ------
+    DatasetError
+        If there are not enough days.
+    """
+    places = len(days) // length
+    if selection.sequences > places:
+        raise DatasetError(
+            f"{name} has {len(days)} {selection.split} days: too few for {selection.sequences} sequences of "
+            f"{selection.steps} steps",
+            f"ask for at most {places} sequences, or for fewer steps" if places else "ask for fewer steps",
+        )
+    rng = random.Random(selection.seed)  # noqa: S311 - a repeatable choice, not a secret
+    offset = rng.randrange(len(days) - places * length + 1)
+    chosen = sorted(rng.sample(range(places), selection.sequences))
+    return [days[offset + place * length :][:length] for place in chosen]
 
 
 class Row(Record, frozen=True):

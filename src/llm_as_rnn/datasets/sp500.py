@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import gzip
-import random
 from datetime import date, datetime
 from importlib.util import find_spec
 from itertools import pairwise
@@ -17,7 +16,7 @@ from typing import NamedTuple
 
 from llm_as_rnn.core.errors import DatasetError, MissingExtraError
 from llm_as_rnn.core.records import Observation, SequenceInfo, Value
-from llm_as_rnn.datasets.base import Dataset, Selection, Sequence, Step
+from llm_as_rnn.datasets.base import Dataset, Selection, Sequence, Step, stretches
 
 YEARS = {"development": (1999, 2008), "held_out": (2009, 2018)}
 
@@ -48,17 +47,7 @@ def load(selection: Selection) -> list[Sequence]:
     first, last = YEARS[selection.split]
     days = [day for day in read_days(_file()) if first <= day.day.year <= last]
     length = LOOK_BACK + selection.steps + 1  # the last step's outcome is one more day
-    places = len(days) // length
-    if selection.sequences > places:
-        raise DatasetError(
-            f"sp500 has {len(days)} {selection.split} days: too few for {selection.sequences} sequences of "
-            f"{selection.steps} steps",
-            f"ask for at most {places} sequences, or for fewer steps",
-        )
-    rng = random.Random(selection.seed)  # noqa: S311 - a repeatable choice, not a secret
-    offset = rng.randrange(len(days) - places * length + 1)
-    chosen = sorted(rng.sample(range(places), selection.sequences))
-    return [sequence(days[offset + place * length :][:length]) for place in chosen]
+    return [sequence(stretch) for stretch in stretches("sp500", days, selection, length)]
 
 
 def read_days(path: Path) -> list[Day]:

@@ -6,7 +6,6 @@ x is a day's record, y the next day's sky and high. Development is 2012 and 2013
 from __future__ import annotations
 
 import csv
-import random
 from datetime import date
 from importlib.util import find_spec
 from itertools import pairwise
@@ -15,7 +14,7 @@ from typing import NamedTuple
 
 from llm_as_rnn.core.errors import DatasetError, MissingExtraError
 from llm_as_rnn.core.records import Observation, SequenceInfo
-from llm_as_rnn.datasets.base import Dataset, Selection, Sequence, Step
+from llm_as_rnn.datasets.base import Dataset, Selection, Sequence, Step, stretches
 
 YEARS = {"development": (2012, 2013), "held_out": (2014, 2015)}
 
@@ -51,18 +50,7 @@ def cut(selection: Selection) -> list[list[Day]]:
     """
     first, last = YEARS[selection.split]
     days = [day for day in read_days(_file()) if first <= day.day.year <= last]
-    length = selection.steps + 1  # the last step's outcome is one more day
-    places = len(days) // length
-    if selection.sequences > places:
-        raise DatasetError(
-            f"weather has {len(days)} {selection.split} days: too few for {selection.sequences} sequences of "
-            f"{selection.steps} steps",
-            f"ask for at most {places} sequences, or for fewer steps",
-        )
-    rng = random.Random(selection.seed)  # noqa: S311 - a repeatable choice, not a secret
-    offset = rng.randrange(len(days) - places * length + 1)
-    chosen = sorted(rng.sample(range(places), selection.sequences))
-    return [days[offset + place * length :][:length] for place in chosen]
+    return stretches("weather", days, selection, selection.steps + 1)  # the last step's outcome is one more day
 
 
 def read_days(path: Path) -> list[Day]:
