@@ -27,10 +27,10 @@ from llm_as_rnn.metrics.table import Columns, Steps, tabulate
 Point = TypeVar("Point")
 
 WIDTH, HEIGHT = 540, 270
-LEFT, RIGHT, TOP, BOTTOM = 46, 122, 12, 40
+LEFT, RIGHT, TOP, BOTTOM = 46, 146, 12, 40
 """Margins: ticks on the left and below, line names on the right."""
 
-LONGEST = 17
+LONGEST = 18
 """Characters of a name that the margin holds."""
 
 COLOURS = 8
