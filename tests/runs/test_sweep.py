@@ -150,7 +150,7 @@ def test_the_sweep_of_results_is_of_held_out_parts_as_large_as_they_are() -> Non
     assert {run.split for run in sweep.runs} == {"held_out"}
     assert sweep.settings == {"seed": 0}
     sizes = {run.name: (run.sequences, run.steps) for run in sweep.runs}
-    assert {name for name, size in sizes.items() if size != (6, 60)} == {"weather-hourly", "pbc", "intents"}
+    assert {name for name, size in sizes.items() if size != (6, 60)} == {"weather-hourly", "pbc", "ddxplus", "intents"}
     for planned in plan(sweep, Wanted(methods=("nearest_case",))):
         if planned.missing:
             continue
