@@ -55,6 +55,8 @@ REFERENCE = method("nearest_case", 0.6)
     [
         (beyond(0.2, 0.1, 0.3, 0.01), "recurrent has 0.80, better than nearest_case (no model) by 0.20 [+0.10, +0.30]"),
         (beyond(0.2, -0.1, 0.5), "(no model) by 0.20 [~0.10, +0.50], which may be chance"),
+        (beyond(0.2, 0.0, 0.5), "(no model) by 0.20 [0.00, +0.50], which may be chance"),
+        (beyond(0.2, 0.001, 0.5), "(no model) by 0.20 [+0.00, +0.50]"),
         (beyond(0.2, 0.1, 0.3, 0.25), "by 0.20 [+0.10, +0.30], which so few sequences cannot prove (p 0.25)"),
         (beyond(-0.2, -0.3, -0.1, 0.01), "nearest_case is better by 0.20 without a model [~0.30, ~0.10]"),
         (beyond(0.001, -0.1, 0.1), "recurrent has 0.80, as nearest_case has without a model [~0.10, +0.10]"),

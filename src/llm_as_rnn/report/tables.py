@@ -329,7 +329,7 @@ def difference_cell(metric: Metric, found: PairedDifference | None) -> Cell:
         return Cell(NONE)
     ends = found.interval
     digits = difference_decimals(metric, found)
-    details = [f"[{', '.join(_end(end, ends, digits) for end in (ends.low, ends.high))}]"] if ends else []
+    details = [difference_ends(ends, digits)] if ends else []
     p = found.p if found.p_holm is None else found.p_holm
     details += [] if p is None else [p_value(p)]
     return Cell(_signed(found.mean, digits), " ".join(details), ends is not None and ends.without_zero)
@@ -346,9 +346,16 @@ ROUGH = 0.1
 """The size of figures that two decimals are enough for."""
 
 
-def _end(end: float, of: Interval, digits: int) -> str:
-    """Show an end of an interval; where zero lies just outside, its sign says so."""
-    return _minus(f"{end:+.{digits}f}") if of.without_zero else _signed(end, digits)
+def difference_ends(ends: Interval, digits: int) -> str:
+    """Write the interval of a difference; where zero lies just outside, the sign of a rounded end says so.
+
+    >>> difference_ends(Interval(0.001, 0.15), 2), difference_ends(Interval(-0.001, 0.15), 2)
+    ('[+0.00, +0.15]', '[0.00, +0.15]')
+    """
+    shown = (
+        _minus(f"{end:+.{digits}f}") if ends.without_zero else _signed(end, digits) for end in (ends.low, ends.high)
+    )
+    return f"[{', '.join(shown)}]"
 
 
 def p_value(p: float) -> str:

@@ -18,7 +18,7 @@ from llm_as_rnn.engines.spending import Price
 from llm_as_rnn.metrics.estimates import Interval, PairedDifference
 from llm_as_rnn.metrics.scores import field_metrics
 from llm_as_rnn.metrics.summary import MethodSummary
-from llm_as_rnn.report.tables import difference_decimals, p_value, usual_decimals
+from llm_as_rnn.report.tables import difference_decimals, difference_ends, p_value, usual_decimals
 from llm_as_rnn.runs.directory import RunInfo
 
 CLEARLY_FAILED = 0.1
@@ -108,8 +108,8 @@ def _value(metric: Metric, one: MethodSummary, digits: int) -> str:
 
 
 def _ends(ends: Interval | None, digits: int) -> str:
-    """Write the interval of a difference."""
-    return "" if ends is None else f" [{ends.low:+.{digits}f}, {ends.high:+.{digits}f}]".replace("-", "\N{MINUS SIGN}")
+    """Write the interval of a difference as tables do; nothing where there is none."""
+    return "" if ends is None else f" {difference_ends(ends, digits)}"
 
 
 def is_told(compared: PairedDifference) -> bool:
