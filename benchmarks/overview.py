@@ -26,6 +26,7 @@ from llm_as_rnn.report.tables import (
     Row,
     difference_cell,
     markdown,
+    signed,
 )
 from llm_as_rnn.report.words import is_told
 from step_tables import Table
@@ -325,8 +326,7 @@ def percent(share: float) -> str:
     >>> percent(0.142), percent(-0.001), percent(-0.05).isascii()
     ('+14 %', '0 %', False)
     """
-    rounded = round(100 * share)
-    return f"{rounded:+d} %".replace("-", "\N{MINUS SIGN}") if rounded else "0 %"
+    return f"{signed(100 * share, 0)} %"
 
 
 def memories(read: Sequence[Table], lines: Sequence[Line]) -> str:

@@ -20,6 +20,7 @@ from llm_as_rnn.report.tables import (
     difference_cell,
     differences,
     evidence,
+    evidence_cell,
     plain_table,
     results,
     results_table,
@@ -210,6 +211,11 @@ def test_corrections_show_share_and_counts(weather: Task) -> None:
     assert [column.title for column in found.columns] == ["sky accuracy"]
     (cell,) = found.rows[0].cells
     assert (cell.text, cell.detail) == ("50%", "(1 of 2)")
+
+
+def test_a_gain_of_nothing_has_no_sign() -> None:
+    cell = evidence_cell(ACCURACY, Gain("zero_shot", -0.004, Interval(-0.08, 0.001), 40, 4))
+    assert (cell.text, cell.detail) == ("0 %", "[\N{MINUS SIGN}8, 0] over zero_shot")
 
 
 def test_evidence_has_a_row_for_each_comparison_and_names_whom_with(weather: Task) -> None:

@@ -138,7 +138,7 @@ def evidence(task: Task, summaries: Sequence[MethodSummary]) -> Results | None:
         *((f"{summary.method}, gain", cells) for summary, cells in zip(summaries, gains, strict=True)),
     ]
     rows = tuple(
-        Row(name, tuple(map(_evidence_cell, metrics, cells)), is_reference=False)
+        Row(name, tuple(map(evidence_cell, metrics, cells)), is_reference=False)
         for name, cells in named
         if any(one is not None for one in cells)
     )
@@ -332,7 +332,7 @@ def difference_cell(metric: Metric, found: PairedDifference | None) -> Cell:
     details = [difference_ends(ends, digits)] if ends else []
     p = found.p if found.p_holm is None else found.p_holm
     details += [] if p is None else [p_value(p)]
-    return Cell(_signed(found.mean, digits), " ".join(details), ends is not None and ends.without_zero)
+    return Cell(signed(found.mean, digits), " ".join(details), ends is not None and ends.without_zero)
 
 
 def difference_decimals(metric: Metric, found: PairedDifference) -> int:
@@ -353,7 +353,7 @@ def difference_ends(ends: Interval, digits: int) -> str:
     ('[+0.00, +0.15]', '[0.00, +0.15]')
     """
     shown = (
-        _minus(f"{end:+.{digits}f}") if ends.without_zero else _signed(end, digits) for end in (ends.low, ends.high)
+        _minus(f"{end:+.{digits}f}") if ends.without_zero else signed(end, digits) for end in (ends.low, ends.high)
     )
     return f"[{', '.join(shown)}]"
 
@@ -367,17 +367,14 @@ def p_value(p: float) -> str:
     return f"p {p:.2g}" if p >= 0.001 else "p <0.001"  # noqa: PLR2004
 
 
-def _evidence_cell(metric: Metric, found: PairedDifference | Gain | None) -> Cell:
+def evidence_cell(metric: Metric, found: PairedDifference | Gain | None) -> Cell:
+    """Show a difference in the score's unit, or a gain in percent, with its interval; the best have no zero in it."""
     if isinstance(found, Gain):
         ends = found.interval
-        detail = f"[{_percent(ends.low)}, {_percent(ends.high)}] " if ends else ""
+        detail = f"{difference_ends(Interval(100 * ends.low, 100 * ends.high), 0)} " if ends else ""
         clear = ends is not None and ends.without_zero
-        return Cell(f"{_percent(found.value)} %", f"{detail}over {found.strongest}", clear)
+        return Cell(f"{signed(100 * found.value, 0)} %", f"{detail}over {found.strongest}", clear)
     return difference_cell(metric, found)
-
-
-def _percent(share: float) -> str:
-    return _minus(f"{100 * share:+.0f}")
 
 
 def _correction_cell(summary: MethodSummary, metric: Metric) -> Cell:
@@ -385,7 +382,12 @@ def _correction_cell(summary: MethodSummary, metric: Metric) -> Cell:
     return Cell(NONE if found.share is None else f"{found.share:.0%}", f"({found.corrected} of {found.wrong})")
 
 
-def _signed(value: float, digits: int) -> str:
+def signed(value: float, digits: int) -> str:
+    """Write a difference with its sign; what rounds to nothing has none.
+
+    >>> signed(14.2, 0), signed(-0.1, 0)
+    ('+14', '0')
+    """
     text = f"{value:+.{digits}f}"
     return _minus(text) if float(text) else f"{0:.{digits}f}"
 
