@@ -143,11 +143,7 @@ async def forecast(
         # Advice takes what others of the run say, and asks nobody; alone it asks what its advisers ask.
         asking = [name for name in spec.methods if asks_model(name) and not _is_told(name, found.task, spec)]
         names = [name for name in asking if kept[name] < whole]
-        heard = {adviser for name in names for adviser in _asked(name, found.task, spec)}
-        in_turn = sorted(
-            (name for name in asking if name in heard.union(names)),
-            key=lambda name: bool(advisers(name, found.task, spec.settings)),
-        )
+        in_turn = _in_turn(names, asking, found.task, spec)
         if measure:
             first = msgspec.structs.replace(sequences[0], steps=sequences[0].steps[:measure])
             for name in in_turn:
@@ -188,6 +184,13 @@ def _kept(directory: RunDirectory, found: Material, spec: RunSpec, *, retry_fail
     if retry_failed:
         steps = before_failures(steps, *ties(make_cast(found.task, spec, found.prompts), spec.settings))
     return Counter(step.method for step in steps)
+
+
+def _in_turn(names: Many[str], asking: Many[str], task: Task, spec: RunSpec) -> list[str]:
+    """List who has to be walked through for some methods: they, and whose advice they take, who come before them."""
+    heard = {adviser for name in names for adviser in _asked(name, task, spec)}
+    needed = [name for name in asking if name in heard.union(names)]
+    return sorted(needed, key=lambda name: bool(advisers(name, task, spec.settings)))
 
 
 def _is_told(name: str, task: Task, spec: RunSpec) -> bool:
